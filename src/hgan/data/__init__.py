@@ -1,0 +1,1 @@
+"""Captions, ground truth and feature stores: what training and evaluation read."""

@@ -1,0 +1,24 @@
+"""What every encoder returns, in both halves of the program: three granularities of an item."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Array = TypeVar("Array")
+"""`numpy.ndarray` in the runtime, `torch.Tensor` in training."""
+
+
+@dataclass(frozen=True)
+class Encoded(Generic[Array]):
+    """N photos or sentences in the shared space; every row has unit length.
+
+    A level that the model does not have is an array of zero width, never None.
+    """
+
+    context: Array
+    """(N, D): the whole photo or sentence, one vector."""
+    slots: Array
+    """(N, K, D_s): slot k of a photo and slot k of a sentence speak of the same kind of thing."""
+    local: Array
+    """(N, n, D_l): one vector a region or word; rows outside the mask are zero."""
+    mask: Array
+    """(N, n) bool: True where a region or word is real."""

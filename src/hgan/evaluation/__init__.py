@@ -1,0 +1,1 @@
+"""Ranks, recall and reports by the field's protocols."""

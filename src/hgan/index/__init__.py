@@ -1,0 +1,1 @@
+"""Where encoded photos are stored: one contract, an embedded engine behind it."""

@@ -1,0 +1,1 @@
+"""The Hierarchical Graph Alignment Network, one concept a file."""

@@ -1,0 +1,1 @@
+"""The installed half without torch: model bundle, photos to pixels, similarity."""

@@ -1,0 +1,76 @@
+"""Any photo file to the pixels a model reads: decode safely, turn upright, resize.
+
+Training, indexing and searching all come through here, so a photo has the same pixels everywhere.
+"""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from hgan.errors import DataError
+
+MAX_PIXELS = 100_000_000
+"""Photos with more pixels than this are refused before they are decoded (decompression bombs)."""
+
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+"""What a folder walk takes for a photo, lower case."""
+
+
+def open_photo(source: Path | bytes, hint: int | None = None) -> Image.Image:
+    """Decode a photo of any mode to upright 8-bit RGB.
+
+    Grayscale, palette, CMYK and 16-bit photos are converted, transparency is laid on white, EXIF
+    rotation is applied, and of an animation the first frame is taken.
+
+    Args:
+        source: a file, or the bytes of one.
+        hint: side of the square it will be resized to; lets JPEG decode at a smaller scale.
+
+    Raises:
+        DataError: the photo is missing, empty, truncated, too large, or not a photo at all.
+    """
+    name = str(source) if isinstance(source, Path) else "photo"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as photo:
+                if photo.width * photo.height > MAX_PIXELS:
+                    raise DataError(
+                        f"{name}: {photo.width} x {photo.height} pixels is more than the "
+                        f"{MAX_PIXELS:,} that are decoded; make a smaller copy of it"
+                    )
+                if hint is not None:
+                    photo.draft("RGB", (2 * hint, 2 * hint))
+                return _to_rgb(ImageOps.exif_transpose(photo))
+    except DataError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"{name}: refused, {error}") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{name}: not a photo in a format that is read here") from error
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, TypeError) as error:
+        raise DataError(f"{name}: cannot be decoded ({error})") from error
+
+
+def _to_rgb(photo: Image.Image) -> Image.Image:
+    if photo.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
+        values = np.asarray(photo, dtype=np.float32)
+        # 16-bit files come as I;16 or I: scale by the depth, not by the content.
+        scale = 255.0 / 65535.0 if values.max(initial=0.0) > 255.0 else 1.0
+        photo = Image.fromarray((values * scale).clip(0, 255).astype(np.uint8))
+    if photo.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in photo.info:
+        photo = photo.convert("RGBA")
+        white = Image.new("RGBA", photo.size, (255, 255, 255, 255))
+        photo = Image.alpha_composite(white, photo)
+    return photo.convert("RGB")
+
+
+def to_pixels(photo: Image.Image, size: int) -> np.ndarray:
+    """An RGB photo to what a model reads: (size, size, 3) uint8, aspect ratio not kept.
+
+    Models normalise by themselves, so pixels stay small until they are on their way.
+    """
+    return np.asarray(photo.resize((size, size), Image.Resampling.BICUBIC))

@@ -1,0 +1,1 @@
+"""Losses, schedule, checkpoints and the one training loop."""

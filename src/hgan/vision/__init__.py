@@ -1,0 +1,1 @@
+"""Photos to region features, by backbones that need no training."""

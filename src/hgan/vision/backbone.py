@@ -1,0 +1,79 @@
+"""What a vision backbone is: pixels in, region features, their boxes and the context out."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+
+class Regions(NamedTuple):
+    """Features of a batch of photos."""
+
+    regions: Tensor
+    """(B, R, D_v)"""
+    context: Tensor
+    """(B, D_v)"""
+
+
+class Backbone(nn.Module):
+    """A frozen network that turns uint8 photos into a grid of region features.
+
+    Subclasses set the attributes below and implement `feature_map`; pixels are normalised here,
+    inside the network, so that an exported backbone takes photos as they are decoded.
+    """
+
+    name: str
+    """Names weights and architecture; a feature store remembers it."""
+    size: int
+    """Side of the square photo it reads, in pixels."""
+    width: int
+    """D_v, the width of a region's feature."""
+    grid: int
+    """Regions a side; R = grid * grid."""
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        """Normalise pixels (0..255) by a mean and a standard deviation for each channel."""
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def feature_map(self, pixels: Tensor) -> Tensor:
+        """Normalised pixels (B, 3, size, size) to a feature map (B, D_v, h, w)."""
+        raise NotImplementedError
+
+    def forward(self, pixels: Tensor) -> Regions:
+        """Photos (B, size, size, 3) uint8 to regions, row by row from the top left, and context."""
+        x = pixels.permute(0, 3, 1, 2).to(self.mean.dtype)
+        feature_map = self.feature_map((x - self.mean) / self.std)  # (B, D_v, h, w)
+        context = feature_map.mean((2, 3))  # (B, D_v)
+        cells = F.adaptive_avg_pool2d(feature_map, self.grid)  # (B, D_v, grid, grid)
+        return Regions(cells.flatten(2).transpose(1, 2), context)
+
+
+def grid_boxes(grid: int) -> np.ndarray:
+    """Boxes of a grid's cells, (grid * grid, 4) float32, x0 y0 x1 y1 in 0..1, row by row."""
+    edges = np.arange(grid, dtype=np.float32) / grid
+    y, x = np.meshgrid(edges, edges, indexing="ij")
+    boxes = np.stack([x, y, x + 1 / grid, y + 1 / grid], axis=-1)
+    return boxes.reshape(-1, 4).astype(np.float32)
+
+
+def export_onnx(module: nn.Module, size: int, outputs: list[str], path: Path) -> None:
+    """Write a network over uint8 photos (N, size, size, 3) as ONNX, any batch size."""
+    module.eval()
+    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.onnx.export(
+        module,
+        (example,),
+        path,
+        input_names=["pixels"],
+        output_names=outputs,
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )

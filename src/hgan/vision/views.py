@@ -1,0 +1,25 @@
+"""Views of a photo: as it is, mirrored, and random crops; each is extracted once and stored."""
+
+import random
+
+from PIL import Image, ImageOps
+
+
+def view(photo: Image.Image, number: int, key: str) -> Image.Image:
+    """A photo's view: 0 as it is, 1 mirrored, 2 and up a random crop of 50 to 100 % of its area.
+
+    The crop depends on the number and the key alone, so that extracting again gives the same.
+    """
+    if number == 0:
+        return photo
+    if number == 1:
+        return ImageOps.mirror(photo)
+    dice = random.Random(f"{key} {number}")
+    area = dice.uniform(0.5, 1.0)
+    ratio = dice.uniform(0.8, 1.25)
+    width = min(1.0, (area * ratio) ** 0.5) * photo.width
+    height = min(1.0, (area / ratio) ** 0.5) * photo.height
+    left = dice.uniform(0, photo.width - width)
+    top = dice.uniform(0, photo.height - height)
+    crop = photo.crop((round(left), round(top), round(left + width), round(top + height)))
+    return ImageOps.mirror(crop) if dice.random() < 0.5 else crop
