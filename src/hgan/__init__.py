@@ -1,3 +1,40 @@
-"""Image-text retrieval with the Hierarchical Graph Alignment Network."""
+"""Image-text retrieval with the Hierarchical Graph Alignment Network.
+
+The public names below are imported when they are first used, so that `import hgan` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hgan.errors import HganError as HganError
+    from hgan.runtime.bundle import Bundle as Bundle
+    from hgan.search.indexer import IndexReport as IndexReport
+    from hgan.search.indexer import index_folder as index_folder
+    from hgan.search.searcher import Hit as Hit
+    from hgan.search.searcher import Index as Index
+    from hgan.search.searcher import open_index as open_index
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Bundle": "hgan.runtime.bundle",
+    "HganError": "hgan.errors",
+    "Hit": "hgan.search.searcher",
+    "Index": "hgan.search.searcher",
+    "IndexReport": "hgan.search.indexer",
+    "index_folder": "hgan.search.indexer",
+    "open_index": "hgan.search.searcher",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hgan' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

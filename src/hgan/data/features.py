@@ -6,9 +6,10 @@ views of a photo (as it is, mirrored, cropped); view 0 is the one that evaluatio
 
 import json
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
+from typing import Literal, cast, get_origin
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -83,12 +84,14 @@ class FeatureStore:
         if verify:
             for name in _ARRAYS:
                 if _crc32(folder / f"{name}.npy") != manifest.checksums.get(name):
-                    raise DataError(f"{folder / name}.npy: damaged (its checksum is another); "
-                                    "extract again")
+                    raise DataError(
+                        f"{folder / name}.npy: damaged (its checksum is another); extract again"
+                    )
         self.regions, self.context = arrays["regions"], arrays["context"]
         self.boxes = np.asarray(manifest.boxes, dtype=np.float32)
-        self.rows = {key: row for row, key in enumerate(manifest.ids)
-                     if key not in manifest.skipped}
+        self.rows = {
+            key: row for row, key in enumerate(manifest.ids) if key not in manifest.skipped
+        }
 
 
 class FeatureWriter:
@@ -98,26 +101,25 @@ class FeatureWriter:
         """Start a store, or continue an unfinished one that has the same ids, views and backbone.
 
         Raises:
-            DataError: the folder holds a store made in another way.
+            DataError: the folder holds a store made in another way, or a damaged one.
         """
         self.folder = folder
         self.manifest = manifest
         folder.mkdir(parents=True, exist_ok=True)
-        mode = "w+"
         if (folder / "manifest.json").exists():
             found = read_manifest(folder)
-            for name in ("backbone", "size", "views", "boxes", "ids"):
+            for name in ("backbone", "size", "views", "boxes", "width", "ids"):
                 if getattr(found, name) != getattr(manifest, name):
                     raise DataError(
                         f"{folder}: holds features made with other {name}; "
                         "remove it, or extract into another folder"
                     )
-            self.manifest, mode = found, "r+"
-        shapes = _shapes(self.manifest)
-        self._arrays = {
-            name: open_memmap(folder / f"{name}.npy", mode=mode, dtype=np.float16, shape=shapes[name])
-            for name in _ARRAYS
-        }
+            self.manifest = found
+        else:
+            _check_ids(manifest)
+            for name, shape in _shapes(manifest).items():
+                open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.float16, shape=shape)
+        self._arrays = {name: _open_array(folder, name, self.manifest, "r+") for name in _ARRAYS}
         self._save()
 
     @property
@@ -129,16 +131,25 @@ class FeatureWriter:
         """Append rows: regions (n, V, R, D), context (n, V, D); zeros for skipped photos.
 
         Raises:
-            DataError: a feature is not finite, or overflows float16.
+            DataError: a feature is not finite, or overflows float16, or the shape is another.
         """
         start = self.manifest.rows_done
         stop = start + len(regions)
         for name, values in zip(_ARRAYS, (regions, context), strict=True):
-            half = values.astype(np.float16)
+            target = self._arrays[name][start:stop]
+            if values.shape != target.shape:
+                raise DataError(
+                    f"{self.folder}: {name} of shape {values.shape} for rows of {target.shape}"
+                )
+            with np.errstate(over="ignore"):  # becomes infinite, which is what is looked for
+                half = values.astype(np.float16)
             if not np.isfinite(half).all():
                 bad = int(np.argwhere(~np.isfinite(half))[0][0])
-                raise DataError(f"{self.manifest.ids[start + bad]}: its features are not finite")
-            self._arrays[name][start:stop] = half
+                raise DataError(
+                    f"{self.manifest.ids[start + bad]}: its {name} features are not finite, "
+                    "or too large for float16"
+                )
+            target[:] = half
         self.manifest.rows_done = stop
         self.manifest.skipped.update(skipped)
 
@@ -149,7 +160,14 @@ class FeatureWriter:
         self._save()
 
     def finish(self) -> None:
-        """Flush and record checksums; from now on the store opens."""
+        """Flush and record checksums; from now on the store opens.
+
+        Raises:
+            DataError: rows are missing.
+        """
+        done, total = self.manifest.rows_done, len(self.manifest.ids)
+        if done != total:
+            raise DataError(f"{self.folder}: only {done} of {total} rows are written")
         self.flush()
         self.manifest.checksums = {n: _crc32(self.folder / f"{n}.npy") for n in _ARRAYS}
         self._save()
@@ -181,8 +199,20 @@ def read_manifest(folder: Path) -> Manifest:
         values = json.loads(path.read_text(encoding="utf-8"))
         version = values["format_version"]
         if version != FORMAT_VERSION:
-            raise DataError(f"{path}: format version {version}, this program reads {FORMAT_VERSION}")
-        return Manifest(**values)
+            raise DataError(
+                f"{path}: format version {version}, this program reads {FORMAT_VERSION}"
+            )
+        manifest = Manifest(**values)
+        for entry in fields(Manifest):
+            kind = cast(type, get_origin(entry.type) or entry.type)
+            if not isinstance(value := values.get(entry.name), kind):
+                raise TypeError(f"{entry.name} is {str(value)[:40]}, not of type {kind.__name__}")
+        _check_ids(manifest)
+        if np.asarray(manifest.boxes, dtype=np.float32).shape != (len(manifest.boxes), 4):
+            raise ValueError("boxes are not x0 y0 x1 y1 each")
+        if not 0 <= manifest.rows_done <= len(manifest.ids):
+            raise ValueError(f"{manifest.rows_done} rows done of {len(manifest.ids)}")
+        return manifest
     except FileNotFoundError as error:
         raise DataError(f"{folder}: no feature store here; make one with `hgan extract`") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -194,16 +224,29 @@ def _shapes(manifest: Manifest) -> dict[str, tuple[int, ...]]:
     return {"regions": (n, v, r, d), "context": (n, v, d)}
 
 
-def _open_array(folder: Path, name: str, manifest: Manifest) -> np.ndarray:
+def _check_ids(manifest: Manifest) -> None:
+    seen: set[str] = set()
+    for key in manifest.ids:
+        if key in seen:
+            raise DataError(f"{key}: listed twice, but a feature store has one row a photo")
+        seen.add(key)
+
+
+def _open_array(
+    folder: Path, name: str, manifest: Manifest, mode: Literal["r", "r+"] = "r"
+) -> np.memmap:
     path = folder / f"{name}.npy"
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: missing or truncated ({error}); extract again") from error
+        array: np.memmap = open_memmap(path, mode=mode)  # knows no pickles
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError) as error:
+        raise DataError(
+            f"{path}: missing, truncated or damaged ({error}); extract again"
+        ) from error
     expected = _shapes(manifest)[name]
     if array.shape != expected or array.dtype != np.float16:
         raise DataError(
-            f"{path}: holds {array.dtype} {array.shape}, its manifest says float16 {expected}"
+            f"{path}: holds {array.dtype} {array.shape}, its manifest says float16 {expected}; "
+            "extract again"
         )
     return array
 

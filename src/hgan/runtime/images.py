@@ -15,6 +15,13 @@ from hgan.errors import DataError
 MAX_PIXELS = 100_000_000
 """Photos with more pixels than this are refused before they are decoded (decompression bombs)."""
 
+# Not all that Pillow knows: some of its formats, such as EPS, start other programs.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+# Pillow warns at a size below MAX_PIXELS, where nothing is wrong yet. (A filter for the length of
+# one call would not do: filters belong to the process, and photos are decoded in threads.)
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 """What a folder walk takes for a photo, lower case."""
 
@@ -34,38 +41,46 @@ def open_photo(source: Path | bytes, hint: int | None = None) -> Image.Image:
     """
     name = str(source) if isinstance(source, Path) else "photo"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(source if isinstance(source, Path) else io.BytesIO(source)) as photo:
-                if photo.width * photo.height > MAX_PIXELS:
-                    raise DataError(
-                        f"{name}: {photo.width} x {photo.height} pixels is more than the "
-                        f"{MAX_PIXELS:,} that are decoded; make a smaller copy of it"
-                    )
-                if hint is not None:
-                    photo.draft("RGB", (2 * hint, 2 * hint))
-                return _to_rgb(ImageOps.exif_transpose(photo))
+        data = source if isinstance(source, Path) else io.BytesIO(source)
+        with Image.open(data, formats=_FORMATS) as photo:
+            if photo.width * photo.height > MAX_PIXELS:
+                raise DataError(
+                    f"{name}: {photo.width} x {photo.height} pixels is more than the "
+                    f"{MAX_PIXELS:,} that are decoded; make a smaller copy of it"
+                )
+            if hint is not None:
+                photo.draft("RGB", (2 * hint, 2 * hint))
+            return _to_rgb(ImageOps.exif_transpose(photo))
     except DataError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"{name}: refused, {error}") from error
+    except FileNotFoundError as error:
+        raise DataError(f"{name}: no such file") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{name}: not a photo in a format that is read here") from error
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, TypeError) as error:
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{name}: refused, {error}") from error
+    except Exception as error:  # decoders raise what they like at hostile bytes: struct.error, ...
         raise DataError(f"{name}: cannot be decoded ({error})") from error
 
 
 def _to_rgb(photo: Image.Image) -> Image.Image:
-    if photo.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
-        values = np.asarray(photo, dtype=np.float32)
-        # 16-bit files come as I;16 or I: scale by the depth, not by the content.
-        scale = 255.0 / 65535.0 if values.max(initial=0.0) > 255.0 else 1.0
-        photo = Image.fromarray((values * scale).clip(0, 255).astype(np.uint8))
-    if photo.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in photo.info:
+    if photo.mode.startswith(("I", "F")):
+        photo = _to_8_bit(photo)
+    if photo.mode in ("RGBA", "LA", "PA") or "transparency" in photo.info:
         photo = photo.convert("RGBA")
         white = Image.new("RGBA", photo.size, (255, 255, 255, 255))
         photo = Image.alpha_composite(white, photo)
     return photo.convert("RGB")
+
+
+def _to_8_bit(photo: Image.Image) -> Image.Image:
+    values = np.nan_to_num(np.asarray(photo, dtype=np.float32), posinf=0.0)
+    if photo.mode.startswith("I;16"):
+        white = 65535.0
+    else:  # 32 bits do not say what white is: take the least of the usual values that holds all
+        top = values.max(initial=0.0)
+        white = 1.0 if photo.mode == "F" and top <= 1 else 255.0 if top <= 255 else 65535.0
+    return Image.fromarray(np.rint(values * (255.0 / white)).clip(0, 255).astype(np.uint8))
 
 
 def to_pixels(photo: Image.Image, size: int) -> np.ndarray:

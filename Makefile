@@ -1,0 +1,53 @@
+PYTHON ?= python3
+# More arguments for pip. On Linux without a GPU, torch's CPU build saves several GB:
+#   make test PIP_FLAGS='--extra-index-url https://download.pytorch.org/whl/cpu'
+PIP_FLAGS ?=
+# A folder of photos for the demo instead of its samples.
+PHOTOS ?=
+
+INSTALL = -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
+SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint clean python
+
+help: ## list what can be made
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: .venv-demo/.installed ## index sample photos (PHOTOS=folder: your own) and search them
+	.venv-demo/bin/python scripts/demo.py --to demo $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+test: lint ## lint, types and the fast tests
+	.venv/bin/python -m pytest -m "not slow"
+
+test-slow: .venv/.installed ## the tests that take minutes
+	.venv/bin/python -m pytest -m slow
+
+lint: .venv/.installed ## ruff and mypy
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+clean: ## remove the virtual environments, the demo and all caches
+	rm -rf .venv .venv-demo demo build dist src/*.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "hgan needs Python 3.11 or newer, and '$(PYTHON)' is not:" \
+			"name one that is, as in  make PYTHON=python3.12 ..." >&2; exit 1; }
+
+# Everything, editable: for development.
+.venv/.installed: pyproject.toml constraints.txt | python
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python $(INSTALL) -e '.[train,dev]'
+	@touch $@
+
+# As a user installs it: the runtime alone, without torch. Of scikit-image only the photos are used,
+# so what it depends on stays away.
+.venv-demo/.installed: pyproject.toml constraints.txt $(SOURCES) | python
+	test -x .venv-demo/bin/python || $(PYTHON) -m venv .venv-demo
+	rm -rf build
+	.venv-demo/bin/python $(INSTALL) .
+	.venv-demo/bin/python $(INSTALL) --no-deps scikit-image
+	@touch $@

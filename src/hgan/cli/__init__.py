@@ -1,0 +1,92 @@
+"""The command line: `hgan VERB ...`. Results go to standard output, everything else to the other.
+
+Only the asked verb's parser is built, and its imports are done when it runs.
+"""
+
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+
+from hgan import __version__
+from hgan.cli.find import FIND
+from hgan.cli.learn import LEARN
+from hgan.cli.verb import Verb
+from hgan.errors import HganError
+
+VERBS: dict[str, Verb] = {**FIND, **LEARN}
+
+DONE, PROBLEMS, USER_ERROR = 0, 1, 2
+"""Exit codes: all went well; what was checked has problems; the input or a setting is wrong."""
+INTERRUPTED, PIPE_CLOSED = 130, 141
+"""Exit codes of a program that SIGINT or SIGPIPE ended."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code; arguments are by default those of the process."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+        return code
+    except HganError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print("\nhgan: interrupted; what was done is kept, run it again to go on", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader left (`hgan search ... | head`); the interpreter must not flush into nothing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except OSError as error:  # a full disk, a folder that cannot be written
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}; what was done is kept")
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+        return DONE if words else USER_ERROR
+    if words[0] == "--version":
+        print(f"hgan {__version__}")
+        return DONE
+    for length in (2, 1):  # "data check" before "data"
+        name = " ".join(words[:length])
+        if (verb := VERBS.get(name)) is not None:
+            parser = verb.parser(name)
+            return verb.run(parser, parser.parse_args(words[length:]))
+    close = difflib.get_close_matches(" ".join(words[:2]), VERBS, 1) or difflib.get_close_matches(
+        words[0], VERBS, 1
+    )
+    hint = f"did you mean {close[0]}?" if close else "see hgan --help"
+    return _fail(f"there is no verb {words[0]!r}; {hint}")
+
+
+def _fail(message: str) -> int:
+    print(f"hgan: {message}", file=sys.stderr)
+    return USER_ERROR
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    find, learn = (
+        "\n".join(f"  {name:{width}}  {verb.summary}" for name, verb in verbs.items())
+        for verbs in (FIND, LEARN)
+    )
+    return f"""\
+usage: hgan VERB ...
+
+Search photos with words, and train the model that does it.
+
+find photos:
+{find}
+
+make a model (needs the training half, pip install '.[train]'):
+{learn}
+
+  hgan VERB --help   arguments and examples of a verb
+  hgan --version     the version
+
+examples:
+  hgan index ~/Pictures
+  hgan search "two dogs playing in the snow\""""

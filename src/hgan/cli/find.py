@@ -1,0 +1,145 @@
+"""The verbs that find photos, `index` and `search`: they need the runtime half alone."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import PositiveInt
+
+from hgan.cli.verb import Verb
+from hgan.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hgan.search.searcher import Hit
+
+
+def default_index() -> Path:
+    """Where the index is when none is named: $HGAN_INDEX, or a folder for this user's data."""
+    if named := os.environ.get("HGAN_INDEX"):
+        return Path(named)
+    if sys.platform == "win32":
+        data = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        data = Path.home() / "Library" / "Application Support"
+    else:
+        data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "hgan" / "index"
+
+
+def _index_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="folder of photos; its subfolders are read too")
+    parser.add_argument("--to", type=Path, metavar="INDEX", help="the index; default: yours")
+    parser.add_argument("--bundle", type=Path, help="the model; default: the one that is shipped")
+
+
+def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
+    from hgan.runtime.bundle import Bundle
+    from hgan.search.indexer import index_folder
+
+    to = chosen.to or default_index()
+    report = index_folder(chosen.folder, to, Bundle.load(chosen.bundle))
+    for path, reason in sorted(report.skipped.items()):
+        print(f"skipped {path}: {reason}", file=sys.stderr)
+    print(
+        f"{report.added} added, {report.updated} updated, {report.removed} removed, "
+        f"{report.unchanged} unchanged, {len(report.skipped)} skipped: {to}"
+    )
+    return 0
+
+
+def _search_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("query", nargs="*", help="what the photos show, in your own words")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="find photos like this one")
+    parser.add_argument("--index", type=Path, help="where to look; default: your own index")
+    parser.add_argument("-k", "--k", type=PositiveInt, default=10, help="how many photos to list")
+    parser.add_argument("--json", action="store_true", help="print the hits as JSON")
+    parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet as well")
+
+
+def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
+    from hgan.search.searcher import open_index
+
+    query = " ".join(chosen.query)
+    if bool(query.strip()) == (chosen.image is not None):
+        raise ConfigError("search for words or for --image FILE, one of the two")
+    with open_index(chosen.index or default_index()) as index:
+        if chosen.image is not None:
+            hits = index.search_image(chosen.image, chosen.k)
+        else:
+            hits = index.search(query, chosen.k)
+    title = query or f"photos like {chosen.image.name}"
+    _print_hits(hits, title, as_json=chosen.json)
+    if chosen.sheet is not None:
+        from hgan.search.sheet import contact_sheet
+
+        contact_sheet(hits, chosen.sheet, title)
+        print(f"contact sheet: {chosen.sheet}", file=sys.stderr)
+    return 0
+
+
+def _print_hits(hits: "list[Hit]", title: str, as_json: bool) -> None:
+    """As JSON, as a table on a screen, and as tab-separated lines for other programs."""
+    if as_json:
+        rows = [{"path": str(hit.path), "score": hit.score, "levels": hit.levels} for hit in hits]
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    elif sys.stdout.isatty():
+        _print_table(hits, title)
+    else:
+        for hit in hits:
+            print(f"{hit.score:.4f}\t{hit.path}")
+
+
+def _print_table(hits: "list[Hit]", title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left")
+    table.add_column("", justify="right", style="dim")
+    table.add_column("photo", overflow="fold")
+    table.add_column("score", justify="right", style="bold")
+    for level in hits[0].levels if hits else ():
+        table.add_column(level, justify="right", style="cyan")
+    for place, hit in enumerate(hits, 1):
+        scores = (f"{value:.3f}" for value in (hit.score, *hit.levels.values()))
+        table.add_row(str(place), Text(str(hit.path)), *scores)
+    Console().print(table)
+
+
+FIND = {
+    "index": Verb(
+        summary="Index a folder of photos.",
+        details=(
+            "Reads every photo of the folder once; run again, it reads what is new or changed and\n"
+            "drops what is gone. Interrupted, it goes on where it stopped. Photos that cannot be\n"
+            "read are skipped and listed. Without --to, the index is $HGAN_INDEX, or else a folder\n"
+            "among your user data."
+        ),
+        examples=(
+            "hgan index ~/Pictures",
+            "hgan index ~/Pictures --to holidays.index",
+            "hgan index ~/Pictures --to mine.index --bundle bundles/mine",
+        ),
+        arguments=_index_arguments,
+        run=_index,
+    ),
+    "search": Verb(
+        summary="Search indexed photos with words or with a photo.",
+        details=(
+            "Prints the best photos with their scores: a table on a screen, tab-separated lines\n"
+            "into a pipe. The score is the model's own, the weighted sum of its levels."
+        ),
+        examples=(
+            'hgan search "two dogs playing in the snow"',
+            "hgan search --image holiday.jpg -k 5",
+            'hgan search "a red car" --index holidays.index --sheet cars.png',
+            'hgan search "a red car" --json',
+        ),
+        arguments=_search_arguments,
+        run=_search,
+    ),
+}
+"""By name."""

@@ -1,0 +1,182 @@
+"""The verbs that make a model: `data check`, `extract`, `train`, `evaluate`, `export`."""
+
+import json
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+
+from hgan.cli.verb import Verb
+from hgan.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hgan.config import Config
+
+
+def _need_training_half(verb: str) -> None:
+    if find_spec("torch") is None:
+        raise ConfigError(
+            f"`hgan {verb}` needs the training half, which is not installed: "
+            "pip install '.[train]' in the project's folder"
+        )
+
+
+def _config_arguments(parser: ArgumentParser) -> None:
+    from hgan.config import Config
+
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with the settings")
+    parser.add_class_arguments(Config)
+
+
+def _config(parser: ArgumentParser, chosen: Namespace) -> "Config":
+    """The settings of a run: defaults, then the YAML files, then the command line."""
+    from hgan.config import Config
+
+    made = parser.instantiate(chosen)
+    return Config(**{name: made[name] for name in Config.__dataclass_fields__})
+
+
+def _check_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("path", type=Path, help="caption file or its folder, or a feature store")
+    parser.add_argument("--photos", type=Path, help="folder of the photos; default: beside it")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def _check(_parser: ArgumentParser, chosen: Namespace) -> int:
+    from rich.console import Console
+
+    from hgan.data.check import check
+
+    report = check(chosen.path, chosen.photos)
+    if chosen.json:
+        print(json.dumps(report.as_dict(), indent=2))
+    else:
+        report.render(Console())
+    return 0 if report.ok else 1
+
+
+def _extract(parser: ArgumentParser, chosen: Namespace) -> int:
+    _need_training_half("extract")
+    from hgan.data.captions import read_captions
+    from hgan.vision import load_backbone
+    from hgan.vision.extract import extract
+
+    config = _config(parser, chosen)
+    captions = read_captions(config.data.captions)
+    vision = config.vision
+    backbone = load_backbone(vision.backbone, vision.grid, vision.size)
+    folder = config.data.features
+    store = extract(backbone, config.data.photos, captions.images, folder, vision.views)
+    skipped = store.manifest.skipped
+    for name, reason in skipped.items():
+        print(f"skipped {name}: {reason}", file=sys.stderr)
+    print(f"{len(store.rows)} photos, {vision.views} views each, {len(skipped)} skipped: {folder}")
+    return 0
+
+
+def _train_arguments(parser: ArgumentParser) -> None:
+    _config_arguments(parser)
+    parser.add_argument("--resume", action="store_true", help="go on where the run was cut short")
+
+
+def _train(parser: ArgumentParser, chosen: Namespace) -> int:
+    _need_training_half("train")
+    from hgan.training.trainer import train
+
+    print(train(_config(parser, chosen), resume=chosen.resume))
+    return 0
+
+
+def _evaluate_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("checkpoint", type=Path, help="folder of a checkpoint, as runs/.../best")
+    parser.add_argument("--split", default="test", help="split of its data set: test, val, ...")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def _evaluate(_parser: ArgumentParser, chosen: Namespace) -> int:
+    _need_training_half("evaluate")
+    raise NotImplementedError
+
+
+def _export_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("checkpoint", type=Path, help="folder of a checkpoint, as runs/.../best")
+    parser.add_argument("out", type=Path, help="folder of the bundle")
+
+
+def _export(_parser: ArgumentParser, chosen: Namespace) -> int:
+    _need_training_half("export")
+    from hgan.export import export
+
+    export(chosen.checkpoint, chosen.out)
+    print(chosen.out)
+    return 0
+
+
+LEARN = {
+    "data check": Verb(
+        summary="Check that captions and photos are fit to train on.",
+        details=(
+            "Lists what is missing, cannot be read, is empty, too long, doubled or in two splits,\n"
+            "of a caption file with its photos or of a feature store. Exits with 1 where training,\n"
+            "or the figures after it, would be wrong."
+        ),
+        examples=(
+            "hgan data check data/flickr8k/captions.jsonl",
+            "hgan data check captions.csv --photos ~/Pictures --json",
+            "hgan data check features/flickr8k",
+        ),
+        arguments=_check_arguments,
+        run=_check,
+    ),
+    "extract": Verb(
+        summary="Extract region features of a data set's photos, once.",
+        details=(
+            "Every photo of the caption file goes through the frozen vision backbone; training\n"
+            "reads the result. Interrupted, it goes on where it stopped. Every setting of the YAML\n"
+            "file can be given as --KEY VALUE after it."
+        ),
+        examples=(
+            "hgan extract --config configs/flickr8k.yaml",
+            "hgan extract --config configs/flickr8k.yaml --vision.views 2",
+        ),
+        arguments=_config_arguments,
+        run=_extract,
+        usage="hgan extract --config FILE [--KEY VALUE ...]",
+    ),
+    "train": Verb(
+        summary="Train a model on extracted features.",
+        details=(
+            "Prints the folder of the best checkpoint, chosen on the validation split. Every\n"
+            "setting of the YAML file can be given as --KEY VALUE after it. A run that was cut\n"
+            "short loses at most an epoch: --resume goes on as if nothing had happened."
+        ),
+        examples=(
+            "hgan train --config configs/flickr8k.yaml --seed 1",
+            "hgan train --config configs/flickr8k.yaml --seed 1 --resume",
+            "hgan train --config configs/flickr8k.yaml --optim.epochs 3 --run runs/short",
+        ),
+        arguments=_train_arguments,
+        run=_train,
+        usage="hgan train --config FILE [--seed N] [--resume] [--KEY VALUE ...]",
+    ),
+    "evaluate": Verb(
+        summary="Recall of a checkpoint in both directions, by level and combined.",
+        details="Ties count against the model, and are reported.",
+        examples=(
+            "hgan evaluate runs/flickr8k-1/best --split test",
+            "hgan evaluate runs/flickr8k-1/best --split val --json",
+        ),
+        arguments=_evaluate_arguments,
+        run=_evaluate,
+    ),
+    "export": Verb(
+        summary="Export a checkpoint as a bundle that `hgan index` can use.",
+        details="A bundle runs without torch: two ONNX networks, a tokenizer, the settings, a card.",
+        examples=("hgan export runs/flickr8k-1/best bundles/mine",),
+        arguments=_export_arguments,
+        run=_export,
+    ),
+}
+"""By name."""

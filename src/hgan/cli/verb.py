@@ -1,0 +1,46 @@
+"""A verb of the command line: its help, its arguments, and the function that it runs."""
+
+from argparse import RawDescriptionHelpFormatter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
+
+
+class _Formatter(RawDescriptionHelpFormatter, DefaultHelpFormatter):
+    """Keeps the line breaks of descriptions and examples."""
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One thing that `hgan` can do.
+
+    `arguments` and `run` import what they need by themselves, so that a verb costs the others
+    nothing: a search starts without the settings of a training run, let alone torch.
+    """
+
+    summary: str
+    """One line, for the list of verbs."""
+    details: str
+    """What it does, for its own help."""
+    examples: tuple[str, ...]
+    """Command lines that work as they stand."""
+    arguments: Callable[[ArgumentParser], None]
+    """Adds the verb's arguments to its parser."""
+    run: Callable[[ArgumentParser, Namespace], int]
+    """Does what was asked for, and returns the exit code."""
+    usage: str | None = None
+    """The usage line, where the generated one would fill a screen."""
+
+    def parser(self, name: str) -> ArgumentParser:
+        """The parser of this verb alone."""
+        examples = "\n".join(f"  {example}" for example in self.examples)
+        parser = ArgumentParser(
+            prog=f"hgan {name}",
+            usage=self.usage,
+            description=f"{self.summary}\n\n{self.details}",
+            epilog=f"examples:\n{examples}",
+            formatter_class=_Formatter,
+        )
+        self.arguments(parser)
+        return parser

@@ -1,0 +1,143 @@
+"""Every setting of a training run, as dataclasses: a YAML file and the command line fill them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from hgan.errors import ConfigError
+
+Level = Literal["context", "shared", "local"]
+LEVELS: tuple[Level, ...] = ("context", "shared", "local")
+
+
+@dataclass
+class DataConfig:
+    """Where captions, photos and features are."""
+
+    captions: Path = Path("data/flickr8k/captions.jsonl")
+    """Caption file (JSONL, Karpathy JSON or CSV)."""
+    photos: Path = Path("data/flickr8k/images")
+    """Folder that the image names in the caption file are relative to."""
+    features: Path = Path("features/flickr8k")
+    """Feature store that `hgan extract` writes and training reads."""
+    extra_train: bool = False
+    """Also train on photos whose split is null (Flickr8k has 94)."""
+
+
+@dataclass
+class VisionConfig:
+    """The frozen vision backbone."""
+
+    backbone: str = "efficientnet-lite2"
+    """efficientnet-lite0, 1 or 2 (offline), or the name or folder of a Hugging Face model."""
+    size: int | None = None
+    """Side of the photo as the backbone reads it; by default the backbone's own."""
+    grid: int = 6
+    """Regions a side: grid x grid regions a photo."""
+    views: int = 6
+    """Views extracted of each photo: as it is, mirrored, then random crops."""
+
+
+@dataclass
+class TextConfig:
+    """The text encoder."""
+
+    encoder: str = "minilm"
+    """minilm (all-MiniLM-L6-v2, offline), or the name or folder of a Hugging Face model."""
+    trainable_layers: int | None = None
+    """Transformer layers to fine-tune, counted from the top; 0 freezes all, null trains all."""
+    max_words: int = 48
+    """Tokens read of a caption, its two special tokens included."""
+
+
+@dataclass
+class ModelConfig:
+    """HGAN: each part can be switched off, so that an ablation shows what it is worth."""
+
+    levels: list[Level] = field(default_factory=lambda: list(LEVELS))
+    """Levels of similarity the model has."""
+    image_graph: bool = True
+    """Feature graph over the photo's regions and its context."""
+    text_graph: bool = True
+    """Feature graph over the caption's words and its context."""
+    mfar: bool = True
+    """Multi-granularity feature aggregation and rearrangement; the shared level needs it."""
+    width: int = 512
+    """D, width of the context level."""
+    node_width: int = 256
+    """Width of the graph's nodes."""
+    graph_layers: int = 2
+    """Graph convolution layers."""
+    slots: int = 4
+    """K, slots of the shared space."""
+    slot_width: int = 128
+    """D_s, width of a slot."""
+    local_width: int = 128
+    """D_l, width of a region or word at the local level."""
+    dropout: float = 0.2
+    """On backbone features before each projection."""
+
+    def __post_init__(self) -> None:
+        if not self.levels or len(set(self.levels)) != len(self.levels):
+            raise ConfigError(f"model.levels: {self.levels} must name one to three levels, once")
+        if "shared" in self.levels and not self.mfar:
+            raise ConfigError("model.levels: the shared level is made by MFAR, which is off")
+
+
+@dataclass
+class LossConfig:
+    """What training minimises, on each level and on their weighted sum."""
+
+    kind: Literal["infonce", "hinge"] = "infonce"
+    """Symmetric InfoNCE with learned temperatures, or the hinge on the hardest negative."""
+    margin: float = 0.2
+    """Of the hinge."""
+    warmup_epochs: int = 1
+    """Epochs in which the hinge takes the mean of all negatives, not the hardest."""
+    temperature: float = 0.05
+    """Where InfoNCE's learned temperatures start."""
+    smoothing: float = 0.0
+    """Share of InfoNCE's target that is spread over the negatives."""
+
+
+@dataclass
+class OptimConfig:
+    """Optimiser, schedule and augmentation."""
+
+    epochs: int = 12
+    batch_images: int = 128
+    """Photos in a batch, each with several of its captions."""
+    captions_per_image: int = 5
+    """Captions drawn for each photo in a batch, without repeating one in an epoch's draw."""
+    learning_rate: float = 5e-4
+    """Of everything but the text encoder."""
+    text_rate: float = 0.1
+    """The text encoder's learning rate as a share of the other."""
+    weight_decay: float = 1e-4
+    clip: float = 2.0
+    """Largest gradient norm."""
+    warmup_steps: int = 50
+    """Steps over which the rate rises; then it falls along a cosine to zero."""
+    region_drop: float = 0.2
+    """Chance that a region is left out."""
+    word_drop: float = 0.15
+    """Chance that a word is masked or left out."""
+    ema: float = 0.99
+    """Decay of the averaged weights that are evaluated and saved; 0 switches averaging off."""
+    precision: Literal["bf16", "no"] = "bf16"
+    """Autocast to bfloat16, where the processor has it."""
+
+
+@dataclass
+class Config:
+    """A whole run."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    vision: VisionConfig = field(default_factory=VisionConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    seed: int = 1
+    run: Path = Path("runs/flickr8k")
+    """Folder of the run; the seed is appended."""

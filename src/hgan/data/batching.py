@@ -1,0 +1,182 @@
+"""Image-major batches: a batch is B photos with k captions each, so a photo is encoded once for k
+captions. Augmentation (views, dropped regions, dropped words) happens here, from one seed an epoch.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from hgan.config import OptimConfig
+from hgan.data.captions import Captions
+from hgan.data.features import FeatureStore
+from hgan.errors import DataError
+
+TEXT_PARTS = 5
+"""Parts that a batch's captions are encoded in, by length."""
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Features of B photos."""
+
+    regions: Tensor
+    """(B, R, D_v)"""
+    context: Tensor
+    """(B, D_v)"""
+    mask: Tensor
+    """(B, R) bool"""
+    boxes: Tensor
+    """(R, 4)"""
+
+    def to(self, device: torch.device) -> "ImageBatch":
+        """The same on another device."""
+        return ImageBatch(*(getattr(self, f.name).to(device) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Tokens of T captions, padded to the longest."""
+
+    ids: Tensor
+    """(T, W) int64"""
+    mask: Tensor
+    """(T, W) int64, 1 where a token is real"""
+
+    def to(self, device: torch.device) -> "TextBatch":
+        """The same on another device."""
+        return TextBatch(self.ids.to(device), self.mask.to(device))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Photos and their captions."""
+
+    images: ImageBatch
+    texts: list[TextBatch]
+    """The captions by length, in several parts, so that little is padded."""
+    image_of: Tensor
+    """(T) the photo of each caption, its position in the batch; in the order of the captions"""
+
+
+class Dataset:
+    """Captions, tokenised once, and the features of their photos.
+
+    Raises:
+        DataError: photos of the captions are absent from the store.
+    """
+
+    def __init__(
+        self, captions: Captions, store: FeatureStore, tokenizer: Tokenizer, max_words: int
+    ) -> None:
+        missing = [image for image in captions.images if image not in store.rows]
+        if missing:
+            raise DataError(
+                f"{len(missing)} of {len(captions.images)} photos have no features, the first is "
+                f"{missing[0]}; run `hgan extract` with this config, or see `hgan data check`"
+            )
+        self.captions, self.store = captions, store
+        self.rows = np.array([store.rows[image] for image in captions.images])
+        self.captions_of = captions.of_image()
+        self.boxes = torch.from_numpy(store.boxes)
+        self.tokens = tokenise(tokenizer, captions.texts, max_words)
+
+    def images(self, positions: Sequence[int] | np.ndarray, views: np.ndarray | int = 0) -> ImageBatch:
+        """Features of the photos at these positions, of a view each."""
+        rows = self.rows[np.asarray(positions)]
+        # One fancy read a photo: rows of a memory map come in the order asked for.
+        views = np.broadcast_to(views, rows.shape)
+        regions = np.stack([self.store.regions[r, v] for r, v in zip(rows, views, strict=True)])
+        context = np.stack([self.store.context[r, v] for r, v in zip(rows, views, strict=True)])
+        return ImageBatch(
+            regions=torch.from_numpy(regions).float(),
+            context=torch.from_numpy(context).float(),
+            mask=torch.ones(regions.shape[:2], dtype=torch.bool),
+            boxes=self.boxes,
+        )
+
+    def texts(self, positions: Sequence[int] | np.ndarray) -> TextBatch:
+        """Tokens of the captions at these positions."""
+        return pad([self.tokens[p] for p in positions])
+
+
+def tokenise(tokenizer: Tokenizer, texts: Sequence[str], max_words: int) -> list[Tensor]:
+    """Token ids of each text, specials included, cut to `max_words`, the last special kept."""
+    encoded = tokenizer.encode_batch(list(texts))
+    rows = [torch.tensor(e.ids) for e in encoded]
+    return [r if len(r) <= max_words else torch.cat([r[: max_words - 1], r[-1:]]) for r in rows]
+
+
+def pad(rows: Sequence[Tensor]) -> TextBatch:
+    """Rows of token ids to a batch, padded with zeros at the end."""
+    ids = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    lengths = torch.tensor([len(row) for row in rows])
+    return TextBatch(ids, (torch.arange(ids.shape[1]) < lengths[:, None]).long())
+
+
+@dataclass(frozen=True)
+class Augmenter:
+    """Size augmentation (Chen et al., CVPR 2021): regions and words are left out or masked, never
+    all of them."""
+
+    region_drop: float
+    word_drop: float
+    mask_id: int
+    special_ids: Tensor
+    vocabulary: int
+
+    def images(self, batch: ImageBatch, dice: torch.Generator) -> ImageBatch:
+        """Leave regions out."""
+        keep = torch.rand(batch.mask.shape, generator=dice) >= self.region_drop
+        mask = _never_all(batch.mask & keep, batch.mask)
+        return ImageBatch(batch.regions, batch.context, mask, batch.boxes)
+
+    def texts(self, batch: TextBatch, dice: torch.Generator) -> TextBatch:
+        """Of the words drawn, mask half, swap a tenth for a random one, leave the rest out."""
+        words = batch.mask.bool() & ~(batch.ids[..., None] == self.special_ids).any(-1)
+        chance = torch.rand(batch.ids.shape, generator=dice)
+        drawn = words & (chance < self.word_drop)
+        kind = torch.rand(batch.ids.shape, generator=dice)
+        other = torch.randint(1000, self.vocabulary, batch.ids.shape, generator=dice)
+        ids = torch.where(drawn & (kind < 0.5), self.mask_id, batch.ids)
+        ids = torch.where(drawn & (kind >= 0.5) & (kind < 0.6), other, ids)
+        kept = _never_all(words & ~(drawn & (kind >= 0.6)), words)
+        return TextBatch(ids, (batch.mask.bool() & (~words | kept)).long())
+
+
+def _never_all(kept: Tensor, real: Tensor) -> Tensor:
+    """Where nothing was kept of a row, keep all of it."""
+    return torch.where(kept.any(-1, keepdim=True), kept, real)
+
+
+def training_batches(
+    data: Dataset, augmenter: Augmenter, config: OptimConfig, seed: int, epoch: int
+) -> Iterator[Batch]:
+    """One epoch of image-major batches, the same for the same seed and epoch.
+
+    The last, smaller batch is left out: contrast needs its negatives.
+    """
+    order = np.random.default_rng((seed, epoch))
+    dice = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    images = order.permutation(len(data.rows))
+    size = min(config.batch_images, len(images))
+    for start in range(0, len(images) - size + 1, size):
+        chosen = images[start : start + size]
+        drawn = [_draw(data.captions_of[i], config.captions_per_image, order) for i in chosen]
+        views = order.integers(data.store.manifest.views, size=size)
+        captions = np.concatenate(drawn)
+        owner = np.repeat(np.arange(size), [len(d) for d in drawn])
+        by_length = np.argsort([len(data.tokens[c]) for c in captions], kind="stable")
+        parts = np.array_split(captions[by_length], TEXT_PARTS)
+        yield Batch(
+            images=augmenter.images(data.images(chosen, views), dice),
+            texts=[augmenter.texts(data.texts(part), dice) for part in parts],
+            image_of=torch.from_numpy(owner[by_length]),
+        )
+
+
+def _draw(captions: np.ndarray, count: int, order: np.random.Generator) -> np.ndarray:
+    return order.permutation(captions)[:count]

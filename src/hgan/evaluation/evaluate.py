@@ -1,0 +1,87 @@
+"""Evaluate a matcher on a split: encode each photo and caption once, rank by level and by S."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hgan.data.batching import Dataset
+from hgan.encoded import Encoded
+from hgan.evaluation.metrics import Metrics, metrics
+from hgan.evaluation.ranking import TILE, rank, tiles
+from hgan.model.encoding import concatenate, take
+from hgan.model.hgan import HGAN
+from hgan.model.similarity import combine
+
+IMAGES_AT_ONCE = 128
+TEXTS_AT_ONCE = 256
+WEIGHT_STEPS = 10
+"""Level weights are searched on a grid of tenths."""
+
+
+@torch.inference_mode()
+def encode(model: HGAN, data: Dataset) -> tuple[Encoded[Tensor], Encoded[Tensor]]:
+    """Encode all photos (view 0) and all captions of a data set."""
+    device = next(model.parameters()).device
+    images = [
+        model.encode_image(data.images(chunk).to(device))
+        for chunk in _chunks(np.arange(len(data.rows)), IMAGES_AT_ONCE)
+    ]
+    # Captions of like length go together, so that little is padded.
+    lengths = np.array([len(row) for row in data.tokens])
+    order = np.argsort(lengths, kind="stable")
+    texts = [
+        model.encode_text(data.texts(chunk).to(device)) for chunk in _chunks(order, TEXTS_AT_ONCE)
+    ]
+    inverse = torch.from_numpy(np.argsort(order, kind="stable"))
+    return concatenate(images), take(concatenate(texts), inverse)
+
+
+def evaluate(model: HGAN, data: Dataset) -> dict[str, Metrics]:
+    """Metrics of each level, and of S where there are several."""
+    images, texts = encode(model, data)
+    weights = model.weights
+
+    @torch.inference_mode()
+    def score(rows: slice, columns: slice) -> dict[str, Tensor]:
+        levels = model.levels(take(images, rows), take(texts, columns))
+        return levels | ({"S": combine(levels, weights)} if len(levels) > 1 else {})
+
+    ranks = rank(score, data.captions.image_of, len(data.rows))
+    return {name: metrics(found) for name, found in ranks.items()}
+
+
+@torch.inference_mode()
+def choose_weights(model: HGAN, data: Dataset) -> tuple[dict[str, float], Metrics]:
+    """The level weights, tenths that sum to one, with the highest rSum; for validation splits only.
+
+    Holds a matrix of scores for each level in memory.
+    """
+    images, texts = encode(model, data)
+    count = len(data.rows), len(data.captions.texts)
+    names = model.config.levels
+    scores = {name: torch.empty(count) for name in names}
+    for rows, columns in tiles(*count, TILE):
+        for name, tile in model.levels(take(images, rows), take(texts, columns)).items():
+            scores[name][rows, columns] = tile
+
+    def measure(weights: dict[str, float]) -> Metrics:
+        total = combine(scores, weights)
+        found = rank(lambda r, c: {"S": total[r, c]}, data.captions.image_of, count[0], count)
+        return metrics(found["S"])
+
+    tried = [(weights, measure(weights)) for weights in _simplex(names)]
+    return max(tried, key=lambda pair: pair[1].rsum)
+
+
+def _simplex(names: Sequence[str]) -> Iterator[dict[str, float]]:
+    """All weights in tenths that sum to one and leave no level out."""
+    for parts in itertools.product(range(1, WEIGHT_STEPS + 1), repeat=len(names)):
+        if sum(parts) == WEIGHT_STEPS:
+            yield {name: part / WEIGHT_STEPS for name, part in zip(names, parts, strict=True)}
+
+
+def _chunks(positions: np.ndarray, length: int) -> Iterator[np.ndarray]:
+    return (positions[i : i + length] for i in range(0, len(positions), length))

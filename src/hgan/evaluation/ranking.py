@@ -1,0 +1,105 @@
+"""Ranks of the right answers, from score tiles: the whole matrix is never in memory.
+
+A candidate counts as ranked above the right answer when its score is at least as high: ties count
+against the model. Ranks start at 0.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hgan.errors import DataError
+
+Scorer = Callable[[slice, slice], dict[str, Tensor]]
+"""Slices of photos and captions to named score tiles, (photos, captions) each."""
+
+TILE = (64, 640)
+"""Photos and captions in a tile."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Where the right answers stand."""
+
+    image_to_text: np.ndarray
+    """(N) rank of each photo's best caption among the captions of other photos."""
+    text_to_image: np.ndarray
+    """(T) rank of each caption's photo."""
+    tied: int
+    """Queries for which a wrong answer has exactly the right answer's score."""
+
+
+class _Counter:
+    """Counts, for one named score, the wrong answers at or above the right one."""
+
+    def __init__(self, image_of: Tensor, images: int) -> None:
+        self.image_of = image_of
+        self.positive = torch.empty(len(image_of))  # (T) score of each caption's own photo
+        self.best = torch.full((images,), -torch.inf)  # (N) best own caption of each photo
+        self.above_image = torch.zeros(images, dtype=torch.long)
+        self.above_text = torch.zeros(len(image_of), dtype=torch.long)
+        self.tied_image = torch.zeros(images, dtype=torch.bool)
+        self.tied_text = torch.zeros(len(image_of), dtype=torch.bool)
+
+    def collect(self, tile: Tensor, own: Tensor, rows: slice, columns: slice) -> None:
+        """First pass: remember the scores of right answers in a tile that holds some."""
+        row, column = own.nonzero(as_tuple=True)
+        self.positive[column + columns.start] = tile[row, column]
+        best = tile.masked_fill(~own, -torch.inf).amax(1)
+        self.best[rows] = torch.maximum(self.best[rows], best)
+
+    def count(self, tile: Tensor, own: Tensor, rows: slice, columns: slice) -> None:
+        """Second pass: count wrong answers of a tile."""
+        best, positive = self.best[rows][:, None], self.positive[columns]
+        self.above_image[rows] += ((tile >= best) & ~own).sum(1)
+        self.above_text[columns] += ((tile >= positive) & ~own).sum(0)
+        self.tied_image[rows] |= ((tile == best) & ~own).any(1)
+        self.tied_text[columns] |= ((tile == positive) & ~own).any(0)
+
+    def ranks(self) -> Ranks:
+        tied = int(self.tied_image.sum() + self.tied_text.sum())
+        return Ranks(self.above_image.numpy(), self.above_text.numpy(), tied)
+
+
+def rank(
+    scorer: Scorer, image_of: np.ndarray, images: int, tile: tuple[int, int] = TILE
+) -> dict[str, Ranks]:
+    """Rank all captions for each photo and all photos for each caption, for each named score.
+
+    Args:
+        scorer: gives score tiles; called once for each tile, twice where it holds right answers.
+        image_of: (T) ground truth, the photo of each caption.
+        images: N, the number of photos.
+        tile: photos and captions scored at once; the result does not depend on it.
+
+    Raises:
+        DataError: a score is not finite, or a photo has no caption.
+    """
+    truth = torch.from_numpy(np.asarray(image_of, dtype=np.int64))
+    if len(torch.unique(truth)) != images:
+        raise DataError(f"of {images} photos only {len(torch.unique(truth))} have a caption")
+    counters: dict[str, _Counter] = {}
+    for step in ("collect", "count"):
+        for rows, columns in tiles(images, len(truth), tile):
+            own = truth[columns] == torch.arange(rows.start, rows.stop)[:, None]
+            if step == "collect" and not own.any():
+                continue
+            for name, scores in scorer(rows, columns).items():
+                if not torch.isfinite(scores).all():
+                    raise DataError(
+                        f"{name} scores of photos {rows.start} to {rows.stop - 1} hold NaN or "
+                        "infinity; look for NaN in features or weights"
+                    )
+                counter = counters.setdefault(name, _Counter(truth, images))
+                getattr(counter, step)(scores.float().cpu(), own, rows, columns)
+    return {name: counter.ranks() for name, counter in counters.items()}
+
+
+def tiles(images: int, texts: int, tile: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
+    """The tiles that cover all photos and captions."""
+    for i in range(0, images, tile[0]):
+        for t in range(0, texts, tile[1]):
+            yield slice(i, min(i + tile[0], images)), slice(t, min(t + tile[1], texts))

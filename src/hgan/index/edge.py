@@ -1,0 +1,247 @@
+"""The default store: Qdrant Edge, the engine of Qdrant clusters inside this process."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import qdrant_edge as edge
+
+from hgan.errors import IndexingError
+from hgan.index.store import Entry, Match, Point, Store
+
+SPACE_KEPT = 256 * 2**20
+"""Bytes that must be free before anything is written. The engine maps its files into memory, and a
+mapped file that the disk has no room for ends the process with a bus error, no exception."""
+
+_PAGE = 2000
+"""Entries that are read at once."""
+
+
+class EdgeStore(Store):
+    """A folder with one Qdrant Edge shard; one process at a time."""
+
+    def __init__(self, folder: Path, shard: "edge.EdgeShard", dense: int, local: int) -> None:
+        """Use `EdgeStore.create` or `EdgeStore.load`."""
+        self._folder = folder
+        self._shard: edge.EdgeShard | None = shard
+        self._dense = dense
+        self._local = local
+
+    @classmethod
+    def create(cls, folder: Path, dense: int, local: int) -> "EdgeStore":
+        """A new store for vectors of these widths; a level of width zero is not stored.
+
+        Raises:
+            IndexingError: the folder cannot be written, or holds a store.
+        """
+        with _engine(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            _require_space(folder, SPACE_KEPT)
+            config = edge.EdgeConfig(vectors=_vectors(dense, local))
+            shard = edge.EdgeShard.create(str(folder), config)
+            _index_folders(shard)
+            return cls(folder, shard, dense, local)
+
+    @classmethod
+    def load(cls, folder: Path, dense: int, local: int) -> "EdgeStore":
+        """A store that was made with these widths.
+
+        Raises:
+            IndexingError: it is damaged, or another process has it open.
+        """
+        with _engine(folder):
+            return cls(folder, edge.EdgeShard.load(str(folder)), dense, local)
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Add points, replacing those of the same id."""
+        records = [edge.Point(p.entry.id, self._named(p), _payload(p.entry)) for p in points]
+        self._update(edge.UpdateOperation.upsert_points(records))
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove points; ids that are not there are fine."""
+        self._update(edge.UpdateOperation.delete_points(list(ids)))
+
+    def search(
+        self, vector: np.ndarray, limit: int, folder: str | None = None, exact: bool = False
+    ) -> list[Match]:
+        """The points with the largest inner product with a dense vector (E,), best first."""
+        if not limit:
+            return []
+        # A model with the local level alone has no dense vectors: every photo is as good.
+        query = edge.Query.Nearest(vector.tolist(), using="dense") if self._dense else None
+        request = edge.QueryRequest(
+            limit=limit,
+            query=query,
+            filter=_inside(folder),
+            params=edge.SearchParams(exact=exact),
+        )
+        with self._open() as shard:
+            return [Match(str(point.id), point.score) for point in shard.query(request)]
+
+    def rescore(self, local: np.ndarray, ids: Sequence[str]) -> dict[str, float]:
+        """MaxSim of a query's real words (w, D_l) and each of the points."""
+        if not ids:
+            return {}
+        request = edge.QueryRequest(
+            limit=len(ids),
+            query=edge.Query.Nearest(local.tolist(), using="local"),
+            filter=edge.Filter(must=[edge.HasIdCondition(set(ids))]),
+        )
+        with self._open() as shard:
+            return {str(point.id): point.score for point in shard.query(request)}
+
+    def fetch(self, ids: Sequence[str], local: bool = False) -> list[Point]:
+        """The points of these ids, in this order; ids that are not there are left out."""
+        names = [
+            name
+            for name, wanted in (("dense", self._dense), ("local", self._local and local))
+            if wanted
+        ]
+        with self._open() as shard:
+            records = shard.retrieve(list(ids), with_payload=True, with_vector=names or False)
+        found = {str(record.id): self._point(record) for record in records}
+        return [found[key] for key in ids if key in found]
+
+    def entries(self) -> Iterator[Entry]:
+        """What is remembered of every photo."""
+        offset = None
+        while True:
+            with self._open() as shard:
+                page, offset = shard.scroll(
+                    edge.ScrollRequest(offset=offset, limit=_PAGE, with_payload=True)
+                )
+            yield from (_entry(record.payload) for record in page)
+            if offset is None:
+                return
+
+    def count(self) -> int:
+        """How many points there are."""
+        with self._open() as shard:
+            return shard.count(edge.CountRequest())
+
+    def flush(self) -> None:
+        """Bring everything to disk."""
+        with self._open() as shard:
+            shard.flush()
+
+    def optimize(self) -> None:
+        """Merge segments and build the search graph, where the disk has room for a second copy."""
+        with self._open() as shard:
+            if shutil.disk_usage(self._folder).free > SPACE_KEPT + _size(self._folder):
+                shard.optimize()
+
+    def close(self) -> None:
+        """Flush and release."""
+        if self._shard is not None:
+            try:
+                with self._open() as shard:
+                    shard.flush()
+                    shard.close()
+            finally:
+                self._shard = None
+
+    @contextmanager
+    def _open(self) -> Iterator["edge.EdgeShard"]:
+        if self._shard is None:
+            raise IndexingError(f"{self._folder}: the index is closed")
+        with _engine(self._folder):
+            yield self._shard
+
+    def _update(self, operation: "edge.UpdateOperation") -> None:
+        with self._open() as shard:
+            _require_space(self._folder, SPACE_KEPT)
+            shard.update(operation)
+
+    def _named(self, point: Point) -> dict[str, Any]:
+        vectors = {}
+        if self._dense:
+            vectors["dense"] = point.dense.tolist()
+        if self._local:
+            vectors["local"] = point.local.tolist()
+        return vectors
+
+    def _point(self, record: "edge.Record") -> Point:
+        vectors: Any = record.vector or {}
+        return Point(
+            _entry(record.payload),
+            np.array(vectors.get("dense", ()), np.float32).reshape(self._dense),
+            np.array(vectors.get("local", ()), np.float32).reshape(-1, self._local or 1),
+        )
+
+
+def _vectors(dense: int, local: int) -> dict[str, "edge.EdgeVectorParams"]:
+    # Inner product, not cosine: the norms of dense vectors carry the weights of the levels.
+    distance, half = edge.Distance.Dot, edge.VectorStorageDatatype.Float16
+    vectors = {}
+    if dense:
+        vectors["dense"] = edge.EdgeVectorParams(dense, distance, datatype=half)
+    if local:
+        vectors["local"] = edge.EdgeVectorParams(
+            local,
+            distance,
+            datatype=half,
+            multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
+            # No graph: local vectors re-rank candidates that the dense ones found.
+            hnsw_config=edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
+        )
+    return vectors
+
+
+def _index_folders(shard: "edge.EdgeShard") -> None:
+    keyword = edge.PayloadSchemaType.Keyword
+    shard.update(edge.UpdateOperation.create_field_index("folders", keyword))
+
+
+def _inside(folder: str | None) -> "edge.Filter | None":
+    if folder is None:
+        return None
+    inside = edge.FieldCondition(key="folders", match=edge.MatchValue(value=folder))
+    return edge.Filter(must=[inside])
+
+
+def _payload(entry: Entry) -> dict[str, Any]:
+    return {
+        "path": entry.path,
+        "size": entry.size,
+        "mtime": entry.mtime,
+        "digest": entry.digest,
+        "folders": entry.folders,
+    }
+
+
+def _entry(payload: Any) -> Entry:
+    return Entry(payload["path"], payload["size"], payload["mtime"], payload["digest"])
+
+
+def _require_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise IndexingError(
+            f"{folder}: the disk is full ({free / 2**20:.0f} MB free, {needed / 2**20:.0f} MB are "
+            "kept free); make room and index again, what was written stays"
+        )
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
+
+
+@contextmanager
+def _engine(folder: Path) -> Iterator[None]:
+    """Turn what the engine raises, plain exceptions and panics, into errors that say what to do."""
+    try:
+        yield
+    except (IndexingError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception
+        reason = str(error).strip()
+        if "WouldBlock" in reason:
+            message = "another process is using this index; wait for it or end it"
+        elif any(text in reason for text in ("No space left", "File too large", "quota")):
+            message = f"cannot be written ({reason}); make room and index again"
+        else:
+            message = f"the index failed ({reason}); remove the folder and index again"
+        raise IndexingError(f"{folder}: {message}") from error

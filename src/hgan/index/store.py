@@ -1,0 +1,133 @@
+"""What an index must do, whichever engine does it: hold photos' vectors, find and re-rank them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from types import TracebackType
+from typing import NamedTuple, Self
+from uuid import NAMESPACE_URL, uuid5
+
+import numpy as np
+
+from hgan.errors import IndexingError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is remembered of a photo file, enough to see that it is still the same."""
+
+    path: str
+    """Relative to the folder that was indexed, with `/` between folders."""
+    size: int
+    """In bytes."""
+    mtime: int
+    """Time of the last change, in nanoseconds."""
+    digest: str
+    """SHA-256 of the file's bytes, hexadecimal."""
+
+    @property
+    def id(self) -> str:
+        """The point's id: the same path always has the same."""
+        return str(uuid5(NAMESPACE_URL, self.path))
+
+    @property
+    def folders(self) -> list[str]:
+        """Every folder that the photo lies in, `2023` and `2023/italy` for one in the latter."""
+        return [str(parent) for parent in PurePosixPath(self.path).parents if parent.name]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A photo in an index."""
+
+    entry: Entry
+    dense: np.ndarray
+    """(E,): context and slots, see `hgan.runtime.similarity.dense`."""
+    local: np.ndarray
+    """(n, D_l): the real regions."""
+
+
+class Match(NamedTuple):
+    """A point that a search found."""
+
+    id: str
+    score: float
+
+
+class Store(ABC):
+    """An engine holding the points of one index; vectors are kept in float16.
+
+    Every method raises `IndexingError` where the engine fails. What `upsert` and `delete` were
+    told survives a kill of the process once they have returned.
+    """
+
+    @abstractmethod
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Add points, replacing those of the same id."""
+
+    @abstractmethod
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove points; ids that are not there are fine."""
+
+    @abstractmethod
+    def search(
+        self, vector: np.ndarray, limit: int, folder: str | None = None, exact: bool = False
+    ) -> list[Match]:
+        """The points with the largest inner product with a dense vector (E,), best first.
+
+        Args:
+            vector: a query's dense vector.
+            limit: how many at most.
+            folder: only photos in this folder, at any depth.
+            exact: compare with every point, where the engine would use a graph to be faster.
+        """
+
+    @abstractmethod
+    def rescore(self, local: np.ndarray, ids: Sequence[str]) -> dict[str, float]:
+        """MaxSim of a query's real words (w, D_l) and each of the points: the sum over words of
+        the best region's inner product."""
+
+    @abstractmethod
+    def fetch(self, ids: Sequence[str], local: bool = False) -> list[Point]:
+        """The points of these ids, in this order; ids that are not there are left out.
+
+        Args:
+            ids: of the points.
+            local: bring the local vectors as well; they are large.
+        """
+
+    @abstractmethod
+    def entries(self) -> Iterator[Entry]:
+        """What is remembered of every photo."""
+
+    @abstractmethod
+    def count(self) -> int:
+        """How many points there are."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Bring everything to disk, so that it survives a power cut as well."""
+
+    @abstractmethod
+    def optimize(self) -> None:
+        """Bring the points into the form that is fastest to search, after many changes."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Flush and release; a closed store may be closed again."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except IndexingError:
+            if error is None:  # what went wrong first says more than what followed from it
+                raise

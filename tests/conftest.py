@@ -1,0 +1,22 @@
+"""What all tests share: where real data lies, and how property tests run."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# A busy machine is no failure; the same examples every time make a failure one that can be chased.
+settings.register_profile("hgan", deadline=None, derandomize=True)
+settings.load_profile("hgan")
+
+
+@pytest.fixture(scope="session")
+def flickr8k() -> Path:
+    """The folder of Flickr8k: `captions.jsonl` and `images/`; tests skip where it is absent."""
+    folder = Path(os.environ.get("HGAN_DATA", "data")) / "flickr8k"
+    if not (folder / "captions.jsonl").is_file():
+        pytest.skip(
+            f"Flickr8k is not at {folder}; set HGAN_DATA to the folder that holds flickr8k/"
+        )
+    return folder
