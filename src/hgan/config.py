@@ -20,8 +20,6 @@ class DataConfig:
     """Folder that the image names in the caption file are relative to."""
     features: Path = Path("features/flickr8k")
     """Feature store that `hgan extract` writes and training reads."""
-    extra_train: bool = False
-    """Also train on photos whose split is null (Flickr8k has 94)."""
 
 
 @dataclass

@@ -9,12 +9,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from tests.index.made import DENSE, LOCAL, points
 
 from hgan.errors import IndexingError
 from hgan.index import edge
 from hgan.index.edge import EdgeStore
-from tests.index.conftest import DENSE, LOCAL
-from tests.index.test_store import points
 
 
 def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -27,7 +26,7 @@ def test_acknowledged_points_survive_a_kill(tmp_path):
         import os, signal, sys
         from pathlib import Path
         from hgan.index.edge import EdgeStore
-        from tests.index.test_store import points
+        from tests.index.made import points
         store = EdgeStore.create(Path(sys.argv[1]), {DENSE}, {LOCAL})
         for point in points(300):
             store.upsert([point])
@@ -60,18 +59,18 @@ def test_nothing_to_load(tmp_path):
         EdgeStore.load(tmp_path / "nowhere", DENSE, LOCAL)
 
 
-@pytest.mark.parametrize("damage", ["emptied", "removed"])
-def test_damaged_segments(tmp_path, damage):
+@pytest.mark.parametrize("file", ["segment.json", "chunk_0*"])
+def test_damaged_files(tmp_path, file):
     folder = tmp_path / "edge"
     with EdgeStore.create(folder, DENSE, LOCAL) as store:
         store.upsert(points(10))
-    for file in folder.rglob("segment.json"):
-        file.write_bytes(b"") if damage == "emptied" else file.unlink()
-    try:
-        with EdgeStore.load(folder, DENSE, LOCAL) as store:
-            store.fetch([points(1)[0].entry.id])
-    except IndexingError as error:
-        assert str(folder) in str(error)
+    for path in folder.rglob(file):
+        path.write_bytes(b"")
+    with (
+        pytest.raises(IndexingError, match="remove the folder and index again"),
+        EdgeStore.load(folder, DENSE, LOCAL) as store,
+    ):
+        store.search(points(1)[0].dense, 5)
 
 
 def test_folder_that_cannot_be_made(tmp_path):
@@ -101,7 +100,7 @@ def test_file_size_limit(tmp_path):
         from pathlib import Path
         from hgan.errors import IndexingError
         from hgan.index.edge import EdgeStore
-        from tests.index.test_store import points
+        from tests.index.made import points
         with EdgeStore.create(Path(sys.argv[1]), {DENSE}, {LOCAL}) as store:
             store.upsert(points(5))
             store.flush()

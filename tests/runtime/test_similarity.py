@@ -63,9 +63,7 @@ def naive(
     return total
 
 
-shapes = st.tuples(
-    st.integers(1, 6), st.integers(1, 4), st.integers(1, 4), st.integers(1, 5)
-)
+shapes = st.tuples(st.integers(1, 6), st.integers(1, 4), st.integers(1, 4), st.integers(1, 5))
 seeds = st.integers(0, 2**32 - 1)
 subsets = st.sampled_from(
     [

@@ -189,10 +189,11 @@ def test_a_finished_store_is_not_made_again(hub_model: str, tmp_path: Path) -> N
 
 def test_a_store_made_in_another_way_is_left_alone(hub_model: str, tmp_path: Path) -> None:
     names = write_photos(tmp_path / "photos", 3)
-    extract(load_backbone(hub_model, grid=2), tmp_path / "photos", names, tmp_path / "store")
-    before = (tmp_path / "store" / "regions.npy").read_bytes()
+    photos, store = tmp_path / "photos", tmp_path / "store"
+    extract(load_backbone(hub_model, grid=2), photos, names, store)
+    before = (store / "regions.npy").read_bytes()
     with pytest.raises(DataError, match="other boxes"):
-        extract(load_backbone(hub_model, grid=4), tmp_path / "photos", names, tmp_path / "store")
+        extract(load_backbone(hub_model, grid=4), photos, names, store)
     with pytest.raises(DataError, match="other ids"):
-        extract(load_backbone(hub_model, grid=2), tmp_path / "photos", names[:2], tmp_path / "store")
-    assert (tmp_path / "store" / "regions.npy").read_bytes() == before
+        extract(load_backbone(hub_model, grid=2), photos, names[:2], store)
+    assert (store / "regions.npy").read_bytes() == before

@@ -55,9 +55,9 @@ def _run(words: list[str]) -> int:
         if (verb := VERBS.get(name)) is not None:
             parser = verb.parser(name)
             return verb.run(parser, parser.parse_args(words[length:]))
-    close = difflib.get_close_matches(" ".join(words[:2]), VERBS, 1) or difflib.get_close_matches(
-        words[0], VERBS, 1
-    )
+    close = [name for name in VERBS if name.startswith(f"{words[0]} ")]
+    close += difflib.get_close_matches(" ".join(words[:2]), VERBS)
+    close += difflib.get_close_matches(words[0], VERBS)
     hint = f"did you mean {close[0]}?" if close else "see hgan --help"
     return _fail(f"there is no verb {words[0]!r}; {hint}")
 

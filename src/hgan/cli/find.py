@@ -13,6 +13,8 @@ from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from hgan.search.searcher import Hit
 
 
@@ -31,16 +33,15 @@ def default_index() -> Path:
 
 def _index_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="folder of photos; its subfolders are read too")
-    parser.add_argument("--to", type=Path, metavar="INDEX", help="the index; default: yours")
-    parser.add_argument("--bundle", type=Path, help="the model; default: the one that is shipped")
+    parser.add_argument("--to", type=Path, metavar="INDEX", help="the index, by default your own")
+    parser.add_argument("--bundle", type=Path, help="the model, by default the one shipped")
 
 
 def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
-    from hgan.runtime.bundle import Bundle
     from hgan.search.indexer import index_folder
 
     to = chosen.to or default_index()
-    report = index_folder(chosen.folder, to, Bundle.load(chosen.bundle))
+    report = index_folder(chosen.folder, to, chosen.bundle)
     for path, reason in sorted(report.skipped.items()):
         print(f"skipped {path}: {reason}", file=sys.stderr)
     print(
@@ -53,7 +54,7 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
 def _search_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("query", nargs="*", help="what the photos show, in your own words")
     parser.add_argument("--image", type=Path, metavar="FILE", help="find photos like this one")
-    parser.add_argument("--index", type=Path, help="where to look; default: your own index")
+    parser.add_argument("--index", type=Path, help="where to look, by default in your own")
     parser.add_argument("-k", "--k", type=PositiveInt, default=10, help="how many photos to list")
     parser.add_argument("--json", action="store_true", help="print the hits as JSON")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet as well")
@@ -86,14 +87,16 @@ def _print_hits(hits: "list[Hit]", title: str, as_json: bool) -> None:
         rows = [{"path": str(hit.path), "score": hit.score, "levels": hit.levels} for hit in hits]
         print(json.dumps(rows, indent=2, ensure_ascii=False))
     elif sys.stdout.isatty():
-        _print_table(hits, title)
+        from rich.console import Console
+
+        Console().print(hits_table(hits, title))
     else:
         for hit in hits:
             print(f"{hit.score:.4f}\t{hit.path}")
 
 
-def _print_table(hits: "list[Hit]", title: str) -> None:
-    from rich.console import Console
+def hits_table(hits: "list[Hit]", title: str) -> "Table":
+    """Hits as a table for a screen: rank, photo, score, and the similarity at each level."""
     from rich.table import Table
     from rich.text import Text
 
@@ -106,17 +109,17 @@ def _print_table(hits: "list[Hit]", title: str) -> None:
     for place, hit in enumerate(hits, 1):
         scores = (f"{value:.3f}" for value in (hit.score, *hit.levels.values()))
         table.add_row(str(place), Text(str(hit.path)), *scores)
-    Console().print(table)
+    return table
 
 
 FIND = {
     "index": Verb(
         summary="Index a folder of photos.",
         details=(
-            "Reads every photo of the folder once; run again, it reads what is new or changed and\n"
-            "drops what is gone. Interrupted, it goes on where it stopped. Photos that cannot be\n"
-            "read are skipped and listed. Without --to, the index is $HGAN_INDEX, or else a folder\n"
-            "among your user data."
+            "Reads every photo of the folder once; run again, it reads what is new or changed\n"
+            "and drops what is gone. Interrupted, it goes on where it stopped. Photos that cannot\n"
+            "be read are skipped and listed. An index holds one folder with all folders below it;\n"
+            "without --to, it is $HGAN_INDEX, or else a folder among your user data."
         ),
         examples=(
             "hgan index ~/Pictures",

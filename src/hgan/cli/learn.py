@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
 
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
@@ -26,7 +26,9 @@ def _need_training_half(verb: str) -> None:
 def _config_arguments(parser: ArgumentParser) -> None:
     from hgan.config import Config
 
-    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with the settings")
+    if find_spec("docstring_parser"):  # reads what hgan.config says of each setting
+        set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser.add_argument("--config", action="config", help="YAML file with the settings")
     parser.add_class_arguments(Config)
 
 
@@ -40,7 +42,7 @@ def _config(parser: ArgumentParser, chosen: Namespace) -> "Config":
 
 def _check_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("path", type=Path, help="caption file or its folder, or a feature store")
-    parser.add_argument("--photos", type=Path, help="folder of the photos; default: beside it")
+    parser.add_argument("--photos", type=Path, help="folder of the photos, by default beside it")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
@@ -85,19 +87,32 @@ def _train(parser: ArgumentParser, chosen: Namespace) -> int:
     _need_training_half("train")
     from hgan.training.trainer import train
 
-    print(train(_config(parser, chosen), resume=chosen.resume))
+    result = train(_config(parser, chosen), resume=chosen.resume)
+    print(f"best epoch: {result.epoch}, validation rSum {result.rsum:.1f}", file=sys.stderr)
+    print(result.best)
     return 0
 
 
 def _evaluate_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="folder of a checkpoint, as runs/.../best")
     parser.add_argument("--split", default="test", help="split of its data set: test, val, ...")
+    parser.add_argument("--captions", type=Path, help="caption file, by default the run's own")
+    parser.add_argument("--features", type=Path, help="feature store, by default the run's own")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
 def _evaluate(_parser: ArgumentParser, chosen: Namespace) -> int:
     _need_training_half("evaluate")
-    raise NotImplementedError
+    from rich.console import Console
+
+    from hgan.cli.report import evaluate_checkpoint, metrics_table
+
+    report = evaluate_checkpoint(chosen.checkpoint, chosen.split, chosen.captions, chosen.features)
+    if chosen.json:
+        print(json.dumps(report, indent=2))
+    else:
+        Console().print(metrics_table(report))
+    return 0
 
 
 def _export_arguments(parser: ArgumentParser) -> None:
@@ -118,9 +133,9 @@ LEARN = {
     "data check": Verb(
         summary="Check that captions and photos are fit to train on.",
         details=(
-            "Lists what is missing, cannot be read, is empty, too long, doubled or in two splits,\n"
-            "of a caption file with its photos or of a feature store. Exits with 1 where training,\n"
-            "or the figures after it, would be wrong."
+            "Lists what is missing, cannot be read, is empty, too long, doubled or in two splits\n"
+            "of a caption file with its photos, or of a feature store. Exits with 1 where\n"
+            "training, or the figures after it, would be wrong."
         ),
         examples=(
             "hgan data check data/flickr8k/captions.jsonl",
@@ -134,8 +149,8 @@ LEARN = {
         summary="Extract region features of a data set's photos, once.",
         details=(
             "Every photo of the caption file goes through the frozen vision backbone; training\n"
-            "reads the result. Interrupted, it goes on where it stopped. Every setting of the YAML\n"
-            "file can be given as --KEY VALUE after it."
+            "reads the result. Interrupted, it goes on where it stopped. Every setting of the\n"
+            "YAML file can be given as --KEY VALUE after it."
         ),
         examples=(
             "hgan extract --config configs/flickr8k.yaml",
@@ -165,16 +180,16 @@ LEARN = {
         summary="Recall of a checkpoint in both directions, by level and combined.",
         details="Ties count against the model, and are reported.",
         examples=(
-            "hgan evaluate runs/flickr8k-1/best --split test",
-            "hgan evaluate runs/flickr8k-1/best --split val --json",
+            "hgan evaluate runs/flickr8k/seed1/best --split test",
+            "hgan evaluate runs/flickr8k/seed1/best --split val --json",
         ),
         arguments=_evaluate_arguments,
         run=_evaluate,
     ),
     "export": Verb(
         summary="Export a checkpoint as a bundle that `hgan index` can use.",
-        details="A bundle runs without torch: two ONNX networks, a tokenizer, the settings, a card.",
-        examples=("hgan export runs/flickr8k-1/best bundles/mine",),
+        details="It runs without torch: two ONNX networks, a tokenizer, the settings, a card.",
+        examples=("hgan export runs/flickr8k/seed1/best bundles/mine",),
         arguments=_export_arguments,
         run=_export,
     ),

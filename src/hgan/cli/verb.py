@@ -1,6 +1,6 @@
 """A verb of the command line: its help, its arguments, and the function that it runs."""
 
-from argparse import RawDescriptionHelpFormatter
+from argparse import SUPPRESS, Action, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,7 +8,18 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 
 class _Formatter(RawDescriptionHelpFormatter, DefaultHelpFormatter):
-    """Keeps the line breaks of descriptions and examples."""
+    """Keeps the line breaks of descriptions and examples; types only where they are not plain."""
+
+    def _get_help_string(self, action: Action) -> str:
+        plain = action.help or ""
+        if "." in action.dest or "default: " in plain:  # a setting of the YAML file
+            return super()._get_help_string(action)
+        if not action.option_strings or action.default in (None, False, SUPPRESS):
+            return plain
+        return f"{plain} (default: %(default)s)"
+
+    def _expand_help(self, action: Action) -> str:
+        return super()._expand_help(action).replace("<class 'Path'>", "path")
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,7 @@ class Verb:
             description=f"{self.summary}\n\n{self.details}",
             epilog=f"examples:\n{examples}",
             formatter_class=_Formatter,
+            allow_abbrev=False,
         )
         self.arguments(parser)
         return parser

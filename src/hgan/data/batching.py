@@ -14,9 +14,12 @@ from hgan.config import OptimConfig
 from hgan.data.captions import Captions
 from hgan.data.features import FeatureStore
 from hgan.errors import DataError
+from hgan.text.encoder import TextEncoder
 
-TEXT_PARTS = 5
+TEXT_PARTS = 4
 """Parts that a batch's captions are encoded in, by length."""
+STATES_AT_ONCE = 256
+"""Captions that go through the text encoder's frozen layers at once."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,13 @@ class TextBatch:
     """(T, W) int64"""
     mask: Tensor
     """(T, W) int64, 1 where a token is real"""
+    states: Tensor | None = None
+    """(T, W, D_t) of the text encoder's frozen layers, where they were computed ahead"""
 
     def to(self, device: torch.device) -> "TextBatch":
         """The same on another device."""
-        return TextBatch(self.ids.to(device), self.mask.to(device))
+        states = None if self.states is None else self.states.to(device)
+        return TextBatch(self.ids.to(device), self.mask.to(device), states)
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ class Dataset:
         self.rows = np.array([store.rows[image] for image in captions.images])
         self.captions_of = captions.of_image()
         self.boxes = torch.from_numpy(store.boxes)
+        self.states: list[Tensor] | None = None
         self.tokens = tokenise(tokenizer, captions.texts, max_words)
 
     def images(self, positions: Sequence[int] | np.ndarray, views: np.ndarray | int = 0) -> ImageBatch:
@@ -99,8 +106,27 @@ class Dataset:
         )
 
     def texts(self, positions: Sequence[int] | np.ndarray) -> TextBatch:
-        """Tokens of the captions at these positions."""
-        return pad([self.tokens[p] for p in positions])
+        """Tokens of the captions at these positions, and their frozen states where kept."""
+        batch = pad([self.tokens[p] for p in positions])
+        if self.states is None:
+            return batch
+        rows = [self.states[p] for p in positions]
+        states = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        return TextBatch(batch.ids, batch.mask, states.float())
+
+    def keep_states(self, encoder: TextEncoder) -> None:
+        """Run the encoder's frozen layers over all captions once, and keep what they give."""
+        if encoder.frozen_layers is None:
+            return
+        states: list[Tensor] = [torch.empty(0)] * len(self.tokens)
+        order = np.argsort([len(row) for row in self.tokens], kind="stable")
+        for start in range(0, len(order), STATES_AT_ONCE):
+            chosen = order[start : start + STATES_AT_ONCE]
+            batch = pad([self.tokens[p] for p in chosen])
+            found = encoder.frozen_states(batch.ids, batch.mask).to(torch.bfloat16)
+            for position, row in zip(chosen, found, strict=True):
+                states[position] = row[: len(self.tokens[position])].clone()
+        self.states = states
 
 
 def tokenise(tokenizer: Tokenizer, texts: Sequence[str], max_words: int) -> list[Tensor]:
@@ -135,10 +161,16 @@ class Augmenter:
         return ImageBatch(batch.regions, batch.context, mask, batch.boxes)
 
     def texts(self, batch: TextBatch, dice: torch.Generator) -> TextBatch:
-        """Of the words drawn, mask half, swap a tenth for a random one, leave the rest out."""
+        """Of the words drawn, mask half, swap a tenth for a random one, leave the rest out.
+
+        Where frozen states are at hand, the words behind them can only be left out.
+        """
         words = batch.mask.bool() & ~(batch.ids[..., None] == self.special_ids).any(-1)
         chance = torch.rand(batch.ids.shape, generator=dice)
         drawn = words & (chance < self.word_drop)
+        if batch.states is not None:
+            kept = _never_all(words & ~drawn, words)
+            return TextBatch(batch.ids, (batch.mask.bool() & (~words | kept)).long(), batch.states)
         kind = torch.rand(batch.ids.shape, generator=dice)
         other = torch.randint(1000, self.vocabulary, batch.ids.shape, generator=dice)
         ids = torch.where(drawn & (kind < 0.5), self.mask_id, batch.ids)

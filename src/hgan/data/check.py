@@ -78,10 +78,12 @@ class Report:
     def render(self, console: Console) -> None:
         """Print counts, findings from the worst down, and the verdict."""
         columns = list(dict.fromkeys(key for row in self.counts.values() for key in row))
-        table = Table("", *columns, title=Text(self.path))
+        table = Table("", *columns)
         for name, row in self.counts.items():
             table.add_row(Text(name), *(f"{row.get(key, 0):,}" for key in columns))
-        console.print(table)
+        console.print(Text(self.path), soft_wrap=True)
+        if self.counts:
+            console.print(table)
         for severity, style in _STYLES.items():
             for finding in self.findings:
                 if finding.severity == severity:
@@ -90,8 +92,8 @@ class Report:
                     more = finding.count - len(finding.examples)
                     for line in [*finding.examples, *([f"and {more:,} more"] if more else [])]:
                         console.print(Text(f"    {line}"), soft_wrap=True)
-        bad = sum(finding.severity == "error" for finding in self.findings)
-        verdict = "fit to train on" if self.ok else f"not fit to train on: {bad} kinds of error"
+        errors = [finding.kind for finding in self.findings if finding.severity == "error"]
+        verdict = f"not fit to train on: {', '.join(errors)}" if errors else "fit to train on"
         console.print(Text(verdict, "green" if self.ok else "bold red"))
 
 

@@ -9,7 +9,7 @@ import zlib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, cast, get_origin
+from typing import cast, get_origin
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -119,7 +119,11 @@ class FeatureWriter:
             _check_ids(manifest)
             for name, shape in _shapes(manifest).items():
                 open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.float16, shape=shape)
-        self._arrays = {name: _open_array(folder, name, self.manifest, "r+") for name in _ARRAYS}
+        self._arrays: dict[str, np.memmap] = {}
+        for name in _ARRAYS:
+            # Read first: opened for writing, a truncated file would grow to its length in zeros.
+            _open_array(folder, name, self.manifest)
+            self._arrays[name] = open_memmap(folder / f"{name}.npy", mode="r+")
         self._save()
 
     @property
@@ -232,13 +236,11 @@ def _check_ids(manifest: Manifest) -> None:
         seen.add(key)
 
 
-def _open_array(
-    folder: Path, name: str, manifest: Manifest, mode: Literal["r", "r+"] = "r"
-) -> np.memmap:
+def _open_array(folder: Path, name: str, manifest: Manifest) -> np.memmap:
     path = folder / f"{name}.npy"
     try:
-        array: np.memmap = open_memmap(path, mode=mode)  # knows no pickles
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError) as error:
+        array: np.memmap = open_memmap(path, mode="r")  # knows no pickles
+    except Exception as error:  # numpy parses a damaged header into errors of many kinds
         raise DataError(
             f"{path}: missing, truncated or damaged ({error}); extract again"
         ) from error

@@ -54,26 +54,36 @@ def evaluate(model: HGAN, data: Dataset) -> dict[str, Metrics]:
 
 
 @torch.inference_mode()
-def choose_weights(model: HGAN, data: Dataset) -> tuple[dict[str, float], Metrics]:
+def choose_weights(model: HGAN, data: Dataset) -> tuple[dict[str, float], dict[str, Metrics]]:
     """The level weights, tenths that sum to one, with the highest rSum; for validation splits only.
 
     Holds a matrix of scores for each level in memory.
+
+    Returns:
+        The weights, and the metrics of each level and, where there are several, of S with them.
     """
     images, texts = encode(model, data)
     count = len(data.rows), len(data.captions.texts)
-    names = model.config.levels
-    scores = {name: torch.empty(count) for name in names}
+    scores = {name: torch.empty(count) for name in model.config.levels}
     for rows, columns in tiles(*count, TILE):
         for name, tile in model.levels(take(images, rows), take(texts, columns)).items():
             scores[name][rows, columns] = tile
 
-    def measure(weights: dict[str, float]) -> Metrics:
-        total = combine(scores, weights)
-        found = rank(lambda r, c: {"S": total[r, c]}, data.captions.image_of, count[0], count)
-        return metrics(found["S"])
+    def measure(matrices: dict[str, Tensor]) -> dict[str, Metrics]:
+        found = rank(
+            lambda rows, columns: {name: m[rows, columns] for name, m in matrices.items()},
+            data.captions.image_of,
+            count[0],
+            count,
+        )
+        return {name: metrics(ranks) for name, ranks in found.items()}
 
-    tried = [(weights, measure(weights)) for weights in _simplex(names)]
-    return max(tried, key=lambda pair: pair[1].rsum)
+    levels = measure(scores)
+    if len(scores) == 1:
+        return dict.fromkeys(scores, 1.0), levels
+    tried = [(w, measure({"S": combine(scores, w)})) for w in _simplex(model.config.levels)]
+    weights, best = max(tried, key=lambda pair: pair[1]["S"].rsum)
+    return weights, levels | best
 
 
 def _simplex(names: Sequence[str]) -> Iterator[dict[str, float]]:

@@ -16,6 +16,10 @@ SPACE_KEPT = 256 * 2**20
 """Bytes that must be free before anything is written. The engine maps its files into memory, and a
 mapped file that the disk has no room for ends the process with a bus error, no exception."""
 
+GRAPH_FROM = 200_000
+"""Kilobytes of vectors in a segment, some 20,000 photos, from which a graph is worth its building
+and its misses; fewer are compared one by one, in a millisecond or two."""
+
 _PAGE = 2000
 """Entries that are read at once."""
 
@@ -40,7 +44,10 @@ class EdgeStore(Store):
         with _engine(folder):
             folder.mkdir(parents=True, exist_ok=True)
             _require_space(folder, SPACE_KEPT)
-            config = edge.EdgeConfig(vectors=_vectors(dense, local))
+            config = edge.EdgeConfig(
+                vectors=_vectors(dense, local),
+                optimizers=edge.EdgeOptimizersConfig(indexing_threshold=GRAPH_FROM),
+            )
             shard = edge.EdgeShard.create(str(folder), config)
             _index_folders(shard)
             return cls(folder, shard, dense, local)
@@ -70,7 +77,6 @@ class EdgeStore(Store):
         """The points with the largest inner product with a dense vector (E,), best first."""
         if not limit:
             return []
-        # A model with the local level alone has no dense vectors: every photo is as good.
         query = edge.Query.Nearest(vector.tolist(), using="dense") if self._dense else None
         request = edge.QueryRequest(
             limit=limit,
@@ -79,7 +85,9 @@ class EdgeStore(Store):
             params=edge.SearchParams(exact=exact),
         )
         with self._open() as shard:
-            return [Match(str(point.id), point.score) for point in shard.query(request)]
+            found = shard.query(request)
+        # A model with the local level alone has no dense vectors: every photo is as good.
+        return [Match(str(point.id), point.score if self._dense else 0.0) for point in found]
 
     def rescore(self, local: np.ndarray, ids: Sequence[str]) -> dict[str, float]:
         """MaxSim of a query's real words (w, D_l) and each of the points."""

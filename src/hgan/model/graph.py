@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from hgan.model.dropout import FeatureDropout
+
 MAX_OFFSET = 8
 """Word distances beyond this count as this."""
 
@@ -23,7 +25,7 @@ class GraphLayer(nn.Module):
         self.key = nn.Linear(width, width, bias=False)
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = FeatureDropout(dropout)
         nn.init.zeros_(self.out.weight)
 
     def forward(self, nodes: Tensor, bias: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ class HGAN(nn.Module):
     def __init__(self, config: ModelConfig, image_width: int, text: TextEncoder) -> None:
         super().__init__()
         self.config = config
+        self.image_width = image_width
         self.text = text
         node, drop = config.node_width, config.dropout
         aggregation = Aggregation(node) if config.mfar else None
@@ -64,7 +65,7 @@ class HGAN(nn.Module):
 
     def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
         """Tokens to the shared space."""
-        token = self.text(batch.ids, batch.mask)
+        token = self.text(batch.ids, batch.mask, batch.states)
         # Places of words are counted over real tokens, so that padding anywhere changes nothing.
         places = batch.mask.cumsum(1)
         return self.text_tower(token.states, token.context, token.words, places)

@@ -6,6 +6,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from hgan.config import ModelConfig
 from hgan.encoded import Encoded
+from hgan.model.dropout import FeatureDropout
 from hgan.model.graph import FeatureGraph
 from hgan.model.mfar import Aggregation, Rearrangement
 from hgan.model.pooling import GeneralisedPooling
@@ -109,24 +110,6 @@ class Tower(nn.Module):
             return mask.new_zeros(len(mask), 0, 0, dtype=torch.float32)
         assert nodes is not None
         return unit(self.local_out(nodes)) * mask[..., None]  # (B, n, D_l)
-
-
-class FeatureDropout(nn.Module):
-    """Dropout that takes a feature from all regions or words of an item at once.
-
-    Region features of one photo are much alike: dropped one by one, the neighbours give them away.
-    """
-
-    def __init__(self, chance: float) -> None:
-        super().__init__()
-        self.chance = chance
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, n, d) or (B, d) to the same."""
-        if not self.training or self.chance == 0:
-            return x
-        shape = (x.shape[0], *[1] * (x.dim() - 2), x.shape[-1])
-        return x * F.dropout(x.new_ones(shape), self.chance)
 
 
 def unit(x: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ def open_photo(source: Path | bytes, hint: int | None = None) -> Image.Image:
                 )
             if hint is not None:
                 photo.draft("RGB", (2 * hint, 2 * hint))
-            return _to_rgb(ImageOps.exif_transpose(photo))
+            return to_rgb(ImageOps.exif_transpose(photo))
     except DataError:
         raise
     except FileNotFoundError as error:
@@ -63,7 +63,7 @@ def open_photo(source: Path | bytes, hint: int | None = None) -> Image.Image:
         raise DataError(f"{name}: cannot be decoded ({error})") from error
 
 
-def _to_rgb(photo: Image.Image) -> Image.Image:
+def to_rgb(photo: Image.Image) -> Image.Image:
     if photo.mode.startswith(("I", "F")):
         photo = _to_8_bit(photo)
     if photo.mode in ("RGBA", "LA", "PA") or "transparency" in photo.info:

@@ -83,7 +83,7 @@ def _shared(queries: Encoded[np.ndarray], photos: Encoded[np.ndarray]) -> np.nda
     (q, slots, width), n = queries.slots.shape, len(photos.slots)
     flat = queries.slots.reshape(q, slots * width).astype(np.float32)
     cosines: np.ndarray = flat @ photos.slots.reshape(n, slots * width).astype(np.float32).T
-    return cosines / slots
+    return np.asarray(cosines / slots)
 
 
 def _local(queries: Encoded[np.ndarray], photos: Encoded[np.ndarray]) -> np.ndarray:

@@ -13,7 +13,7 @@ from hgan.errors import DataError, HganError
 from hgan.files import sha256
 from hgan.index.folder import IndexManifest, create_store
 from hgan.index.store import Entry, Point, Store
-from hgan.progress import progress
+from hgan.progress import console, progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
 from hgan.runtime.images import PHOTO_SUFFIXES, open_photo, to_pixels
 from hgan.runtime.similarity import dense
@@ -90,7 +90,8 @@ def index_folder(
         report.removed = len(gone)
         if gone:
             store.delete(gone)
-        store.optimize()
+        with console.status("arranging the index"):
+            store.optimize()
     return report
 
 
@@ -209,14 +210,18 @@ def _walk(root: Path, skipped: dict[str, str]) -> tuple[list[_Photo], tuple[str,
         folders = []
         for entry in entries:
             name = inside + entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if not entry.name.startswith("."):
-                    folders.append(f"{name}/")
-            elif reason := _refusal(entry, name):
-                skipped[_printable(name)] = reason
-            elif _is_photo_name(entry.name):
-                status = entry.stat()
-                photos.append(_Photo(name, status.st_size, status.st_mtime_ns))
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    if not entry.name.startswith("."):
+                        folders.append(f"{name}/")
+                elif reason := _refusal(entry, name):
+                    skipped[_printable(name)] = reason
+                elif _is_photo_name(entry.name):
+                    status = entry.stat()
+                    photos.append(_Photo(name, status.st_size, status.st_mtime_ns))
+            except OSError as error:  # gone while we looked, or a link that leads to itself
+                if _is_photo_name(entry.name):
+                    skipped[_printable(name)] = f"cannot be read ({error.strerror})"
         waiting.extend(reversed(folders))
     return photos, tuple(unread)
 

@@ -17,7 +17,7 @@ from hgan.encoded import Encoded
 from hgan.index.folder import open_store, read_manifest
 from hgan.index.store import Match, Store
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.images import _to_rgb, open_photo, to_pixels
+from hgan.runtime.images import to_rgb, open_photo, to_pixels
 from hgan.runtime.similarity import dense, dense_levels
 
 CANDIDATES = 200
@@ -106,7 +106,7 @@ class Index:
     def _pixels(self, photo: Path | str | bytes | Image.Image) -> np.ndarray:
         size = self.bundle.config.size
         if isinstance(photo, Image.Image):
-            return to_pixels(_to_rgb(ImageOps.exif_transpose(photo)), size)
+            return to_pixels(to_rgb(ImageOps.exif_transpose(photo)), size)
         source = photo if isinstance(photo, bytes) else Path(photo)
         return to_pixels(open_photo(source, hint=size), size)
 

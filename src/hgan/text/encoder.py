@@ -29,6 +29,8 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.transformer = transformer
         self.mask_id = mask_id
+        self.frozen_layers: int | None = None
+        """Layers from the bottom that are not trained; None where the embeddings are trained."""
         self.register_buffer("special_ids", torch.tensor(special_ids), persistent=False)
 
     @property
@@ -36,9 +38,16 @@ class TextEncoder(nn.Module):
         """D_t."""
         return int(self.transformer.config.hidden_size)
 
-    def forward(self, ids: Tensor, mask: Tensor) -> TokenStates:
-        """Token ids (T, W) and mask (T, W), nonzero where a token is real."""
-        states = self.transformer(input_ids=ids, attention_mask=mask).last_hidden_state
+    def forward(self, ids: Tensor, mask: Tensor, states: Tensor | None = None) -> TokenStates:
+        """Token ids (T, W) and mask (T, W), nonzero where a token is real.
+
+        Args:
+            states: (T, W, D_t) what `frozen_states` gave for these ids, to start from.
+        """
+        if states is None:
+            states = self.transformer(input_ids=ids, attention_mask=mask).last_hidden_state
+        else:
+            states = self._trained_layers(states, mask)
         real = mask.bool()
         weight = real[..., None].to(states.dtype)
         context = (states * weight).sum(1) / weight.sum(1).clamp_min(1)
@@ -49,16 +58,40 @@ class TextEncoder(nn.Module):
         """Train only the top layers; None trains all, embeddings included.
 
         Raises:
-            ConfigError: the encoder has fewer layers.
+            ConfigError: the encoder has fewer layers, or none that can be told apart.
         """
         if trainable_layers is None:
             return
-        layers = self.transformer.encoder.layer
+        layers = self._layers()
         if trainable_layers > len(layers):
             raise ConfigError(f"text.trainable_layers: {trainable_layers} of {len(layers)} layers")
         self.transformer.requires_grad_(False)
-        for layer in layers[len(layers) - trainable_layers :]:
+        self.frozen_layers = len(layers) - trainable_layers
+        for layer in layers[self.frozen_layers :]:
             layer.requires_grad_(True)
+
+    @torch.inference_mode()
+    def frozen_states(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """States (T, W, D_t) after the embeddings and the frozen layers: computed once a run."""
+        assert self.frozen_layers is not None
+        out = self.transformer(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        return out.hidden_states[self.frozen_layers]
+
+    def _trained_layers(self, states: Tensor, mask: Tensor) -> Tensor:
+        low = torch.finfo(states.dtype).min
+        bias = torch.zeros_like(mask, dtype=states.dtype).masked_fill(mask == 0, low)
+        for layer in self._layers()[self.frozen_layers :]:
+            states = layer(states, attention_mask=bias[:, None, None])
+        return states
+
+    def _layers(self) -> nn.ModuleList:
+        layers = getattr(getattr(self.transformer, "encoder", None), "layer", None)
+        if layers is None:
+            kind = type(self.transformer).__name__
+            raise ConfigError(
+                f"text.trainable_layers: {kind} has no list of layers; use null (train all)"
+            )
+        return layers
 
 
 def load_encoder(name: str) -> tuple[TextEncoder, Tokenizer]:

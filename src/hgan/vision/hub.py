@@ -1,4 +1,4 @@
-"""Any Hugging Face vision model as a backbone: ViT, DINOv2, CLIP, SigLIP, ConvNeXt, ResNet, Swin."""
+"""Any Hugging Face vision model as a backbone: ViT, DINOv2, CLIP, SigLIP, ConvNeXt, Swin, ..."""
 
 import inspect
 import math
@@ -38,13 +38,13 @@ class HubBackbone(Backbone):
 
     def feature_map(self, pixels: Tensor) -> Tensor:
         """Normalised pixels (B, 3, size, size) to (B, D_v, h, w)."""
-        state = self.net(pixel_values=pixels, **self._options).last_hidden_state
+        state: Tensor = self.net(pixel_values=pixels, **self._options).last_hidden_state
         if state.dim() == 4:  # a convolutional network: (B, D_v, h, w)
             return state
         side = _side(self.net, self.size, state.shape[1])
         # The class token and the registers stand before the patches, (B, extra + side * side, D_v).
         patches = state[:, state.shape[1] - side * side :]
-        return patches.transpose(1, 2).unflatten(2, (side, side))
+        return patches.transpose(1, 2).reshape(state.shape[0], -1, side, side)
 
     @torch.inference_mode()
     def _probe(self) -> int:
@@ -63,7 +63,9 @@ def _load(name: str) -> tuple[BaseImageProcessor, PreTrainedModel]:
     try:
         # Asked for first and alone: without a network, every file has its own minute of retries.
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-        processor = AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
+        processor: BaseImageProcessor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+            name, trust_remote_code=False
+        )
         net, report = AutoModel.from_pretrained(
             name,
             config=config,
@@ -90,17 +92,18 @@ def _load(name: str) -> tuple[BaseImageProcessor, PreTrainedModel]:
 
 def _normalisation(processor: BaseImageProcessor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation for pixels of 0..255, which a model's own are not."""
-    scale = processor.rescale_factor if getattr(processor, "do_rescale", False) else 1.0
+    settings = processor.to_dict()
+    scale = settings["rescale_factor"] if settings.get("do_rescale") else 1.0
     mean, std = [0.0] * 3, [1.0] * 3
-    if getattr(processor, "do_normalize", False):
-        mean, std = processor.image_mean, processor.image_std
+    if settings.get("do_normalize"):
+        mean, std = settings["image_mean"], settings["image_std"]
     return tuple(m / scale for m in mean), tuple(s / scale for s in std)
 
 
 def _default_size(processor: BaseImageProcessor, net: PreTrainedModel) -> int:
     """The side of the square that the model's own preprocessing ends in."""
-    cropped = getattr(processor, "do_center_crop", False)
-    found = getattr(processor, "crop_size" if cropped else "size", None) or {}
+    settings = processor.to_dict()
+    found = settings.get("crop_size" if settings.get("do_center_crop") else "size") or {}
     for key in ("height", "shortest_edge"):
         if found.get(key):
             return int(found[key])

@@ -1,0 +1,146 @@
+"""Index a few photos, ask for some of them in words, and draw what was found: `make demo`.
+
+Without `--photos` it takes the sample photos of an installed scikit-image. What it does, five lines
+of your own can do as well:
+
+    import hgan
+
+    hgan.index_folder("photos", "index")
+    with hgan.open_index("index") as index:
+        for hit in index.search("a cup of coffee", k=3):
+            print(hit.path, hit.score)
+"""
+
+import argparse
+import hashlib
+import shutil
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from PIL import Image
+from rich.console import Console
+
+from hgan import Bundle, HganError, Hit, index_folder, open_index
+from hgan.cli.find import hits_table
+from hgan.search.sheet import contact_sheet
+
+# What scikit-image ships besides are diagrams, text and microscopy.
+SAMPLES = (
+    "astronaut.png",
+    "brick.png",
+    "camera.png",
+    "chelsea.png",
+    "coffee.png",
+    "coins.png",
+    "grass.png",
+    "gravel.png",
+    "hubble_deep_field.jpg",
+    "moon.png",
+    "motorcycle_left.png",
+    "rocket.jpg",
+)
+SAMPLE_QUERIES = (
+    "a cat looking at the camera",
+    "a cup of coffee on a wooden table",
+    "a rocket standing on its launch pad at night",
+    "a smiling woman in an orange suit",
+    "a red motorcycle in a garage",
+    "a man filming with a camera on a tripod",
+)
+QUERIES = (
+    "a group of people laughing",
+    "a dog running through the grass",
+    "children playing outside",
+    "the sea and a beach",
+    "a street in a city",
+    "mountains under a blue sky",
+)
+HITS = 5
+"""Photos shown of each query: one row of a contact sheet."""
+
+
+def main() -> None:
+    """Run the demo."""
+    parser = argparse.ArgumentParser(description="Index photos and search them.")
+    parser.add_argument("--to", type=Path, default=Path("demo"), help="folder for what is made")
+    parser.add_argument("--photos", type=Path, help="your own photos instead of the samples")
+    parser.add_argument("--bundle", type=Path, help="another model than the one that is shipped")
+    chosen = parser.parse_args()
+    photos = chosen.photos or collect_samples(chosen.to / "photos")
+    bundle = Bundle.load(chosen.bundle)
+    console = Console()
+
+    # One index for each folder and model, so that any two runs get along.
+    key = hashlib.sha256(f"{photos.resolve()} {bundle.id}".encode()).hexdigest()[:8]
+    folder = chosen.to / f"index-{key}"
+    start = time.perf_counter()
+    report = index_folder(photos, folder, bundle)
+    print(
+        f"Indexed {photos} in {time.perf_counter() - start:.1f} s: {report.added} added, "
+        f"{report.unchanged} unchanged, {len(report.skipped)} skipped.\n"
+    )
+
+    sheets = []
+    with open_index(folder, bundle) as index:
+        for query in QUERIES if chosen.photos else SAMPLE_QUERIES:
+            hits = index.search(query, HITS)
+            console.print(hits_table(shorten(hits, photos), query), "")
+            sheets.append(draw(hits, query, chosen.to))
+        like = hits[0].path
+        hits = index.search_image(like, HITS)
+        title = f"photos like {like.name}"
+        console.print(hits_table(shorten(hits, photos), title))
+        sheets.append(draw(hits, title, chosen.to))
+    sheet = stack(sheets, chosen.to / "sheet.png")
+    print(f"\nContact sheet: {sheet}")
+
+
+def collect_samples(folder: Path) -> Path:
+    """Copy the sample photos of scikit-image, which need not be importable for that."""
+    found = find_spec("skimage")
+    if found is None or not found.submodule_search_locations:
+        raise HganError(
+            "there are no sample photos: pip install --no-deps scikit-image, or use --photos FOLDER"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in SAMPLES:
+        shutil.copy(Path(found.submodule_search_locations[0]) / "data" / name, folder / name)
+    return folder
+
+
+def shorten(hits: list[Hit], photos: Path) -> list[Hit]:
+    """Paths relative to the folder of photos, for tables that fit."""
+    root = photos.resolve()
+    return [Hit(hit.path.relative_to(root), hit.score, hit.levels) for hit in hits]
+
+
+def draw(hits: list[Hit], title: str, folder: Path) -> Image.Image:
+    """One row of the contact sheet."""
+    path = folder / ".row.png"
+    contact_sheet(hits, path, title)
+    with Image.open(path) as row:
+        row.load()
+    path.unlink()
+    return row
+
+
+def stack(rows: list[Image.Image], path: Path) -> Path:
+    """Write rows below each other as one picture."""
+    sheet = Image.new(
+        "RGB", (max(row.width for row in rows), sum(row.height for row in rows)), "white"
+    )
+    top = 0
+    for row in rows:
+        sheet.paste(row, (0, top))
+        top += row.height
+    sheet.save(path)
+    return path
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except HganError as error:
+        sys.exit(f"demo: {error}")

@@ -1,0 +1,153 @@
+"""Save a model and load it again: safetensors, JSON and a card; nothing is ever unpickled."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from huggingface_hub import ModelHubMixin
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+from tokenizers import Tokenizer
+
+from hgan.config import ModelConfig, TextConfig, VisionConfig
+from hgan.errors import DataError
+from hgan.files import write_json
+from hgan.model.card import model_card
+from hgan.model.hgan import HGAN
+from hgan.text.encoder import build_encoder, load_encoder
+
+FORMAT_VERSION = 1
+
+
+class HGANModel(ModelHubMixin):
+    """A trained HGAN with all that goes with it: what a checkpoint holds and the hub carries.
+
+    `save_pretrained(folder)`, `HGANModel.from_pretrained(folder or hub name)`, `push_to_hub(name)`.
+
+    Attributes:
+        network: the HGAN.
+        tokenizer: of its text encoder.
+        vision: the backbone whose features it reads.
+        text: its text encoder's settings.
+        boxes: (R, 4), the regions it was trained on.
+        facts: how it was trained and what it reached, for the model card.
+    """
+
+    def __init__(
+        self,
+        network: HGAN,
+        tokenizer: Tokenizer,
+        vision: VisionConfig,
+        text: TextConfig,
+        boxes: np.ndarray,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        self.network = network
+        self.tokenizer = tokenizer
+        self.vision = vision
+        self.text = text
+        self.boxes = boxes
+        self.facts = facts or {}
+
+    @classmethod
+    def create(
+        cls,
+        model: ModelConfig,
+        vision: VisionConfig,
+        text: TextConfig,
+        image_width: int,
+        boxes: np.ndarray,
+    ) -> "HGANModel":
+        """A new model: pretrained text encoder, everything else at random."""
+        encoder, tokenizer = load_encoder(text.encoder)
+        encoder.freeze(text.trainable_layers)
+        return cls(HGAN(model, image_width, encoder), tokenizer, vision, text, boxes)
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        save_directory.mkdir(parents=True, exist_ok=True)
+        save_model(self.network, str(save_directory / "model.safetensors"))
+        self.tokenizer.save(str(save_directory / "tokenizer.json"))
+        encoder = self.network.text.transformer.config
+        write_json(
+            save_directory / "config.json",
+            {
+                "format_version": FORMAT_VERSION,
+                "model": asdict(self.network.config),
+                "vision": asdict(self.vision),
+                "text": asdict(self.text),
+                "image_width": self.network.image_width,
+                "boxes": self.boxes.tolist(),
+                "encoder": encoder.to_dict(),
+                "facts": self.facts,
+            },
+        )
+        card = model_card(self.network, self.vision, self.text, self.facts)
+        (save_directory / "README.md").write_text(card, encoding="utf-8")
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        **_: Any,
+    ) -> "HGANModel":
+        folder = Path(model_id)
+        if not folder.is_dir():
+            from huggingface_hub import snapshot_download
+
+            folder = Path(
+                snapshot_download(
+                    model_id,
+                    revision=revision,
+                    cache_dir=cache_dir,
+                    force_download=force_download,
+                    local_files_only=local_files_only,
+                    token=token,
+                    allow_patterns=["*.json", "*.safetensors", "README.md"],
+                )
+            )
+        return _load(folder)
+
+
+def load_checkpoint(folder: Path) -> HGANModel:
+    """A model from a local folder.
+
+    Raises:
+        DataError: the folder holds no model, a damaged one, or one of a newer format.
+    """
+    if not (folder / "config.json").is_file():
+        raise DataError(f"{folder}: no model here (config.json is missing); a run keeps its best "
+                        "in `runs/NAME/best`")
+    return _load(folder)
+
+
+def _load(folder: Path) -> HGANModel:
+    try:
+        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if values["format_version"] > FORMAT_VERSION:
+            raise DataError(f"{folder}: made by a newer version of hgan; upgrade to read it")
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        network = HGAN(
+            ModelConfig(**values["model"]),
+            values["image_width"],
+            build_encoder(values["encoder"], tokenizer),
+        )
+        load_model(network, str(folder / "model.safetensors"), strict=True)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise DataError(f"{folder}: damaged or incomplete model ({error})") from error
+    network.eval()
+    return HGANModel(
+        network,
+        tokenizer,
+        VisionConfig(**values["vision"]),
+        TextConfig(**values["text"]),
+        np.asarray(values["boxes"], dtype=np.float32),
+        values["facts"],
+    )

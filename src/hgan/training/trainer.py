@@ -1,0 +1,309 @@
+"""The one training loop: image-major epochs, validation after each, a checkpoint after each."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from hgan.config import Config
+from hgan.data.batching import Augmenter, Batch, Dataset, training_batches
+from hgan.data.captions import Captions, read_captions
+from hgan.data.features import FeatureStore
+from hgan.errors import ConfigError
+from hgan.evaluation.evaluate import choose_weights
+from hgan.evaluation.metrics import Metrics
+from hgan.files import write_json
+from hgan.model.hgan import HGAN
+from hgan.model.io import HGANModel
+from hgan.model.similarity import combine
+from hgan.progress import console, progress
+from hgan.training.checkpoint import (
+    load_state,
+    random_state,
+    recover_folder,
+    replace_folder,
+    save_state,
+    set_random_state,
+)
+from hgan.training.losses import Hinge, InfoNCE, objective
+from hgan.training.monitor import collapse_warning, plot_curves, write_log
+from hgan.training.schedule import make_optimizer, make_schedule
+
+
+@dataclass
+class Result:
+    """What a run reached."""
+
+    best: Path
+    """Checkpoint of the epoch with the highest rSum on validation."""
+    epoch: int
+    """That epoch, counted from 1."""
+    rsum: float
+    """Its rSum on validation."""
+
+
+def run_folder(config: Config) -> Path:
+    """Where a run's files go: the configured folder with the seed."""
+    return config.run / f"seed{config.seed}"
+
+
+def train(config: Config, resume: bool = False, stop_after: int | None = None) -> Result:
+    """Train, choosing the checkpoint on the validation split; the test split is never read.
+
+    Args:
+        config: the run.
+        resume: go on from the last finished epoch, if there is one.
+        stop_after: end after this many epochs as if interrupted.
+
+    Raises:
+        DataError: captions or features are missing or do not fit.
+        ConfigError: the run folder holds a run with other settings.
+    """
+    return Trainer(config, resume).run(stop_after)
+
+
+class Trainer:
+    """State of a run: model, averaged model, optimiser, schedule, history.
+
+    Attributes:
+        model: what is trained, with tokenizer and settings.
+        averaged: the exponential moving average that is evaluated and saved.
+        history: a row of figures for each finished epoch.
+    """
+
+    def __init__(self, config: Config, resume: bool) -> None:
+        self.config = config
+        self.folder = run_folder(config)
+        self.accelerator = Accelerator(mixed_precision=_precision(config))
+        set_seed(config.seed)
+        store = FeatureStore(config.data.features, config.vision.backbone)
+        captions = read_captions(config.data.captions)
+        self.model = HGANModel.create(
+            config.model, config.vision, config.text, store.manifest.width, store.boxes
+        )
+        self._load_data(captions, store)
+        self.criterion = self._criterion()
+        network = self.model.network
+        optimizer = make_optimizer(network, self.criterion, config.optim)
+        self.steps = len(self.train_data.rows) // self._batch_images()
+        schedule = make_schedule(optimizer, config.optim, self.steps * config.optim.epochs)
+        self.network, self.criterion, self.optimizer, self.schedule = self.accelerator.prepare(
+            network, self.criterion, optimizer, schedule
+        )
+        average = get_ema_multi_avg_fn(config.optim.ema)
+        self.averaged = AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Any] = {"rsum": -1.0, "epoch": 0}
+        self._open_folder(resume)
+
+    # --- preparation
+
+    def _load_data(self, captions: Captions, store: FeatureStore) -> None:
+        config = self.config
+        limit = config.text.max_words
+        train = captions.split("train")
+        self.train_data = Dataset(train, store, self.model.tokenizer, limit)
+        self.val_data = Dataset(captions.split("val"), store, self.model.tokenizer, limit)
+        text = self.model.network.text
+        for data in (self.train_data, self.val_data):
+            data.keep_states(text)
+        self.augmenter = Augmenter(
+            region_drop=config.optim.region_drop,
+            word_drop=config.optim.word_drop,
+            mask_id=text.mask_id,
+            special_ids=text.special_ids.cpu(),
+            vocabulary=self.model.tokenizer.get_vocab_size(),
+        )
+
+    def _batch_images(self) -> int:
+        return min(self.config.optim.batch_images, len(self.train_data.rows))
+
+    def _criterion(self) -> nn.Module:
+        loss = self.config.loss
+        if loss.kind == "hinge":
+            return Hinge(loss.margin)
+        return InfoNCE([*self.config.model.levels, "S"], loss.temperature, loss.smoothing)
+
+    def _open_folder(self, resume: bool) -> None:
+        state = self.folder / "last"
+        recover_folder(state)
+        recover_folder(self.folder / "best")
+        if state.exists() and not resume:
+            raise ConfigError(
+                f"{self.folder}: holds a run already; go on with --resume, or give another --run"
+            )
+        if state.exists():
+            self._load(load_state(state))
+            console.print(f"resuming after epoch {len(self.history)} of {self.folder}")
+        else:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(self.folder / "config.json", _jsonable(asdict(self.config)))
+
+    # --- the loop
+
+    def run(self, stop_after: int | None) -> Result:
+        """Train the epochs that are left."""
+        epochs = self.config.optim.epochs
+        last = epochs if stop_after is None else min(epochs, stop_after)
+        with progress("train", total=epochs * self.steps, unit="batches") as bar:
+            bar.advance(len(self.history) * self.steps)
+            while len(self.history) < last:
+                row = self._epoch(len(self.history), bar)
+                row |= self._validate()
+                self.history.append(row)
+                self._save(row)
+                self._report(row)
+        return Result(self.folder / "best", self.best["epoch"], self.best["rsum"])
+
+    def _epoch(self, epoch: int, bar: Any) -> dict[str, float]:
+        """One pass over the training photos; gives the epoch's figures."""
+        self.network.train()
+        if isinstance(self.criterion, Hinge):
+            self.criterion.hardest = epoch >= self.config.loss.warmup_epochs
+        start, losses, captions = time.perf_counter(), [], 0
+        for batch in self._batches(epoch):
+            losses.append(self._step(batch))
+            captions += len(batch.image_of)
+            rate = captions / (time.perf_counter() - start)
+            best = f" best rSum {self.best['rsum']:.1f}" if self.history else ""
+            bar.advance()
+            bar.note(f"epoch {epoch + 1} loss {losses[-1]:.3f} {rate:.0f} captions/s{best}")
+        seconds = time.perf_counter() - start
+        return {
+            "epoch": epoch + 1,
+            "loss": float(np.mean(losses)),
+            "rate": self.schedule.get_last_lr()[0],
+            "images_per_second": len(losses) * self._batch_images() / seconds,
+            "captions_per_second": captions / seconds,
+        }
+
+    def _batches(self, epoch: int) -> Iterator[Batch]:
+        return training_batches(
+            self.train_data, self.augmenter, self.config.optim, self.config.seed, epoch
+        )
+
+    def _step(self, batch: Batch) -> float:
+        device = self.accelerator.device
+        network: HGAN = self.accelerator.unwrap_model(self.network)
+        with self.accelerator.autocast():
+            images = network.encode_image(batch.images.to(device))
+            texts = network.encode_texts([part.to(device) for part in batch.texts])
+            levels = network.levels(images, texts)
+        total = combine(levels, network.weights)
+        loss = objective(self.criterion, levels, total, batch.image_of.to(device))
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optim.clip)
+        self.optimizer.step()
+        self.schedule.step()
+        self.averaged.update_parameters(network)
+        return float(loss.detach())
+
+    def _validate(self) -> dict[str, float]:
+        """Choose level weights on validation and measure with them."""
+        network: HGAN = self.averaged.module
+        network.eval()
+        with self.accelerator.autocast():
+            weights, self.metrics = choose_weights(network, self.val_data)
+        network.set_weights(weights)
+        self.accelerator.unwrap_model(self.network).set_weights(weights)
+        return {f"rsum_{name}": found.rsum for name, found in self.metrics.items()}
+
+    # --- what stays on disk
+
+    def _save(self, row: dict[str, float]) -> None:
+        """Keep the epoch: the best model if it is, and all that a resumed run needs."""
+        rsum = row.get("rsum_S", row[f"rsum_{self.config.model.levels[0]}"])
+        if rsum > self.best["rsum"]:
+            self.best = {"rsum": rsum, "epoch": int(row["epoch"])}
+            replace_folder(self.folder / "best", self._save_best)
+        save_state(self.folder / "last", self._state())
+        write_log(self.folder / "log.csv", self.history)
+        plot_curves(self.folder / "curves.png", self.history)
+
+    def _save_best(self, folder: Path) -> None:
+        best = HGANModel(
+            self.averaged.module,
+            self.model.tokenizer,
+            self.config.vision,
+            self.config.text,
+            self.model.boxes,
+            facts={
+                "captions": self.config.data.captions.name,
+                "training photos": len(self.train_data.rows),
+                "seed": self.config.seed,
+                "epoch": f"{self.best['epoch']} of {self.config.optim.epochs}",
+                "chosen on": "val",
+                "rSum on val": {n.removeprefix("rsum_"): m.rsum for n, m in self.metrics.items()},
+            },
+        )
+        best.save_pretrained(folder)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "criterion": self.criterion.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "random": random_state(),
+            "history": self.history,
+            "best": self.best,
+            "settings": _jsonable(asdict(self.config)),
+        }
+
+    def _load(self, state: dict[str, Any]) -> None:
+        found, asked = state["settings"], _jsonable(asdict(self.config))
+        other = [f"{s}.{k}" for s in found if isinstance(found[s], dict)
+                 for k in found[s] if found[s][k] != asked[s].get(k)]
+        if other:
+            raise ConfigError(
+                f"{self.folder}: the run to resume has other settings ({', '.join(other)}); "
+                "set them back, or start another run"
+            )
+        for name in ("network", "averaged", "criterion", "optimizer", "schedule"):
+            getattr(self, name).load_state_dict(state[name])
+        self.history, self.best = state["history"], state["best"]
+        set_random_state(state["random"])
+
+    def _report(self, row: dict[str, float]) -> None:
+        levels = "  ".join(f"{n} {m.rsum:.1f}" for n, m in self.metrics.items())
+        console.print(
+            f"epoch {row['epoch']:.0f}  loss {row['loss']:.3f}  val rSum  {levels}  "
+            f"({row['images_per_second']:.0f} photos/s, {row['captions_per_second']:.0f} captions/s)"
+        )
+        warning = collapse_warning(
+            self.config.loss.kind, row["loss"], int(row["epoch"]), self._blind_loss()
+        )
+        if warning:
+            console.print(warning, style="bold red")
+
+    def _blind_loss(self) -> float:
+        """The loss of a model that gives every pair the same score."""
+        if self.config.loss.kind == "hinge":
+            return 2 * self.config.loss.margin
+        images = self._batch_images()
+        texts = (images - 1) * self.config.optim.captions_per_image + 1
+        return (math.log(images) + math.log(texts)) / 2
+
+
+def _precision(config: Config) -> str:
+    """bf16 only where the processor multiplies it natively; emulated, it is slower than float32."""
+    native = torch.cuda.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return config.optim.precision if native else "no"
+
+
+def _jsonable(value: Any) -> Any:
+    """Settings as JSON has them: paths as text."""
+    if isinstance(value, dict):
+        return {key: _jsonable(item) for key, item in value.items()}
+    return str(value) if isinstance(value, Path) else value

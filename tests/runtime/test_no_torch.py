@@ -1,0 +1,80 @@
+"""The runtime half runs where torch is not installed, and starts without what it does not need."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from tests.search.made import COLOURS, save_photo
+from tests.tiny_bundle import write_tiny_bundle
+
+TRAINING = ("torch", "transformers", "accelerate", "matplotlib", "safetensors", "onnx", "scipy")
+
+
+def run(code: str, *arguments: object) -> str:
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_no_module_imports_the_training_half():
+    imported = run(
+        """
+        import importlib, pkgutil, sys
+        import hgan, hgan.runtime, hgan.index, hgan.search
+        for package in (hgan.runtime, hgan.index, hgan.search):
+            for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+                importlib.import_module(module.name)
+        for name in hgan.__all__:
+            getattr(hgan, name)
+        print(*sys.modules)
+        """
+    ).split()
+    assert {"hgan.runtime.bundle", "hgan.index.edge", "hgan.search.sheet"} <= set(imported)
+    assert not set(TRAINING) & set(imported)
+    training_half = {"data", "vision", "text", "model", "training", "evaluation", "baselines"}
+    assert not [
+        name
+        for name in imported
+        if name.split(".")[1:2] and name.startswith("hgan.") and name.split(".")[1] in training_half
+    ]
+
+
+def test_importing_hgan_imports_nothing():
+    imported = run(
+        """
+        import sys
+        before = set(sys.modules)
+        import hgan
+        print(hgan.__version__, *(set(sys.modules) - before))
+        """
+    ).split()
+    assert not {"numpy", "PIL", "onnxruntime", "tokenizers", "qdrant_edge", "rich"} & set(imported)
+
+
+def test_index_and_search_where_torch_cannot_be_imported(tmp_path: Path):
+    bundle = write_tiny_bundle(tmp_path / "bundle")
+    for name, colour in COLOURS.items():
+        save_photo(tmp_path / "photos" / f"{name}.png", colour)
+    best = run(
+        f"""
+        import sys
+        for name in {TRAINING!r}:
+            sys.modules[name] = None
+        from pathlib import Path
+        import hgan
+        from hgan.search.sheet import contact_sheet
+        photos, to, bundle = map(Path, sys.argv[1:])
+        hgan.index_folder(photos, to, bundle)
+        with hgan.open_index(to) as index:
+            hits = index.search("a green photo", k=3)
+            contact_sheet(hits, to / "sheet.png", "a green photo")
+            print(hits[0].path.name, index.search_image(photos / "red.png")[0].path.name)
+        """,
+        tmp_path / "photos",
+        tmp_path / "index",
+        bundle,
+    )
+    assert best.split() == ["green.png", "red.png"]
+    assert (tmp_path / "index" / "sheet.png").is_file()

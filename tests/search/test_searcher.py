@@ -1,0 +1,203 @@
+"""Searching: two stages against a plain twin, scores by level, and what is refused."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.search.made import COLOURS, save_photo
+from tests.tiny_bundle import SIZE, write_tiny_bundle
+
+from hgan.errors import BundleError, DataError, IndexingError
+from hgan.runtime.bundle import Bundle
+from hgan.runtime.images import open_photo, to_pixels
+from hgan.runtime.similarity import score_levels
+from hgan.search.indexer import index_folder
+from hgan.search.searcher import Hit, Index, open_index
+
+# What float16 in the index costs.
+HALF = 3e-3
+
+
+@pytest.fixture
+def index(photos, tmp_path, bundle):
+    save_photo(photos / "odd.png", (250, 250, 0))
+    index_folder(photos, tmp_path / "index", bundle)
+    with open_index(tmp_path / "index", bundle) as opened:
+        yield opened
+
+
+def naive(index: Index, text: str) -> dict[Path, tuple[float, dict[str, float]]]:
+    """S of every photo, by encoding it again."""
+    paths = sorted(index.root.rglob("*.png"))
+    encoded = index.bundle.encode_images([to_pixels(open_photo(path), SIZE) for path in paths])
+    scores = score_levels(index.bundle.encode_texts([text]), encoded, index.bundle.config.weights)
+    return {
+        path: (float(scores.total[0, i]), {n: float(v[0, i]) for n, v in scores.levels.items()})
+        for i, path in enumerate(paths)
+    }
+
+
+@pytest.mark.parametrize("text", ["a red photo", "two blue dogs in the green snow", "🐕"])
+def test_scores_are_the_models_own(index, text):
+    expected = naive(index, text)
+    for hits in (index.search(text, k=100), index.exhaustive(text, k=100)):
+        assert {hit.path for hit in hits} == set(expected)
+        assert [hit.score for hit in hits] == sorted((h.score for h in hits), reverse=True)
+        for hit in hits:
+            score, levels = expected[hit.path]
+            assert hit.score == pytest.approx(score, abs=HALF)
+            assert hit.levels == pytest.approx(levels, abs=2 * HALF)
+            weighted = sum(
+                index.bundle.config.weights[name] * value for name, value in hit.levels.items()
+            )
+            assert hit.score == pytest.approx(weighted, abs=1e-3)
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_finds_what_is_asked_for(index, colour):
+    hits = index.search(f"a {colour} photo", k=4)
+    assert [hit.path.name.split()[0] for hit in hits] == [colour] * 4
+    assert all(hit.path.is_file() for hit in hits)
+
+
+def test_two_stages_find_what_exhaustive_search_finds(tmp_path, bundle):
+    folder = tmp_path / "many"
+    dice = np.random.default_rng(0)
+    for i in range(300):
+        save_photo(folder / f"{i}.png", tuple(dice.integers(0, 256, 3)), seed=i)
+    index_folder(folder, tmp_path / "index", bundle)
+    with open_index(tmp_path / "index", bundle) as index:
+        for text in ("red", "a blue photo", "white snow", "two green dogs", "black"):
+            exact = [hit.path for hit in index.exhaustive(text)]
+            assert len(exact) == 10
+            found = [hit.path for hit in index.search(text, candidates=100)]
+            assert len(set(found) & set(exact)) >= 9
+            # With all photos as candidates the answer is the same to the last place.
+            assert [hit.path for hit in index.search(text, candidates=300)] == exact
+
+
+def test_second_stage_reorders(photos, tmp_path):
+    """The local level counts: with one candidate a hit, the best photo can be missed."""
+    weights = {"context": 0.05, "shared": 0.0, "local": 0.95}
+    bundle = Bundle.load(write_tiny_bundle(tmp_path / "local", weights=weights))
+    half = np.zeros((16, 16, 3), np.uint8)
+    half[:8] = COLOURS["red"]
+    half[8:] = (0, 255, 255)  # on the whole it is grey, and one region of it is red
+    Image.fromarray(half).save(photos / "half.png")
+    index_folder(photos, tmp_path / "index", bundle)
+    with open_index(tmp_path / "index", bundle) as index:
+        best = {hit.path.name for hit in index.search("red", k=5)}
+        assert best == {"half.png", "red 0.png", "red 1.png", "red 2.png", "red 3.png"}
+        levels = next(h.levels for h in index.search("red", k=5) if h.path.name == "half.png")
+        assert levels["local"] > 0.9 > 0.6 > levels["context"]
+
+
+def test_photo_as_query_in_every_form(index):
+    path = index.root / "odd.png"
+    forms = [path, str(path), path.read_bytes(), Image.open(path), Image.open(path).convert("CMYK")]
+    for form in forms:
+        best = index.search_image(form, k=2)[0]
+        assert best.path == path
+        assert best.score == pytest.approx(1, abs=0.01)
+        assert set(best.levels) == {"context", "shared", "local"}
+
+
+@pytest.mark.parametrize("form", [Path("nowhere.jpg"), b"", b"no photo"])
+def test_photo_that_cannot_be_read(index, form):
+    with pytest.raises(DataError):
+        index.search_image(form)
+
+
+def test_text_without_words(index):
+    with pytest.raises(DataError, match="no words"):
+        index.search("  ")
+
+
+def test_ten_thousand_words(index):
+    assert len(index.search("red " * 10_000, k=3)) == 3
+
+
+def test_inside_a_folder(index):
+    for folder in ("red", "red/", "./red"):
+        hits = index.search("a blue photo", k=50, folder=folder)
+        assert {hit.path.parent.name for hit in hits} == {"red"}
+        assert len(hits) == 3
+    assert len(index.search("red", k=50, folder=".")) == 13
+    assert index.search("red", folder="nowhere") == []
+    assert len(index.search_image(index.root / "red 0.png", k=50, folder="blue")) == 3
+
+
+@pytest.mark.parametrize(("k", "found"), [(0, 0), (1, 1), (13, 13), (5000, 13)])
+def test_number_of_hits(index, k, found):
+    assert len(index.search("red", k=k)) == found
+    assert len(index) == 13
+
+
+@pytest.mark.parametrize("level", ["context", "shared", "local"])
+def test_model_of_one_level(photos, tmp_path, level):
+    weights = {name: float(name == level) for name in ("context", "shared", "local")}
+    bundle = Bundle.load(write_tiny_bundle(tmp_path / "one", weights=weights))
+    index_folder(photos, tmp_path / "index", bundle)
+    with open_index(tmp_path / "index") as index:
+        hits = index.search("green", k=4)
+        assert [hit.path.name.split()[0] for hit in hits] == ["green"] * 4
+        assert set(hits[0].levels) == {level}
+        assert hits[0].score == pytest.approx(hits[0].levels[level], abs=1e-3)
+
+
+def test_several_threads_at_once(index):
+    texts = ["red", "a green photo", "blue dogs"] * 10
+    expected = [index.search(text) for text in texts]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(index.search, texts)) == expected
+
+
+def test_closed(photos, tmp_path, bundle):
+    index_folder(photos, tmp_path / "index", bundle)
+    index = open_index(tmp_path / "index")
+    index.close()
+    index.close()
+    with pytest.raises(IndexingError, match="closed"):
+        index.search("red")
+    with open_index(tmp_path / "index") as again:
+        assert len(again) == 12
+
+
+def test_no_index(tmp_path):
+    with pytest.raises(IndexingError, match="hgan index"):
+        open_index(tmp_path / "nowhere")
+
+
+def test_newer_index(photos, tmp_path, bundle):
+    index_folder(photos, tmp_path / "index", bundle)
+    file = tmp_path / "index/index.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format_version": 2}))
+    with pytest.raises(IndexingError, match="upgrade"):
+        open_index(tmp_path / "index")
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"format_version": 1}'])
+def test_damaged_index(photos, tmp_path, bundle, content):
+    index_folder(photos, tmp_path / "index", bundle)
+    (tmp_path / "index/index.json").write_bytes(content)
+    with pytest.raises(IndexingError, match=r"index.json: damaged"):
+        open_index(tmp_path / "index")
+
+
+def test_bundle_that_has_gone(photos, tmp_path):
+    folder = write_tiny_bundle(tmp_path / "gone")
+    index_folder(photos, tmp_path / "index", folder)
+    folder.rename(tmp_path / "elsewhere")
+    with pytest.raises(BundleError, match="gone"):
+        open_index(tmp_path / "index")
+    with open_index(tmp_path / "index", tmp_path / "elsewhere") as index:
+        assert len(index) == 12
+
+
+def test_hit_is_frozen():
+    hit = Hit(Path("a.jpg"), 0.5, {})
+    with pytest.raises(AttributeError):
+        hit.score = 1.0  # type: ignore[misc]

@@ -1,0 +1,459 @@
+"""The command line: help, exit codes, what goes to which stream, how fast it starts."""
+
+import errno
+import json
+import os
+import pty
+import resource
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers as hf
+import yaml
+from PIL import Image
+from tests.tiny_bundle import write_tiny_bundle
+
+from hgan import __version__
+from hgan.cli import VERBS, main
+from hgan.cli.find import default_index
+from hgan.cli.learn import LEARN, _config
+
+COLOURS = {"red": (250, 20, 20), "green": (20, 250, 20), "blue": (20, 20, 250)}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, colour in COLOURS.items():
+        Image.new("RGB", (40, 30), colour).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.fixture
+def index(tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """An index of three photos, made by the command line."""
+    bundle = write_tiny_bundle(tmp_path / "bundle")
+    folder = tmp_path / "index"
+    assert main(["index", str(photos), "--to", str(folder), "--bundle", str(bundle)]) == 0
+    capsys.readouterr()
+    return folder
+
+
+def hgan(*words: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hgan", *words]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+# --- help
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_help_describes_a_verb_and_shows_its_examples(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*name.split(), "--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    verb = VERBS[name]
+    assert shown.startswith(f"usage: hgan {name} ")
+    assert verb.summary in shown and verb.details in shown
+    assert verb.examples
+    for example in verb.examples:
+        assert f"\n  {example}\n" in f"{shown}\n"
+    assert "<class 'Path'>" not in shown
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_examples_parse(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "flickr8k.yaml").write_text("seed: 3\n")
+    for example in VERBS[name].examples:
+        words = shlex.split(example)[1 + len(name.split()) :]
+        VERBS[name].parser(name).parse_args(words)
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_lists_every_verb(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([flag]) == 0
+    shown = capsys.readouterr().out
+    for name, verb in VERBS.items():
+        assert f"  {name} " in shown and verb.summary in shown
+
+
+def test_nothing_asked_is_answered_with_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "hgan index ~/Pictures" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"hgan {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["serch", "dogs"], "did you mean search?"),
+        (["data", "chek"], "did you mean data check?"),
+        (["data"], "did you mean data check?"),
+        (["frobnicate"], "see hgan --help"),
+    ],
+)
+def test_unknown_verbs(words: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert hint in capsys.readouterr().err
+
+
+# --- index and search
+
+
+def test_index_reports_what_it_did(photos: Path, index: Path, tmp_path: Path) -> None:
+    (photos / "broken.jpg").write_bytes(b"no photo")
+    (photos / "red.png").unlink()
+    Image.new("RGB", (40, 30), (250, 250, 20)).save(photos / "blue.png")
+    Image.new("RGB", (40, 30), (5, 5, 5)).save(photos / "black.png")
+    result = hgan("index", photos, "--to", index, "--bundle", tmp_path / "bundle")
+    assert result.returncode == 0
+    expected = "1 added, 1 updated, 1 removed, 1 unchanged, 1 skipped"
+    assert result.stdout == f"{expected}: {index}\n"
+    assert "skipped broken.jpg: " in result.stderr
+
+
+def test_a_second_command_needs_no_more_than_the_query(photos: Path, tmp_path: Path) -> None:
+    bundle = write_tiny_bundle(tmp_path / "bundle")
+    environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "data")}
+    environment.pop("HGAN_INDEX", None)
+    made = hgan("index", photos, "--bundle", bundle, env=environment)
+    assert made.returncode == 0, made.stderr
+    found = hgan("search", "a", "red", "photo", env=environment)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.splitlines()[0].endswith(f"\t{photos / 'red.png'}")
+
+
+def test_default_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("HGAN_INDEX", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert default_index() == tmp_path / "hgan" / "index"
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_index() == tmp_path / ".local" / "share" / "hgan" / "index"
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert default_index() == tmp_path / "Library" / "Application Support" / "hgan" / "index"
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
+    assert default_index() == tmp_path / "local" / "hgan" / "index"
+    monkeypatch.setenv("HGAN_INDEX", "elsewhere")
+    assert default_index() == Path("elsewhere")
+
+
+def test_search_into_a_pipe_prints_lines(index: Path, photos: Path) -> None:
+    result = hgan("search", "green", "--index", index, "-k", "2")
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
+    assert len(lines) == 2
+    assert lines[0][1] == str(photos / "green.png")
+    assert float(lines[0][0]) > float(lines[1][0])
+    assert result.stderr == ""
+
+
+def test_search_as_json(
+    index: Path, photos: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    sheet = tmp_path / "sheet.png"
+    words = ["search", "blue", "--index", str(index), "--json", "--sheet", str(sheet)]
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    hits = json.loads(shown.out)
+    assert Path(hits[0]["path"]) == photos / "blue.png"
+    assert len(hits) == 3
+    assert set(hits[0]["levels"]) == {"context", "shared", "local"}
+    assert str(sheet) in shown.err
+    with Image.open(sheet) as picture:
+        assert picture.width > 100
+
+
+def test_search_by_photo(index: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", "--image", str(photos / "red.png"), "--index", str(index)]) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith("red.png")
+
+
+def test_search_on_a_screen_prints_a_table(index: Path) -> None:
+    master, screen = pty.openpty()
+    command = [sys.executable, "-m", "hgan", "search", "red", "--index", str(index)]
+    process = subprocess.Popen(command, stdout=screen, stderr=subprocess.PIPE)
+    os.close(screen)
+    shown = b""
+    while True:
+        try:
+            part = os.read(master, 65536)
+        except OSError:  # Linux says so when the other end is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(master)
+    process.communicate()
+    text = shown.decode()
+    assert process.returncode == 0
+    for word in ("red", "score", "context", "shared", "local", "│"):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    "words", [["search"], ["search", " "], ["search", "dogs", "--image", "dog.jpg"]]
+)
+def test_a_search_is_for_words_or_for_a_photo(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert "words or for --image" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("k", ["0", "-3", "many"])
+def test_k_is_a_positive_number(k: str, index: Path) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["search", "dogs", "--index", str(index), "-k", k])
+    assert stop.value.code == 2
+
+
+# --- errors
+
+
+def test_an_error_of_the_user_is_one_message_without_a_trace(tmp_path: Path) -> None:
+    result = hgan("search", "dogs", "--index", tmp_path / "nothing")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("hgan: ") and "no index here" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_reader_that_leaves_is_no_error(index: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "hgan", "search", "red", "--index", str(index)]
+    result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert result.returncode == 141
+    assert result.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_output_onto_a_full_disk(index: Path) -> None:
+    command = [sys.executable, "-m", "hgan", "search", "red", "--index", str(index)]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 2
+    assert result.stderr == "hgan: No space left on device; what was done is kept\n"
+
+
+def test_an_error_of_the_system_names_the_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", "some/file")
+
+    broken = SimpleNamespace(parser=VERBS["export"].parser, run=refuse)
+    monkeypatch.setitem(VERBS, "export", broken)
+    assert main(["export", "a", "b"]) == 2
+    assert "some/file: Permission denied" in capsys.readouterr().err
+
+
+INTERRUPTED = """
+import os, signal, sys
+from hgan.cli import main
+from hgan.index.edge import EdgeStore
+
+upsert, count = EdgeStore.upsert, 0
+
+def upsert_then_interrupt(self, points):
+    global count
+    upsert(self, points)
+    count += 1
+    if count == 3:
+        os.kill(os.getpid(), signal.SIGINT)
+
+EdgeStore.upsert = upsert_then_interrupt
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_an_interrupted_run_says_so_and_goes_on_the_next_time(tmp_path: Path) -> None:
+    photos = tmp_path / "many"
+    photos.mkdir()
+    dice = np.random.default_rng(0)
+    for i in range(100):
+        noise = dice.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(photos / f"{i}.png")
+    bundle = write_tiny_bundle(tmp_path / "bundle")
+    words = ["index", photos, "--to", tmp_path / "index", "--bundle", bundle]
+    command = [sys.executable, "-c", INTERRUPTED, *words]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 130
+    assert "interrupted; what was done is kept" in result.stderr
+    assert "Traceback" not in result.stderr
+
+    again = hgan(*words)
+    assert again.returncode == 0, again.stderr
+    added, unchanged = (int(again.stdout.split()[i]) for i in (0, 6))
+    assert added + unchanged == 100
+    assert added > 0 and unchanged > 0
+
+
+# --- starting fast
+
+
+def test_a_search_imports_neither_torch_nor_the_training_half(index: Path) -> None:
+    script = f"""
+import sys
+from hgan.cli import main
+code = main(["search", "red", "--index", {str(index)!r}])
+heavy = {{"torch", "transformers", "accelerate", "matplotlib", "onnx", "scipy", "hgan.config"}}
+print(sorted(heavy & set(sys.modules)), file=sys.stderr)
+sys.exit(code)
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert result.returncode == 0
+    assert result.stderr == "[]\n"
+
+
+def test_the_parser_costs_little() -> None:
+    """Processor time, which a busy machine changes less than the time on the clock."""
+    spent = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert hgan("search", "--help").returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(spent) < 0.8  # about 0.15 s; a training import would take seconds
+
+
+# --- settings
+
+
+def settings(verb: str, *words: str) -> Any:
+    parser = LEARN[verb].parser(verb)
+    return _config(parser, parser.parse_args(list(words)))
+
+
+def test_settings_come_from_the_file_then_from_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    values = {"seed": 7, "optim": {"epochs": 3, "clip": 1}, "model": {"levels": ["context"]}}
+    file.write_text(yaml.safe_dump(values))
+    config = settings("train", "--config", str(file), "--optim.epochs", "5", "--run", "runs/x")
+    assert (config.seed, config.optim.epochs, config.optim.clip) == (7, 5, 1.0)
+    assert config.model.levels == ["context"]
+    assert config.run == Path("runs/x")
+    assert config.vision.backbone == "efficientnet-lite2"
+    assert settings("extract", "--config", str(file)).seed == 7
+
+
+@pytest.mark.parametrize("verb", ["train", "extract"])
+@pytest.mark.parametrize(
+    "text", ["optim:\n  epoch: 3\n", "sead: 1\n", "optim:\n  epochs: many\n", "loss: {kind: mse}\n"]
+)
+def test_settings_that_do_not_exist_or_fit_are_refused(
+    verb: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    with pytest.raises(SystemExit) as stop:
+        main([verb, "--config", str(file)])
+    assert stop.value.code == 2
+    shown = capsys.readouterr().err
+    assert any(word in shown for word in ("epoch", "sead", "kind"))
+
+
+def test_flags_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--optim.epoch", "3"])
+    assert "unrecognized arguments: --optim.epoch" in capsys.readouterr().err
+
+
+def test_settings_that_contradict_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--model.mfar", "false"]) == 2
+    assert "the shared level is made by MFAR" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["extract", "train", "evaluate a", "export a b"])
+def test_without_the_training_half(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hgan.cli.learn.find_spec", lambda _: None)
+    assert main(name.split()) == 2
+    assert "pip install '.[train]'" in capsys.readouterr().err
+
+
+# --- the verbs that make a model
+
+
+@pytest.fixture
+def data_set(tmp_path: Path) -> Path:
+    """A caption file with twelve photos beside it."""
+    folder = tmp_path / "data"
+    (folder / "images").mkdir(parents=True)
+    dice = np.random.default_rng(5)
+    lines = []
+    for i in range(12):
+        coarse = Image.fromarray(dice.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        coarse.resize((64, 48)).save(folder / "images" / f"{i}.jpg")
+        captions = [f"a first caption of photo {i}", f"another one for number {i}"]
+        split = "train" if i < 6 else "val" if i < 9 else "test"
+        lines.append(json.dumps({"image": f"{i}.jpg", "captions": captions, "split": split}))
+    (folder / "captions.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_data_check_tells_by_its_exit_code(
+    data_set: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "check", str(data_set)]) == 0
+    assert "fit to train on" in capsys.readouterr().out
+    (data_set / "images" / "3.jpg").unlink()
+    assert main(["data", "check", str(data_set / "captions.jsonl"), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert not report["ok"]
+    assert any("3.jpg" in case for finding in report["findings"] for case in finding["examples"])
+    assert main(["data", "check", str(data_set / "nothing")]) == 2
+
+
+def test_extract_writes_a_store_and_goes_on_where_it_stopped(
+    data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = hf.ViTConfig(
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        image_size=32,
+        patch_size=8,
+    )
+    torch.manual_seed(0)
+    hf.ViTModel(config).save_pretrained(tmp_path / "vit")
+    hf.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "vit")
+    (data_set / "images" / "4.jpg").write_bytes(b"")
+    words = ["extract", "--vision.backbone", str(tmp_path / "vit"), "--vision.grid", "2"]
+    words += ["--vision.views", "2", "--data.captions", str(data_set / "captions.jsonl")]
+    words += ["--data.photos", str(data_set / "images"), "--data.features", str(tmp_path / "f")]
+    capsys.readouterr()
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    assert shown.out == f"11 photos, 2 views each, 1 skipped: {tmp_path / 'f'}\n"
+    assert "skipped 4.jpg: " in shown.err
+    before = (tmp_path / "f" / "regions.npy").stat().st_mtime_ns
+    assert main(words) == 0
+    assert (tmp_path / "f" / "regions.npy").stat().st_mtime_ns == before
+    capsys.readouterr()
+    main(["data", "check", str(tmp_path / "f"), "--json"])
+    counts = json.loads(capsys.readouterr().out)["counts"]
+    assert counts[str(tmp_path / "vit")] == {"photos": 12, "views": 2, "regions": 4, "width": 32}
