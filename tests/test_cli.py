@@ -6,7 +6,6 @@ import os
 import pty
 import resource
 import shlex
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,12 +18,12 @@ import torch
 import transformers as hf
 import yaml
 from PIL import Image
-from tests.tiny_bundle import write_tiny_bundle
 
 from hgan import __version__
 from hgan.cli import VERBS, main
 from hgan.cli.find import default_index
 from hgan.cli.learn import LEARN, _config
+from tests.tiny_bundle import write_tiny_bundle
 
 COLOURS = {"red": (250, 20, 20), "green": (20, 250, 20), "blue": (20, 20, 250)}
 
@@ -427,9 +426,9 @@ def test_data_check_tells_by_its_exit_code(
     assert main(["data", "check", str(data_set / "nothing")]) == 2
 
 
-def test_extract_writes_a_store_and_goes_on_where_it_stopped(
-    data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def data_words(data_set: Path, tmp_path: Path) -> list[str]:
+    """Settings for a tiny random ViT and the twelve photos."""
     config = hf.ViTConfig(
         hidden_size=32,
         num_hidden_layers=1,
@@ -441,19 +440,63 @@ def test_extract_writes_a_store_and_goes_on_where_it_stopped(
     torch.manual_seed(0)
     hf.ViTModel(config).save_pretrained(tmp_path / "vit")
     hf.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "vit")
+    settings = {
+        "vision.backbone": tmp_path / "vit",
+        "vision.grid": 2,
+        "vision.views": 2,
+        "data.captions": data_set / "captions.jsonl",
+        "data.photos": data_set / "images",
+        "data.features": tmp_path / "features",
+    }
+    return [word for key, value in settings.items() for word in (f"--{key}", str(value))]
+
+
+def test_extract_writes_a_store_once(
+    data_set: Path, data_words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (data_set / "images" / "4.jpg").write_bytes(b"")
-    words = ["extract", "--vision.backbone", str(tmp_path / "vit"), "--vision.grid", "2"]
-    words += ["--vision.views", "2", "--data.captions", str(data_set / "captions.jsonl")]
-    words += ["--data.photos", str(data_set / "images"), "--data.features", str(tmp_path / "f")]
-    capsys.readouterr()
-    assert main(words) == 0
+    store = tmp_path / "features"
+    assert main(["extract", *data_words]) == 0
     shown = capsys.readouterr()
-    assert shown.out == f"11 photos, 2 views each, 1 skipped: {tmp_path / 'f'}\n"
+    assert shown.out == f"11 photos, 2 views each, 1 skipped: {store}\n"
     assert "skipped 4.jpg: " in shown.err
-    before = (tmp_path / "f" / "regions.npy").stat().st_mtime_ns
-    assert main(words) == 0
-    assert (tmp_path / "f" / "regions.npy").stat().st_mtime_ns == before
+    before = (store / "regions.npy").stat().st_mtime_ns
+    assert main(["extract", *data_words]) == 0
+    assert (store / "regions.npy").stat().st_mtime_ns == before
     capsys.readouterr()
-    main(["data", "check", str(tmp_path / "f"), "--json"])
+    main(["data", "check", str(store), "--json"])
     counts = json.loads(capsys.readouterr().out)["counts"]
     assert counts[str(tmp_path / "vit")] == {"photos": 12, "views": 2, "regions": 4, "width": 32}
+
+
+def test_from_photos_to_a_search_with_a_model_of_ones_own(
+    data_set: Path, data_words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every verb in turn, as a researcher uses them."""
+    assert main(["extract", *data_words]) == 0
+    words = ["--run", str(tmp_path / "run"), "--optim.epochs", "1", "--optim.batch_images", "3"]
+    words += ["--text.trainable_layers", "0", "--model.width", "32", "--model.node_width", "16"]
+    capsys.readouterr()
+    assert main(["train", *data_words, *words, "--seed", "2"]) == 0
+    best = capsys.readouterr().out.strip()
+    assert best == str(tmp_path / "run" / "seed2" / "best")
+
+    assert main(["evaluate", best, "--split", "test", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["photos"], report["texts"], report["split"]) == (3, 6, "test")
+    assert set(report["levels"]) == {"context", "shared", "local", "S"}
+    assert report["levels"]["S"]["image_to_text"]["recall"]["R@10"] == 100.0
+    assert main(["evaluate", best, "--split", "val"]) == 0
+    table = capsys.readouterr().out
+    for word in ("rSum", "R@1", "ties count against the model", "3 photos, 6 captions"):
+        assert word in " ".join(table.split())
+    assert main(["evaluate", best, "--split", "nowhere"]) == 2
+    assert "no photo is in split 'nowhere'" in capsys.readouterr().err
+
+    bundle, index = str(tmp_path / "bundle"), str(tmp_path / "index")
+    assert main(["export", best, bundle]) == 0
+    photos = str(data_set / "images")
+    assert main(["index", photos, "--to", index, "--bundle", bundle]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("12 added")
+    assert main(["search", "a caption", "--index", index, "-k", "3"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3

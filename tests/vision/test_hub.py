@@ -4,14 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 import transformers as hf
 
 from hgan.errors import ConfigError
 from hgan.vision import load_backbone
-from hgan.vision.backbone import export_onnx
+from hgan.vision.extract import backbone_session
 from hgan.vision.hub import HubBackbone
 
 PATCHES = {
@@ -134,8 +133,7 @@ def test_patches_stay_where_they_are_in_the_photo(name: str, tmp_path: Path) -> 
 def test_onnx_export_agrees_with_torch(name: str, tmp_path: Path) -> None:
     save(name, tmp_path)
     backbone = HubBackbone(str(tmp_path), grid=2)
-    export_onnx(backbone, backbone.size, ["regions", "context"], tmp_path / "backbone.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "backbone.onnx")
+    session = backbone_session(backbone)
     for count in (1, 5):  # other batch sizes than it was traced with
         pixels = photos(count, backbone.size)
         for found, expected in zip(

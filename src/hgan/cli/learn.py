@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 def _need_training_half(verb: str) -> None:
+    """Raise `ConfigError` where torch is not installed."""
     if find_spec("torch") is None:
         raise ConfigError(
             f"`hgan {verb}` needs the training half, which is not installed: "
@@ -118,13 +119,14 @@ def _evaluate(_parser: ArgumentParser, chosen: Namespace) -> int:
 def _export_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="folder of a checkpoint, as runs/.../best")
     parser.add_argument("out", type=Path, help="folder of the bundle")
+    parser.add_argument("--compact", action="store_true", help="smaller: int8 and float16 weights")
 
 
 def _export(_parser: ArgumentParser, chosen: Namespace) -> int:
     _need_training_half("export")
     from hgan.export import export
 
-    export(chosen.checkpoint, chosen.out)
+    export(chosen.checkpoint, chosen.out, chosen.compact)
     print(chosen.out)
     return 0
 
@@ -189,7 +191,10 @@ LEARN = {
     "export": Verb(
         summary="Export a checkpoint as a bundle that `hgan index` can use.",
         details="It runs without torch: two ONNX networks, a tokenizer, the settings, a card.",
-        examples=("hgan export runs/flickr8k/seed1/best bundles/mine",),
+        examples=(
+            "hgan export runs/flickr8k/seed1/best bundles/mine",
+            "hgan export runs/flickr8k/seed1/best bundles/small --compact",
+        ),
         arguments=_export_arguments,
         run=_export,
     ),

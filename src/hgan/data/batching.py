@@ -18,6 +18,8 @@ from hgan.text.encoder import TextEncoder
 
 TEXT_PARTS = 4
 """Parts that a batch's captions are encoded in, by length."""
+FIRST_WORD = 1000
+"""BERT's vocabulary begins with special and unused tokens; its words follow."""
 STATES_AT_ONCE = 256
 """Captions that go through the text encoder's frozen layers at once."""
 
@@ -172,7 +174,8 @@ class Augmenter:
             kept = _never_all(words & ~drawn, words)
             return TextBatch(batch.ids, (batch.mask.bool() & (~words | kept)).long(), batch.states)
         kind = torch.rand(batch.ids.shape, generator=dice)
-        other = torch.randint(1000, self.vocabulary, batch.ids.shape, generator=dice)
+        first = min(FIRST_WORD, self.vocabulary // 2)
+        other = torch.randint(first, self.vocabulary, batch.ids.shape, generator=dice)
         ids = torch.where(drawn & (kind < 0.5), self.mask_id, batch.ids)
         ids = torch.where(drawn & (kind >= 0.5) & (kind < 0.6), other, ids)
         kept = _never_all(words & ~(drawn & (kind >= 0.6)), words)

@@ -46,7 +46,7 @@ def evaluate(model: HGAN, data: Dataset) -> dict[str, Metrics]:
 
     @torch.inference_mode()
     def score(rows: slice, columns: slice) -> dict[str, Tensor]:
-        levels = model.levels(take(images, rows), take(texts, columns))
+        levels = _levels(model, take(images, rows), take(texts, columns))
         return levels | ({"S": combine(levels, weights)} if len(levels) > 1 else {})
 
     ranks = rank(score, data.captions.image_of, len(data.rows))
@@ -66,7 +66,7 @@ def choose_weights(model: HGAN, data: Dataset) -> tuple[dict[str, float], dict[s
     count = len(data.rows), len(data.captions.texts)
     scores = {name: torch.empty(count) for name in model.config.levels}
     for rows, columns in tiles(*count, TILE):
-        for name, tile in model.levels(take(images, rows), take(texts, columns)).items():
+        for name, tile in _levels(model, take(images, rows), take(texts, columns)).items():
             scores[name][rows, columns] = tile
 
     def measure(matrices: dict[str, Tensor]) -> dict[str, Metrics]:
@@ -84,6 +84,12 @@ def choose_weights(model: HGAN, data: Dataset) -> tuple[dict[str, float], dict[s
     tried = [(w, measure({"S": combine(scores, w)})) for w in _simplex(model.config.levels)]
     weights, best = max(tried, key=lambda pair: pair[1]["S"].rsum)
     return weights, levels | best
+
+
+def _levels(model: HGAN, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
+    """Scores in float32 always: bfloat16 has so few digits that many of them would be ties."""
+    with torch.autocast(images.context.device.type, enabled=False):
+        return model.levels(images, texts)
 
 
 def _simplex(names: Sequence[str]) -> Iterator[dict[str, float]]:

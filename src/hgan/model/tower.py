@@ -78,6 +78,11 @@ class Tower(nn.Module):
             mask=mask if "local" in self.levels else mask[:, :0],
         )
 
+    def freeze_pooling(self, rows: int) -> None:
+        """Fix the pooling weights of up to this many regions or words, for export."""
+        if "context" in self.levels:
+            self.pool.freeze(rows)
+
     def _exchange(
         self, local: Tensor, whole: Tensor, mask: Tensor, places: Tensor
     ) -> tuple[Tensor, Tensor]:

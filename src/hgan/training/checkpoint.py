@@ -63,12 +63,13 @@ def recover_folder(folder: Path) -> None:
 
 def random_state() -> Tree:
     """State of the random generators that training draws from."""
-    return {"torch": torch.get_rng_state()}
+    return {"torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
 
 
 def set_random_state(state: Tree) -> None:
     """Set what `random_state` gave."""
     torch.set_rng_state(state["torch"])
+    torch.cuda.set_rng_state_all(state["cuda"])
 
 
 def _write(folder: Path, state: Tree) -> None:

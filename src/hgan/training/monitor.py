@@ -3,8 +3,8 @@
 import csv
 from pathlib import Path
 
-COLLAPSE_SHARE = 0.98
-"""Below this share of the loss of a model that tells nothing apart, training has begun to work."""
+COLLAPSE_SHARE = 0.02
+"""Within this share of the loss of a model that tells nothing apart, a loss counts as that loss."""
 
 
 def write_log(path: Path, history: list[dict[str, float]]) -> None:
@@ -38,22 +38,25 @@ def plot_curves(path: Path, history: list[dict[str, float]]) -> None:
     pyplot.close(figure)
 
 
-def collapse_warning(kind: str, loss: float, epoch: int, blind_loss: float) -> str | None:
-    """Say so when the loss stands where a model that maps everything to one point has it.
+def collapse_warning(kind: str, losses: list[float], blind_loss: float) -> str | None:
+    """Say so when the loss is stuck where a model that maps everything to one point has it.
+
+    Two epochs in a row, since a healthy loss may start above that value and pass through it.
 
     Args:
         kind: infonce or hinge.
-        loss: mean of the epoch.
-        epoch: counted from 1.
+        losses: mean of each epoch so far.
         blind_loss: loss of constant scores: twice the margin, or the logarithm of the candidates.
     """
-    if epoch < 2 or loss < COLLAPSE_SHARE * blind_loss:
+    stuck = [abs(loss - blind_loss) <= COLLAPSE_SHARE * blind_loss for loss in losses[-2:]]
+    if len(stuck) < 2 or not all(stuck):
         return None
     remedy = {
         "hinge": "raise loss.warmup_epochs or lower optim.learning_rate",
         "infonce": "lower optim.learning_rate",
     }[kind]
     return (
-        f"epoch {epoch}: the loss, {loss:.3f}, is that of a model that tells nothing apart "
+        f"epoch {len(losses)}: the loss is stuck at {losses[-1]:.3f}, that of a model that tells "
+        f"nothing apart "
         f"({blind_loss:.3f}): training has collapsed; {remedy}"
     )

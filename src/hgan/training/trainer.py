@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -83,6 +84,7 @@ class Trainer:
     def __init__(self, config: Config, resume: bool) -> None:
         self.config = config
         self.folder = run_folder(config)
+        AcceleratorState._reset_state()  # an earlier run's precision, in the same process
         self.accelerator = Accelerator(mixed_precision=_precision(config))
         set_seed(config.seed)
         store = FeatureStore(config.data.features, config.vision.backbone)
@@ -100,7 +102,8 @@ class Trainer:
             network, self.criterion, optimizer, schedule
         )
         average = get_ema_multi_avg_fn(config.optim.ema)
-        self.averaged = AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+        # Buffers are copied, not averaged: some hold token ids and positions.
+        self.averaged = AveragedModel(network, multi_avg_fn=average)
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"rsum": -1.0, "epoch": 0}
         self._open_folder(resume)
@@ -281,9 +284,8 @@ class Trainer:
             f"epoch {row['epoch']:.0f}  loss {row['loss']:.3f}  val rSum  {levels}  "
             f"({row['images_per_second']:.0f} photos/s, {row['captions_per_second']:.0f} captions/s)"
         )
-        warning = collapse_warning(
-            self.config.loss.kind, row["loss"], int(row["epoch"]), self._blind_loss()
-        )
+        losses = [past["loss"] for past in self.history]
+        warning = collapse_warning(self.config.loss.kind, losses, self._blind_loss())
         if warning:
             console.print(warning, style="bold red")
 
@@ -292,7 +294,9 @@ class Trainer:
         if self.config.loss.kind == "hinge":
             return 2 * self.config.loss.margin
         images = self._batch_images()
-        texts = (images - 1) * self.config.optim.captions_per_image + 1
+        most = self.config.optim.captions_per_image
+        drawn = np.mean([min(len(own), most) for own in self.train_data.captions_of])
+        texts = (images - 1) * drawn + 1
         return (math.log(images) + math.log(texts)) / 2
 
 

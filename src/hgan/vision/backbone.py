@@ -1,6 +1,5 @@
 """What a vision backbone is: pixels in, region features, their boxes and the context out."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -59,21 +58,3 @@ def grid_boxes(grid: int) -> np.ndarray:
     y, x = np.meshgrid(edges, edges, indexing="ij")
     boxes = np.stack([x, y, x + 1 / grid, y + 1 / grid], axis=-1)
     return boxes.reshape(-1, 4).astype(np.float32)
-
-
-def export_onnx(module: nn.Module, size: int, outputs: list[str], path: Path) -> None:
-    """Write a network over uint8 photos (N, size, size, 3) as ONNX, any batch size."""
-    module.eval()
-    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(
-        module,
-        (example,),
-        path,
-        input_names=["pixels"],
-        output_names=outputs,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )

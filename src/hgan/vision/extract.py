@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import torch
 
 from hgan.data.features import FeatureStore, FeatureWriter, Manifest
+from hgan.onnx_export import export_onnx
 from hgan.progress import progress
 from hgan.runtime.images import open_photo, to_pixels
 from hgan.runtime.stream import stream
-from hgan.vision.backbone import Backbone, export_onnx, grid_boxes
+from hgan.vision.backbone import Backbone, grid_boxes
 from hgan.vision.views import view
 
 BATCH = 8
@@ -56,7 +58,10 @@ def backbone_session(backbone: Backbone) -> onnxruntime.InferenceSession:
     """A backbone as an ONNX Runtime session: uint8 pixels in, regions and context out."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "backbone.onnx"
-        export_onnx(backbone, backbone.size, ["regions", "context"], path)
+        pixels = torch.zeros(2, backbone.size, backbone.size, 3, dtype=torch.uint8)
+        export_onnx(
+            backbone, {"pixels": pixels}, {"pixels": ("batch",)}, ["regions", "context"], path
+        )
         return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 

@@ -1,0 +1,133 @@
+"""Write a bundle: two ONNX networks, a tokenizer, a configuration and a model card."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tokenizers import Tokenizer
+
+from hgan.config import LEVELS
+from hgan.errors import ConfigError
+from hgan.export.compact import compact
+from hgan.files import sha256, write_json
+from hgan.model.card import model_card
+from hgan.model.io import HGANModel, load_checkpoint
+from hgan.model.tower import Tower
+from hgan.onnx_export import export_onnx
+from hgan.text.encoder import TextEncoder
+from hgan.vision import load_backbone
+from hgan.vision.backbone import Backbone
+
+FORMAT_VERSION = 1
+
+
+class ImageNetwork(nn.Module):
+    """Photos to the shared space: backbone and image tower as one network."""
+
+    def __init__(self, backbone: Backbone, tower: Tower, boxes: Tensor) -> None:
+        super().__init__()
+        self.backbone, self.tower = backbone, tower
+        self.register_buffer("boxes", boxes)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, size, size, 3) uint8 to context (N, D), slots (N, K, D_s), local (N, R, D_l)."""
+        regions, context = self.backbone(pixels)
+        mask = torch.ones_like(regions[..., 0], dtype=torch.bool)
+        encoded = self.tower(regions, context, mask, self.boxes)
+        return encoded.context, encoded.slots, encoded.local
+
+
+class TextNetwork(nn.Module):
+    """Token ids to the shared space: text encoder and text tower as one network."""
+
+    def __init__(self, encoder: TextEncoder, tower: Tower) -> None:
+        super().__init__()
+        self.encoder, self.tower = encoder, tower
+
+    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """ids and mask (N, W) int64 to context, slots, local (N, W, D_l) and local_mask (N, W)."""
+        token = self.encoder(ids, mask)
+        encoded = self.tower(token.states, token.context, token.words, mask.cumsum(1))
+        return encoded.context, encoded.slots, encoded.local, encoded.mask
+
+
+def export(checkpoint: Path, folder: Path, compact_weights: bool = False) -> Path:
+    """Write a checkpoint as a bundle that the runtime reads without torch.
+
+    Args:
+        checkpoint: folder of a trained model, such as `runs/flickr8k/seed1/best`.
+        folder: where the bundle goes; made if absent.
+        compact_weights: keep weights as int8 and float16; computation stays in float32.
+
+    Raises:
+        DataError: the checkpoint is missing or damaged.
+        ConfigError: the model lacks the context level, which the index searches by.
+    """
+    model = load_checkpoint(checkpoint)
+    if "context" not in model.network.config.levels:
+        raise ConfigError(f"{checkpoint}: a bundle needs the context level to search an index by")
+    folder.mkdir(parents=True, exist_ok=True)
+    backbone = load_backbone(model.vision.backbone, model.vision.grid, model.vision.size)
+    _export_networks(model, backbone, folder)
+    if compact_weights:
+        for name in ("image.onnx", "text.onnx"):
+            compact(folder / name)
+    _save_tokenizer(model.tokenizer, folder / "tokenizer.json")
+    card = model_card(model.network, model.vision, model.text, model.facts)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    _write_config(model, backbone, folder)
+    return folder
+
+
+def _export_networks(model: HGANModel, backbone: Backbone, folder: Path) -> None:
+    network = model.network.eval()
+    boxes = torch.from_numpy(model.boxes)
+    network.image_tower.freeze_pooling(len(boxes))
+    network.text_tower.freeze_pooling(model.text.max_words)
+    export_onnx(
+        ImageNetwork(backbone, network.image_tower, boxes),
+        {"pixels": torch.zeros(2, backbone.size, backbone.size, 3, dtype=torch.uint8)},
+        {"pixels": ("batch",)},
+        ["context", "slots", "local"],
+        folder / "image.onnx",
+    )
+    ids = torch.randint(1000, 1100, (2, 9))
+    export_onnx(
+        TextNetwork(network.text, network.text_tower),
+        {"ids": ids, "mask": torch.ones_like(ids)},
+        {"ids": ("batch", "words"), "mask": ("batch", "words")},
+        ["context", "slots", "local", "local_mask"],
+        folder / "text.onnx",
+    )
+
+
+def _save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.save(str(path))
+
+
+def _write_config(model: HGANModel, backbone: Backbone, folder: Path) -> None:
+    config = model.network.config
+    weights = model.network.weights
+    files = ("image.onnx", "text.onnx", "tokenizer.json")
+    has = set(config.levels)
+    write_json(
+        folder / "config.json",
+        {
+            "format_version": FORMAT_VERSION,
+            "name": f"hgan-{model.vision.backbone}",
+            "size": backbone.size,
+            "grid": backbone.grid,
+            "boxes": model.boxes.tolist(),
+            "max_words": model.text.max_words,
+            "weights": {level: weights.get(level, 0.0) for level in LEVELS},
+            "widths": {
+                "context": config.width,
+                "slots": config.slots if "shared" in has else 0,
+                "slot": config.slot_width if "shared" in has else 0,
+                "local": config.local_width if "local" in has else 0,
+            },
+            "files": {name: sha256(folder / name) for name in files},
+        },
+    )

@@ -1,0 +1,56 @@
+"""Make an ONNX file small: matrices as int8 with a scale a row, convolutions as float16.
+
+Only the storage is small. Cast and multiply nodes restore float32 when the file is loaded, where the
+runtime folds them into constants, so a compact network is as fast as it was.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+SMALLEST = 4096
+"""Weights with fewer values stay as they are."""
+
+
+def compact(path: Path) -> None:
+    """Rewrite an ONNX file in place with compact weights."""
+    model = onnx.load(path)
+    graph = model.graph
+    nodes, weights = [], []
+    for weight in graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < SMALLEST:
+            weights.append(weight)
+        elif values.ndim == 2:
+            _int8(weight.name, values, nodes, weights)
+        else:
+            _half(weight.name, values, nodes, weights)
+    del graph.initializer[:]
+    graph.initializer.extend(weights)
+    body = list(graph.node)
+    del graph.node[:]
+    graph.node.extend(nodes + body)
+    onnx.save(model, path)
+
+
+def _int8(name: str, values: np.ndarray, nodes: list, weights: list) -> None:
+    # Of the two ways to share a scale, rows or columns, the one with the smaller error.
+    choices = [_quantise(values, axis) for axis in (0, 1)]
+    codes, scale = min(choices, key=lambda c: float(np.square(c[0] * c[1] - values).sum()))
+    weights.append(numpy_helper.from_array(codes, f"{name}.int8"))
+    weights.append(numpy_helper.from_array(scale, f"{name}.scale"))
+    nodes.append(helper.make_node("Cast", [f"{name}.int8"], [f"{name}.cast"], to=TensorProto.FLOAT))
+    nodes.append(helper.make_node("Mul", [f"{name}.cast", f"{name}.scale"], [name]))
+
+
+def _quantise(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    scale = np.abs(values).max(axis=axis, keepdims=True) / 127.0
+    scale = np.maximum(scale, np.finfo(np.float32).tiny).astype(np.float32)
+    return np.rint(values / scale).astype(np.int8), scale
+
+
+def _half(name: str, values: np.ndarray, nodes: list, weights: list) -> None:
+    weights.append(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+    nodes.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
