@@ -1,6 +1,5 @@
 PYTHON ?= python3
-# More arguments for pip. On Linux without a GPU, torch's CPU build saves several GB:
-#   make test PIP_FLAGS='--extra-index-url https://download.pytorch.org/whl/cpu'
+# More arguments for pip, such as where to find a CPU build of torch.
 PIP_FLAGS ?=
 # A folder of photos for the demo instead of its samples.
 PHOTOS ?=

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.index.made import DENSE, LOCAL
 
 from hgan.index.edge import EdgeStore
 from hgan.index.store import Store
+from tests.index.made import DENSE, LOCAL
 
 OpenStore = Callable[..., Store]
 """Opens the store of this test with widths (dense, local); the second call finds what the first

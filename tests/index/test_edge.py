@@ -9,11 +9,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from tests.index.made import DENSE, LOCAL, points
 
 from hgan.errors import IndexingError
 from hgan.index import edge
 from hgan.index.edge import EdgeStore
+from tests.index.made import DENSE, LOCAL, points
 
 
 def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tests.index.made import DENSE, LOCAL, points, unit
 
 from hgan.errors import IndexingError
 from hgan.index.store import Entry
+from tests.index.made import DENSE, LOCAL, points, unit
 
 # What float16 costs on unit vectors of this width.
 HALF = 3e-3

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from tests.tiny_bundle import COLOURS, SIZE, WEIGHTS, edit_config, write_tiny_bundle
 
 from hgan.errors import BundleError, DataError
 from hgan.files import sha256
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.similarity import score_levels
+from tests.tiny_bundle import COLOURS, SIZE, WEIGHTS, edit_config, write_tiny_bundle
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

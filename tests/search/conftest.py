@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from tests.search.made import COLOURS, save_photo
-from tests.tiny_bundle import write_tiny_bundle
 
 from hgan.runtime.bundle import Bundle
+from tests.search.made import COLOURS, save_photo
+from tests.tiny_bundle import write_tiny_bundle
 
 
 @pytest.fixture(scope="session")

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.search.made import COLOURS, save_photo
-from tests.tiny_bundle import write_tiny_bundle
 
 import hgan
 from hgan.errors import BundleError, DataError, HganError, IndexingError
 from hgan.runtime.bundle import Bundle
 from hgan.search.indexer import IndexReport, index_folder
 from hgan.search.searcher import open_index
+from tests.search.made import COLOURS, save_photo
+from tests.tiny_bundle import write_tiny_bundle
 
 
 def indexed(to: Path, bundle: Bundle) -> set[str]:

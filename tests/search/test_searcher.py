@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.search.made import COLOURS, save_photo
-from tests.tiny_bundle import SIZE, write_tiny_bundle
 
 from hgan.errors import BundleError, DataError, IndexingError
 from hgan.runtime.bundle import Bundle
@@ -16,6 +14,8 @@ from hgan.runtime.images import open_photo, to_pixels
 from hgan.runtime.similarity import score_levels
 from hgan.search.indexer import index_folder
 from hgan.search.searcher import Hit, Index, open_index
+from tests.search.made import COLOURS, save_photo
+from tests.tiny_bundle import SIZE, write_tiny_bundle
 
 # What float16 in the index costs.
 HALF = 3e-3

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.search.made import COLOURS, save_photo
 
 from hgan.errors import HganError
 from hgan.search.searcher import Hit
 from hgan.search.sheet import contact_sheet
+from tests.search.made import COLOURS, save_photo
 
 
 def hits(folder: Path, n: int) -> list[Hit]:

@@ -41,6 +41,13 @@ def _config(parser: ArgumentParser, chosen: Namespace) -> "Config":
     return Config(**{name: made[name] for name in Config.__dataclass_fields__})
 
 
+def parse_config(arguments: list[str]) -> "Config":
+    """The settings that `hgan train` would take from these arguments, for scripts."""
+    parser = ArgumentParser(exit_on_error=False)
+    _config_arguments(parser)
+    return _config(parser, parser.parse_args(arguments))
+
+
 def _check_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("path", type=Path, help="caption file or its folder, or a feature store")
     parser.add_argument("--photos", type=Path, help="folder of the photos, by default beside it")

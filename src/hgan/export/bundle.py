@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 from tokenizers import Tokenizer
+from torch import Tensor, nn
 
 from hgan.config import LEVELS
 from hgan.errors import ConfigError

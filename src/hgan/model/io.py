@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 from huggingface_hub import ModelHubMixin
-from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from tokenizers import Tokenizer
 
 from hgan.config import ModelConfig, TextConfig, VisionConfig
-from hgan.errors import DataError
+from hgan.errors import DataError, HganError
 from hgan.files import write_json
 from hgan.model.card import model_card
 from hgan.model.hgan import HGAN
@@ -140,14 +139,16 @@ def _load(folder: Path) -> HGANModel:
             build_encoder(values["encoder"], tokenizer),
         )
         load_model(network, str(folder / "model.safetensors"), strict=True)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        network.eval()
+        return HGANModel(
+            network,
+            tokenizer,
+            VisionConfig(**values["vision"]),
+            TextConfig(**values["text"]),
+            np.asarray(values["boxes"], dtype=np.float32),
+            values["facts"],
+        )
+    except HganError:
+        raise
+    except Exception as error:  # a damaged tokenizer file is a bare Exception
         raise DataError(f"{folder}: damaged or incomplete model ({error})") from error
-    network.eval()
-    return HGANModel(
-        network,
-        tokenizer,
-        VisionConfig(**values["vision"]),
-        TextConfig(**values["text"]),
-        np.asarray(values["boxes"], dtype=np.float32),
-        values["facts"],
-    )

@@ -45,7 +45,9 @@ class Tower(nn.Module):
             self.context_local = nn.Linear(source_width, config.width)
             self.context_whole = nn.Linear(source_width, config.width)
             self.pool = GeneralisedPooling()
-        if self.levels & {"local", "shared"}:
+        # Without graph and MFAR, nodes are of no use to the context.
+        self.has_nodes = bool(self.levels & {"local", "shared"} or graph or aggregation)
+        if self.has_nodes:
             self.node_local = nn.Linear(source_width, node)
             self.node_whole = nn.Linear(source_width, node)
             if "context" in self.levels:
@@ -69,7 +71,7 @@ class Tower(nn.Module):
         """
         local, whole = self.norm(local), self.norm(whole)
         nodes = node = None
-        if self.levels & {"local", "shared"}:
+        if self.has_nodes:
             nodes, node = self._exchange(local, whole, mask, places)
         return Encoded(
             context=self._context(local, whole, mask, node),

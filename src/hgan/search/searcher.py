@@ -17,7 +17,7 @@ from hgan.encoded import Encoded
 from hgan.index.folder import open_store, read_manifest
 from hgan.index.store import Match, Store
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.images import to_rgb, open_photo, to_pixels
+from hgan.runtime.images import open_photo, to_pixels, to_rgb
 from hgan.runtime.similarity import dense, dense_levels
 
 CANDIDATES = 200

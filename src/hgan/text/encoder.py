@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel
@@ -111,7 +112,7 @@ def load_encoder(name: str) -> tuple[TextEncoder, Tokenizer]:
             source, use_safetensors=True, attn_implementation="eager"
         )
         wrapper = AutoTokenizer.from_pretrained(source, use_fast=True)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ConfigError(
             f"text.encoder: {name} cannot be loaded ({error}); without a network, use minilm"
         ) from error

@@ -56,7 +56,6 @@ def collapse_warning(kind: str, losses: list[float], blind_loss: float) -> str |
         "infonce": "lower optim.learning_rate",
     }[kind]
     return (
-        f"epoch {len(losses)}: the loss is stuck at {losses[-1]:.3f}, that of a model that tells "
-        f"nothing apart "
-        f"({blind_loss:.3f}): training has collapsed; {remedy}"
+        f"epoch {len(losses)}: the loss, {losses[-1]:.3f}, is stuck at that of a model that tells "
+        f"nothing apart ({blind_loss:.3f}): training has collapsed; {remedy}"
     )

@@ -21,7 +21,6 @@ from hgan.data.captions import Captions, read_captions
 from hgan.data.features import FeatureStore
 from hgan.errors import ConfigError
 from hgan.evaluation.evaluate import choose_weights
-from hgan.evaluation.metrics import Metrics
 from hgan.files import write_json
 from hgan.model.hgan import HGAN
 from hgan.model.io import HGANModel

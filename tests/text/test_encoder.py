@@ -1,0 +1,198 @@
+"""Text encoders: freezing that freezes, states kept ahead, words told from special tokens."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import DistilBertConfig, DistilBertModel
+
+from hgan.data.batching import TextBatch, pad, tokenise
+from hgan.errors import ConfigError
+from hgan.text.encoder import TextEncoder, build_encoder, load_encoder
+from tests.tiny_model import write_tiny_bert
+
+TEXTS = ["a red dog in the snow", "the blue cat", "horse", "a white bird runs on the street at a z"]
+LAYERS = 3
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_bert(tmp_path_factory.mktemp("encoder") / "bert", layers=LAYERS)
+
+
+@pytest.fixture
+def loaded(folder: Path) -> tuple[TextEncoder, Tokenizer]:
+    return load_encoder(str(folder))
+
+
+def batch(tokenizer: Tokenizer, texts: list[str] = TEXTS, max_words: int = 32) -> TextBatch:
+    return pad(tokenise(tokenizer, texts, max_words))
+
+
+@pytest.mark.parametrize("trainable", range(LAYERS + 1))
+def test_states_kept_ahead_equal_the_full_path(
+    loaded: tuple[TextEncoder, Tokenizer], trainable: int
+) -> None:
+    encoder, tokenizer = loaded
+    encoder.freeze(trainable)
+    said = batch(tokenizer)
+    full = encoder(said.ids, said.mask)
+    ahead = encoder(said.ids, said.mask, encoder.frozen_states(said.ids, said.mask).clone())
+    real = said.mask.bool()
+    assert torch.equal(ahead.states[real], full.states[real])
+    assert torch.equal(ahead.context, full.context)
+    assert torch.equal(ahead.words, full.words)
+
+
+@pytest.mark.parametrize("trainable", range(LAYERS + 1))
+def test_frozen_layers_are_frozen_and_the_others_are_not(
+    loaded: tuple[TextEncoder, Tokenizer], trainable: int
+) -> None:
+    """Setting `requires_grad` on a module freezes nothing; it is the parameters that count."""
+    encoder, tokenizer = loaded
+    encoder.freeze(trainable)
+    said = batch(tokenizer)
+    found = encoder(said.ids, said.mask)
+    if trainable:
+        found.states.square().sum().backward()
+    trained = {f"encoder.layer.{i}." for i in range(LAYERS - trainable, LAYERS)}
+    for name, parameter in encoder.transformer.named_parameters():
+        expected = any(name.startswith(layer) for layer in trained)
+        assert parameter.requires_grad == expected, name
+        assert (parameter.grad is not None) == expected, name
+
+
+def test_null_trains_everything_the_embeddings_too(
+    loaded: tuple[TextEncoder, Tokenizer],
+) -> None:
+    encoder, tokenizer = loaded
+    encoder.freeze(None)
+    said = batch(tokenizer)
+    encoder(said.ids, said.mask).states.square().sum().backward()
+    assert encoder.frozen_layers is None
+    gradients = {n: p.grad for n, p in encoder.transformer.named_parameters()}
+    assert all(g is not None for g in gradients.values())
+    assert gradients["embeddings.word_embeddings.weight"].abs().sum() > 0
+
+
+def test_more_layers_than_there_are_cannot_be_trained(
+    loaded: tuple[TextEncoder, Tokenizer],
+) -> None:
+    with pytest.raises(ConfigError, match=r"text\.trainable_layers: 4 of 3 layers"):
+        loaded[0].freeze(LAYERS + 1)
+
+
+def test_an_encoder_without_a_list_of_layers_says_what_to_do(
+    loaded: tuple[TextEncoder, Tokenizer],
+) -> None:
+    config = DistilBertConfig(vocab_size=40, dim=16, n_layers=1, n_heads=2, hidden_dim=16)
+    encoder = TextEncoder(DistilBertModel(config), [0], 4)
+    with pytest.raises(ConfigError, match="use null"):
+        encoder.freeze(1)
+    said = batch(loaded[1])
+    ids = said.ids.clamp_max(39)
+    assert encoder(ids, said.mask).states.shape == (4, said.ids.shape[1], 16)
+
+
+def test_special_tokens_and_padding_are_no_words(loaded: tuple[TextEncoder, Tokenizer]) -> None:
+    encoder, tokenizer = loaded
+    said = batch(tokenizer)
+    found = encoder(said.ids, said.mask)
+    for i, text in enumerate(TEXTS):
+        words = [tokenizer.id_to_token(t) for t in said.ids[i][found.words[i]].tolist()]
+        assert words == tokenizer.encode(text, add_special_tokens=False).tokens
+
+
+def test_the_context_is_the_mean_over_real_tokens(loaded: tuple[TextEncoder, Tokenizer]) -> None:
+    encoder, tokenizer = loaded
+    said = batch(tokenizer)
+    found = encoder(said.ids, said.mask)
+    for i in range(len(TEXTS)):
+        real = found.states[i, : int(said.mask[i].sum())]
+        torch.testing.assert_close(found.context[i], real.mean(0))
+
+
+def test_a_masked_word_is_still_a_word(loaded: tuple[TextEncoder, Tokenizer]) -> None:
+    encoder, tokenizer = loaded
+    assert tokenizer.id_to_token(encoder.mask_id) == "[MASK]"
+    said = batch(tokenizer)
+    said.ids[0, 2] = encoder.mask_id
+    assert encoder(said.ids, said.mask).words[0, 2]
+
+
+def test_long_captions_are_cut_and_keep_the_last_special_token(
+    loaded: tuple[TextEncoder, Tokenizer],
+) -> None:
+    tokenizer = loaded[1]
+    short, long = tokenise(tokenizer, ["a dog", "dog " * 10_000], max_words=12)
+    assert len(short) == 4 and len(long) == 12
+    sep = tokenizer.token_to_id("[SEP]")
+    assert long[0] == tokenizer.token_to_id("[CLS]") and long[-1] == sep
+    assert (long[1:-1] == tokenizer.token_to_id("dog")).all()
+    (exact,) = tokenise(tokenizer, ["dog " * 10], max_words=12)
+    assert torch.equal(exact, long)
+
+
+@pytest.mark.parametrize("text", ["🐕❄️🎿", "雪地里的狗", "\u200d", "", "Ünïcödé dög"])
+def test_captions_of_any_script_are_encoded(
+    loaded: tuple[TextEncoder, Tokenizer], text: str
+) -> None:
+    encoder, tokenizer = loaded
+    said = batch(tokenizer, [text, "a dog"])
+    found = encoder(said.ids, said.mask)
+    assert torch.isfinite(found.states).all() and torch.isfinite(found.context).all()
+    words = found.words[0].sum()
+    assert words > 0 if text.strip("\u200d") else words == 0
+
+
+def test_nothing_is_left_to_chance_in_training_mode(
+    loaded: tuple[TextEncoder, Tokenizer],
+) -> None:
+    """Words are dropped as augmentation; dropout inside would make states kept ahead differ."""
+    encoder, tokenizer = loaded
+    said = batch(tokenizer)
+    encoder.train()
+    first, second = (encoder(said.ids, said.mask).states for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_an_encoder_rebuilt_from_its_configuration_takes_the_weights(
+    loaded: tuple[TextEncoder, Tokenizer],
+) -> None:
+    encoder, tokenizer = loaded
+    again = build_encoder(encoder.transformer.config.to_dict(), tokenizer)
+    again.load_state_dict(encoder.state_dict(), strict=True)
+    said = batch(tokenizer)
+    one, other = encoder.eval()(said.ids, said.mask), again.eval()(said.ids, said.mask)
+    assert torch.equal(one.states, other.states) and torch.equal(one.words, other.words)
+
+
+@pytest.mark.parametrize("damage", ["no such folder", "empty", "no weights", "weights", "config"])
+def test_an_encoder_that_cannot_be_loaded_is_an_error_of_the_settings(
+    folder: Path, tmp_path: Path, damage: str
+) -> None:
+    target = tmp_path / "encoder"
+    if damage == "empty":
+        target.mkdir()
+    elif damage != "no such folder":
+        shutil.copytree(folder, target)
+    if damage == "no weights":
+        (target / "model.safetensors").unlink()
+    if damage == "weights":
+        (target / "model.safetensors").write_bytes(b"not weights")
+    if damage == "config":
+        (target / "config.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"text\.encoder"):
+        load_encoder(str(target))
+
+
+def test_minilm_loads_offline() -> None:
+    encoder, tokenizer = load_encoder("minilm")
+    assert encoder.width == 384 and len(encoder.transformer.encoder.layer) == 6
+    said = batch(tokenizer, ["a dog runs", "two dogs running", "stock market report"])
+    with torch.inference_mode():
+        context = torch.nn.functional.normalize(encoder(said.ids, said.mask).context, dim=-1)
+    near, far = (context[0] @ context[1]).item(), (context[0] @ context[2]).item()
+    assert near > 0.6 > 0.3 > far
