@@ -42,7 +42,7 @@ class TextConfig:
 
     encoder: str = "minilm"
     """minilm (all-MiniLM-L6-v2, offline), or the name or folder of a Hugging Face model."""
-    trainable_layers: int | None = None
+    trainable_layers: int | None = 2
     """Transformer layers to fine-tune, counted from the top; 0 freezes all, null trains all."""
     max_words: int = 48
     """Tokens read of a caption, its two special tokens included."""
@@ -102,10 +102,10 @@ class LossConfig:
 class OptimConfig:
     """Optimiser, schedule and augmentation."""
 
-    epochs: int = 12
+    epochs: int = 8
     batch_images: int = 128
     """Photos in a batch, each with several of its captions."""
-    captions_per_image: int = 5
+    captions_per_image: int = 3
     """Captions drawn for each photo in a batch, without repeating one in an epoch's draw."""
     learning_rate: float = 5e-4
     """Of everything but the text encoder."""
@@ -114,13 +114,13 @@ class OptimConfig:
     weight_decay: float = 1e-4
     clip: float = 2.0
     """Largest gradient norm."""
-    warmup_steps: int = 50
+    warmup_steps: int = 20
     """Steps over which the rate rises; then it falls along a cosine to zero."""
     region_drop: float = 0.2
     """Chance that a region is left out."""
     word_drop: float = 0.15
     """Chance that a word is masked or left out."""
-    ema: float = 0.99
+    ema: float = 0.98
     """Decay of the averaged weights that are evaluated and saved; 0 switches averaging off."""
     precision: Literal["bf16", "no"] = "bf16"
     """Autocast to bfloat16, where the processor has it."""

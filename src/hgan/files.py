@@ -1,4 +1,4 @@
-"""State on disk: written to a temporary name, synced, then renamed, so that a kill loses nothing."""
+"""State on disk: written to a temporary name, synced, renamed, so that a kill loses nothing."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""One progress bar for all long work: what, how many, how fast, how long still; on standard error."""
+"""One progress bar for all long work: what, how many, how fast, how long still; on stderr."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +47,7 @@ class Bar:
 
 @contextmanager
 def progress(what: str, total: int | None, unit: str) -> Iterator[Bar]:
-    """Show a bar while the block runs; nothing but a last line where standard error is no screen."""
+    """Show a bar while the block runs; nothing where standard error is no screen."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -92,10 +92,6 @@ def encoded(
 def assert_equal(one: Encoded[Tensor], other: Encoded[Tensor], tolerance: float = 1e-5) -> None:
     """Both say the same, the local rows under the mask compared in order."""
     for name in ("context", "slots"):
-        torch.testing.assert_close(
-            getattr(one, name), getattr(other, name), atol=tolerance, rtol=0
-        )
-    torch.testing.assert_close(
-        one.local[one.mask], other.local[other.mask], atol=tolerance, rtol=0
-    )
+        torch.testing.assert_close(getattr(one, name), getattr(other, name), atol=tolerance, rtol=0)
+    torch.testing.assert_close(one.local[one.mask], other.local[other.mask], atol=tolerance, rtol=0)
     assert torch.equal(one.mask.sum(1), other.mask.sum(1))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hgan.config import Config
-from hgan.errors import ConfigError, DataError
+from hgan.errors import DataError
 from hgan.evaluation.evaluate import encode
 from hgan.model.io import FORMAT_VERSION, HGANModel, load_checkpoint
 from tests.model.made import assert_equal
@@ -98,7 +98,9 @@ def test_a_damaged_checkpoint_is_refused_by_name(saved: Path, name: str, damage:
     content = file.read_bytes()
     file.unlink()
     if damage != "missing":
-        file.write_bytes({"empty": b"", "cut": content[: len(content) // 2]}.get(damage, b"\0" * 99))
+        file.write_bytes(
+            {"empty": b"", "cut": content[: len(content) // 2]}.get(damage, b"\0" * 99)
+        )
     with pytest.raises(DataError, match=str(saved)):
         load_checkpoint(saved)
 
@@ -131,11 +133,3 @@ def test_weights_of_another_model_are_refused(saved: Path, config: Config, tmp_p
 def test_a_folder_without_a_model_says_where_one_would_be(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"runs/NAME/best"):
         load_checkpoint(tmp_path)
-
-
-def test_an_encoder_that_cannot_be_had_is_an_error_of_the_settings(config: Config) -> None:
-    other = tiny_config(config.data.captions.parent, text={"encoder": "no/such-folder-or-model"})
-    with pytest.raises(ConfigError, match=r"text\.encoder"):
-        tiny_model(other)
-
-

@@ -195,4 +195,4 @@ def test_minilm_loads_offline() -> None:
     with torch.inference_mode():
         context = torch.nn.functional.normalize(encoder(said.ids, said.mask).context, dim=-1)
     near, far = (context[0] @ context[1]).item(), (context[0] @ context[2]).item()
-    assert near > 0.6 > 0.3 > far
+    assert near > 0.5 > 0.3 > far

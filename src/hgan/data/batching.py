@@ -93,7 +93,9 @@ class Dataset:
         self.states: list[Tensor] | None = None
         self.tokens = tokenise(tokenizer, captions.texts, max_words)
 
-    def images(self, positions: Sequence[int] | np.ndarray, views: np.ndarray | int = 0) -> ImageBatch:
+    def images(
+        self, positions: Sequence[int] | np.ndarray, views: np.ndarray | int = 0
+    ) -> ImageBatch:
         """Features of the photos at these positions, of a view each."""
         rows = self.rows[np.asarray(positions)]
         # One fancy read a photo: rows of a memory map come in the order asked for.

@@ -64,7 +64,7 @@ def choose_weights(model: HGAN, data: Dataset) -> tuple[dict[str, float], dict[s
     """
     images, texts = encode(model, data)
     count = len(data.rows), len(data.captions.texts)
-    scores = {name: torch.empty(count) for name in model.config.levels}
+    scores: dict[str, Tensor] = {name: torch.empty(count) for name in model.config.levels}
     for rows, columns in tiles(*count, TILE):
         for name, tile in _levels(model, take(images, rows), take(texts, columns)).items():
             scores[name][rows, columns] = tile

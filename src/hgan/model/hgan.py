@@ -1,6 +1,6 @@
 """HGAN, the Hierarchical Graph Alignment Network: two towers into one multi-granularity space.
 
-Guo et al., *HGAN: Hierarchical Graph Alignment Network for Image-Text Retrieval*, IEEE TMM 25, 2023.
+Guo et al., *HGAN: Hierarchical Graph Alignment Network for Image-Text Retrieval*, IEEE TMM, 2023.
 """
 
 from collections.abc import Sequence
@@ -27,6 +27,8 @@ class HGAN(nn.Module):
         image_width: D_v, width of the vision backbone's features.
         text: the text encoder, trained with the rest or frozen.
     """
+
+    level_weights: Tensor
 
     def __init__(self, config: ModelConfig, image_width: int, text: TextEncoder) -> None:
         super().__init__()

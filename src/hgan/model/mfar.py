@@ -1,9 +1,9 @@
 """MFAR: multi-granularity feature aggregation and rearrangement.
 
 Aggregation carries information between the local nodes and the context, both ways; rearrangement
-lays all of it out in slots that mean the same for photos and sentences. One set of parameters serves
-both modalities: that is what makes the space shared. The module is the paper's; its equations are
-our reading (docs/model.md).
+lays all of it out in slots that mean the same for photos and sentences. One set of parameters
+serves both modalities: that is what makes the space shared. The module is the paper's; its
+equations are our reading (docs/model.md).
 """
 
 import torch

@@ -16,7 +16,9 @@ class GeneralisedPooling(nn.Module):
 
     table: Tensor | None
 
-    def __init__(self, position_width: int = 32, hidden: int = 32, temperature: float = 0.1) -> None:
+    def __init__(
+        self, position_width: int = 32, hidden: int = 32, temperature: float = 0.1
+    ) -> None:
         super().__init__()
         self.position_width = position_width
         self.temperature = temperature

@@ -15,9 +15,9 @@ from hgan.model.pooling import GeneralisedPooling
 class Tower(nn.Module):
     """Backbone features of photos or sentences to `Encoded`.
 
-    Each level has a projection of its own from the backbone's features: levels on one trunk hold one
-    opinion three times, levels on branches complement each other. MFAR carries information between
-    the branches, through paths that start at zero.
+    Each level has a projection of its own from the backbone's features: levels on one trunk hold
+    one opinion three times, levels on branches complement each other. MFAR carries information
+    between the branches, through paths that start at zero.
 
     Args:
         source_width: of the backbone's features.

@@ -1,7 +1,7 @@
 """Text encoders: a sentence's tokens to their states, by MiniLM or any Hugging Face encoder."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -25,6 +25,8 @@ class TokenStates(NamedTuple):
 
 class TextEncoder(nn.Module):
     """A transformer encoder and the ids of the tokens that are no words."""
+
+    special_ids: Tensor
 
     def __init__(self, transformer: PreTrainedModel, special_ids: list[int], mask_id: int) -> None:
         super().__init__()
@@ -119,14 +121,14 @@ def load_encoder(name: str) -> tuple[TextEncoder, Tokenizer]:
     return _assemble(transformer, wrapper.backend_tokenizer), wrapper.backend_tokenizer
 
 
-def build_encoder(config: dict, tokenizer: Tokenizer) -> TextEncoder:
+def build_encoder(config: dict[str, Any], tokenizer: Tokenizer) -> TextEncoder:
     """An encoder with random weights from its configuration, to load a checkpoint into."""
     values = AutoConfig.for_model(**config)
     return _assemble(_from_config(values), tokenizer)
 
 
 def _from_config(config: PretrainedConfig) -> PreTrainedModel:
-    return AutoModel.from_config(config, attn_implementation="eager")
+    return AutoModel.from_config(config, attn_implementation="eager")  # type: ignore[no-untyped-call]
 
 
 def _assemble(transformer: PreTrainedModel, tokenizer: Tokenizer) -> TextEncoder:
@@ -140,10 +142,9 @@ def _assemble(transformer: PreTrainedModel, tokenizer: Tokenizer) -> TextEncoder
         # Words are dropped by size augmentation; dropout inside the encoder adds little but time.
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-        if hasattr(module, "dropout_prob"):
-            module.dropout_prob = 0.0
     if getattr(transformer, "pooler", None) is not None:
-        transformer.pooler = None  # never read: would be saved, exported and left untrained
+        # Never read: it would be saved, exported and left untrained.
+        transformer.register_module("pooler", None)
     return TextEncoder(transformer, [i for i in ids if i is not None], mask_id)
 
 

@@ -1,4 +1,4 @@
-"""A run's state on disk, complete enough that a resumed run equals an uninterrupted one bit for bit.
+"""A run's state on disk: enough for a resumed run to equal an uninterrupted one bit for bit.
 
 Tensors go to safetensors, everything else to JSON; nothing is pickled.
 """

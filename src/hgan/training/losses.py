@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 MAX_LOGIT_SCALE = 100.0
-"""Bound on 1 / temperature, as in CLIP (Radford et al., ICML 2021): beyond it training is unstable."""
+"""Bound on 1 / temperature, as in CLIP (Radford et al., ICML 2021), for stability."""
 
 
 class InfoNCE(nn.Module):

@@ -100,7 +100,7 @@ class Trainer:
         self.network, self.criterion, self.optimizer, self.schedule = self.accelerator.prepare(
             network, self.criterion, optimizer, schedule
         )
-        average = get_ema_multi_avg_fn(config.optim.ema)
+        average = get_ema_multi_avg_fn(config.optim.ema)  # type: ignore[no-untyped-call]
         # Buffers are copied, not averaged: some hold token ids and positions.
         self.averaged = AveragedModel(network, multi_avg_fn=average)
         self.history: list[dict[str, float]] = []
@@ -212,13 +212,19 @@ class Trainer:
 
     def _validate(self) -> dict[str, float]:
         """Choose level weights on validation and measure with them."""
-        network: HGAN = self.averaged.module
+        network = self._evaluated()
         network.eval()
         with self.accelerator.autocast():
             weights, self.metrics = choose_weights(network, self.val_data)
         network.set_weights(weights)
         self.accelerator.unwrap_model(self.network).set_weights(weights)
         return {f"rsum_{name}": found.rsum for name, found in self.metrics.items()}
+
+    def _evaluated(self) -> HGAN:
+        """The averaged network, which is what is evaluated and saved."""
+        network = self.averaged.module
+        assert isinstance(network, HGAN)
+        return network
 
     # --- what stays on disk
 
@@ -234,7 +240,7 @@ class Trainer:
 
     def _save_best(self, folder: Path) -> None:
         best = HGANModel(
-            self.averaged.module,
+            self._evaluated(),
             self.model.tokenizer,
             self.config.vision,
             self.config.text,
@@ -281,7 +287,8 @@ class Trainer:
         levels = "  ".join(f"{n} {m.rsum:.1f}" for n, m in self.metrics.items())
         console.print(
             f"epoch {row['epoch']:.0f}  loss {row['loss']:.3f}  val rSum  {levels}  "
-            f"({row['images_per_second']:.0f} photos/s, {row['captions_per_second']:.0f} captions/s)"
+            f"({row['images_per_second']:.0f} photos/s, "
+            f"{row['captions_per_second']:.0f} captions/s)"
         )
         losses = [past["loss"] for past in self.history]
         warning = collapse_warning(self.config.loss.kind, losses, self._blind_loss())

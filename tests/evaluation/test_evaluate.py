@@ -1,0 +1,141 @@
+"""Evaluation of a model: by level and for S, equal to the whole matrix; the choice of weights."""
+
+import numpy as np
+import pytest
+import torch
+
+from hgan.config import Config
+from hgan.data.batching import Dataset
+from hgan.errors import DataError
+from hgan.evaluation import evaluate as module
+from hgan.evaluation.evaluate import choose_weights, encode, evaluate
+from hgan.evaluation.metrics import Metrics, metrics
+from hgan.evaluation.ranking import Ranks
+from hgan.model.io import HGANModel
+from hgan.model.similarity import combine
+from tests.tiny_model import tiny_config, tiny_dataset, tiny_model
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    return tiny_config(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def model(config: Config) -> HGANModel:
+    made = tiny_model(config)
+    made.network.eval()
+    made.network.set_weights({"context": 0.2, "shared": 0.3, "local": 0.5})
+    return made
+
+
+@pytest.fixture
+def data(config: Config, model: HGANModel) -> Dataset:
+    return tiny_dataset(config, model, "val")
+
+
+def by_hand(scores: torch.Tensor, image_of: np.ndarray) -> Metrics:
+    matrix = scores.numpy()
+    own = image_of[None] == np.arange(len(matrix))[:, None]
+    best = np.where(own, matrix, -np.inf).max(1, keepdims=True)
+    right = matrix[image_of, np.arange(len(image_of))]
+    to_text = ((matrix >= best) & ~own).sum(1)
+    to_image = ((matrix >= right) & ~own).sum(0)
+    return metrics(Ranks(to_text, to_image, 0))
+
+
+def matrices(model: HGANModel, data: Dataset) -> dict[str, torch.Tensor]:
+    """Each level's whole matrix, every photo and caption encoded alone."""
+    network = model.network
+    with torch.inference_mode():
+        images = [network.encode_image(data.images([i])) for i in range(len(data.rows))]
+        texts = [network.encode_text(data.texts([t])) for t in range(len(data.tokens))]
+        rows = [[network.levels(i, t) for t in texts] for i in images]
+    return {
+        name: torch.tensor([[float(pair[name]) for pair in row] for row in rows])
+        for name in network.config.levels
+    }
+
+
+def test_every_level_and_s_equal_the_whole_matrix(model: HGANModel, data: Dataset) -> None:
+    levels = matrices(model, data)
+    found = evaluate(model.network, data)
+    assert list(found) == ["context", "shared", "local", "S"]
+    levels["S"] = combine(levels, model.network.weights)
+    for name, scores in levels.items():
+        expected = by_hand(scores, data.captions.image_of)
+        assert found[name].rsum == pytest.approx(expected.rsum)
+        assert found[name].text_to_image == expected.text_to_image
+        assert found[name].image_to_text == expected.image_to_text
+
+
+def test_small_chunks_change_nothing(
+    model: HGANModel, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = evaluate(model.network, data)
+    monkeypatch.setattr(module, "IMAGES_AT_ONCE", 3)
+    monkeypatch.setattr(module, "TEXTS_AT_ONCE", 5)
+    assert evaluate(model.network, data) == expected
+
+
+def test_captions_come_back_in_their_order(model: HGANModel, data: Dataset) -> None:
+    _, texts = encode(model.network, data)
+    with torch.inference_mode():
+        for t in (0, 7, len(data.tokens) - 1):
+            alone = model.network.encode_text(data.texts([t]))
+            torch.testing.assert_close(texts.context[t : t + 1], alone.context)
+
+
+def test_chosen_weights_sum_to_one_and_are_the_best_of_the_grid(
+    model: HGANModel, data: Dataset
+) -> None:
+    weights, found = choose_weights(model.network, data)
+    assert sum(weights.values()) == pytest.approx(1.0)
+    assert min(weights.values()) > 0 and list(weights) == ["context", "shared", "local"]
+    levels = matrices(model, data)
+    for one in ((0.1, 0.1, 0.8), (0.8, 0.1, 0.1), (0.3, 0.3, 0.4)):
+        tried = combine(levels, dict(zip(levels, one, strict=True)))
+        assert by_hand(tried, data.captions.image_of).rsum <= found["S"].rsum + 1e-6
+    model.network.set_weights(weights)
+    again = evaluate(model.network, data)
+    assert again["S"].rsum == pytest.approx(found["S"].rsum)
+    assert {n: again[n] for n in levels} == {n: found[n] for n in levels}
+
+
+def test_one_level_has_the_weight_one_and_no_s(config: Config) -> None:
+    settings = tiny_config(
+        config.data.captions.parent,
+        model={"levels": ["context"], "mfar": False, "image_graph": False, "text_graph": False},
+    )
+    model = tiny_model(settings)
+    data = tiny_dataset(settings, model, "val")
+    weights, found = choose_weights(model.network.eval(), data)
+    assert weights == {"context": 1.0} and list(found) == ["context"]
+    assert found == evaluate(model.network, data)
+
+
+def test_scores_have_all_their_digits_under_autocast(model: HGANModel, data: Dataset) -> None:
+    """In bfloat16, 256 values between a half and one, most photos would be tied with others."""
+    with torch.autocast("cpu", torch.bfloat16):
+        found = evaluate(model.network, data)
+        _, chosen = choose_weights(model.network, data)
+    for level in (*found.values(), *chosen.values()):
+        assert level.tied == 0
+
+
+def test_evaluation_needs_no_gradient_and_leaves_the_model_as_it_was(
+    model: HGANModel, data: Dataset
+) -> None:
+    before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    choose_weights(model.network, data)
+    for name, tensor in model.network.state_dict().items():
+        assert torch.equal(tensor, before[name])
+    images, _ = encode(model.network, data)
+    assert not images.context.requires_grad
+
+
+def test_weights_that_are_not_finite_are_an_error(model: HGANModel, data: Dataset) -> None:
+    with torch.no_grad():
+        model.network.image_tower.context_whole.bias[0] = float("nan")
+    with pytest.raises(DataError, match="context scores"):
+        evaluate(model.network, data)

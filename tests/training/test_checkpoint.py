@@ -1,0 +1,82 @@
+"""A run's state on disk: it comes back exactly, and a kill leaves a whole one."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hgan.errors import DataError
+from hgan.training.checkpoint import (
+    load_state,
+    random_state,
+    recover_folder,
+    replace_folder,
+    save_state,
+    set_random_state,
+)
+
+
+def test_a_state_comes_back_with_its_types(tmp_path: Path) -> None:
+    shared = torch.randn(3)
+    state = {
+        "weights": {"a.b": shared, "twin": shared, "half": torch.ones(2, dtype=torch.bfloat16)},
+        "optimizer": {"state": {0: {"step": torch.tensor(3.0)}, 7: {}}, "betas": (0.9, 0.999)},
+        "history": [{"loss": 0.1 + 0.2, "epoch": np.int64(3)}],
+        "nothing": None,
+        "name": "größe",
+        "flag": True,
+    }
+    save_state(tmp_path / "last", state)
+    found = load_state(tmp_path / "last")
+    assert torch.equal(found["weights"]["a.b"], shared)
+    assert torch.equal(found["weights"]["twin"], shared)
+    assert found["weights"]["half"].dtype == torch.bfloat16
+    assert list(found["optimizer"]["state"]) == [0, 7]  # integers, not text
+    assert found["optimizer"]["state"][0]["step"].shape == ()
+    assert found["optimizer"]["betas"] == [0.9, 0.999]
+    assert found["history"] == [{"loss": 0.1 + 0.2, "epoch": 3}]
+    assert (found["nothing"], found["name"], found["flag"]) == (None, "größe", True)
+    assert {p.name for p in (tmp_path / "last").iterdir()} == {"tensors.safetensors", "state.json"}
+
+
+def test_random_numbers_go_on_where_they_were(tmp_path: Path) -> None:
+    save_state(tmp_path / "last", random_state())
+    expected = torch.rand(5)
+    torch.rand(100)
+    set_random_state(load_state(tmp_path / "last"))
+    assert torch.equal(torch.rand(5), expected)
+
+
+@pytest.mark.parametrize("name", ["tensors.safetensors", "state.json"])
+def test_a_damaged_state_is_refused(tmp_path: Path, name: str) -> None:
+    save_state(tmp_path / "last", {"a": torch.ones(50)})
+    file = tmp_path / "last" / name
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(DataError, match="no state to resume from"):
+        load_state(tmp_path / "last")
+
+
+def test_an_error_while_writing_leaves_the_old_folder(tmp_path: Path) -> None:
+    save_state(tmp_path / "last", {"epoch": 1})
+
+    def fail(folder: Path) -> None:
+        (folder / "half").write_text("half")
+        raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="space"):
+        replace_folder(tmp_path / "last", fail)
+    assert load_state(tmp_path / "last") == {"epoch": 1}
+    save_state(tmp_path / "last", {"epoch": 2})
+    assert load_state(tmp_path / "last") == {"epoch": 2}
+    assert [p.name for p in tmp_path.iterdir()] == ["last"]
+
+
+def test_a_kill_between_the_renames_is_undone(tmp_path: Path) -> None:
+    folder = tmp_path / "last"
+    save_state(folder, {"epoch": 1})
+    folder.rename(tmp_path / ".last.old")
+    recover_folder(folder)
+    assert load_state(folder) == {"epoch": 1}
+    recover_folder(folder)  # nothing to do
+    assert load_state(folder) == {"epoch": 1}

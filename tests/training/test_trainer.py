@@ -1,0 +1,342 @@
+"""The training loop on a tiny data set: it learns, and a resumed run equals an unbroken one."""
+
+import csv
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from hgan.config import Config
+from hgan.errors import ConfigError, DataError
+from hgan.evaluation.evaluate import evaluate
+from hgan.model.io import load_checkpoint
+from hgan.training.checkpoint import load_state
+from hgan.training.trainer import Trainer, run_folder, train
+from tests.tiny_model import tiny_config, tiny_dataset
+
+CLOCK = ("images_per_second", "captions_per_second")
+FAST = {"epochs": 1, "learning_rate": 0.01}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("data")
+    tiny_config(made)
+    return made
+
+
+def settings(folder: Path, run: Path, **sections: dict[str, Any]) -> Config:
+    return replace(tiny_config(folder, **sections), run=run)
+
+
+def without_clock(state: dict[str, Any]) -> dict[str, Any]:
+    rows = [{k: v for k, v in row.items() if k not in CLOCK} for row in state["history"]]
+    return state | {"history": rows}
+
+
+def assert_same(one: Any, other: Any, where: str = "state") -> None:
+    """Bit for bit, wherever a tensor lies in a nest of dicts and lists."""
+    assert type(one) is type(other), where
+    if isinstance(one, torch.Tensor):
+        assert one.dtype == other.dtype and torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert list(one) == list(other), where
+        for key in one:
+            assert_same(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, list):
+        assert len(one) == len(other), where
+        for i, pair in enumerate(zip(one, other, strict=True)):
+            assert_same(*pair, f"{where}[{i}]")
+    else:
+        assert one == other, where
+
+
+def assert_same_run(one: Config, other: Config) -> None:
+    """Same weights, averages, optimizer, schedule, random state, history and best checkpoint."""
+    folders = run_folder(one), run_folder(other)
+    assert_same(*(without_clock(load_state(f / "last")) for f in folders))
+    assert_same(*(dict(load_checkpoint(f / "best").network.state_dict()) for f in folders))
+    for name in ("config.json", "README.md", "tokenizer.json"):
+        first, second = ((f / "best" / name).read_bytes() for f in folders)
+        assert first == second, name
+
+
+@pytest.fixture(scope="module")
+def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Config:
+    """Four epochs without a break, with dropout, augmentation, averaging, views."""
+    config = settings(folder, tmp_path_factory.mktemp("whole"), optim={"epochs": 4})
+    assert config.model.dropout and config.optim.region_drop and config.optim.word_drop
+    assert config.optim.ema and config.vision.views == 2
+    train(config)
+    return config
+
+
+def test_two_and_two_epochs_equal_four_bit_for_bit(whole: Config, tmp_path: Path) -> None:
+    broken = replace(whole, run=tmp_path)
+    train(broken, stop_after=2)
+    assert len(load_state(run_folder(broken) / "last")["history"]) == 2
+    train(broken, resume=True)
+    assert_same_run(whole, broken)
+
+
+def test_the_same_run_twice_is_the_same_and_another_seed_is_not(
+    whole: Config, tmp_path: Path
+) -> None:
+    again = replace(whole, run=tmp_path)
+    train(again)
+    assert_same_run(whole, again)
+    other = replace(again, seed=2)
+    train(other, stop_after=1)
+    first, second = (load_state(run_folder(c) / "last")["history"] for c in (whole, other))
+    assert first[0]["loss"] != second[0]["loss"]
+
+
+KILL = """
+import os, signal, sys
+from pathlib import Path
+from hgan.training import checkpoint, trainer
+from tests.tiny_model import tiny_config
+from dataclasses import replace
+
+def dies(function, calls):
+    left = [calls]
+    def wrapped(*args, **kwargs):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+    return wrapped
+
+folder, run, when = sys.argv[1:]
+if when == "in an epoch":  # the second step of the third epoch
+    trainer.Trainer._step = dies(trainer.Trainer._step, 4 * 2 + 2)
+if when == "between renames":  # `last` moved away, the new one not yet in its place
+    renames = []
+    rename = Path.rename
+    def slow(self, target):
+        if self.name == ".last.new" and Path(target).with_name(".last.old").exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rename(self, target)
+    Path.rename = slow
+trainer.train(replace(tiny_config(Path(folder), optim={"epochs": 4}), run=Path(run)))
+"""
+
+
+@pytest.mark.parametrize("when", ["in an epoch", "between renames"])
+def test_a_killed_run_resumes_as_if_nothing_had_happened(
+    whole: Config, folder: Path, tmp_path: Path, when: str
+) -> None:
+    command = [sys.executable, "-c", KILL, folder, tmp_path, when]
+    killed = subprocess.run(command, capture_output=True, text=True)
+    assert killed.returncode == -9, killed.stderr
+    config = replace(whole, run=tmp_path)
+    train(config, resume=True)
+    assert_same_run(whole, config)
+
+
+def test_a_run_is_not_overwritten(whole: Config) -> None:
+    before = (run_folder(whole) / "log.csv").read_bytes()
+    with pytest.raises(ConfigError, match="holds a run already; go on with --resume"):
+        train(whole)
+    assert (run_folder(whole) / "log.csv").read_bytes() == before
+
+
+def test_a_finished_run_resumed_does_nothing(whole: Config) -> None:
+    state = run_folder(whole) / "last" / "state.json"
+    before = state.stat().st_mtime_ns
+    result = train(whole, resume=True)
+    assert state.stat().st_mtime_ns == before
+    history = load_state(run_folder(whole) / "last")["history"]
+    assert result.rsum == max(row["rsum_S"] for row in history)
+    assert history[result.epoch - 1]["rsum_S"] == result.rsum
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [("optim", {"learning_rate": 0.1}), ("optim", {"epochs": 9}), ("loss", {"kind": "hinge"})],
+)
+def test_a_run_is_not_resumed_with_other_settings(
+    whole: Config, section: str, values: dict[str, Any]
+) -> None:
+    other = replace(whole, **{section: replace(getattr(whole, section), **values)})
+    with pytest.raises(ConfigError, match=f"other settings .*{section}.{next(iter(values))}"):
+        train(other, resume=True)
+
+
+def test_a_damaged_state_is_not_resumed(whole: Config, folder: Path, tmp_path: Path) -> None:
+    config = settings(folder, tmp_path, optim=FAST)
+    train(config)
+    (run_folder(config) / "last" / "tensors.safetensors").write_bytes(b"")
+    with pytest.raises(DataError, match="no state to resume from"):
+        train(config, resume=True)
+
+
+def test_a_run_leaves_its_log_curves_settings_and_best_model(whole: Config) -> None:
+    folder = run_folder(whole)
+    assert {p.name for p in folder.iterdir()} == {
+        "best",
+        "last",
+        "log.csv",
+        "curves.png",
+        "config.json",
+    }
+    with (folder / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["epoch"]) for row in rows] == [1, 2, 3, 4]
+    assert {"loss", "rate", "rsum_context", "rsum_S", *CLOCK} <= set(rows[0])
+    assert float(rows[-1]["rate"]) == 0.0 and float(rows[0]["captions_per_second"]) > 0
+    with Image.open(folder / "curves.png") as picture:
+        assert picture.width > 800
+    written = json.loads((folder / "config.json").read_text())
+    assert written["data"]["captions"] == str(whole.data.captions) and written["seed"] == 1
+    card = (folder / "best" / "README.md").read_text()
+    assert "| training photos | 32 |" in card and "| chosen on | val |" in card
+
+
+def test_it_learns(folder: Path, tmp_path: Path) -> None:
+    """Nearly every photo and caption finds its own, in training and beyond it."""
+    config = settings(
+        folder,
+        tmp_path,
+        text={"trainable_layers": None},
+        model={"dropout": 0.0},
+        optim={
+            "epochs": 16,
+            "learning_rate": 0.01,
+            "captions_per_image": 3,
+            "region_drop": 0.0,
+            "word_drop": 0.0,
+            "ema": 0.5,
+        },
+    )
+    result = train(config)
+    model = load_checkpoint(result.best)
+    found = {
+        split: evaluate(model.network, tiny_dataset(config, model, split))
+        for split in ("train", "val", "test")
+    }
+    assert found["train"]["S"].rsum > 570
+    assert found["val"]["S"].rsum == pytest.approx(result.rsum)
+    assert found["test"]["S"].rsum > 500
+    levels = ("context", "shared", "local")
+    assert all(found["train"][level].rsum > 350 for level in levels)  # by chance about 150
+    history = load_state(run_folder(config) / "last")["history"]
+    assert history[-1]["loss"] < 0.25 * history[0]["loss"]
+
+
+def test_the_hinge_learns(folder: Path, tmp_path: Path) -> None:
+    config = settings(
+        folder,
+        tmp_path,
+        text={"trainable_layers": None},
+        model={"dropout": 0.0, "levels": ["context"]},
+        loss={"kind": "hinge", "warmup_epochs": 3},
+        optim={"epochs": 12, "learning_rate": 0.01, "region_drop": 0.0, "ema": 0.5},
+    )
+    result = train(config)
+    assert result.rsum > 400
+
+
+def test_collapse_is_told(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(settings(folder, tmp_path, optim={"epochs": 4, "learning_rate": 0.5}))
+    assert "training has collapsed; lower optim.learning_rate" in said(capsys)
+
+
+@pytest.mark.parametrize("kind", ["hinge", "infonce"])
+def test_constant_scores_are_told(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    """Captions that all say the same, photos of which all is dropped but what they share."""
+    lines = (folder / "captions.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    for record in records:
+        record["captions"] = ["a dog"] * len(record["captions"])
+    same = tmp_path / "captions.jsonl"
+    same.write_text("".join(json.dumps(record) + "\n" for record in records))
+    config = settings(
+        folder,
+        tmp_path / "run",
+        loss={"kind": kind, "warmup_epochs": 0},
+        optim={"epochs": 4, "learning_rate": 1e-3, "word_drop": 0.0},
+    )
+    blind = replace(config, data=replace(config.data, captions=same))
+    trainer = Trainer(blind, resume=False)
+    network = trainer.model.network
+    with torch.no_grad():  # the photo's own features no longer count
+        network.image_tower.norm.weight.zero_()
+        network.image_tower.norm.weight.requires_grad_(False)
+    network.image_tower.dropout.chance = 0.0
+    network.text_tower.dropout.chance = 0.0
+    for layer in [*network.image_tower.graph.layers, *network.text_tower.graph.layers]:
+        layer.dropout.chance = 0.0
+    trainer.run(stop_after=None)
+    assert "training has collapsed" in said(capsys)
+    losses = [row["loss"] for row in trainer.history]
+    assert losses == pytest.approx([trainer._blind_loss()] * 4, rel=0.02)
+
+
+def test_a_healthy_run_is_not_called_collapsed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(settings(folder, tmp_path, optim={"epochs": 6, "learning_rate": 0.01}))
+    text = said(capsys)
+    assert "epoch 6" in text and "collapse" not in text
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """Standard error without the line breaks of a narrow screen."""
+    return " ".join(capsys.readouterr().err.split())
+
+
+def test_averaging_spares_token_ids_and_positions(folder: Path, tmp_path: Path) -> None:
+    """Averages of integers are cut off below: 13 would become 12, one step after the other."""
+    trainer = Trainer(settings(folder, tmp_path, optim={"epochs": 2, "ema": 0.95}), resume=False)
+    trainer.run(stop_after=None)
+    averaged = dict(trainer.averaged.module.named_buffers())
+    for name, buffer in trainer.model.network.named_buffers():
+        assert torch.equal(averaged[name], buffer), name
+    assert torch.equal(trainer.averaged.module.text.special_ids, torch.tensor([2, 3, 0]))
+    pairs = zip(
+        trainer.averaged.module.parameters(), trainer.model.network.parameters(), strict=True
+    )
+    assert any(not torch.equal(*pair) for pair in pairs)
+
+
+def test_averaging_can_be_switched_off(folder: Path, tmp_path: Path) -> None:
+    trainer = Trainer(settings(folder, tmp_path, optim=FAST | {"ema": 0.0}), resume=False)
+    trainer.run(stop_after=None)
+    averaged = trainer.averaged.module.state_dict()
+    assert_same(dict(trainer.model.network.state_dict()), dict(averaged))
+
+
+def test_the_test_split_has_no_part_in_training(folder: Path, tmp_path: Path) -> None:
+    config = settings(folder, tmp_path / "all", optim=FAST)
+    lines = (folder / "captions.jsonl").read_text().splitlines(keepends=True)
+    cut = tmp_path / "captions.jsonl"
+    cut.write_text("".join(line for line in lines if '"split": "test"' not in line))
+    less = replace(config, run=tmp_path / "less", data=replace(config.data, captions=cut))
+    train(config)
+    train(less)
+    weights = (load_checkpoint(run_folder(c) / "best").network.state_dict() for c in (config, less))
+    assert_same(*map(dict, weights))
+
+
+def test_runs_of_another_precision_follow_each_other_in_one_process(
+    folder: Path, tmp_path: Path
+) -> None:
+    for precision in ("bf16", "no", "bf16"):
+        config = settings(folder, tmp_path / precision, optim=FAST | {"precision": precision})
+        assert train(config, resume=True).rsum > 0
+
+
+def test_features_of_another_backbone_are_refused(folder: Path, tmp_path: Path) -> None:
+    config = settings(folder, tmp_path, vision={"backbone": "another"})
+    with pytest.raises(DataError, match="made with tiny, but another is asked for"):
+        train(config)
+    assert not run_folder(config).exists()
