@@ -42,7 +42,7 @@ class TextConfig:
 
     encoder: str = "minilm"
     """minilm (all-MiniLM-L6-v2, offline), or the name or folder of a Hugging Face model."""
-    trainable_layers: int | None = 2
+    trainable_layers: int | None = 4
     """Transformer layers to fine-tune, counted from the top; 0 freezes all, null trains all."""
     max_words: int = 48
     """Tokens read of a caption, its two special tokens included."""
@@ -109,7 +109,7 @@ class OptimConfig:
     """Captions drawn for each photo in a batch, without repeating one in an epoch's draw."""
     learning_rate: float = 5e-4
     """Of everything but the text encoder."""
-    text_rate: float = 0.1
+    text_rate: float = 0.2
     """The text encoder's learning rate as a share of the other."""
     weight_decay: float = 1e-4
     clip: float = 2.0

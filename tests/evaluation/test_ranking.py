@@ -90,7 +90,7 @@ def test_scores_that_are_not_finite_raise(value: float, where: tuple[int, int]) 
     scores = torch.rand(2, 3)
     scores[where] = value
     for tile in ((64, 640), (1, 1)):
-        with pytest.raises(DataError, match="S scores of photos .* NaN or infinity"):
+        with pytest.raises(DataError, match=r"S scores of photos .* NaN or infinity"):
             ranks(scores, [0, 1, 1], tile)
 
 

@@ -35,9 +35,11 @@ def settings(folder: Path, run: Path, **sections: dict[str, Any]) -> Config:
     return replace(tiny_config(folder, **sections), run=run)
 
 
-def without_clock(state: dict[str, Any]) -> dict[str, Any]:
+def finished(config: Config) -> dict[str, Any]:
+    """A run's last state, without what the clock and the folder's name have in it."""
+    state = load_state(run_folder(config) / "last")
     rows = [{k: v for k, v in row.items() if k not in CLOCK} for row in state["history"]]
-    return state | {"history": rows}
+    return state | {"history": rows, "settings": state["settings"] | {"run": ""}}
 
 
 def assert_same(one: Any, other: Any, where: str = "state") -> None:
@@ -59,8 +61,8 @@ def assert_same(one: Any, other: Any, where: str = "state") -> None:
 
 def assert_same_run(one: Config, other: Config) -> None:
     """Same weights, averages, optimizer, schedule, random state, history and best checkpoint."""
+    assert_same(finished(one), finished(other))
     folders = run_folder(one), run_folder(other)
-    assert_same(*(without_clock(load_state(f / "last")) for f in folders))
     assert_same(*(dict(load_checkpoint(f / "best").network.state_dict()) for f in folders))
     for name in ("config.json", "README.md", "tokenizer.json"):
         first, second = ((f / "best" / name).read_bytes() for f in folders)
@@ -252,7 +254,7 @@ def test_collapse_is_told(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
 def test_constant_scores_are_told(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
-    """Captions that all say the same, photos of which all is dropped but what they share."""
+    """Captions that all say the same, of photos whose features do not count."""
     lines = (folder / "captions.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
     for record in records:
@@ -262,23 +264,19 @@ def test_constant_scores_are_told(
     config = settings(
         folder,
         tmp_path / "run",
+        model={"dropout": 0.0},
         loss={"kind": kind, "warmup_epochs": 0},
-        optim={"epochs": 4, "learning_rate": 1e-3, "word_drop": 0.0},
+        optim={"epochs": 3, "region_drop": 0.0, "word_drop": 0.0},
     )
-    blind = replace(config, data=replace(config.data, captions=same))
-    trainer = Trainer(blind, resume=False)
-    network = trainer.model.network
-    with torch.no_grad():  # the photo's own features no longer count
-        network.image_tower.norm.weight.zero_()
-        network.image_tower.norm.weight.requires_grad_(False)
-    network.image_tower.dropout.chance = 0.0
-    network.text_tower.dropout.chance = 0.0
-    for layer in [*network.image_tower.graph.layers, *network.text_tower.graph.layers]:
-        layer.dropout.chance = 0.0
+    config = replace(config, data=replace(config.data, captions=same))
+    trainer = Trainer(config, resume=False)
+    weight = trainer.model.network.image_tower.norm.weight
+    weight.data.zero_()
+    weight.requires_grad_(False)
     trainer.run(stop_after=None)
     assert "training has collapsed" in said(capsys)
     losses = [row["loss"] for row in trainer.history]
-    assert losses == pytest.approx([trainer._blind_loss()] * 4, rel=0.02)
+    assert losses == pytest.approx([trainer._blind_loss()] * 3, rel=0.01)
 
 
 def test_a_healthy_run_is_not_called_collapsed(

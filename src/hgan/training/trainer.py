@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hgan.config import Config
@@ -194,14 +194,12 @@ class Trainer:
         )
 
     def _step(self, batch: Batch) -> float:
-        device = self.accelerator.device
         network: HGAN = self.accelerator.unwrap_model(self.network)
         with self.accelerator.autocast():
-            images = network.encode_image(batch.images.to(device))
-            texts = network.encode_texts([part.to(device) for part in batch.texts])
-            levels = network.levels(images, texts)
+            levels = self._levels(network, batch)
         total = combine(levels, network.weights)
-        loss = objective(self.criterion, levels, total, batch.image_of.to(device))
+        image_of = batch.image_of.to(self.accelerator.device)
+        loss = objective(self.criterion, levels, total, image_of)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optim.clip)
@@ -209,6 +207,13 @@ class Trainer:
         self.schedule.step()
         self.averaged.update_parameters(network)
         return float(loss.detach())
+
+    def _levels(self, network: HGAN, batch: Batch) -> dict[str, Tensor]:
+        """Scores (B, T) of a batch's photos and captions, by level."""
+        device = self.accelerator.device
+        images = network.encode_image(batch.images.to(device))
+        texts = network.encode_texts([part.to(device) for part in batch.texts])
+        return network.levels(images, texts)
 
     def _validate(self) -> dict[str, float]:
         """Choose level weights on validation and measure with them."""

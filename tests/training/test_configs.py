@@ -1,0 +1,73 @@
+"""The YAML files that ship: each is read as its header says, and its model builds."""
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hgan.cli.learn import parse_config
+from hgan.config import LEVELS, Config
+from hgan.model.hgan import HGAN
+from tests.model.made import WIDTH, text_encoder
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "configs").rglob("*.yaml"))
+VARIANTS = [f for f in FILES if "flickr8k" not in f]
+
+
+def settings(file: str) -> Config:
+    """As the command in the file's header has it."""
+    header = re.findall(r"^#   hgan train +(.*)$", (ROOT / file).read_text(), re.MULTILINE)
+    words = header[0].split()
+    assert words[-2:] == ["--seed", "1"] and file in words
+    return parse_config([str(ROOT / w) if w.endswith(".yaml") else w for w in words])
+
+
+def size(config: Config) -> int:
+    net = HGAN(config.model, WIDTH, text_encoder())
+    return sum(p.numel() for n, p in net.named_parameters() if not n.startswith("text."))
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_command_in_the_header_builds_a_model(file: str) -> None:
+    config = settings(file)
+    assert config.seed == 1 and size(config) > 0
+    net = HGAN(config.model, WIDTH, text_encoder())
+    assert (net.image_tower.graph is not None) == config.model.image_graph
+    assert (net.text_tower.graph is not None) == config.model.text_graph
+    assert (net.image_tower.aggregation is not None) == config.model.mfar
+
+
+@pytest.mark.parametrize("file", VARIANTS)
+def test_a_variant_changes_the_model_alone_and_runs_elsewhere(file: str) -> None:
+    assert set(yaml.safe_load((ROOT / file).read_text())) == {"model", "run"}
+    full, variant = settings("configs/flickr8k.yaml"), settings(file)
+    assert variant.run != full.run and variant.run.name == Path(file).stem
+    assert size(variant) < size(full)
+    for section in ("data", "vision", "text", "loss", "optim"):
+        assert asdict(variant)[section] == asdict(full)[section]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("vse_infinity", {"levels": ["context"], "mfar": False, "graphs": (False, False)}),
+        ("ablations/no_image_graph", {"graphs": (False, True)}),
+        ("ablations/no_text_graph", {"graphs": (True, False)}),
+        ("ablations/no_graphs", {"graphs": (False, False)}),
+        ("ablations/no_mfar", {"mfar": False, "levels": ["context", "local"]}),
+        ("ablations/context_only", {"levels": ["context"]}),
+        ("ablations/shared_only", {"levels": ["shared"]}),
+        ("ablations/local_only", {"levels": ["local"]}),
+    ],
+)
+def test_each_variant_is_what_its_name_says(name: str, changes: dict[str, object]) -> None:
+    model = settings(f"configs/{name}.yaml").model
+    found = {
+        "levels": model.levels,
+        "mfar": model.mfar,
+        "graphs": (model.image_graph, model.text_graph),
+    }
+    assert found == {"levels": list(LEVELS), "mfar": True, "graphs": (True, True)} | changes
