@@ -102,7 +102,7 @@ class LossConfig:
 class OptimConfig:
     """Optimiser, schedule and augmentation."""
 
-    epochs: int = 8
+    epochs: int = 6
     batch_images: int = 128
     """Photos in a batch, each with several of its captions."""
     captions_per_image: int = 3
