@@ -109,7 +109,7 @@ class OptimConfig:
     """Captions drawn for each photo in a batch, without repeating one in an epoch's draw."""
     learning_rate: float = 5e-4
     """Of everything but the text encoder."""
-    text_rate: float = 0.2
+    text_rate: float = 0.4
     """The text encoder's learning rate as a share of the other."""
     weight_decay: float = 1e-4
     clip: float = 2.0
