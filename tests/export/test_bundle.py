@@ -1,0 +1,161 @@
+"""Exported bundles give what the checkpoint gives; compact ones are smaller and nearly do."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from hgan.config import Level, ModelConfig, TextConfig, VisionConfig
+from hgan.data.batching import ImageBatch, pad, tokenise
+from hgan.encoded import Encoded
+from hgan.errors import ConfigError
+from hgan.export import export
+from hgan.export.compact import compact
+from hgan.model.io import HGANModel, load_checkpoint
+from hgan.runtime.bundle import Bundle
+from hgan.vision import load_backbone
+from hgan.vision.backbone import grid_boxes
+from tests.tiny_model import write_tiny_bert
+
+SIZE, GRID = 64, 2
+TEXTS = ["a red dog in the snow", "cat", "the white horse runs on the street at a water in a snow"]
+
+
+def save_model(folder: Path, levels: list[Level]) -> Path:
+    """A checkpoint with random weights everywhere, also where training starts from zeros."""
+    torch.manual_seed(0)
+    config = ModelConfig(
+        levels=levels, width=24, node_width=16, slots=2, slot_width=8, local_width=8
+    )
+    bert = write_tiny_bert(folder / "bert")
+    model = HGANModel.create(
+        config,
+        VisionConfig("efficientnet-lite2", SIZE, GRID),
+        TextConfig(str(bert), trainable_layers=1, max_words=16),
+        image_width=1280,
+        boxes=grid_boxes(GRID),
+    )
+    for weight in model.network.parameters():
+        if weight.count_nonzero() == 0:
+            torch.nn.init.normal_(weight, std=0.1)
+    model.save_pretrained(folder / "checkpoint")
+    return folder / "checkpoint"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A checkpoint, its bundle and its compact bundle."""
+    folder = tmp_path_factory.mktemp("export")
+    checkpoint = save_model(folder, ["context", "shared", "local"])
+    plain = export(checkpoint, folder / "plain")
+    small = export(checkpoint, folder / "small", compact_weights=True)
+    return checkpoint, plain, small
+
+
+def encode_with_torch(checkpoint: Path, pixels: np.ndarray) -> tuple[Encoded, Encoded]:
+    model = load_checkpoint(checkpoint)
+    backbone = load_backbone("efficientnet-lite2", GRID, SIZE).eval()
+    with torch.inference_mode():
+        regions, context = backbone(torch.from_numpy(pixels))
+        mask = torch.ones(regions.shape[:2], dtype=torch.bool)
+        boxes = torch.from_numpy(model.boxes)
+        images = model.network.encode_image(ImageBatch(regions, context, mask, boxes))
+        texts = model.network.encode_text(pad(tokenise(model.tokenizer, TEXTS, 16)))
+    return images, texts
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("which", "tolerance"), [(1, 1e-4), (2, 5e-2)])
+def test_bundle_equals_checkpoint(
+    made: tuple[Path, ...], pixels: np.ndarray, which: int, tolerance: float
+) -> None:
+    bundle = Bundle.load(made[which])
+    pairs = zip(
+        encode_with_torch(made[0], pixels),
+        (bundle.encode_images(pixels), bundle.encode_texts(TEXTS)),
+        strict=True,
+    )
+    for expected, found in pairs:
+        for name in ("context", "slots", "local"):
+            values = getattr(expected, name).numpy()
+            assert np.abs(values).max() > 0.1
+            np.testing.assert_allclose(getattr(found, name), values, atol=tolerance)
+        np.testing.assert_array_equal(found.mask, expected.mask.numpy())
+
+
+def test_text_does_not_depend_on_its_batch(made: tuple[Path, ...]) -> None:
+    bundle = Bundle.load(made[1])
+    together, alone = bundle.encode_texts(TEXTS), bundle.encode_texts(TEXTS[1:2])
+    np.testing.assert_allclose(together.context[1], alone.context[0], atol=1e-5)
+    np.testing.assert_allclose(together.slots[1], alone.slots[0], atol=1e-5)
+
+
+def test_compact_is_smaller(made: tuple[Path, ...]) -> None:
+    size = {folder: (folder / "image.onnx").stat().st_size for folder in made[1:]}
+    assert size[made[2]] < 0.6 * size[made[1]]
+
+
+def test_config_names_weights_and_widths(made: tuple[Path, ...]) -> None:
+    config = json.loads((made[1] / "config.json").read_text())
+    weights = load_checkpoint(made[0]).network.weights
+    assert config["weights"] == weights
+    assert config["widths"] == {"context": 24, "slots": 2, "slot": 8, "local": 8}
+    assert "non-commercial" in (made[1] / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_context_alone_can_be_exported(tmp_path: Path, pixels: np.ndarray) -> None:
+    checkpoint = save_model(tmp_path, ["context"])
+    bundle = Bundle.load(export(checkpoint, tmp_path / "bundle"))
+    images, _ = encode_with_torch(checkpoint, pixels)
+    found = bundle.encode_images(pixels)
+    np.testing.assert_allclose(found.context, images.context.numpy(), atol=1e-4)
+    assert found.local.shape[2] == 0
+    assert bundle.encode_texts(TEXTS).slots.shape == (3, 0, 0)
+
+
+def test_a_bundle_needs_the_context_level(tmp_path: Path) -> None:
+    checkpoint = save_model(tmp_path, ["local"])
+    with pytest.raises(ConfigError, match="context level"):
+        export(checkpoint, tmp_path / "bundle")
+
+
+def test_compact_keeps_small_weights_and_bounds_the_error(tmp_path: Path) -> None:
+    dice = np.random.default_rng(0)
+    weights = {
+        "matrix": dice.normal(size=(64, 128)).astype(np.float32),
+        "zero_row": np.vstack([np.zeros((1, 128)), dice.normal(size=(63, 128))]).astype(np.float32),
+        "bias": dice.normal(size=128).astype(np.float32),
+        "kernel": dice.normal(size=(16, 16, 5, 5)).astype(np.float32),
+    }
+    graph = helper.make_graph(
+        [helper.make_node("Identity", [name], [f"out_{name}"]) for name in weights],
+        "weights",
+        [],
+        [
+            helper.make_tensor_value_info(f"out_{name}", TensorProto.FLOAT, list(value.shape))
+            for name, value in weights.items()
+        ],
+        [numpy_helper.from_array(value, name) for name, value in weights.items()],
+    )
+    path = tmp_path / "weights.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), path)
+    compact(path)
+    onnx.checker.check_model(onnx.load(path))
+    import onnxruntime
+
+    found = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {})
+    restored = dict(zip(weights, found, strict=True))
+    np.testing.assert_array_equal(restored["bias"], weights["bias"])
+    np.testing.assert_array_equal(restored["zero_row"][0], 0)
+    np.testing.assert_allclose(restored["kernel"], weights["kernel"], rtol=1e-3, atol=1e-6)
+    step = np.abs(weights["matrix"]).max() / 127
+    assert 0 < np.abs(restored["matrix"] - weights["matrix"]).max() <= step / 2 + 1e-6
