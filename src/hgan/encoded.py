@@ -9,7 +9,7 @@ Array = TypeVar("Array")
 
 @dataclass(frozen=True)
 class Encoded(Generic[Array]):
-    """N photos or sentences in the shared space; every row has unit length.
+    """N photos or sentences in the shared space; rows have unit length.
 
     A level that the model does not have is an array of zero width, never None.
     """
@@ -19,6 +19,7 @@ class Encoded(Generic[Array]):
     slots: Array
     """(N, K, D_s): slot k of a photo and slot k of a sentence speak of the same kind of thing."""
     local: Array
-    """(N, n, D_l): one vector a region or word; rows outside the mask are zero."""
+    """(N, n, D_l): one vector a region or word; rows outside the mask are zero. A word's length is
+    its weight in the mean over words; the weights of a sentence average one."""
     mask: Array
     """(N, n) bool: True where a region or word is real."""

@@ -23,10 +23,20 @@ def test_rows_are_of_unit_length_and_masked_rows_zero() -> None:
     for found in (net.encode_image(photos()), net.encode_text(captions())):
         assert found.context.shape[1] == SMALL.width
         assert found.slots.shape[1:] == (SMALL.slots, SMALL.slot_width)
-        for rows in (found.context, found.slots, found.local[found.mask]):
+        for rows in (found.context, found.slots):
             torch.testing.assert_close(rows.norm(dim=-1), torch.ones(rows.shape[:-1]))
         assert found.local.dtype == found.context.dtype == torch.float32
         assert (found.local[~found.mask] == 0).all()
+
+
+def test_regions_count_alike_and_words_by_weights_that_average_one() -> None:
+    net = network()
+    images, texts = net.encode_image(photos()), net.encode_text(captions())
+    lengths = images.local[images.mask].norm(dim=-1)
+    torch.testing.assert_close(lengths, torch.ones_like(lengths))
+    weights, counts = texts.local.norm(dim=-1), texts.mask.sum(1)
+    torch.testing.assert_close(weights.sum(1), counts.float())
+    assert weights[texts.mask].std() > 0
 
 
 def test_garbage_in_padded_regions_changes_nothing() -> None:

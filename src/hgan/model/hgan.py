@@ -39,7 +39,7 @@ class HGAN(nn.Module):
         aggregation = Aggregation(node) if config.mfar else None
         rearrangement = None
         if "shared" in config.levels:
-            rearrangement = Rearrangement(node, config.slots, config.slot_width)
+            rearrangement = Rearrangement(config.width, config.slots, config.slot_width)
 
         def graph(on: bool, bias: nn.Module) -> FeatureGraph | None:
             return FeatureGraph(node, config.graph_layers, drop, bias) if on else None
@@ -48,7 +48,9 @@ class HGAN(nn.Module):
         text_graph = graph(config.text_graph, OffsetBias())
         # The same MFAR modules go into both towers: their parameters are shared.
         self.image_tower = Tower(image_width, config, image_graph, aggregation, rearrangement)
-        self.text_tower = Tower(text.width, config, text_graph, aggregation, rearrangement)
+        self.text_tower = Tower(
+            text.width, config, text_graph, aggregation, rearrangement, weigh=True
+        )
         self.register_buffer("level_weights", torch.ones(len(config.levels)) / len(config.levels))
 
     @property

@@ -41,18 +41,23 @@ class Aggregation(nn.Module):
 
 
 class Rearrangement(nn.Module):
-    """K learned anchors softly assign all nodes to K slots, in anchor order."""
+    """K learned anchors softly assign all nodes to K slots, in anchor order.
+
+    Each slot reads what it gathers through a projection of its own: slots that share one hold the
+    same features K times, weighted a little differently.
+    """
 
     def __init__(self, width: int, slots: int, slot_width: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.anchors = nn.Parameter(torch.randn(slots, width))
         self.key = nn.Linear(width, width, bias=False)
-        self.value = nn.Linear(width, slot_width)
+        self.value = nn.Parameter(torch.randn(slots, width, slot_width) / width**0.5)
 
     def forward(self, nodes: Tensor, mask: Tensor) -> Tensor:
         """Nodes (B, m, d) with mask (B, m), at least one real, to slots (B, K, D_s)."""
         z = self.norm(nodes)
         scores = self.anchors @ self.key(z).transpose(1, 2) / z.shape[-1] ** 0.5  # (B, K, m)
         scores = scores.float().masked_fill(~mask[:, None], float("-inf"))
-        return scores.softmax(-1).to(z.dtype) @ self.value(z)
+        gathered = scores.softmax(-1).to(z.dtype) @ z  # (B, K, d)
+        return torch.einsum("bkd,kds->bks", gathered, self.value.to(z.dtype))

@@ -11,6 +11,9 @@ from hgan.model.graph import FeatureGraph
 from hgan.model.mfar import Aggregation, Rearrangement
 from hgan.model.pooling import GeneralisedPooling
 
+LOW = torch.finfo(torch.float32).min
+"""The score of what is not there; unlike minus infinity it leaves a row without words finite."""
+
 
 class Tower(nn.Module):
     """Backbone features of photos or sentences to `Encoded`.
@@ -25,6 +28,8 @@ class Tower(nn.Module):
         graph: the modality's feature graph, or None.
         aggregation: MFAR's first half, the same module in both towers, or None.
         rearrangement: MFAR's second half, likewise.
+        weigh: whether local rows have a length, how much each counts in the mean over them;
+            otherwise all have length one.
     """
 
     def __init__(
@@ -34,6 +39,7 @@ class Tower(nn.Module):
         graph: FeatureGraph | None,
         aggregation: Aggregation | None,
         rearrangement: Rearrangement | None,
+        weigh: bool = False,
     ) -> None:
         super().__init__()
         self.levels = frozenset(config.levels)
@@ -54,9 +60,11 @@ class Tower(nn.Module):
                 self.context_node = nn.Linear(node, config.width, bias=False)
                 nn.init.zeros_(self.context_node.weight)
         if "shared" in self.levels:
-            self.shared_local = nn.Linear(source_width, node)
+            self.shared_local = nn.Linear(source_width, config.width)
+            self.shared_node = nn.Linear(node, config.width)
         if "local" in self.levels:
             self.local_out = nn.Linear(node, config.local_width)
+            self.importance = nn.Linear(node, 1) if weigh else None
 
     def forward(
         self, local: Tensor, whole: Tensor, mask: Tensor, places: Tensor
@@ -109,14 +117,20 @@ class Tower(nn.Module):
         if "shared" not in self.levels:
             return local.new_zeros(len(local), 0, 0)
         assert node is not None and self.rearrangement is not None
-        nodes = torch.cat([node[:, None], self.shared_local(self.dropout(local))], dim=1)
+        whole = self.shared_node(node)
+        nodes = torch.cat([whole[:, None], self.shared_local(self.dropout(local))], dim=1)
         return unit(self.rearrangement(nodes, F.pad(mask, (1, 0), value=True)))  # (B, K, D_s)
 
     def _local(self, nodes: Tensor | None, mask: Tensor) -> Tensor:
         if "local" not in self.levels:
             return mask.new_zeros(len(mask), 0, 0, dtype=torch.float32)
         assert nodes is not None
-        return unit(self.local_out(nodes)) * mask[..., None]  # (B, n, D_l)
+        rows = unit(self.local_out(nodes)) * mask[..., None]  # (B, n, D_l)
+        if self.importance is None:
+            return rows
+        # Words differ in what they say of a photo: a row's length is its word's share of the mean.
+        share = self.importance(nodes).float().squeeze(-1).masked_fill(~mask, LOW).softmax(-1)
+        return rows * (share * mask.sum(1, keepdim=True))[..., None]
 
 
 def unit(x: Tensor) -> Tensor:
