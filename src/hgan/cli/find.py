@@ -54,7 +54,7 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
 def _search_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("query", nargs="*", help="what the photos show, in your own words")
     parser.add_argument("--image", type=Path, metavar="FILE", help="find photos like this one")
-    parser.add_argument("--index", type=Path, help="where to look, by default in your own")
+    parser.add_argument("--index", type=Path, help="where to look, by default your own index")
     parser.add_argument("-k", "--k", type=PositiveInt, default=10, help="how many photos to list")
     parser.add_argument("--json", action="store_true", help="print the hits as JSON")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet as well")
