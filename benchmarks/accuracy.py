@@ -6,7 +6,7 @@
         --seeds 1 2 3
 
 Each run's checkpoint is chosen on validation; the test split is looked at once, when a run is
-done, and the figures are kept in its folder (`test.json`). What is done is not done again, so a cut
+done, and the figures are kept in its folder (`run.json`, `test.json`). What is done is not done again, so a cut
 run is finished by the same command, and several processes can share the seeds among them. The last
 lines compare every system with the first: difference of the means, and its standard error.
 """
@@ -69,15 +69,22 @@ def _config(name: str, files: list[str], seed: int, arguments: argparse.Namespac
 
 
 def _figures(config: Config, split: str) -> dict[str, Any]:
-    kept = run_folder(config) / f"{split}.json"
-    if not kept.exists():
+    folder = run_folder(config)
+    if not (folder / "run.json").exists():
         start = time.perf_counter()
         best = train(config, resume=True)
         minutes = (time.perf_counter() - start) / 60
-        report = evaluate_checkpoint(best.best, split, None, None)
         facts = {"epoch": best.epoch, "val_rsum": best.rsum, "minutes": minutes}
-        write_json(kept, report | facts)
-    return json.loads(kept.read_text(encoding="utf-8"))
+        write_json(folder / "run.json", facts)
+    if not (folder / f"{split}.json").exists():
+        write_json(
+            folder / f"{split}.json", evaluate_checkpoint(folder / "best", split, None, None)
+        )
+    return _read(folder / "run.json") | _read(folder / f"{split}.json")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _total(report: dict[str, Any]) -> dict[str, Any]:

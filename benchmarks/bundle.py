@@ -1,4 +1,4 @@
-"""What does a bundle retrieve, from photos and sentences as they are, and what does compacting cost?
+"""What does a bundle retrieve from photos and sentences as they are? What does compacting cost?
 
     hgan export runs/flickr8k_long/seed1/best bundles/plain
     hgan export runs/flickr8k_long/seed1/best bundles/compact --compact
