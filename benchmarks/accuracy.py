@@ -6,9 +6,10 @@
         --seeds 1 2 3
 
 Each run's checkpoint is chosen on validation; the test split is looked at once, when a run is
-done, and the figures are kept in its folder (`run.json`, `test.json`). What is done is not done again, so a cut
-run is finished by the same command, and several processes can share the seeds among them. The last
-lines compare every system with the first: difference of the means, and its standard error.
+done, and the figures are kept in its folder (`run.json`, `test.json`). What is done is not done
+again, so a cut run is finished by the same command, and several processes can share the seeds among
+them. The last lines compare every system with the first: difference of the means, and its standard
+error.
 """
 
 import argparse

@@ -269,6 +269,8 @@ import os, signal, sys
 from hgan.cli import main
 from hgan.index.edge import EdgeStore
 
+# A test run in the background has Ctrl-C ignored, and its children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 upsert, count = EdgeStore.upsert, 0
 
 def upsert_then_interrupt(self, points):

@@ -257,6 +257,8 @@ CUT = """
         elif done >= 24:
             os.kill(os.getpid(), getattr(signal, how))
 
+    # A test run in the background has Ctrl-C ignored, and its children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     EdgeStore.upsert = counted
     try:
         hgan.index_folder(Path(photos), Path(to), Path(bundle))

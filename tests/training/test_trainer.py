@@ -209,7 +209,7 @@ def test_it_learns(folder: Path, tmp_path: Path) -> None:
         text={"trainable_layers": None},
         model={"dropout": 0.0},
         optim={
-            "epochs": 16,
+            "epochs": 32,
             "learning_rate": 0.01,
             "captions_per_image": 3,
             "region_drop": 0.0,
