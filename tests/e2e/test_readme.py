@@ -18,7 +18,8 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 def lines(page: Path) -> list[str]:
     """Command lines in a page's shell blocks, without prompts."""
     blocks = (text for kind, text in BLOCK.findall(page.read_text()) if kind in ("sh", "console"))
-    found = (line.removeprefix("$ ") for block in blocks for line in block.splitlines())
+    whole = (block.replace("\\\n", " ") for block in blocks)  # a command over several lines
+    found = (line.removeprefix("$ ") for block in whole for line in block.splitlines())
     return [line.strip() for line in found if line.strip() and not line.startswith("#")]
 
 

@@ -210,7 +210,7 @@ def test_it_learns(folder: Path, tmp_path: Path) -> None:
         model={"dropout": 0.0},
         optim={
             "epochs": 32,
-            "learning_rate": 0.01,
+            "learning_rate": 0.005,
             "captions_per_image": 3,
             "region_drop": 0.0,
             "word_drop": 0.0,
