@@ -25,14 +25,14 @@ from hgan.cli.learn import parse_config
 from hgan.config import Config
 from hgan.data.batching import Batch, ImageBatch
 from hgan.data.captions import read_captions
-from hgan.model.hgan import HGAN
+from hgan.model.matcher import Matcher
 from hgan.training.trainer import Trainer
 
 
 class PairMajor(Trainer):
     """The same loop, with a photo encoded once for each of its captions."""
 
-    def _levels(self, network: HGAN, batch: Batch) -> dict[str, Tensor]:
+    def _levels(self, network: Matcher, batch: Batch) -> dict[str, Tensor]:
         once, of_pair = batch.images, batch.image_of
         pairs = ImageBatch(
             once.regions[of_pair], once.context[of_pair], once.mask[of_pair], once.boxes

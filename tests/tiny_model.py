@@ -22,7 +22,7 @@ from hgan.config import Config, DataConfig, ModelConfig, OptimConfig, TextConfig
 from hgan.data.batching import Dataset
 from hgan.data.captions import read_captions
 from hgan.data.features import FeatureStore, FeatureWriter, Manifest
-from hgan.model.io import HGANModel
+from hgan.model.io import TrainedModel
 
 BACKBONE = "tiny"
 WIDTH, VIEWS, GRID = 16, 2, 2
@@ -144,19 +144,19 @@ def tiny_config(folder: Path, **sections: dict[str, Any]) -> Config:
     return replace(config, **{n: replace(getattr(config, n), **v) for n, v in sections.items()})
 
 
-def tiny_model(config: Config, seed: int = 0) -> HGANModel:
+def tiny_model(config: Config, seed: int = 0) -> TrainedModel:
     """An untrained model for the data of a configuration."""
     import torch
 
     store = FeatureStore(config.data.features)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return HGANModel.create(
-            config.model, config.vision, config.text, store.manifest.width, store.boxes
+        return TrainedModel.create(
+            config.model, config.vision, config.text, store.width, store.boxes
         )
 
 
-def tiny_dataset(config: Config, model: HGANModel, split: str) -> Dataset:
+def tiny_dataset(config: Config, model: TrainedModel, split: str) -> Dataset:
     """One split of the data of a configuration."""
     captions = read_captions(config.data.captions).split(split)
     store = FeatureStore(config.data.features, config.vision.backbone)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from hgan.errors import ConfigError
 
+ModelName = Literal["hgan", "vse++", "vse_infinity", "scan", "sgraf"]
 Level = Literal["context", "shared", "local"]
 LEVELS: tuple[Level, ...] = ("context", "shared", "local")
 
@@ -15,11 +16,12 @@ class DataConfig:
     """Where captions, photos and features are."""
 
     captions: Path = Path("data/flickr8k/captions.jsonl")
-    """Caption file (JSONL, Karpathy JSON or CSV)."""
+    """Caption file (JSONL, Karpathy JSON or CSV), or a folder in the SCAN format."""
     photos: Path = Path("data/flickr8k/images")
     """Folder that the image names in the caption file are relative to."""
     features: Path = Path("features/flickr8k")
-    """Feature store that `hgan extract` writes and training reads."""
+    """Feature store that `hgan extract` writes and training reads, or a folder in the SCAN
+    format (then `vision.backbone` is `precomputed`)."""
 
 
 @dataclass
@@ -27,7 +29,8 @@ class VisionConfig:
     """The frozen vision backbone."""
 
     backbone: str = "efficientnet-lite2"
-    """efficientnet-lite0, 1 or 2 (offline), or the name or folder of a Hugging Face model."""
+    """efficientnet-lite0, 1 or 2 (offline), the name or folder of a Hugging Face model, or
+    `precomputed`: features come ready, as bottom-up attention's."""
     size: int | None = None
     """Side of the photo as the backbone reads it; by default the backbone's own."""
     grid: int = 6
@@ -41,7 +44,12 @@ class TextConfig:
     """The text encoder."""
 
     encoder: str = "minilm"
-    """minilm (all-MiniLM-L6-v2, offline), or the name or folder of a Hugging Face model."""
+    """minilm (all-MiniLM-L6-v2, offline), bigru (trained from scratch), or the name or folder of a
+    Hugging Face model."""
+    vocabulary: Path | None = None
+    """Of bigru: a SCAN vocabulary file; by default the words of the training captions."""
+    vectors: Path | None = None
+    """Of bigru: word vectors to start from, in GloVe's text format."""
     trainable_layers: int | None = 4
     """Transformer layers to fine-tune, counted from the top; 0 freezes all, null trains all."""
     max_words: int = 48
@@ -50,8 +58,11 @@ class TextConfig:
 
 @dataclass
 class ModelConfig:
-    """HGAN: each part can be switched off, so that an ablation shows what it is worth."""
+    """The matcher. Of HGAN, each part can be switched off, so that an ablation shows its worth."""
 
+    name: ModelName = "hgan"
+    """HGAN, or a method to compare it with: VSE++ (mean pooling), VSE-infinity (generalised
+    pooling), SCAN (cross attention), SGRAF (reasoning over similarities)."""
     levels: list[Level] = field(default_factory=lambda: list(LEVELS))
     """Levels of similarity the model has."""
     image_graph: bool = True
@@ -74,8 +85,18 @@ class ModelConfig:
     """D_l, width of a region or word at the local level."""
     dropout: float = 0.2
     """On backbone features before each projection."""
+    attention: Literal["t2i", "i2t"] = "t2i"
+    """Of SCAN: words attend to regions, or regions to words."""
+    aggregation: Literal["mean", "lse"] = "mean"
+    """Of SCAN: how the attended similarities of a pair become one."""
+    reasoning: Literal["sgr", "saf"] = "sgr"
+    """Of SGRAF: similarity graph reasoning, or similarity attention filtration."""
+    similarity_width: int = 256
+    """Of SGRAF: width of a similarity vector."""
 
     def __post_init__(self) -> None:
+        if self.name != "hgan":
+            return
         if not self.levels or len(set(self.levels)) != len(self.levels):
             raise ConfigError(f"model.levels: {self.levels} must name one to three levels, once")
         if "shared" in self.levels and not self.mfar:

@@ -38,3 +38,10 @@ def sha256(path: Path) -> str:
     """The hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def jsonable(value: Any) -> Any:
+    """Settings as JSON has them: paths as text."""
+    if isinstance(value, dict):
+        return {key: jsonable(item) for key, item in value.items()}
+    return str(value) if isinstance(value, Path) else value

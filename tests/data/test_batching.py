@@ -22,7 +22,7 @@ from hgan.data.batching import (
 from hgan.data.captions import Captions, read_captions
 from hgan.data.features import FeatureStore
 from hgan.errors import DataError
-from hgan.text.encoder import load_encoder
+from hgan.text.transformer import load_transformer
 from tests.tiny_model import tiny_tokenizer, write_tiny_bert, write_tiny_data
 
 CLS, SEP, MASK = 2, 3, 4
@@ -205,7 +205,7 @@ def test_without_augmentation_nothing_changes(data: Dataset) -> None:
 
 
 def test_states_kept_ahead_go_with_their_captions(folder: Path, tmp_path: Path) -> None:
-    encoder, tokenizer = load_encoder(str(write_tiny_bert(tmp_path / "bert")))
+    encoder, tokenizer = load_transformer(str(write_tiny_bert(tmp_path / "bert")))
     encoder.freeze(1)
     captions = read_captions(folder / "captions.jsonl").split("val")
     data = Dataset(captions, FeatureStore(folder / "features"), tokenizer, 16)

@@ -11,7 +11,7 @@ from hgan.evaluation import evaluate as module
 from hgan.evaluation.evaluate import choose_weights, encode, evaluate
 from hgan.evaluation.metrics import Metrics, metrics
 from hgan.evaluation.ranking import Ranks
-from hgan.model.io import HGANModel
+from hgan.model.io import TrainedModel
 from hgan.model.similarity import combine
 from tests.tiny_model import tiny_config, tiny_dataset, tiny_model
 
@@ -22,7 +22,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 
 @pytest.fixture
-def model(config: Config) -> HGANModel:
+def model(config: Config) -> TrainedModel:
     made = tiny_model(config)
     made.network.eval()
     made.network.set_weights({"context": 0.2, "shared": 0.3, "local": 0.5})
@@ -30,7 +30,7 @@ def model(config: Config) -> HGANModel:
 
 
 @pytest.fixture
-def data(config: Config, model: HGANModel) -> Dataset:
+def data(config: Config, model: TrainedModel) -> Dataset:
     return tiny_dataset(config, model, "val")
 
 
@@ -44,7 +44,7 @@ def by_hand(scores: torch.Tensor, image_of: np.ndarray) -> Metrics:
     return metrics(Ranks(to_text, to_image, 0))
 
 
-def matrices(model: HGANModel, data: Dataset) -> dict[str, torch.Tensor]:
+def matrices(model: TrainedModel, data: Dataset) -> dict[str, torch.Tensor]:
     """Each level's whole matrix, every photo and caption encoded alone."""
     network = model.network
     with torch.inference_mode():
@@ -57,7 +57,7 @@ def matrices(model: HGANModel, data: Dataset) -> dict[str, torch.Tensor]:
     }
 
 
-def test_every_level_and_s_equal_the_whole_matrix(model: HGANModel, data: Dataset) -> None:
+def test_every_level_and_s_equal_the_whole_matrix(model: TrainedModel, data: Dataset) -> None:
     levels = matrices(model, data)
     found = evaluate(model.network, data)
     assert list(found) == ["context", "shared", "local", "S"]
@@ -70,7 +70,7 @@ def test_every_level_and_s_equal_the_whole_matrix(model: HGANModel, data: Datase
 
 
 def test_small_chunks_change_nothing(
-    model: HGANModel, data: Dataset, monkeypatch: pytest.MonkeyPatch
+    model: TrainedModel, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = evaluate(model.network, data)
     monkeypatch.setattr(module, "IMAGES_AT_ONCE", 3)
@@ -78,7 +78,7 @@ def test_small_chunks_change_nothing(
     assert evaluate(model.network, data) == expected
 
 
-def test_captions_come_back_in_their_order(model: HGANModel, data: Dataset) -> None:
+def test_captions_come_back_in_their_order(model: TrainedModel, data: Dataset) -> None:
     _, texts = encode(model.network, data)
     with torch.inference_mode():
         for t in (0, 7, len(data.tokens) - 1):
@@ -87,7 +87,7 @@ def test_captions_come_back_in_their_order(model: HGANModel, data: Dataset) -> N
 
 
 def test_chosen_weights_sum_to_one_and_are_the_best_of_the_grid(
-    model: HGANModel, data: Dataset
+    model: TrainedModel, data: Dataset
 ) -> None:
     weights, found = choose_weights(model.network, data)
     assert sum(weights.values()) == pytest.approx(1.0)
@@ -114,7 +114,7 @@ def test_one_level_has_the_weight_one_and_no_s(config: Config) -> None:
     assert found == evaluate(model.network, data)
 
 
-def test_scores_have_all_their_digits_under_autocast(model: HGANModel, data: Dataset) -> None:
+def test_scores_have_all_their_digits_under_autocast(model: TrainedModel, data: Dataset) -> None:
     """In bfloat16, 256 values between a half and one, most photos would be tied with others."""
     with torch.autocast("cpu", torch.bfloat16):
         found = evaluate(model.network, data)
@@ -124,7 +124,7 @@ def test_scores_have_all_their_digits_under_autocast(model: HGANModel, data: Dat
 
 
 def test_evaluation_needs_no_gradient_and_leaves_the_model_as_it_was(
-    model: HGANModel, data: Dataset
+    model: TrainedModel, data: Dataset
 ) -> None:
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     choose_weights(model.network, data)
@@ -134,7 +134,7 @@ def test_evaluation_needs_no_gradient_and_leaves_the_model_as_it_was(
     assert not images.context.requires_grad
 
 
-def test_weights_that_are_not_finite_are_an_error(model: HGANModel, data: Dataset) -> None:
+def test_weights_that_are_not_finite_are_an_error(model: TrainedModel, data: Dataset) -> None:
     with torch.no_grad():
         model.network.image_tower.context_whole.bias[0] = float("nan")
     with pytest.raises(DataError, match="context scores"):

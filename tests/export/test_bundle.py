@@ -15,7 +15,7 @@ from hgan.encoded import Encoded
 from hgan.errors import ConfigError
 from hgan.export import export
 from hgan.export.compact import compact
-from hgan.model.io import HGANModel, load_checkpoint
+from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.runtime.bundle import Bundle
 from hgan.vision import load_backbone
 from hgan.vision.backbone import grid_boxes
@@ -32,7 +32,7 @@ def save_model(folder: Path, levels: list[Level]) -> Path:
         levels=levels, width=24, node_width=16, slots=2, slot_width=8, local_width=8
     )
     bert = write_tiny_bert(folder / "bert")
-    model = HGANModel.create(
+    model = TrainedModel.create(
         config,
         VisionConfig("efficientnet-lite2", SIZE, GRID),
         TextConfig(str(bert), trainable_layers=1, max_words=16),

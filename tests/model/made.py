@@ -11,7 +11,7 @@ from hgan.config import ModelConfig
 from hgan.data.batching import ImageBatch, TextBatch
 from hgan.encoded import Encoded
 from hgan.model.hgan import HGAN
-from hgan.text.encoder import TextEncoder
+from hgan.text.transformer import TransformerEncoder
 
 PAD, CLS, SEP, MASK = 0, 2, 3, 4
 VOCABULARY, WIDTH = 40, 12
@@ -20,7 +20,7 @@ SMALL = ModelConfig(
 )
 
 
-def text_encoder(layers: int = 2) -> TextEncoder:
+def text_encoder(layers: int = 2) -> TransformerEncoder:
     torch.manual_seed(1)
     config = BertConfig(
         vocab_size=VOCABULARY,
@@ -34,7 +34,7 @@ def text_encoder(layers: int = 2) -> TextEncoder:
         initializer_range=0.2,
     )
     config._attn_implementation = "eager"
-    return TextEncoder(BertModel(config, add_pooling_layer=False), [PAD, CLS, SEP], MASK)
+    return TransformerEncoder(BertModel(config, add_pooling_layer=False), [PAD, CLS, SEP], MASK)
 
 
 def network(**changes: Any) -> HGAN:

@@ -10,7 +10,7 @@ import torch
 from hgan.config import Config
 from hgan.errors import DataError
 from hgan.evaluation.evaluate import encode
-from hgan.model.io import FORMAT_VERSION, HGANModel, load_checkpoint
+from hgan.model.io import FORMAT_VERSION, TrainedModel, load_checkpoint
 from tests.model.made import assert_equal
 from tests.tiny_model import tiny_config, tiny_dataset, tiny_model
 
@@ -21,7 +21,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 
 @pytest.fixture(scope="module")
-def model(config: Config) -> HGANModel:
+def model(config: Config) -> TrainedModel:
     made = tiny_model(config)
     made.network.set_weights({"context": 0.5, "shared": 0.1, "local": 0.4})
     made.facts = {"seed": 3, "rSum on val": {"S": 301.25}}
@@ -29,16 +29,16 @@ def model(config: Config) -> HGANModel:
 
 
 @pytest.fixture
-def saved(model: HGANModel, tmp_path: Path) -> Path:
+def saved(model: TrainedModel, tmp_path: Path) -> Path:
     model.save_pretrained(tmp_path / "model")
     return tmp_path / "model"
 
 
-def test_what_is_loaded_encodes_the_same(config: Config, model: HGANModel, saved: Path) -> None:
+def test_what_is_loaded_encodes_the_same(config: Config, model: TrainedModel, saved: Path) -> None:
     model.network.eval()
     data = tiny_dataset(config, model, "val")
     expected = encode(model.network, data)
-    for loaded in (load_checkpoint(saved), HGANModel.from_pretrained(saved)):
+    for loaded in (load_checkpoint(saved), TrainedModel.from_pretrained(saved)):
         assert not loaded.network.training
         for one, other in zip(encode(loaded.network, data), expected, strict=True):
             assert_equal(one, other, tolerance=0)
@@ -50,7 +50,7 @@ def test_what_is_loaded_encodes_the_same(config: Config, model: HGANModel, saved
 
 
 def test_a_loaded_model_can_be_saved_again(saved: Path, tmp_path: Path) -> None:
-    HGANModel.from_pretrained(saved).save_pretrained(tmp_path / "again")
+    TrainedModel.from_pretrained(saved).save_pretrained(tmp_path / "again")
     for name in ("config.json", "README.md", "tokenizer.json"):
         assert (tmp_path / "again" / name).read_bytes() == (saved / name).read_bytes()
     first, again = (load_checkpoint(f).network.state_dict() for f in (saved, tmp_path / "again"))

@@ -19,7 +19,7 @@ def evaluate_checkpoint(
     """
     from hgan.data.batching import Dataset
     from hgan.data.captions import read_captions
-    from hgan.data.features import FeatureStore
+    from hgan.data.source import open_features
     from hgan.evaluation.evaluate import evaluate
     from hgan.model.io import load_checkpoint
 
@@ -27,7 +27,7 @@ def evaluate_checkpoint(
     captions = captions or _run_setting(checkpoint, "captions")
     features = features or _run_setting(checkpoint, "features")
     chosen = read_captions(captions).split(split)
-    store = FeatureStore(features, model.vision.backbone)
+    store = open_features(features, model.vision.backbone)
     data = Dataset(chosen, store, model.tokenizer, model.text.max_words)
     found = evaluate(model.network, data)
     return {

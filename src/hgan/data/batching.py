@@ -3,7 +3,7 @@ captions. Augmentation (views, dropped regions, dropped words) happens here, fro
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hgan.config import OptimConfig
 from hgan.data.captions import Captions
-from hgan.data.features import FeatureStore
+from hgan.data.source import Features
 from hgan.errors import DataError
 from hgan.text.encoder import TextEncoder
 
@@ -34,12 +34,14 @@ class ImageBatch:
     """(B, D_v)"""
     mask: Tensor
     """(B, R) bool"""
-    boxes: Tensor
-    """(R, 4)"""
+    boxes: Tensor | None
+    """(R, 4) or (B, R, 4), x0 y0 x1 y1 in 0..1; None where they are not known"""
 
     def to(self, device: torch.device) -> "ImageBatch":
         """The same on another device."""
-        return ImageBatch(*(getattr(self, f.name).to(device) for f in fields(self)))
+        boxes = None if self.boxes is None else self.boxes.to(device)
+        regions, context = self.regions.to(device), self.context.to(device)
+        return ImageBatch(regions, context, self.mask.to(device), boxes)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Dataset:
     """
 
     def __init__(
-        self, captions: Captions, store: FeatureStore, tokenizer: Tokenizer, max_words: int
+        self, captions: Captions, store: Features, tokenizer: Tokenizer, max_words: int
     ) -> None:
         missing = [image for image in captions.images if image not in store.rows]
         if missing:
@@ -89,7 +91,6 @@ class Dataset:
         self.captions, self.store = captions, store
         self.rows = np.array([store.rows[image] for image in captions.images])
         self.captions_of = captions.of_image()
-        self.boxes = torch.from_numpy(store.boxes)
         self.states: list[Tensor] | None = None
         self.tokens = tokenise(tokenizer, captions.texts, max_words)
 
@@ -98,15 +99,12 @@ class Dataset:
     ) -> ImageBatch:
         """Features of the photos at these positions, of a view each."""
         rows = self.rows[np.asarray(positions)]
-        # One fancy read a photo: rows of a memory map come in the order asked for.
-        views = np.broadcast_to(views, rows.shape)
-        regions = np.stack([self.store.regions[r, v] for r, v in zip(rows, views, strict=True)])
-        context = np.stack([self.store.context[r, v] for r, v in zip(rows, views, strict=True)])
+        found = self.store.read(rows, np.broadcast_to(views, rows.shape))
         return ImageBatch(
-            regions=torch.from_numpy(regions).float(),
-            context=torch.from_numpy(context).float(),
-            mask=torch.ones(regions.shape[:2], dtype=torch.bool),
-            boxes=self.boxes,
+            regions=torch.from_numpy(found.regions),
+            context=torch.from_numpy(found.context),
+            mask=torch.from_numpy(found.mask),
+            boxes=None if found.boxes is None else torch.from_numpy(found.boxes),
         )
 
     def texts(self, positions: Sequence[int] | np.ndarray) -> TextBatch:
@@ -203,7 +201,7 @@ def training_batches(
     for start in range(0, len(images) - size + 1, size):
         chosen = images[start : start + size]
         drawn = [_draw(data.captions_of[i], config.captions_per_image, order) for i in chosen]
-        views = order.integers(data.store.manifest.views, size=size)
+        views = order.integers(data.store.views, size=size)
         captions = np.concatenate(drawn)
         owner = np.repeat(np.arange(size), [len(d) for d in drawn])
         by_length = np.argsort([len(data.tokens[c]) for c in captions], kind="stable")

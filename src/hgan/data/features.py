@@ -14,6 +14,7 @@ from typing import cast, get_origin
 import numpy as np
 from numpy.lib.format import open_memmap
 
+from hgan.data.source import RegionFeatures
 from hgan.errors import DataError
 from hgan.files import write_json
 
@@ -55,6 +56,8 @@ class FeatureStore:
         context: (N, V, D) float16, memory-mapped, read-only.
         boxes: (R, 4) float32.
         rows: the row of each photo that was read; skipped photos are absent.
+        width: D.
+        views: V.
     """
 
     def __init__(self, folder: Path, backbone: str | None = None, verify: bool = True) -> None:
@@ -88,10 +91,19 @@ class FeatureStore:
                         f"{folder / name}.npy: damaged (its checksum is another); extract again"
                     )
         self.regions, self.context = arrays["regions"], arrays["context"]
-        self.boxes = np.asarray(manifest.boxes, dtype=np.float32)
+        self.boxes: np.ndarray | None = np.asarray(manifest.boxes, dtype=np.float32)
         self.rows = {
             key: row for row, key in enumerate(manifest.ids) if key not in manifest.skipped
         }
+        self.width, self.views = manifest.width, manifest.views
+
+    def read(self, rows: np.ndarray, views: np.ndarray) -> RegionFeatures:
+        """Features of the photos in these rows (B), of a view (B) each."""
+        # One read a photo: rows of a memory map come in the order asked for.
+        pairs = list(zip(rows, views, strict=True))
+        regions = np.stack([self.regions[r, v] for r, v in pairs]).astype(np.float32)
+        context = np.stack([self.context[r, v] for r, v in pairs]).astype(np.float32)
+        return RegionFeatures(regions, context, np.ones(regions.shape[:2], bool), self.boxes)
 
 
 class FeatureWriter:

@@ -12,7 +12,7 @@ from hgan.encoded import Encoded
 from hgan.evaluation.metrics import Metrics, metrics
 from hgan.evaluation.ranking import TILE, rank, tiles
 from hgan.model.encoding import concatenate, take
-from hgan.model.hgan import HGAN
+from hgan.model.matcher import Matcher
 from hgan.model.similarity import combine
 
 IMAGES_AT_ONCE = 128
@@ -22,7 +22,7 @@ WEIGHT_STEPS = 10
 
 
 @torch.inference_mode()
-def encode(model: HGAN, data: Dataset) -> tuple[Encoded[Tensor], Encoded[Tensor]]:
+def encode(model: Matcher, data: Dataset) -> tuple[Encoded[Tensor], Encoded[Tensor]]:
     """Encode all photos (view 0) and all captions of a data set."""
     device = next(model.parameters()).device
     images = [
@@ -39,7 +39,7 @@ def encode(model: HGAN, data: Dataset) -> tuple[Encoded[Tensor], Encoded[Tensor]
     return concatenate(images), take(concatenate(texts), inverse)
 
 
-def evaluate(model: HGAN, data: Dataset) -> dict[str, Metrics]:
+def evaluate(model: Matcher, data: Dataset) -> dict[str, Metrics]:
     """Metrics of each level, and of S where there are several."""
     images, texts = encode(model, data)
     weights = model.weights
@@ -54,7 +54,7 @@ def evaluate(model: HGAN, data: Dataset) -> dict[str, Metrics]:
 
 
 @torch.inference_mode()
-def choose_weights(model: HGAN, data: Dataset) -> tuple[dict[str, float], dict[str, Metrics]]:
+def choose_weights(model: Matcher, data: Dataset) -> tuple[dict[str, float], dict[str, Metrics]]:
     """The level weights, tenths that sum to one, with the highest rSum; for validation splits only.
 
     Holds a matrix of scores for each level in memory.
@@ -64,7 +64,7 @@ def choose_weights(model: HGAN, data: Dataset) -> tuple[dict[str, float], dict[s
     """
     images, texts = encode(model, data)
     count = len(data.rows), len(data.captions.texts)
-    scores: dict[str, Tensor] = {name: torch.empty(count) for name in model.config.levels}
+    scores: dict[str, Tensor] = {name: torch.empty(count) for name in model.level_names}
     for rows, columns in tiles(*count, TILE):
         for name, tile in _levels(model, take(images, rows), take(texts, columns)).items():
             scores[name][rows, columns] = tile
@@ -81,12 +81,12 @@ def choose_weights(model: HGAN, data: Dataset) -> tuple[dict[str, float], dict[s
     levels = measure(scores)
     if len(scores) == 1:
         return dict.fromkeys(scores, 1.0), levels
-    tried = [(w, measure({"S": combine(scores, w)})) for w in _simplex(model.config.levels)]
+    tried = [(w, measure({"S": combine(scores, w)})) for w in _simplex(model.level_names)]
     weights, best = max(tried, key=lambda pair: pair[1]["S"].rsum)
     return weights, levels | best
 
 
-def _levels(model: HGAN, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
+def _levels(model: Matcher, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
     """Scores in float32 always: bfloat16 has so few digits that many of them would be ties."""
     with torch.autocast(images.context.device.type, enabled=False):
         return model.levels(images, texts)

@@ -11,7 +11,8 @@ from hgan.errors import ConfigError
 from hgan.export.compact import compact
 from hgan.files import sha256, write_json
 from hgan.model.card import model_card
-from hgan.model.io import HGANModel, load_checkpoint
+from hgan.model.hgan import HGAN
+from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.model.tower import Tower
 from hgan.onnx_export import export_onnx
 from hgan.text.encoder import TextEncoder
@@ -64,6 +65,11 @@ def export(checkpoint: Path, folder: Path, compact_weights: bool = False) -> Pat
         ConfigError: the model lacks the context level, which the index searches by.
     """
     model = load_checkpoint(checkpoint)
+    if not isinstance(model.network, HGAN) or model.boxes is None:
+        raise ConfigError(
+            f"{checkpoint}: only HGAN over a backbone of `hgan extract` can be exported; this is "
+            f"{model.network.config.name} over {model.vision.backbone}"
+        )
     if "context" not in model.network.config.levels:
         raise ConfigError(f"{checkpoint}: a bundle needs the context level to search an index by")
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,8 +85,9 @@ def export(checkpoint: Path, folder: Path, compact_weights: bool = False) -> Pat
     return folder
 
 
-def _export_networks(model: HGANModel, backbone: Backbone, folder: Path) -> None:
+def _export_networks(model: TrainedModel, backbone: Backbone, folder: Path) -> None:
     network = model.network.eval()
+    assert isinstance(network, HGAN) and model.boxes is not None
     boxes = torch.from_numpy(model.boxes)
     network.image_tower.freeze_pooling(len(boxes))
     network.text_tower.freeze_pooling(model.text.max_words)
@@ -107,7 +114,9 @@ def _save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
     tokenizer.save(str(path))
 
 
-def _write_config(model: HGANModel, backbone: Backbone, folder: Path) -> None:
+def _write_config(model: TrainedModel, backbone: Backbone, folder: Path) -> None:
+    boxes = model.boxes
+    assert boxes is not None
     config = model.network.config
     weights = model.network.weights
     files = ("image.onnx", "text.onnx", "tokenizer.json")
@@ -119,7 +128,7 @@ def _write_config(model: HGANModel, backbone: Backbone, folder: Path) -> None:
             "name": f"hgan-{model.vision.backbone}",
             "size": backbone.size,
             "grid": backbone.grid,
-            "boxes": model.boxes.tolist(),
+            "boxes": boxes.tolist(),
             "max_words": model.text.max_words,
             "weights": {level: weights.get(level, 0.0) for level in LEVELS},
             "widths": {

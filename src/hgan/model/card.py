@@ -3,7 +3,7 @@
 from typing import Any
 
 from hgan.config import TextConfig, VisionConfig
-from hgan.model.hgan import HGAN
+from hgan.model.matcher import Matcher
 
 TEMPLATE = """\
 ---
@@ -49,7 +49,9 @@ those show; it does not read text, count well, or recognise persons.
 """
 
 
-def model_card(network: HGAN, vision: VisionConfig, text: TextConfig, facts: dict[str, Any]) -> str:
+def model_card(
+    network: Matcher, vision: VisionConfig, text: TextConfig, facts: dict[str, Any]
+) -> str:
     """The card as Markdown, with the metadata that the Hugging Face hub reads."""
     config = network.config
     layers = "all" if text.trainable_layers is None else str(text.trainable_layers)

@@ -51,16 +51,18 @@ class FeatureGraph(nn.Module):
         self.edge_bias = edge_bias
 
     def forward(
-        self, local: Tensor, context: Tensor, mask: Tensor, places: Tensor
+        self, local: Tensor, context: Tensor, mask: Tensor, places: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Local nodes (B, n, d), context (B, d), mask (B, n) to the same, refined.
 
         Args:
-            places: boxes (n, 4) or (B, n, 4) of regions, or positions (B, n) of words.
+            places: boxes (n, 4) or (B, n, 4) of regions, or positions (B, n) of words; None where
+                they are not known: then every edge has the same bias.
         """
         nodes = torch.cat([context[:, None], local], dim=1)  # (B, 1 + n, d)
         real = F.pad(mask, (1, 0), value=True)  # the context is always real
-        bias = self.edge_bias(places).masked_fill(~real[:, None, :], float("-inf"))
+        bias = nodes.new_zeros(1, 1, 1) if places is None else self.edge_bias(places)
+        bias = bias.masked_fill(~real[:, None, :], float("-inf"))
         for layer in self.layers:
             nodes = layer(nodes, bias)
         return nodes[:, 1:], nodes[:, 0]

@@ -1,6 +1,7 @@
 """Save a model and load it again: safetensors, JSON and a card; nothing is ever unpickled."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,35 +13,36 @@ from tokenizers import Tokenizer
 
 from hgan.config import ModelConfig, TextConfig, VisionConfig
 from hgan.errors import DataError, HganError
-from hgan.files import write_json
+from hgan.files import jsonable, write_json
+from hgan.model.build import build_matcher
 from hgan.model.card import model_card
-from hgan.model.hgan import HGAN
-from hgan.text.encoder import build_encoder, load_encoder
+from hgan.model.matcher import Matcher
+from hgan.text.build import build_encoder, load_encoder
 
 FORMAT_VERSION = 1
 
 
-class HGANModel(ModelHubMixin):
-    """A trained HGAN with all that goes with it: what a checkpoint holds and the hub carries.
+class TrainedModel(ModelHubMixin):
+    """A trained matcher with all that goes with it: what a checkpoint holds and the hub carries.
 
-    `save_pretrained(folder)`, `HGANModel.from_pretrained(folder or hub name)`, `push_to_hub(name)`.
+    `save_pretrained(folder)`, `TrainedModel.from_pretrained(folder or name)`, `push_to_hub(name)`.
 
     Attributes:
-        network: the HGAN.
+        network: the matcher.
         tokenizer: of its text encoder.
         vision: the backbone whose features it reads.
         text: its text encoder's settings.
-        boxes: (R, 4), the regions it was trained on.
+        boxes: (R, 4), the regions it was trained on, where all photos have the same.
         facts: how it was trained and what it reached, for the model card.
     """
 
     def __init__(
         self,
-        network: HGAN,
+        network: Matcher,
         tokenizer: Tokenizer,
         vision: VisionConfig,
         text: TextConfig,
-        boxes: np.ndarray,
+        boxes: np.ndarray | None,
         facts: dict[str, Any] | None = None,
     ) -> None:
         self.network = network
@@ -57,28 +59,31 @@ class HGANModel(ModelHubMixin):
         vision: VisionConfig,
         text: TextConfig,
         image_width: int,
-        boxes: np.ndarray,
-    ) -> "HGANModel":
-        """A new model: pretrained text encoder, everything else at random."""
-        encoder, tokenizer = load_encoder(text.encoder)
-        encoder.freeze(text.trainable_layers)
-        return cls(HGAN(model, image_width, encoder), tokenizer, vision, text, boxes)
+        boxes: np.ndarray | None,
+        texts: Sequence[str] = (),
+    ) -> "TrainedModel":
+        """A new model: pretrained text encoder, everything else at random.
+
+        Args:
+            texts: training captions, for an encoder that makes its vocabulary of them.
+        """
+        encoder, tokenizer = load_encoder(text, texts)
+        return cls(build_matcher(model, image_width, encoder), tokenizer, vision, text, boxes)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         save_directory.mkdir(parents=True, exist_ok=True)
         save_model(self.network, str(save_directory / "model.safetensors"))
         self.tokenizer.save(str(save_directory / "tokenizer.json"))
-        encoder = self.network.text.transformer.config
         write_json(
             save_directory / "config.json",
             {
                 "format_version": FORMAT_VERSION,
                 "model": asdict(self.network.config),
                 "vision": asdict(self.vision),
-                "text": asdict(self.text),
+                "text": jsonable(asdict(self.text)),
                 "image_width": self.network.image_width,
-                "boxes": self.boxes.tolist(),
-                "encoder": encoder.to_dict(),
+                "boxes": None if self.boxes is None else self.boxes.tolist(),
+                "encoder": self.network.text.describe(),
                 "facts": self.facts,
             },
         )
@@ -96,7 +101,7 @@ class HGANModel(ModelHubMixin):
         local_files_only: bool = False,
         token: str | bool | None = None,
         **_: Any,
-    ) -> "HGANModel":
+    ) -> "TrainedModel":
         folder = Path(model_id)
         if not folder.is_dir():
             from huggingface_hub import snapshot_download
@@ -115,7 +120,7 @@ class HGANModel(ModelHubMixin):
         return _load(folder)
 
 
-def load_checkpoint(folder: Path) -> HGANModel:
+def load_checkpoint(folder: Path) -> TrainedModel:
     """A model from a local folder.
 
     Raises:
@@ -127,25 +132,26 @@ def load_checkpoint(folder: Path) -> HGANModel:
     return _load(folder)
 
 
-def _load(folder: Path) -> HGANModel:
+def _load(folder: Path) -> TrainedModel:
     try:
         values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if values["format_version"] > FORMAT_VERSION:
             raise DataError(f"{folder}: made by a newer version of hgan; upgrade to read it")
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        network = HGAN(
+        network = build_matcher(
             ModelConfig(**values["model"]),
             values["image_width"],
             build_encoder(values["encoder"], tokenizer),
         )
         load_model(network, str(folder / "model.safetensors"), strict=True)
         network.eval()
-        return HGANModel(
+        boxes = values["boxes"]
+        return TrainedModel(
             network,
             tokenizer,
             VisionConfig(**values["vision"]),
             TextConfig(**values["text"]),
-            np.asarray(values["boxes"], dtype=np.float32),
+            None if boxes is None else np.asarray(boxes, dtype=np.float32),
             values["facts"],
         )
     except HganError:

@@ -67,7 +67,7 @@ class Tower(nn.Module):
             self.importance = nn.Linear(node, 1) if weigh else None
 
     def forward(
-        self, local: Tensor, whole: Tensor, mask: Tensor, places: Tensor
+        self, local: Tensor, whole: Tensor, mask: Tensor, places: Tensor | None
     ) -> Encoded[Tensor]:
         """Encode features of regions or words.
 
@@ -75,7 +75,7 @@ class Tower(nn.Module):
             local: (B, n, source_width).
             whole: (B, source_width), the photo's or sentence's context.
             mask: (B, n), True where a region or word is real.
-            places: boxes (n, 4) or (B, n, 4), or word positions (B, n).
+            places: boxes (n, 4) or (B, n, 4), or word positions (B, n), where they are known.
         """
         local, whole = self.norm(local), self.norm(whole)
         nodes = node = None
@@ -94,7 +94,7 @@ class Tower(nn.Module):
             self.pool.freeze(rows)
 
     def _exchange(
-        self, local: Tensor, whole: Tensor, mask: Tensor, places: Tensor
+        self, local: Tensor, whole: Tensor, mask: Tensor, places: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         nodes = self.node_local(self.dropout(local))  # (B, n, d)
         node = self.node_whole(self.dropout(whole))  # (B, d)

