@@ -23,8 +23,8 @@ from typing import Any
 
 import torch
 
+from hgan.cli.evaluation import evaluate_checkpoints
 from hgan.cli.learn import parse_config
-from hgan.cli.report import evaluate_checkpoint
 from hgan.config import Config
 from hgan.files import write_json
 from hgan.training.trainer import run_folder, train
@@ -78,9 +78,7 @@ def _figures(config: Config, split: str) -> dict[str, Any]:
         facts = {"epoch": best.epoch, "val_rsum": best.rsum, "minutes": minutes}
         write_json(folder / "run.json", facts)
     if not (folder / f"{split}.json").exists():
-        write_json(
-            folder / f"{split}.json", evaluate_checkpoint(folder / "best", split, None, None)
-        )
+        evaluate_checkpoints([folder / "best"], split)
     return _read(folder / "run.json") | _read(folder / f"{split}.json")
 
 
@@ -89,7 +87,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _total(report: dict[str, Any]) -> dict[str, Any]:
-    levels = report["levels"]
+    levels = report["protocols"]["full"]
     return levels.get("S") or next(iter(levels.values()))
 
 
@@ -117,8 +115,8 @@ def _print_levels(systems: dict[str, list[dict[str, Any]]]) -> None:
     print("\nrSum by level\n")
     for name, reports in systems.items():
         found = {
-            level: _spread([r["levels"][level]["rsum"] for r in reports])
-            for level in reports[0]["levels"]
+            level: _spread([r["protocols"]["full"][level]["rsum"] for r in reports])
+            for level in reports[0]["protocols"]["full"]
         }
         print(f"- {name}: " + ", ".join(f"{level} {value}" for level, value in found.items()))
 

@@ -11,6 +11,12 @@ settings.register_profile("hgan", deadline=None, derandomize=True)
 settings.load_profile("hgan")
 
 
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests leave nothing among the user's caches."""
+    monkeypatch.setenv("HGAN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
 @pytest.fixture(scope="session")
 def flickr8k() -> Path:
     """The folder of Flickr8k: `captions.jsonl` and `images/`; tests skip where it is absent."""

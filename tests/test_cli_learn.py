@@ -161,14 +161,28 @@ def test_from_photos_to_a_search_with_a_model_of_ones_own(
     assert main(["evaluate", best, "--split", "test", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["photos"], report["texts"], report["split"]) == (3, 6, "test")
-    assert set(report["levels"]) == {"context", "shared", "local", "S"}
-    assert report["levels"]["S"]["image_to_text"]["recall"]["R@10"] == 100.0
-    assert main(["evaluate", best, "--split", "val"]) == 0
-    table = capsys.readouterr().out
-    for word in ("rSum", "R@1", "ties count against the model", "3 photos, 6 captions"):
-        assert word in " ".join(table.split())
-    assert main(["evaluate", best, "--split", "nowhere"]) == 2
-    assert "no photo is in split 'nowhere'" in capsys.readouterr().err
+    assert (report["model"], report["seed"], report["epoch"]) == ("hgan", 2, "1 of 1")
+    full = report["protocols"]["full"]
+    assert set(full) == {"context", "shared", "local", "S"}
+    assert full["S"]["image_to_text"]["recall"]["R@10"] == 100.0
+    assert json.loads((tmp_path / "run" / "seed2" / "test.json").read_text()) == report
+    assert main(["evaluate", best, "--split", "dev"]) == 0
+    table = " ".join(capsys.readouterr().out.split())
+    for word in (
+        "val split, protocol full", "all photos and captions", "rSum", "R@1", "tied",
+        "ties count against the model", "3 photos, 6 captions", "seed 2, epoch 1 of 1",
+    ):
+        assert word in table
+    assert (tmp_path / "run" / "seed2" / "val.npz").is_file()
+    for words, message in (
+        (["--split", "nowhere"], "no photo is in split 'nowhere'"),
+        (["--protocol", "full,coco-1k"], "needs 5,000; this split has 3"),
+        (["--protocol", "best"], "protocol 'best' is not known; known are full, "),
+    ):
+        assert main(["evaluate", best, *words]) == 2
+        assert message in capsys.readouterr().err
+    assert main(["evaluate", str(tmp_path / "nothing")]) == 2
+    assert "no model here" in capsys.readouterr().err
 
     bundle, index = str(tmp_path / "bundle"), str(tmp_path / "index")
     assert main(["export", best, bundle]) == 0

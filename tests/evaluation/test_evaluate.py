@@ -6,11 +6,13 @@ import torch
 
 from hgan.config import Config
 from hgan.data.batching import Dataset
-from hgan.errors import DataError
-from hgan.evaluation import evaluate as module
-from hgan.evaluation.evaluate import choose_weights, encode, evaluate
+from hgan.data.captions import read_captions
+from hgan.data.features import FeatureStore
+from hgan.errors import ConfigError, DataError
+from hgan.evaluation.evaluate import choose_weights, evaluate
 from hgan.evaluation.metrics import Metrics, metrics
 from hgan.evaluation.ranking import Ranks
+from hgan.evaluation.scoring import encode
 from hgan.model.io import TrainedModel
 from hgan.model.similarity import combine
 from tests.tiny_model import tiny_config, tiny_dataset, tiny_model
@@ -69,23 +71,6 @@ def test_every_level_and_s_equal_the_whole_matrix(model: TrainedModel, data: Dat
         assert found[name].image_to_text == expected.image_to_text
 
 
-def test_small_chunks_change_nothing(
-    model: TrainedModel, data: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = evaluate(model.network, data)
-    monkeypatch.setattr(module, "IMAGES_AT_ONCE", 3)
-    monkeypatch.setattr(module, "TEXTS_AT_ONCE", 5)
-    assert evaluate(model.network, data) == expected
-
-
-def test_captions_come_back_in_their_order(model: TrainedModel, data: Dataset) -> None:
-    _, texts = encode(model.network, data)
-    with torch.inference_mode():
-        for t in (0, 7, len(data.tokens) - 1):
-            alone = model.network.encode_text(data.texts([t]))
-            torch.testing.assert_close(texts.context[t : t + 1], alone.context)
-
-
 def test_chosen_weights_sum_to_one_and_are_the_best_of_the_grid(
     model: TrainedModel, data: Dataset
 ) -> None:
@@ -100,6 +85,24 @@ def test_chosen_weights_sum_to_one_and_are_the_best_of_the_grid(
     again = evaluate(model.network, data)
     assert again["S"].rsum == pytest.approx(found["S"].rsum)
     assert {n: again[n] for n in levels} == {n: found[n] for n in levels}
+
+
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_weights_are_never_chosen_on_test(
+    split: str, config: Config, model: TrainedModel
+) -> None:
+    data = tiny_dataset(config, model, split)
+    with pytest.raises(ConfigError, match=f"never on test: these photos are in split {split}"):
+        choose_weights(model.network, data)
+
+
+def test_weights_are_not_chosen_on_a_file_that_holds_test_photos_too(
+    config: Config, model: TrainedModel
+) -> None:
+    store = FeatureStore(config.data.features)
+    everything = Dataset(read_captions(config.data.captions), store, model.tokenizer, 16)
+    with pytest.raises(ConfigError, match="in split test, train, val, not val"):
+        choose_weights(model.network, everything)
 
 
 def test_one_level_has_the_weight_one_and_no_s(config: Config) -> None:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from hgan.evaluation.metrics import metrics
+from hgan.evaluation.metrics import mean_metrics, metrics
 from hgan.evaluation.ranking import Ranks
 
 
@@ -32,6 +32,23 @@ def test_the_median_of_an_even_number_is_rounded_down() -> None:
     found = metrics(Ranks(np.array([0, 1]), np.array([0, 3]), tied=0))
     assert found.image_to_text.median_rank == 1
     assert found.text_to_image.median_rank == 2
+
+
+def test_the_mean_over_folds_is_that_of_each_figure() -> None:
+    """Each stands under its own name: no figure is read from its neighbour's place."""
+    dice = np.random.default_rng(0)
+    folds = [metrics(Ranks(dice.integers(30, size=20), dice.integers(9, size=90), t))
+             for t in (1, 2, 4)]
+    found, parts = mean_metrics(folds).as_dict(), [fold.as_dict() for fold in folds]
+    for way in ("image_to_text", "text_to_image"):
+        for name in ("R@1", "R@5", "R@10"):
+            mean = sum(part[way]["recall"][name] for part in parts) / 3
+            assert found[way]["recall"][name] == pytest.approx(mean)
+        for name in ("median_rank", "mean_rank"):
+            assert found[way][name] == pytest.approx(sum(part[way][name] for part in parts) / 3)
+    recalls = [r for way in ("image_to_text", "text_to_image")
+               for r in found[way]["recall"].values()]
+    assert found["rsum"] == pytest.approx(sum(recalls)) and found["tied"] == 7
 
 
 def test_it_goes_into_json() -> None:

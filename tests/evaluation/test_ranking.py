@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hgan.errors import DataError
-from hgan.evaluation.ranking import Ranks, rank
+from hgan.evaluation.metrics import metrics
+from hgan.evaluation.ranking import Ranks, rank, tiles
 
 
 def naive(scores: list[list[float]], image_of: list[int]) -> tuple[list[int], list[int], int]:
@@ -82,6 +83,8 @@ def test_constant_scores_rank_last_and_are_all_tied() -> None:
     assert found.image_to_text.tolist() == [6] * 4  # all wrong captions stand before
     assert found.text_to_image.tolist() == [3] * 8
     assert found.tied == 12
+    many = metrics(ranks(torch.zeros(20, 100), [i % 20 for i in range(100)]))
+    assert many.rsum == 0.0  # not 600, as where only a higher score counts
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
@@ -92,6 +95,50 @@ def test_scores_that_are_not_finite_raise(value: float, where: tuple[int, int]) 
     for tile in ((64, 640), (1, 1)):
         with pytest.raises(DataError, match=r"S scores of photos .* NaN or infinity"):
             ranks(scores, [0, 1, 1], tile)
+
+
+@pytest.mark.parametrize("where", ["right answers", "everything"])
+def test_nan_does_not_rank_first(where: str) -> None:
+    """Sorted, reversed, NaN stands first; counted as "greater than", nothing stands above it."""
+    scores = torch.zeros(4, 4) if where == "right answers" else torch.full((4, 4), torch.nan)
+    scores.fill_diagonal_(torch.nan)
+    with pytest.raises(DataError, match="NaN"):
+        ranks(scores, [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize("tile", [(64, 640), (2, 5)])
+def test_a_swapped_matrix_raises(tile: tuple[int, int]) -> None:
+    scores = torch.rand(3, 6).T  # captions by photos
+    with pytest.raises(DataError, match="rows are photos, columns captions"):
+        rank(
+            lambda rows, columns: {"S": scores[columns, rows]},
+            np.array([0, 0, 1, 1, 2, 2]),
+            3,
+            tile,
+        )
+
+
+def test_the_map_is_explicit_and_not_a_fifth_of_the_position() -> None:
+    """Captions in any order, their number uneven, or as many as there are photos."""
+    for image_of in ([2, 0, 1, 0, 2, 2, 1, 0, 0, 0], [2, 0, 1]):
+        scores = torch.rand(3, len(image_of)) / 2
+        scores[image_of, range(len(image_of))] += 0.5
+        found = ranks(scores, image_of)
+        assert found.image_to_text.tolist() == [0] * 3
+        assert found.text_to_image.tolist() == [0] * len(image_of)
+
+
+def test_a_watcher_sees_each_tile_once_in_order() -> None:
+    scores = torch.rand(3, 6)
+    seen: list[tuple[slice, slice]] = []
+
+    def watch(found: dict[str, Tensor], rows: slice, columns: slice) -> None:
+        assert torch.equal(found["S"], scores[rows, columns])
+        seen.append((rows, columns))
+
+    image_of = np.array([0, 0, 1, 1, 2, 2])
+    rank(lambda rows, columns: {"S": scores[rows, columns]}, image_of, 3, (2, 4), watch)
+    assert seen == list(tiles(3, 6, (2, 4)))
 
 
 def test_a_photo_without_a_caption_raises() -> None:

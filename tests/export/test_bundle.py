@@ -10,7 +10,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from hgan.config import Level, ModelConfig, TextConfig, VisionConfig
-from hgan.data.batching import ImageBatch, pad, tokenise
+from hgan.data.batching import ImageBatch
+from hgan.data.tokens import pad, tokenise
 from hgan.encoded import Encoded
 from hgan.errors import ConfigError
 from hgan.export import export

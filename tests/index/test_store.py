@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 from hgan.errors import IndexingError
+from hgan.index.filter import Filter
 from hgan.index.store import Entry
 from tests.index.made import DENSE, LOCAL, points, unit
 
 # What float16 costs on unit vectors of this width.
 HALF = 3e-3
+# What 8 bits a number cost there.
+EIGHT_BITS = 1.5e-2
 
 
 def maxsim(words: np.ndarray, regions: np.ndarray) -> float:
@@ -112,13 +115,71 @@ def test_delete(open_store):
         assert {m.id for m in store.search(np.ones(DENSE), 10)} == left
 
 
-def test_search_inside_a_folder(open_store):
-    stored = points(30)
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        ["folder=1"],
+        ["folder=1/sub 0"],
+        ["folder=sub 0"],
+        ["folder=nowhere"],
+        ["taken>=1970-02"],
+        ["taken<1970"],
+        ["taken>=1969-12-31", "taken<1971-06-15T12:30"],
+        ["camera=canon"],
+        ["camera=5d Canon"],
+        ["camera=can"],
+        ["tag=Beach"],
+        ["tag=beach", "tag=été à  DEUX"],
+        ["folder=2", "taken>=1970", "camera=canon", "tag=beach"],
+    ],
+    ids="; ".join,
+)
+@pytest.mark.parametrize("exact", [True, False])
+def test_search_with_a_filter(open_store, conditions, exact):
+    stored, where = points(60), Filter.parse(conditions)
     with open_store() as store:
         store.upsert(stored)
-        for folder in ("1", "1/sub 0", "sub 0", "nowhere"):
-            expected = {p.entry.id for p in stored if p.entry.path.startswith(f"{folder}/")}
-            assert {m.id for m in store.search(np.ones(DENSE), 50, folder)} == expected
+        expected = {point.entry.id for point in stored if passes(point.entry, where)}
+        assert {m.id for m in store.search(np.ones(DENSE), 60, where, exact)} == expected
+        assert len(store.search(np.ones(DENSE), 2, where, exact)) == min(2, len(expected))
+
+
+def test_empty_filter_is_no_filter(open_store):
+    with open_store() as store:
+        store.upsert(points(9))
+        assert len(store.search(np.ones(DENSE), 60, Filter())) == 9
+
+
+def passes(entry: Entry, where: Filter) -> bool:
+    """What a filter means, photo by photo."""
+    if where.folder is not None and not entry.path.startswith(f"{where.folder}/"):
+        return False
+    if where.taken_from is not None and (entry.taken is None or entry.taken < where.taken_from):
+        return False
+    if where.taken_until is not None and (entry.taken is None or entry.taken >= where.taken_until):
+        return False
+    if not set(where.camera) <= set(entry.camera.lower().split()):
+        return False
+    return set(where.tags) <= set(entry.tags)
+
+
+def test_quantized_vectors_are_nearly_the_same(open_store):
+    stored, query = points(300), unit(np.random.default_rng(9).normal(size=DENSE))
+    expected = {point.entry.id: float(point.dense @ query) for point in stored}
+    words = unit(np.random.default_rng(8).normal(size=(5, LOCAL)))
+    with open_store(quantize="int8") as store:
+        store.upsert(stored)
+        store.optimize()
+        for exact in (True, False):
+            for match in store.search(query, 300, exact=exact):
+                assert match.score == pytest.approx(expected[match.id], abs=HALF)
+        found = store.rescore(words, list(expected))
+        for point in stored:
+            told = found[point.entry.id]
+            assert told == pytest.approx(maxsim(words, point.local), abs=len(words) * EIGHT_BITS)
+    with open_store(quantize="int8") as store:
+        back = store.fetch([stored[7].entry.id], local=True)[0]
+        np.testing.assert_allclose(back.local, stored[7].local, atol=EIGHT_BITS)
 
 
 @pytest.mark.parametrize("flush", [True, False])

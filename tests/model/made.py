@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
 from hgan.config import ModelConfig
-from hgan.data.batching import ImageBatch, TextBatch
+from hgan.data.batching import ImageBatch
+from hgan.data.tokens import TextBatch
 from hgan.encoded import Encoded
 from hgan.model.hgan import HGAN
 from hgan.text.transformer import TransformerEncoder

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from hgan.config import LEVELS, ModelConfig
-from hgan.data.batching import ImageBatch, TextBatch
+from hgan.data.batching import ImageBatch
+from hgan.data.tokens import TextBatch
 from hgan.errors import ConfigError
 from hgan.model.encoding import take
 from hgan.model.hgan import HGAN

@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import DistilBertConfig, DistilBertModel
 
-from hgan.data.batching import TextBatch, pad, tokenise
+from hgan.data.tokens import TextBatch, pad, tokenise
 from hgan.errors import ConfigError
 from hgan.text.transformer import TransformerEncoder, build_transformer, load_transformer
 from tests.tiny_model import write_tiny_bert

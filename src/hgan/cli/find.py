@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from hgan.search.searcher import Hit
 
 
-def default_index() -> Path:
-    """Where the index is when none is named: $HGAN_INDEX, or a folder for this user's data."""
+def default_index() -> Path | str:
+    """Where the index is when none is named: $HGAN_INDEX, or a folder for this user's data.
+
+    A server's collection is named by its address, a text."""
     if named := os.environ.get("HGAN_INDEX"):
-        return Path(named)
+        return named if named.startswith(("http://", "https://")) else Path(named)
     if sys.platform == "win32":
         data = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -33,15 +35,33 @@ def default_index() -> Path:
 
 def _index_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="folder of photos; its subfolders are read too")
-    parser.add_argument("--to", type=Path, metavar="INDEX", help="the index, by default your own")
+    parser.add_argument(
+        "--to",
+        type=str,
+        metavar="INDEX",
+        help="the index, a folder or http://SERVER/COLLECTION, by default your own folder",
+    )
     parser.add_argument("--bundle", type=Path, help="the model, by default the one shipped")
+    parser.add_argument(
+        "--quantize",
+        choices=["int8"],
+        help="make a new index of 8-bit vectors: smaller, less exact",
+    )
+    parser.add_argument(
+        "--estimate", action="store_true", help="say what it would cost, and do nothing"
+    )
 
 
 def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
+    if chosen.estimate:
+        from hgan.search.estimate import estimate
+
+        print(*estimate(chosen.folder, chosen.bundle, chosen.quantize).lines(), sep="\n")
+        return 0
     from hgan.search.indexer import index_folder
 
     to = chosen.to or default_index()
-    report = index_folder(chosen.folder, to, chosen.bundle)
+    report = index_folder(chosen.folder, to, chosen.bundle, chosen.quantize)
     for path, reason in sorted(report.skipped.items()):
         print(f"skipped {path}: {reason}", file=sys.stderr)
     print(
@@ -54,7 +74,7 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
 def _search_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("query", nargs="*", help="what the photos show, in your own words")
     parser.add_argument("--image", type=Path, metavar="FILE", help="find photos like this one")
-    parser.add_argument("--index", type=Path, help="where to look, by default your own index")
+    parser.add_argument("--index", type=str, help="where to look, by default your own index")
     parser.add_argument("-k", "--k", type=PositiveInt, default=10, help="how many photos to list")
     parser.add_argument("--json", action="store_true", help="print the hits as JSON")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet as well")
@@ -119,12 +139,16 @@ FIND = {
             "Reads every photo of the folder once; run again, it reads what is new or changed\n"
             "and drops what is gone. Interrupted, it goes on where it stopped. Photos that cannot\n"
             "be read are skipped and listed. An index holds one folder with all folders below it;\n"
-            "without --to, it is $HGAN_INDEX, or else a folder among your user data."
+            "without --to, it is $HGAN_INDEX, or else a folder among your user data. On a Qdrant\n"
+            "server it is a collection; settings such as ?shard_number=3&replication_factor=2 may\n"
+            "follow its name, and $HGAN_QDRANT_API_KEY is the server's key."
         ),
         examples=(
             "hgan index ~/Pictures",
             "hgan index ~/Pictures --to holidays.index",
             "hgan index ~/Pictures --to mine.index --bundle bundles/mine",
+            "hgan index ~/Pictures --to http://localhost:6333/pictures",
+            "hgan index ~/Pictures --estimate",
         ),
         arguments=_index_arguments,
         run=_index,

@@ -13,15 +13,15 @@ from torch import Tensor
 from hgan.config import OptimConfig
 from hgan.data.captions import Captions
 from hgan.data.source import Features
+from hgan.data.states import frozen_states
+from hgan.data.tokens import TextBatch, pad, tokenise
 from hgan.errors import DataError
 from hgan.text.encoder import TextEncoder
 
 TEXT_PARTS = 4
 """Parts that a batch's captions are encoded in, by length."""
 FIRST_WORD = 1000
-"""BERT's vocabulary begins with special and unused tokens; its words follow."""
-STATES_AT_ONCE = 256
-"""Captions that go through the text encoder's frozen layers at once."""
+"""Where a vocabulary's words begin if, as BERT's, it has more than its special tokens before."""
 
 
 @dataclass(frozen=True)
@@ -42,23 +42,6 @@ class ImageBatch:
         boxes = None if self.boxes is None else self.boxes.to(device)
         regions, context = self.regions.to(device), self.context.to(device)
         return ImageBatch(regions, context, self.mask.to(device), boxes)
-
-
-@dataclass(frozen=True)
-class TextBatch:
-    """Tokens of T captions, padded to the longest."""
-
-    ids: Tensor
-    """(T, W) int64"""
-    mask: Tensor
-    """(T, W) int64, 1 where a token is real"""
-    states: Tensor | None = None
-    """(T, W, D_t) of the text encoder's frozen layers, where they were computed ahead"""
-
-    def to(self, device: torch.device) -> "TextBatch":
-        """The same on another device."""
-        states = None if self.states is None else self.states.to(device)
-        return TextBatch(self.ids.to(device), self.mask.to(device), states)
 
 
 @dataclass(frozen=True)
@@ -117,32 +100,9 @@ class Dataset:
         return TextBatch(batch.ids, batch.mask, states.float())
 
     def keep_states(self, encoder: TextEncoder) -> None:
-        """Run the encoder's frozen layers over all captions once, and keep what they give."""
-        if encoder.frozen_layers is None:
-            return
-        states: list[Tensor] = [torch.empty(0)] * len(self.tokens)
-        order = np.argsort([len(row) for row in self.tokens], kind="stable")
-        for start in range(0, len(order), STATES_AT_ONCE):
-            chosen = order[start : start + STATES_AT_ONCE]
-            batch = pad([self.tokens[p] for p in chosen])
-            found = encoder.frozen_states(batch.ids, batch.mask).to(torch.bfloat16)
-            for position, row in zip(chosen, found, strict=True):
-                states[position] = row[: len(self.tokens[position])].clone()
-        self.states = states
-
-
-def tokenise(tokenizer: Tokenizer, texts: Sequence[str], max_words: int) -> list[Tensor]:
-    """Token ids of each text, specials included, cut to `max_words`, the last special kept."""
-    encoded = tokenizer.encode_batch(list(texts))
-    rows = [torch.tensor(e.ids) for e in encoded]
-    return [r if len(r) <= max_words else torch.cat([r[: max_words - 1], r[-1:]]) for r in rows]
-
-
-def pad(rows: Sequence[Tensor]) -> TextBatch:
-    """Rows of token ids to a batch, padded with zeros at the end."""
-    ids = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
-    lengths = torch.tensor([len(row) for row in rows])
-    return TextBatch(ids, (torch.arange(ids.shape[1]) < lengths[:, None]).long())
+        """Compute what the encoder's frozen layers say of the captions ahead, where that fits."""
+        if encoder.frozen_layers is not None:
+            self.states = frozen_states(encoder, self.tokens)
 
 
 @dataclass(frozen=True)
@@ -174,12 +134,20 @@ class Augmenter:
             kept = _never_all(words & ~drawn, words)
             return TextBatch(batch.ids, (batch.mask.bool() & (~words | kept)).long(), batch.states)
         kind = torch.rand(batch.ids.shape, generator=dice)
-        first = min(FIRST_WORD, self.vocabulary // 2)
-        other = torch.randint(first, self.vocabulary, batch.ids.shape, generator=dice)
+        other = torch.randint(
+            self._first_word(), self.vocabulary, batch.ids.shape, generator=dice
+        )
         ids = torch.where(drawn & (kind < 0.5), self.mask_id, batch.ids)
         ids = torch.where(drawn & (kind >= 0.5) & (kind < 0.6), other, ids)
         kept = _never_all(words & ~(drawn & (kind >= 0.6)), words)
         return TextBatch(ids, (batch.mask.bool() & (~words | kept)).long())
+
+    def _first_word(self) -> int:
+        """The least id that is a word for sure: the next, where specials and mask come first."""
+        special = sorted({*self.special_ids.tolist(), self.mask_id})
+        if special == list(range(len(special))):
+            return min(len(special), self.vocabulary - 1)
+        return min(FIRST_WORD, self.vocabulary // 2)
 
 
 def _never_all(kept: Tensor, real: Tensor) -> Tensor:

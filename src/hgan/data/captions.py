@@ -1,26 +1,24 @@
-"""Caption files of several forms to one: photos, captions, and which caption is of which photo.
+"""Caption files of every form to one: photos, captions, and which caption is of which photo.
 
-Forms: JSONL (`{"image", "captions", "split"}` a line), Karpathy's JSON (`dataset_flickr8k.json`),
-and CSV (`image,caption` or `image,caption,split`, several rows a photo).
+`hgan.data.forms` reads files, `hgan.data.precomp_captions` the lists of a folder in SCAN's format;
+here is what holds for all of them.
 """
 
-import csv
-import io
-import json
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from hgan.data.forms import FILE_NAMES, parse
+from hgan.data.record import Problem, Record, split_name
 from hgan.errors import DataError
 
-_SPLIT_NAMES = {"dev": "val", "validation": "val", "restval": "train"}
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_FORMS = "captions.jsonl", "dataset_*.json", "*.csv"
+__all__ = ["Captions", "Problem", "Record", "find_captions", "read_captions", "scan_captions"]
+
+_LISTS = "*_caps.txt"
+"""What tells a folder in SCAN's format."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +33,11 @@ class Captions:
     """(T,) int64: the position in `images` of each caption's photo."""
     splits: list[str | None]
     """(N) the split of each photo: train, val, test, another name, or none."""
+    image_ids: np.ndarray | None = None
+    """(N,) int64: the data set's own numbers of the photos, as MS-COCO's; None where not all of
+    them have one."""
+    caption_ids: np.ndarray | None = None
+    """(T,) int64: the data set's own numbers of the captions; None as above."""
 
     def split(self, name: str) -> "Captions":
         """Only the photos of one split, and their captions, in the same order.
@@ -42,7 +45,7 @@ class Captions:
         Raises:
             DataError: no photo is in that split.
         """
-        name = _split_name(name) or ""
+        name = split_name(name) or ""
         inside = np.array([split == name for split in self.splits], dtype=bool)
         if not inside.any():
             counts = Counter(split or "(none)" for split in self.splits)
@@ -55,6 +58,8 @@ class Captions:
             texts=[self.texts[t] for t in kept],
             image_of=position[self.image_of[kept]],
             splits=[name] * int(inside.sum()),
+            image_ids=None if self.image_ids is None else self.image_ids[inside],
+            caption_ids=None if self.caption_ids is None else self.caption_ids[kept],
         )
 
     def of_image(self) -> list[np.ndarray]:
@@ -62,31 +67,6 @@ class Captions:
         order = np.argsort(self.image_of, kind="stable")
         ends = np.cumsum(np.bincount(self.image_of, minlength=len(self.images)))
         return np.split(order, ends)[:-1]
-
-
-@dataclass
-class Record:
-    """One photo of a caption file."""
-
-    image: str
-    split: str | None
-    where: str
-    """File and line (or position) that names the photo."""
-    captions: list[str] = field(default_factory=list)
-    places: list[str] = field(default_factory=list)
-    """File and line of each caption."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something in a caption file that makes it wrong to train on."""
-
-    kind: str
-    where: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.text}"
 
 
 def read_captions(path: Path) -> Captions:
@@ -97,18 +77,26 @@ def read_captions(path: Path) -> Captions:
     Raises:
         DataError: the file is missing, not UTF-8, or malformed anywhere; names file and line.
     """
-    images: list[str] = []
-    texts: list[str] = []
-    image_of: list[int] = []
-    splits: list[str | None] = []
+    records: list[Record] = []
     for found in scan_captions(path):
         if isinstance(found, Problem):
             raise DataError(f"{found}; `hgan data check {path}` lists every problem")
-        image_of.extend([len(images)] * len(found.captions))
-        images.append(found.image)
-        texts.extend(found.captions)
-        splits.append(found.split)
-    return Captions(images, texts, np.array(image_of, dtype=np.int64), splits)
+        records.append(found)
+    counts = [len(record.captions) for record in records]
+    return Captions(
+        images=[record.image for record in records],
+        texts=[text for record in records for text in record.captions],
+        image_of=np.repeat(np.arange(len(records), dtype=np.int64), counts),
+        splits=[record.split for record in records],
+        image_ids=_column([record.image_id] for record in records),
+        caption_ids=_column(record.caption_ids or [None] for record in records),
+    )
+
+
+def _column(ids: Iterable[Sequence[int | None]]) -> np.ndarray | None:
+    """Ids of all records as int64, or None where one is absent."""
+    flat = [key for of_record in ids for key in of_record]
+    return None if None in flat else np.array(flat, dtype=np.int64)
 
 
 def scan_captions(path: Path) -> Iterator[Record | Problem]:
@@ -122,7 +110,7 @@ def scan_captions(path: Path) -> Iterator[Record | Problem]:
     path = find_captions(path)
     seen: dict[str, Record] = {}
     empty = True
-    for found in _parse(path):
+    for found in _records(path):
         empty = False
         yield from [found] if isinstance(found, Problem) else _checked(found, seen)
     if empty:
@@ -132,6 +120,8 @@ def scan_captions(path: Path) -> Iterator[Record | Problem]:
 def find_captions(path: Path) -> Path:
     """The caption file that a path means: itself, or the only one in that folder.
 
+    A folder in SCAN's format is itself such a file: its lists belong together.
+
     Raises:
         DataError: there is none, or there are several.
     """
@@ -139,14 +129,24 @@ def find_captions(path: Path) -> Path:
         return path
     if not path.is_dir():
         raise DataError(f"{path}: no such file or folder")
-    found = sorted(file for form in _FORMS for file in path.glob(form) if file.is_file())
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(file.name for file in found) or "none"
+    found = sorted({file for name in FILE_NAMES for file in path.glob(name) if file.is_file()})
+    lists = [path] if any(path.glob(_LISTS)) else []
+    if len(found) + len(lists) == 1:
+        return (found + lists)[0]
+    names = ", ".join([file.name for file in found] + [_LISTS] * len(lists)) or "none"
     raise DataError(
-        f"{path}: expected one caption file here ({', '.join(_FORMS)}), found {names}; "
-        "give the path of the file itself"
+        f"{path}: expected one caption file here ({', '.join(FILE_NAMES)}), or the lists of a "
+        f"folder in SCAN's format ({_LISTS}), found {names}; "
+        "give the path of the file itself, or keep them apart"
     )
+
+
+def _records(path: Path) -> Iterator[Record | Problem]:
+    if path.is_file():
+        return parse(path)
+    from hgan.data.precomp_captions import scan_precomp  # which needs what stands here
+
+    return scan_precomp(path)
 
 
 def _checked(record: Record, seen: dict[str, Record]) -> Iterator[Record | Problem]:
@@ -164,153 +164,14 @@ def _checked(record: Record, seen: dict[str, Record]) -> Iterator[Record | Probl
         yield Problem("photo without captions", record.where, f"{record.image} has no captions")
         return
     kept = []
-    for text, place in zip(record.captions, record.places, strict=True):
+    for number, (text, place) in enumerate(zip(record.captions, record.places, strict=True)):
         if text.strip():
-            kept.append((text.strip(), place))
+            kept.append(number)
         else:
             yield Problem("empty caption", place, f"a caption of {record.image} has no words")
     if kept:
-        record.captions, record.places = [list(column) for column in zip(*kept, strict=True)]
+        record.captions = [record.captions[number].strip() for number in kept]
+        record.places = [record.places[number] for number in kept]
+        if record.caption_ids is not None:
+            record.caption_ids = [record.caption_ids[number] for number in kept]
         yield record
-
-
-def _parse(path: Path) -> Iterator[Record | Problem]:
-    """Tell the form by the content, and read it."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        yield Problem("not UTF-8", f"{path}:{line}", "not UTF-8 text; save the file as UTF-8")
-        text = data.decode("utf-8-sig", errors="replace")
-    if not text.lstrip().startswith(("{", "[")) and path.suffix not in (".json", ".jsonl"):
-        yield from _parse_csv(path, text)
-        return
-    try:
-        document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        # Lines of JSON are no JSON document either: the second one is "extra data".
-        if path.suffix == ".json" and not str(error).startswith("Extra data"):
-            yield Problem("malformed", str(path), f"not JSON ({error})")
-        else:
-            yield from _parse_jsonl(path, text)
-        return
-    if isinstance(document, dict) and "images" in document:
-        yield from _parse_karpathy(path, document["images"])
-    else:
-        yield _record(document, "image", "captions", f"{path}:1")
-
-
-def _parse_jsonl(path: Path, text: str) -> Iterator[Record | Problem]:
-    for number, line in enumerate(text.split("\n"), 1):  # not splitlines: U+2028 is no line end
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            value = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            yield Problem("malformed", where, f"not JSON ({error})")
-            continue
-        yield _record(value, "image", "captions", where)
-
-
-def _parse_karpathy(path: Path, images: Any) -> Iterator[Record | Problem]:
-    if not isinstance(images, list):
-        yield Problem("malformed", str(path), '"images" is not a list')
-        return
-    for number, value in enumerate(images):
-        where = f"{path}: images[{number}]"
-        found = _record(value, "filename", "sentences", where)
-        if isinstance(found, Record):
-            found.places = [f"{where}.sentences[{i}]" for i in range(len(found.captions))]
-            if folder := value.get("filepath"):  # MS-COCO's photos lie in two folders
-                found.image = f"{folder}/{found.image}"
-        yield found
-
-
-def _record(value: Any, image_key: str, captions_key: str, where: str) -> Record | Problem:
-    """One photo of a JSON form; a caption is text, or an object whose "raw" is."""
-    if not isinstance(value, dict):
-        return Problem("malformed", where, "not a JSON object")
-    for key in (image_key, captions_key):
-        if key not in value:
-            return Problem("malformed", where, f'"{key}" is missing')
-    image, captions, split = value[image_key], value[captions_key], value.get("split")
-    if not _is_text(image) or not image.strip():
-        return Problem("malformed", where, f'"{image_key}" is not the name of a file')
-    if not isinstance(captions, list):
-        return Problem("malformed", where, f'"{captions_key}" is not a list')
-    if captions_key == "sentences":
-        captions = [item.get("raw") if isinstance(item, dict) else None for item in captions]
-    for i, text in enumerate(captions):
-        if not _is_text(text):
-            return Problem("malformed", where, f'"{captions_key}"[{i}] is not text')
-    if split is not None and not _is_text(split):
-        return Problem("malformed", where, '"split" is neither text nor null')
-    return Record(image, _split_name(split), where, captions, [where] * len(captions))
-
-
-def _parse_csv(path: Path, text: str) -> Iterator[Record | Problem]:
-    """Rows of a photo may lie apart; photos come in the order of their first rows."""
-    # Strict: without it, an unclosed quote swallows the rest of the file as one caption.
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
-    records: dict[str, Record] = {}
-    header: list[str] | None = None
-    for number, row in _csv_rows(rows):
-        where = f"{path}:{number}"
-        if isinstance(row, csv.Error):
-            yield Problem("malformed", where, f"not CSV ({row})")
-        elif header is None:
-            header = [name.strip().lower() for name in row]
-            if sorted(header) not in (["caption", "image"], ["caption", "image", "split"]):
-                text = f"the header is {','.join(row)[:80]!r}, not image,caption or "
-                yield Problem("malformed", where, text + "image,caption,split")
-                return
-        elif len(row) != len(header):
-            text = f"{len(row)} cells under a header of {len(header)}; quote cells with commas"
-            yield Problem("malformed", where, text)
-        else:
-            yield from _csv_row(dict(zip(header, row, strict=True)), where, records)
-    yield from records.values()
-
-
-def _csv_rows(rows: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | csv.Error]]:
-    """Rows that are not blank with the line each starts at; a broken row as its error."""
-    end = 0
-    while True:
-        start, row = end + 1, None
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield start, error
-        end = rows.line_num  # type: ignore[attr-defined]
-        if row:
-            yield start, row
-
-
-def _csv_row(cells: dict[str, str], where: str, records: dict[str, Record]) -> Iterable[Problem]:
-    image, split = cells["image"].strip(), _split_name(cells.get("split"))
-    if not image:
-        return [Problem("malformed", where, "the image cell is empty")]
-    record = records.setdefault(image, Record(image, split, where))
-    record.captions.append(cells["caption"])
-    record.places.append(where)
-    if record.split != split:
-        text = f"{image} is in split {split} here, in {record.split} at {record.where}"
-        return [Problem("photo in several splits", where, text)]
-    return []
-
-
-def _split_name(name: str | None) -> str | None:
-    name = (name or "").strip().lower()
-    return _SPLIT_NAMES.get(name, name) or None
-
-
-def _is_text(value: Any) -> bool:
-    """False also for half of a surrogate pair, which JSON can spell but no tokenizer reads."""
-    return isinstance(value, str) and not _SURROGATE.search(value)

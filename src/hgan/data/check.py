@@ -13,7 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hgan.data.captions import Problem, Record, find_captions, scan_captions
+from hgan.data.check_precomp import check_precomp, is_precomp
 from hgan.data.features import FeatureStore
+from hgan.data.precomp_captions import splits
 from hgan.errors import DataError
 from hgan.files import sha256
 from hgan.progress import progress
@@ -51,7 +53,7 @@ class Report:
 
     path: str
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    """How many photos and captions each split has, or the shape of a feature store."""
+    """How many photos and captions each split has, and the shape of features."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -98,12 +100,13 @@ class Report:
 
 
 def check(path: Path, photos: Path | None = None) -> Report:
-    """Check a caption file and every photo it names, or a feature store.
+    """Check a caption file and every photo it names, or features, or a folder in SCAN's format.
 
     Args:
-        path: a caption file, a folder that holds one, or a feature store.
+        path: a caption file, a folder that holds one or is in SCAN's format, or a feature store.
         photos: the folder that photo names are relative to; by default `images` beside the caption
-            file where there is one, else the caption file's own folder.
+            file where there is one, else the caption file's own folder. The photos of a folder in
+            SCAN's format are looked at only where this is given.
 
     Raises:
         DataError: there is nothing to check at that path.
@@ -112,19 +115,30 @@ def check(path: Path, photos: Path | None = None) -> Report:
     if (path / "manifest.json").is_file():
         _check_store(report, path)
         return report
-    file = find_captions(path)
-    if photos is None:
-        photos = file.parent / "images" if (file.parent / "images").is_dir() else file.parent
+    if is_precomp(path):
+        records = _scan(report, path) if splits(path, "caps.txt") else []
+        check_precomp(report, path, records)
+    else:
+        file = find_captions(path)
+        if photos is None:
+            photos = file.parent / "images" if (file.parent / "images").is_dir() else file.parent
+        records = _scan(report, file)
+    if photos is not None:
+        _check_photos(report, records, photos)
+    return report
+
+
+def _scan(report: Report, path: Path) -> list[Record]:
+    """The photos of a caption file that can be used; problems go into the report."""
     records = []
-    for found in scan_captions(file):
+    for found in scan_captions(path):
         if isinstance(found, Problem):
             report.add("error", found.kind, [str(found)])
         else:
             records.append(found)
     _check_splits(report, records)
     _check_captions(report, records)
-    _check_photos(report, records, photos)
-    return report
+    return records
 
 
 def _check_splits(report: Report, records: list[Record]) -> None:

@@ -5,6 +5,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from hgan.errors import DataError
+
 
 class RegionFeatures(NamedTuple):
     """Features of B photos."""
@@ -42,16 +44,29 @@ class Features(Protocol):
         """
 
 
+PRECOMPUTED = "precomputed"
+"""The backbone of features that come ready, in a folder in SCAN's format."""
+
+
 def open_features(path: Path, backbone: str) -> Features:
     """Open features for reading.
 
     Args:
-        path: a feature store.
-        backbone: refuse features that another backbone made.
+        path: a feature store, or a folder in SCAN's format.
+        backbone: refuse features that another backbone made; `precomputed` for SCAN's format.
 
     Raises:
         DataError: there are none, they are damaged, or another backbone made them.
     """
     from hgan.data.features import FeatureStore
+    from hgan.data.precomp import PrecompFeatures
 
+    is_store = (path / "manifest.json").is_file()
+    if not is_store and backbone == PRECOMPUTED:
+        return PrecompFeatures(path)
+    if not is_store and any(path.glob("*_ims.npy")):
+        raise DataError(
+            f"{path}: features that come ready, but {backbone} is asked for; set vision.backbone "
+            f"to {PRECOMPUTED}"
+        )
     return FeatureStore(path, backbone)

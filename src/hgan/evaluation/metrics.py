@@ -1,6 +1,8 @@
 """Recall at K, rSum, median and mean rank: what the field reports of a ranking."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -16,8 +18,8 @@ class Direction:
 
     recall: dict[str, float]
     """R@1, R@5, R@10 in per cent."""
-    median_rank: int
-    """Counted from 1, halves rounded down, as the field does."""
+    median_rank: float
+    """Counted from 1, halves rounded down, as the field does; of folds, the mean of theirs."""
     mean_rank: float
     """Counted from 1."""
 
@@ -43,6 +45,24 @@ def metrics(ranks: Ranks) -> Metrics:
     both = _direction(ranks.image_to_text), _direction(ranks.text_to_image)
     rsum = sum(sum(direction.recall.values()) for direction in both)
     return Metrics(*both, rsum=rsum, tied=ranks.tied)
+
+
+def mean_metrics(folds: Sequence[Metrics]) -> Metrics:
+    """The mean of each figure over the folds; `tied` is their sum, a count of queries still."""
+
+    def mean(parts: Sequence[Direction]) -> Direction:
+        return Direction(
+            recall={name: fmean(part.recall[name] for part in parts) for name in parts[0].recall},
+            median_rank=fmean(part.median_rank for part in parts),
+            mean_rank=fmean(part.mean_rank for part in parts),
+        )
+
+    return Metrics(
+        image_to_text=mean([fold.image_to_text for fold in folds]),
+        text_to_image=mean([fold.text_to_image for fold in folds]),
+        rsum=fmean(fold.rsum for fold in folds),
+        tied=sum(fold.tied for fold in folds),
+    )
 
 
 def _direction(ranks: np.ndarray) -> Direction:

@@ -15,6 +15,8 @@ from hgan.errors import DataError
 
 Scorer = Callable[[slice, slice], dict[str, Tensor]]
 """Slices of photos and captions to named score tiles, (photos, captions) each."""
+Watcher = Callable[[dict[str, Tensor], slice, slice], None]
+"""Sees each tile once, in the order of `tiles`: the scores by name, its photos and captions."""
 
 TILE = (64, 640)
 """Photos and captions in a tile."""
@@ -65,7 +67,11 @@ class _Counter:
 
 
 def rank(
-    scorer: Scorer, image_of: np.ndarray, images: int, tile: tuple[int, int] = TILE
+    scorer: Scorer,
+    image_of: np.ndarray,
+    images: int,
+    tile: tuple[int, int] = TILE,
+    watch: Watcher | None = None,
 ) -> dict[str, Ranks]:
     """Rank all captions for each photo and all photos for each caption, for each named score.
 
@@ -74,9 +80,10 @@ def rank(
         image_of: (T) ground truth, the photo of each caption.
         images: N, the number of photos.
         tile: photos and captions scored at once; the result does not depend on it.
+        watch: is shown each tile.
 
     Raises:
-        DataError: a score is not finite, or a photo has no caption.
+        DataError: a score is not finite, a tile has another shape, or a photo has no caption.
     """
     truth = torch.from_numpy(np.asarray(image_of, dtype=np.int64))
     if len(torch.unique(truth)) != images:
@@ -87,14 +94,15 @@ def rank(
             own = truth[columns] == torch.arange(rows.start, rows.stop)[:, None]
             if step == "collect" and not own.any():
                 continue
-            for name, scores in scorer(rows, columns).items():
-                if not torch.isfinite(scores).all():
-                    raise DataError(
-                        f"{name} scores of photos {rows.start} to {rows.stop - 1} hold NaN or "
-                        "infinity; look for NaN in features or weights"
-                    )
+            scores = {
+                name: _checked(name, found, own.shape, rows).float().cpu()
+                for name, found in scorer(rows, columns).items()
+            }
+            for name, found in scores.items():
                 counter = counters.setdefault(name, _Counter(truth, images))
-                getattr(counter, step)(scores.float().cpu(), own, rows, columns)
+                getattr(counter, step)(found, own, rows, columns)
+            if watch is not None and step == "count":
+                watch(scores, rows, columns)
     return {name: counter.ranks() for name, counter in counters.items()}
 
 
@@ -103,3 +111,18 @@ def tiles(images: int, texts: int, tile: tuple[int, int]) -> Iterator[tuple[slic
     for i in range(0, images, tile[0]):
         for t in range(0, texts, tile[1]):
             yield slice(i, min(i + tile[0], images)), slice(t, min(t + tile[1], texts))
+
+
+def _checked(name: str, scores: Tensor, shape: torch.Size, rows: slice) -> Tensor:
+    """The tile, if it is one of finite scores, photos by captions."""
+    if scores.shape != shape:
+        raise DataError(
+            f"{name} scores have shape {tuple(scores.shape)}, not {tuple(shape)}; rows are photos, "
+            "columns captions"
+        )
+    if not torch.isfinite(scores).all():
+        raise DataError(
+            f"{name} scores of photos {rows.start} to {rows.stop - 1} hold NaN or "
+            "infinity; look for NaN in features or weights"
+        )
+    return scores

@@ -10,6 +10,9 @@ import numpy as np
 import qdrant_edge as edge
 
 from hgan.errors import IndexingError
+from hgan.index.filter import Filter
+from hgan.index.manifest import Quantize
+from hgan.index.payload import TIME, WORDS, range_of, to_entry, to_payload, words_of
 from hgan.index.store import Entry, Match, Point, Store
 
 SPACE_KEPT = 256 * 2**20
@@ -19,6 +22,9 @@ mapped file that the disk has no room for ends the process with a bus error, no 
 GRAPH_FROM = 200_000
 """Kilobytes of vectors in a segment, some 20,000 photos, from which a graph is worth its building
 and its misses; fewer are compared one by one, in a millisecond or two."""
+
+OVERSAMPLING = 2.0
+"""Candidates in 8 bits for each that is then scored by its float16 vector."""
 
 _PAGE = 2000
 """Entries that are read at once."""
@@ -35,7 +41,9 @@ class EdgeStore(Store):
         self._local = local
 
     @classmethod
-    def create(cls, folder: Path, dense: int, local: int) -> "EdgeStore":
+    def create(
+        cls, folder: Path, dense: int, local: int, quantize: Quantize | None = None
+    ) -> "EdgeStore":
         """A new store for vectors of these widths; a level of width zero is not stored.
 
         Raises:
@@ -44,12 +52,14 @@ class EdgeStore(Store):
         with _engine(folder):
             folder.mkdir(parents=True, exist_ok=True)
             _require_space(folder, SPACE_KEPT)
+            # The threshold is for the largest vectors, the local ones, and those are half as large.
+            threshold = GRAPH_FROM // 2 if quantize else GRAPH_FROM
             config = edge.EdgeConfig(
-                vectors=_vectors(dense, local),
-                optimizers=edge.EdgeOptimizersConfig(indexing_threshold=GRAPH_FROM),
+                vectors=_vectors(dense, local, quantize),
+                optimizers=edge.EdgeOptimizersConfig(indexing_threshold=threshold),
             )
             shard = edge.EdgeShard.create(str(folder), config)
-            _index_folders(shard)
+            _index_payload(shard)
             return cls(folder, shard, dense, local)
 
     @classmethod
@@ -60,11 +70,13 @@ class EdgeStore(Store):
             IndexingError: it is damaged, or another process has it open.
         """
         with _engine(folder):
-            return cls(folder, edge.EdgeShard.load(str(folder)), dense, local)
+            shard = edge.EdgeShard.load(str(folder))
+            _index_payload(shard)
+            return cls(folder, shard, dense, local)
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Add points, replacing those of the same id."""
-        records = [edge.Point(p.entry.id, self._named(p), _payload(p.entry)) for p in points]
+        records = [edge.Point(p.entry.id, self._named(p), to_payload(p.entry)) for p in points]
         self._update(edge.UpdateOperation.upsert_points(records))
 
     def delete(self, ids: Sequence[str]) -> None:
@@ -72,7 +84,11 @@ class EdgeStore(Store):
         self._update(edge.UpdateOperation.delete_points(list(ids)))
 
     def search(
-        self, vector: np.ndarray, limit: int, folder: str | None = None, exact: bool = False
+        self,
+        vector: np.ndarray,
+        limit: int,
+        where: Filter | None = None,
+        exact: bool = False,
     ) -> list[Match]:
         """The points with the largest inner product with a dense vector (E,), best first."""
         if not limit:
@@ -81,8 +97,8 @@ class EdgeStore(Store):
         request = edge.QueryRequest(
             limit=limit,
             query=query,
-            filter=_inside(folder),
-            params=edge.SearchParams(exact=exact),
+            filter=_passing(where or Filter()),
+            params=edge.SearchParams(exact=exact, quantization=_quantized_search(exact)),
         )
         with self._open() as shard:
             found = shard.query(request)
@@ -121,7 +137,7 @@ class EdgeStore(Store):
                 page, offset = shard.scroll(
                     edge.ScrollRequest(offset=offset, limit=_PAGE, with_payload=True)
                 )
-            yield from (_entry(record.payload) for record in page)
+            yield from (to_entry(record.payload) for record in page)
             if offset is None:
                 return
 
@@ -174,23 +190,29 @@ class EdgeStore(Store):
     def _point(self, record: "edge.Record") -> Point:
         vectors: Any = record.vector or {}
         return Point(
-            _entry(record.payload),
+            to_entry(record.payload),
             np.array(vectors.get("dense", ()), np.float32).reshape(self._dense),
             np.array(vectors.get("local", ()), np.float32).reshape(-1, self._local or 1),
         )
 
 
-def _vectors(dense: int, local: int) -> dict[str, "edge.EdgeVectorParams"]:
+def _vectors(
+    dense: int, local: int, quantize: Quantize | None
+) -> dict[str, "edge.EdgeVectorParams"]:
     # Inner product, not cosine: the norms of dense vectors carry the weights of the levels.
     distance, half = edge.Distance.Dot, edge.VectorStorageDatatype.Float16
     vectors = {}
     if dense:
-        vectors["dense"] = edge.EdgeVectorParams(dense, distance, datatype=half)
+        int8 = edge.ScalarQuantizationConfig(edge.ScalarType.Int8) if quantize else None
+        vectors["dense"] = edge.EdgeVectorParams(
+            dense, distance, datatype=half, quantization_config=int8
+        )
     if local:
         vectors["local"] = edge.EdgeVectorParams(
             local,
             distance,
-            datatype=half,
+            # 8 bits a number after a random rotation, with its own scale for every vector.
+            datatype=edge.VectorStorageDatatype.Turbo8 if quantize else half,
             multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
             # No graph: local vectors re-rank candidates that the dense ones found.
             hnsw_config=edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
@@ -198,30 +220,31 @@ def _vectors(dense: int, local: int) -> dict[str, "edge.EdgeVectorParams"]:
     return vectors
 
 
-def _index_folders(shard: "edge.EdgeShard") -> None:
-    keyword = edge.PayloadSchemaType.Keyword
-    shard.update(edge.UpdateOperation.create_field_index("folders", keyword))
+def _index_payload(shard: "edge.EdgeShard") -> None:
+    """Index the fields that filters ask for, those that an older index has not."""
+    kinds = dict.fromkeys(WORDS, edge.PayloadSchemaType.Keyword)
+    kinds[TIME] = edge.PayloadSchemaType.Integer
+    there = shard.info().payload_schema
+    for name, kind in kinds.items():
+        if name not in there:
+            shard.update(edge.UpdateOperation.create_field_index(name, kind))
 
 
-def _inside(folder: str | None) -> "edge.Filter | None":
-    if folder is None:
+def _quantized_search(exact: bool) -> "edge.QuantizationSearchParams":
+    # Scores count, not the order alone: they are added to those of the local level.
+    return edge.QuantizationSearchParams(ignore=exact, rescore=True, oversampling=OVERSAMPLING)
+
+
+def _passing(where: Filter) -> "edge.Filter | None":
+    if where.empty:
         return None
-    inside = edge.FieldCondition(key="folders", match=edge.MatchValue(value=folder))
-    return edge.Filter(must=[inside])
-
-
-def _payload(entry: Entry) -> dict[str, Any]:
-    return {
-        "path": entry.path,
-        "size": entry.size,
-        "mtime": entry.mtime,
-        "digest": entry.digest,
-        "folders": entry.folders,
-    }
-
-
-def _entry(payload: Any) -> Entry:
-    return Entry(payload["path"], payload["size"], payload["mtime"], payload["digest"])
+    must: list[Any] = [
+        edge.FieldCondition(key=name, match=edge.MatchValue(value=word))
+        for name, word in words_of(where)
+    ]
+    if bounds := range_of(where):
+        must.append(edge.FieldCondition(key=TIME, range=edge.RangeFloat(**bounds)))
+    return edge.Filter(must=must)
 
 
 def _require_space(folder: Path, needed: int) -> None:

@@ -8,67 +8,18 @@ INDEX/edge/         the store
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from json import loads
 from pathlib import Path
 from time import monotonic, sleep
 
 from hgan.errors import IndexingError
 from hgan.files import write_json
+from hgan.index.manifest import IndexManifest
 from hgan.index.store import Store
-from hgan.runtime.bundle import Bundle, default_bundle
-from hgan.runtime.similarity import dense_width
 
-FORMAT_VERSION = 1
 LOCK_WAIT = 2.0
 """Seconds to wait for another process, so that two quick searches at once both succeed."""
-
-
-@dataclass(frozen=True)
-class IndexManifest:
-    """What `index.json` says."""
-
-    root: str
-    """The folder of photos, absolute."""
-    bundle: str
-    """Id of the bundle that encoded them."""
-    bundle_name: str
-    bundle_path: str | None
-    """Where that bundle was; None for the one that ships with the program."""
-    dense: int
-    """Width of the dense vectors."""
-    local: int
-    """Width of the local vectors."""
-    format_version: int = FORMAT_VERSION
-
-    @classmethod
-    def of(cls, root: Path, bundle: Bundle) -> "IndexManifest":
-        """What an index of these photos by this bundle says."""
-        path = bundle.folder.resolve()
-        config = bundle.config
-        return cls(
-            root=str(root.resolve()),
-            bundle=bundle.id,
-            bundle_name=config.name,
-            bundle_path=None if path == default_bundle().resolve() else str(path),
-            dense=dense_width(config.widths, config.weights),
-            local=config.widths["local"] if config.weights["local"] else 0,
-        )
-
-    def check_bundle(self, folder: Path, bundle: str, name: str) -> None:
-        """Raise `IndexingError` unless the bundle of this id made the index in `folder`."""
-        if bundle != self.bundle:
-            raise IndexingError(
-                f"{folder}: made with bundle {self.bundle_name} ({self.bundle}), not with {name} "
-                f"({bundle}); use that bundle, or remove the index and index again"
-            )
-
-    def check_root(self, folder: Path, root: str) -> None:
-        """Raise `IndexingError` unless the index in `folder` is of the photos under `root`."""
-        if root != self.root:
-            raise IndexingError(
-                f"{folder}: holds the photos of {self.root}; index {root} into another folder"
-            )
 
 
 def read_manifest(folder: Path) -> IndexManifest:
@@ -80,22 +31,17 @@ def read_manifest(folder: Path) -> IndexManifest:
     file = folder / "index.json"
     try:
         values = loads(file.read_text(encoding="utf-8"))
-        if values["format_version"] > FORMAT_VERSION:
-            raise IndexingError(
-                f"{file}: format version {values['format_version']}, this program reads up to "
-                f"{FORMAT_VERSION}; upgrade hgan"
-            )
-        return IndexManifest(**values)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise IndexingError(
             f"{folder}: no index here; make one with `hgan index PHOTOS --to {folder}`"
         ) from error
     except OSError as error:
         raise IndexingError(f"{file}: cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise IndexingError(
             f"{file}: damaged ({error}); remove the folder and index again"
         ) from error
+    return IndexManifest.parse(values, file)
 
 
 @contextmanager
@@ -130,11 +76,10 @@ def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
     with _locked(folder):
         if new := not file.exists():
             _clear(folder)
-            store = EdgeStore.create(folder / "edge", manifest.dense, manifest.local)
+            widths = manifest.dense, manifest.local
+            store = EdgeStore.create(folder / "edge", *widths, manifest.quantize)
         else:
-            found = read_manifest(folder)
-            found.check_bundle(folder, manifest.bundle, manifest.bundle_name)
-            found.check_root(folder, manifest.root)
+            read_manifest(folder).check_same(folder, manifest)
             store = EdgeStore.load(folder / "edge", manifest.dense, manifest.local)
         with store:
             if new:

@@ -11,11 +11,13 @@ from uuid import NAMESPACE_URL, uuid5
 import numpy as np
 
 from hgan.errors import IndexingError
+from hgan.index.filter import Filter
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is remembered of a photo file, enough to see that it is still the same."""
+    """What is remembered of a photo: enough to see that its file is still the same, and to filter
+    by."""
 
     path: str
     """Relative to the folder that was indexed, with `/` between folders."""
@@ -25,6 +27,12 @@ class Entry:
     """Time of the last change, in nanoseconds."""
     digest: str
     """SHA-256 of the file's bytes, hexadecimal."""
+    taken: int | None = None
+    """Seconds since 1970 by the camera's clock; None where the photo does not say."""
+    camera: str = ""
+    """Make and model; empty where the photo does not say."""
+    tags: tuple[str, ...] = ()
+    """In lower case."""
 
     @property
     def id(self) -> str:
@@ -56,7 +64,8 @@ class Match(NamedTuple):
 
 
 class Store(ABC):
-    """An engine holding the points of one index; vectors are kept in float16.
+    """An engine holding the points of one index; vectors are kept in float16, or in less where the
+    index was made with `quantize`.
 
     Every method raises `IndexingError` where the engine fails. What `upsert` and `delete` were
     told survives a kill of the process once they have returned.
@@ -72,14 +81,18 @@ class Store(ABC):
 
     @abstractmethod
     def search(
-        self, vector: np.ndarray, limit: int, folder: str | None = None, exact: bool = False
+        self,
+        vector: np.ndarray,
+        limit: int,
+        where: Filter | None = None,
+        exact: bool = False,
     ) -> list[Match]:
         """The points with the largest inner product with a dense vector (E,), best first.
 
         Args:
             vector: a query's dense vector.
             limit: how many at most.
-            folder: only photos in this folder, at any depth.
+            where: only photos that pass this.
             exact: compare with every point, where the engine would use a graph to be faster.
         """
 

@@ -5,6 +5,9 @@ from torch import Tensor
 
 from hgan.encoded import Encoded
 
+CACHED = 1 << 18
+"""Scores of words and regions made and reduced at once: about what a core's cache holds."""
+
 
 def context_similarity(images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
     """Cosine of the contexts, (B, T)."""
@@ -18,14 +21,20 @@ def shared_similarity(images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor
 
 def local_similarity(images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
     """Mean over the real words of the best real region's cosine, (B, T); zero without words."""
-    words, counts = texts.mask.nonzero(as_tuple=True)[0], texts.mask.sum(1)
+    photos, counts = len(images.mask), texts.mask.sum(1)
     # Only real words are compared: padding costs nothing and cannot leak.
-    rows = texts.local[texts.mask]  # (P, D_l), all real words of the batch
-    scores = torch.einsum("brd,pd->bpr", images.local, rows)  # (B, P, R)
-    scores = scores.masked_fill(~images.mask[:, None], torch.finfo(scores.dtype).min)
-    best = scores.amax(-1).float()  # (B, P)
-    total = best.new_zeros(len(best), len(counts)).index_add_(1, words, best)
-    return total / counts.clamp_min(1)
+    owner, words = texts.mask.nonzero(as_tuple=True)[0], texts.local[texts.mask]  # (P), (P, D_l)
+    regions = images.local.flatten(0, 1).T  # (D_l, B * R)
+    hidden = None if images.mask.all() else ~images.mask.flatten()
+    step = max(1, CACHED // images.mask.numel())
+    total = torch.zeros(len(counts), photos, device=words.device)
+    for some, of in zip(words.split(step), owner.split(step), strict=True):
+        scores = some @ regions  # (p, B * R)
+        if hidden is not None:
+            scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
+        best = scores.view(-1, *images.mask.shape).amax(-1).float()  # (p, B)
+        total.index_add_(0, of, best)
+    return total.T / counts.clamp_min(1)
 
 
 SIMILARITY = {

@@ -106,7 +106,7 @@ class Tower(nn.Module):
 
     def _context(self, local: Tensor, whole: Tensor, mask: Tensor, node: Tensor | None) -> Tensor:
         if "context" not in self.levels:
-            return local.new_zeros(len(local), 0)
+            return local.new_zeros(local.shape[0], 0)
         context = self.pool(self.context_local(self.dropout(local)), mask)
         context = context + self.context_whole(self.dropout(whole))
         if node is not None:
@@ -115,7 +115,7 @@ class Tower(nn.Module):
 
     def _slots(self, local: Tensor, node: Tensor | None, mask: Tensor) -> Tensor:
         if "shared" not in self.levels:
-            return local.new_zeros(len(local), 0, 0)
+            return local.new_zeros(local.shape[0], 0, 0)
         assert node is not None and self.rearrangement is not None
         whole = self.shared_node(node)
         nodes = torch.cat([whole[:, None], self.shared_local(self.dropout(local))], dim=1)
@@ -123,7 +123,7 @@ class Tower(nn.Module):
 
     def _local(self, nodes: Tensor | None, mask: Tensor) -> Tensor:
         if "local" not in self.levels:
-            return mask.new_zeros(len(mask), 0, 0, dtype=torch.float32)
+            return mask.new_zeros(mask.shape[0], 0, 0, dtype=torch.float32)
         assert nodes is not None
         rows = unit(self.local_out(nodes)) * mask[..., None]  # (B, n, D_l)
         if self.importance is None:

@@ -21,7 +21,7 @@ from hgan.files import sha256
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 FORMAT_VERSION = 1
 IMAGE_BATCH = 8
@@ -111,15 +111,33 @@ class Bundle:
             parts.append((part, part.pop("local_mask")))
         return self._join(parts)
 
+    def words(self, text: str) -> list[tuple[int, int] | None]:
+        """Where each token's word stands in a text, in the order of `encode_texts([text]).local`.
+
+        Pieces of one word have that word's start and end; the start and end marks have None.
+
+        Raises:
+            DataError: the text has no words in it.
+            BundleError: the tokenizer is damaged.
+        """
+        [encoding] = self._encodings([text])
+        return [
+            None if word is None else encoding.word_to_chars(word) for word in encoding.word_ids
+        ]
+
     def _tokenize(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        encodings = self._encodings(texts)
+        ids = np.array([encoding.ids for encoding in encodings], np.int64)
+        return ids, np.array([encoding.attention_mask for encoding in encodings], np.int64)
+
+    def _encodings(self, texts: Sequence[str]) -> "list[Encoding]":
         # Half of a surrogate pair, as badly encoded arguments have, is not a text to tokenizers.
         clean = [text.encode("utf-8", "replace").decode() for text in texts]
         encodings = self._tokenizer.encode_batch(clean)
         for text, encoding in zip(texts, encodings, strict=True):
             if all(encoding.special_tokens_mask):
                 raise DataError(f"{text!r} has no words in it; describe what the photo shows")
-        ids = np.array([encoding.ids for encoding in encodings], np.int64)
-        return ids, np.array([encoding.attention_mask for encoding in encodings], np.int64)
+        return encodings
 
     def _run(self, tower: "InferenceSession", inputs: dict[str, np.ndarray]) -> dict[str, Any]:
         names = [output.name for output in tower.get_outputs()]

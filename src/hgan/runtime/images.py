@@ -15,8 +15,8 @@ from hgan.errors import DataError
 MAX_PIXELS = 100_000_000
 """Photos with more pixels than this are refused before they are decoded (decompression bombs)."""
 
-# Not all that Pillow knows: some of its formats, such as EPS, start other programs.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+"""Not all that Pillow knows: some of its formats, such as EPS, start other programs."""
 
 # Pillow warns at a size below MAX_PIXELS, where nothing is wrong yet. (A filter for the length of
 # one call would not do: filters belong to the process, and photos are decoded in threads.)
@@ -42,7 +42,7 @@ def open_photo(source: Path | bytes, hint: int | None = None) -> Image.Image:
     name = str(source) if isinstance(source, Path) else "photo"
     try:
         data = source if isinstance(source, Path) else io.BytesIO(source)
-        with Image.open(data, formats=_FORMATS) as photo:
+        with Image.open(data, formats=FORMATS) as photo:
             if photo.width * photo.height > MAX_PIXELS:
                 raise DataError(
                     f"{name}: {photo.width} x {photo.height} pixels is more than the "
@@ -61,6 +61,20 @@ def open_photo(source: Path | bytes, hint: int | None = None) -> Image.Image:
         raise DataError(f"{name}: refused, {error}") from error
     except Exception as error:  # decoders raise what they like at hostile bytes: struct.error, ...
         raise DataError(f"{name}: cannot be decoded ({error})") from error
+
+
+def read_photo(photo: Path | str | bytes | Image.Image, hint: int | None = None) -> Image.Image:
+    """A photo in any form that a caller has it in, a file, its bytes or an image, as `open_photo`.
+
+    Raises:
+        DataError: the photo cannot be read.
+    """
+    if not isinstance(photo, Image.Image):
+        return open_photo(photo if isinstance(photo, bytes) else Path(photo), hint)
+    try:
+        return to_rgb(ImageOps.exif_transpose(photo))
+    except Exception as error:  # an image that was opened and not yet decoded fails here
+        raise DataError(f"photo: cannot be decoded ({error})") from error
 
 
 def to_rgb(photo: Image.Image) -> Image.Image:

@@ -3,21 +3,20 @@
 Photos are stored as they are encoded, so that a run that is cut short is continued by the next.
 """
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from hgan.errors import DataError, HganError
-from hgan.files import sha256
-from hgan.index.folder import IndexManifest, create_store
+from hgan.errors import DataError
+from hgan.index.manifest import IndexManifest, Quantize
 from hgan.index.store import Entry, Point, Store
+from hgan.index.target import create_store, is_address
 from hgan.progress import console, progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
-from hgan.runtime.images import PHOTO_SUFFIXES, open_photo, to_pixels
 from hgan.runtime.similarity import dense
 from hgan.runtime.stream import Batch, stream
+from hgan.search.walk import Photo, find_photos
 
 FLUSH_EVERY = 500
 """Photos between two flushes. A kill loses nothing that was stored; a power cut may lose these."""
@@ -36,22 +35,11 @@ class IndexReport:
     """Files that were left out, with the reason."""
 
 
-@dataclass
-class _Photo:
-    path: str
-    """Relative to the root, with `/` between folders."""
-    size: int
-    mtime: int
-    digest: str = ""
-    """Known once the file has been read."""
-
-    @property
-    def entry(self) -> Entry:
-        return Entry(self.path, self.size, self.mtime, self.digest)
-
-
 def index_folder(
-    folder: Path | str, to: Path | str, bundle: Bundle | Path | None = None
+    folder: Path | str,
+    to: Path | str,
+    bundle: Bundle | Path | None = None,
+    quantize: Quantize | None = None,
 ) -> IndexReport:
     """Bring an index up to date with a folder of photos and all folders below it.
 
@@ -60,25 +48,23 @@ def index_folder(
 
     Args:
         folder: the photos.
-        to: the index; made where there is none.
+        to: the index, a folder or the address of a collection on a server; made where there is
+            none.
         bundle: the model, or its folder; by default the one that ships with the program.
+        quantize: `int8` for smaller vectors in a new index, see `IndexManifest`.
 
     Raises:
         HganError: there is no such folder, or no photo in it.
         IndexingError: the index is of other photos or another bundle, is open elsewhere, or cannot
             be written.
     """
-    folder, to = Path(folder), Path(to)
+    folder = Path(folder)
+    target = to if is_address(to) else Path(to)
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
     report = IndexReport()
-    photos, unread = _walk(folder, report.skipped)
-    if not photos:
-        raise HganError(
-            f"{folder}: no photos here, nor in the folders below "
-            f"({', '.join(sorted(PHOTO_SUFFIXES))} are looked for)"
-        )
-    with create_store(to, IndexManifest.of(folder, bundle)) as store:
+    photos, unread = find_photos(folder, report.skipped)
+    with create_store(target, IndexManifest.of(folder, bundle, quantize)) as store:
         stored = {entry.path: entry for entry in store.entries()}
         _Run(folder, store, bundle, stored, report).encode(photos)
         kept = {photo.path for photo in photos} - report.skipped.keys()
@@ -113,7 +99,7 @@ class _Run:
         self._report = report
         self._copies = {entry.digest: entry.id for entry in stored.values()}
 
-    def encode(self, photos: list[_Photo]) -> None:
+    def encode(self, photos: list[Photo]) -> None:
         """Encode and store what is new or changed."""
         changed = [photo for photo in photos if not self._is_unchanged(photo)]
         self._report.unchanged = len(photos) - len(changed)
@@ -127,29 +113,24 @@ class _Run:
                     unsaved = 0
                 bar.advance(len(batch.items) + len(batch.failed))
 
-    def _is_unchanged(self, photo: _Photo) -> bool:
+    def _is_unchanged(self, photo: Photo) -> bool:
         entry = self._stored.get(photo.path)
         return entry is not None and (entry.size, entry.mtime) == (photo.size, photo.mtime)
 
-    def _load(self, photo: _Photo) -> np.ndarray:
+    def _load(self, photo: Photo) -> np.ndarray:
         """Pixels of a photo; none for bytes that the index has already. Runs in threads."""
-        file = self._root / photo.path
-        try:
-            photo.digest = sha256(file)
-        except OSError as error:
-            raise DataError(f"{file}: cannot be read ({error.strerror})") from error
+        photo.read(self._root)
         return np.zeros(0, np.uint8) if photo.digest in self._copies else self._decode(photo)
 
-    def _decode(self, photo: _Photo) -> np.ndarray:
-        size = self._bundle.config.size
-        return to_pixels(open_photo(self._root / photo.path, hint=size), size)
+    def _decode(self, photo: Photo) -> np.ndarray:
+        return photo.pixels(self._root, self._bundle.config.size)
 
-    def _put(self, batch: Batch[_Photo]) -> None:
+    def _put(self, batch: Batch[Photo]) -> None:
         """Encode a batch and store it."""
         skipped = self._report.skipped
         skipped |= {photo.path: str(error) for photo, error in batch.failed}
         points: list[Point] = []
-        fresh: list[tuple[_Photo, np.ndarray]] = []
+        fresh: list[tuple[Photo, np.ndarray]] = []
         for photo, pixels in zip(batch.items, batch.arrays, strict=True):
             if pixels.size:
                 fresh.append((photo, pixels))
@@ -172,7 +153,7 @@ class _Run:
             self._count(point.entry)
             self._copies[point.entry.digest] = point.entry.id
 
-    def _twin(self, photo: _Photo) -> Point | None:
+    def _twin(self, photo: Photo) -> Point | None:
         """A stored photo of the same bytes, unless it has been overwritten in this run."""
         found = self._store.fetch([self._copies[photo.digest]], local=True)
         return next((point for point in found if point.entry.digest == photo.digest), None)
@@ -185,64 +166,3 @@ class _Run:
             self._report.unchanged += 1  # touched, but the bytes are the same
         else:
             self._report.updated += 1
-
-
-def _walk(root: Path, skipped: dict[str, str]) -> tuple[list[_Photo], tuple[str, ...]]:
-    """All photos under a folder in order, and the folders that could not be read, as prefixes."""
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder")
-    if _printable(str(root)) != str(root):
-        raise DataError(f"{_printable(str(root))}: the folder's name is not UTF-8; rename it")
-    photos: list[_Photo] = []
-    unread: list[str] = []
-    waiting = [""]
-    while waiting:
-        inside = waiting.pop()  # "" or "some/folder/"
-        try:
-            with os.scandir(root / inside) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-        except OSError as error:
-            if not inside:
-                raise DataError(f"{root}: cannot be read ({error.strerror})") from error
-            skipped[_printable(inside)] = f"the folder cannot be read ({error.strerror})"
-            unread.append(inside)
-            continue
-        folders = []
-        for entry in entries:
-            name = inside + entry.name
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    if not entry.name.startswith("."):
-                        folders.append(f"{name}/")
-                elif reason := _refusal(entry, name):
-                    skipped[_printable(name)] = reason
-                elif _is_photo_name(entry.name):
-                    status = entry.stat()
-                    photos.append(_Photo(name, status.st_size, status.st_mtime_ns))
-            except OSError as error:  # gone while we looked, or a link that leads to itself
-                if _is_photo_name(entry.name):
-                    skipped[_printable(name)] = f"cannot be read ({error.strerror})"
-        waiting.extend(reversed(folders))
-    return photos, tuple(unread)
-
-
-def _refusal(entry: "os.DirEntry[str]", name: str) -> str | None:
-    """Why something that looks like a photo, or like a folder, is not taken for one."""
-    if entry.is_symlink() and entry.is_dir():
-        return "a link to a folder is not followed"
-    if not _is_photo_name(entry.name):
-        return None
-    if not entry.is_file():
-        return "a link that leads nowhere" if entry.is_symlink() else "not a file"
-    if _printable(name) != name:
-        return "its name is not UTF-8; rename it"
-    return None
-
-
-def _is_photo_name(name: str) -> bool:
-    return Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".")
-
-
-def _printable(name: str) -> str:
-    """Bytes that are not UTF-8, which Python keeps as lone surrogates, as `\\xff`."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -6,18 +6,19 @@ that the first found, so the score of a hit is the model's own similarity.
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from hgan.encoded import Encoded
-from hgan.index.folder import open_store, read_manifest
+from hgan.index.filter import Filter, inner_folder
 from hgan.index.store import Match, Store
+from hgan.index.target import is_address, open_store, read_manifest
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.images import open_photo, to_pixels, to_rgb
+from hgan.runtime.images import read_photo, to_pixels
 from hgan.runtime.similarity import dense, dense_levels
 
 CANDIDATES = 200
@@ -63,7 +64,7 @@ class Index:
             DataError: there are no words in the text.
         """
         query = self.bundle.encode_texts([text])
-        return self._search(query, k, candidates, _inside(folder))
+        return self._search(query, k, candidates, Filter(inner_folder(folder or ".")))
 
     def search_image(
         self,
@@ -77,13 +78,14 @@ class Index:
         Raises:
             DataError: the photo cannot be read.
         """
-        query = self.bundle.encode_images([self._pixels(photo)])
-        return self._search(query, k, candidates, _inside(folder))
+        size = self.bundle.config.size
+        query = self.bundle.encode_images([to_pixels(read_photo(photo, hint=size), size)])
+        return self._search(query, k, candidates, Filter(inner_folder(folder or ".")))
 
     def exhaustive(self, text: str, k: int = 10) -> list[Hit]:
         """What `search` would find if the second stage looked at every photo; slow."""
         query = self.bundle.encode_texts([text])
-        return self._search(query, k, len(self), None, exact=True)
+        return self._search(query, k, len(self), Filter(), exact=True)
 
     def __len__(self) -> int:
         return self._store.count()
@@ -103,19 +105,12 @@ class Index:
     ) -> None:
         self.close()
 
-    def _pixels(self, photo: Path | str | bytes | Image.Image) -> np.ndarray:
-        size = self.bundle.config.size
-        if isinstance(photo, Image.Image):
-            return to_pixels(to_rgb(ImageOps.exif_transpose(photo)), size)
-        source = photo if isinstance(photo, bytes) else Path(photo)
-        return to_pixels(open_photo(source, hint=size), size)
-
     def _search(
         self,
         query: Encoded[np.ndarray],
         k: int,
         candidates: int | None,
-        folder: str | None,
+        where: Filter,
         exact: bool = False,
     ) -> list[Hit]:
         weights = self.bundle.config.weights
@@ -124,7 +119,7 @@ class Index:
             candidates = max(CANDIDATES, CANDIDATES_EACH * k)
         if not len(vector):  # the local level alone: the first stage has no opinion
             candidates = len(self)
-        found = self._store.search(vector, max(k, candidates), folder, exact)
+        found = self._store.search(vector, max(k, candidates), where, exact)
         local: dict[str, float] = {}
         if weights["local"]:
             words = query.local[0][query.mask[0]]  # (w, D_l)
@@ -157,7 +152,7 @@ def open_index(path: Path | str, bundle: Bundle | Path | None = None) -> Index:
     """Open an index that `index_folder` made; close it, or use it in a `with`.
 
     Args:
-        path: the index.
+        path: the index, a folder or the address of a collection on a server.
         bundle: the model that made it, or its folder; by default it is looked for where it was.
 
     Raises:
@@ -165,19 +160,13 @@ def open_index(path: Path | str, bundle: Bundle | Path | None = None) -> Index:
             it open.
         BundleError: the bundle is missing or damaged.
     """
-    folder = Path(path)
-    manifest = read_manifest(folder)
+    target = path if is_address(path) else Path(path)
+    manifest = read_manifest(target)
     if bundle is None and manifest.bundle_path is not None:
         bundle = Path(manifest.bundle_path)
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
-    manifest.check_bundle(folder, bundle.id, bundle.config.name)
+    manifest.check_bundle(target, bundle.id, bundle.config.name)
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(folder, manifest))
+        store = stack.enter_context(open_store(target, manifest))
         return Index(store, bundle, Path(manifest.root), closing=stack.pop_all())
-
-
-def _inside(folder: str | None) -> str | None:
-    """A folder as the store knows it; the root itself is no restriction."""
-    path = PurePosixPath(folder or ".")
-    return str(path) if path.name else None

@@ -6,6 +6,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from hgan.config import TextConfig
+from hgan.text.bigru import build_bigru, load_bigru
 from hgan.text.encoder import TextEncoder
 from hgan.text.transformer import build_transformer, load_transformer
 
@@ -19,12 +20,19 @@ def load_encoder(config: TextConfig, texts: Sequence[str]) -> tuple[TextEncoder,
 
     Raises:
         ConfigError: the encoder cannot be had, or has not so many layers.
+        DataError: a Bi-GRU's vocabulary or word vectors are missing or malformed.
     """
-    encoder, tokenizer = load_transformer(config.encoder)
+    encoder: TextEncoder
+    if config.encoder == "bigru":
+        encoder, tokenizer = load_bigru(config.vocabulary, config.vectors, texts)
+    else:
+        encoder, tokenizer = load_transformer(config.encoder)
     encoder.freeze(config.trainable_layers)
     return encoder, tokenizer
 
 
 def build_encoder(description: dict[str, Any], tokenizer: Tokenizer) -> TextEncoder:
     """An encoder with random weights from its own description, to load a checkpoint into."""
+    if description.get("model_type") == "bigru":
+        return build_bigru(description, tokenizer)
     return build_transformer(description, tokenizer)

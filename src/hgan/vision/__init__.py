@@ -27,6 +27,8 @@ def load_backbone(name: str, grid: int = 6, size: int | None = None) -> "Backbon
         from hgan.vision.efficientnet_lite import EfficientNetLite
 
         return EfficientNetLite(_LITE[name], size, grid)
+    if name == "precomputed":
+        raise ConfigError("vision.backbone: precomputed features come ready; nothing to extract")
     if name.startswith("efficientnet-lite"):  # spare a typing error the search on the hub
         raise ConfigError(f"vision.backbone: there is no {name}; there are {', '.join(_LITE)}")
     from hgan.vision.hub import HubBackbone

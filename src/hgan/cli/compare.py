@@ -1,0 +1,187 @@
+"""The verbs that compare systems: `sweep` trains and evaluates, `report` shows what came out."""
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import PositiveInt
+
+from hgan.cli.learn import _need_training_half, parse_config
+from hgan.cli.verb import Verb
+from hgan.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hgan.training.run import Run
+    from hgan.training.sweep import Job
+
+LOG_LINES = 15
+"""Shown of a failed run's log."""
+
+
+def _sweep_arguments(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    # No type where a flag can be repeated: the parser would apply it to the whole list.
+    add("--config", action="append", required=True, metavar="PATH",
+        help="YAML file for all systems, or folder with one file a system; can be repeated")
+    add("--seeds", type=str, default="1,2,3", help="seeds, with commas between them")
+    add("--base", metavar="NAME", help="train the files without any of a folder too, as NAME")
+    add("--runs", type=Path, default=Path("runs/ablations"), help="folder of the runs")
+    add("--split", default="val", help="split that each run is evaluated on")
+    add("--jobs", type=PositiveInt, default=1, help="runs at once; they share the processors")
+    add("--set", action="append", default=[], metavar="KEY=VALUE",
+        help="setting of all systems, as optim.epochs=2; can be repeated")
+
+
+def _sweep(_parser: ArgumentParser, chosen: Namespace) -> int:
+    _need_training_half("sweep")
+    from rich.console import Console
+
+    from hgan.training.sweep import sweep, table
+
+    systems = plan_systems([Path(path) for path in chosen.config], chosen.base)
+    runs = plan_runs(systems, _seeds(chosen.seeds), chosen.runs, chosen.set)
+    jobs = sweep(runs, chosen.split, chosen.jobs)
+    Console().print(table(jobs))
+    failed = [job for job in jobs if job.state == "failed"]
+    for job in failed:
+        _print_failure(job)
+    print(f"hgan report {chosen.runs} --split {chosen.split} compares them", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def plan_systems(configs: list[Path], base: str | None) -> dict[str, list[Path]]:
+    """The YAML files of each system, by name, later files on top of earlier ones.
+
+    A file belongs to all systems; a folder holds one file for each of its systems, which takes the
+    folder's place. Without a folder there is one system, called as the last file or as `base`.
+
+    Raises:
+        ConfigError: a path is not there, a folder holds no YAML, two systems have one name.
+    """
+    folders = {}
+    for path in configs:
+        if path.is_dir():
+            if not (inside := sorted(path.glob("*.yaml"))):
+                raise ConfigError(f"{path}: holds no YAML file; one a system is expected there")
+            folders[path] = inside
+        elif not path.is_file():
+            raise ConfigError(f"{path}: no such file or folder; look at --config")
+    plain = [path for path in configs if path not in folders]
+    found = []
+    if base or not folders:
+        found.append((base or plain[-1].stem, plain))
+    for folder, files in folders.items():
+        for file in files:
+            kept = [file if path == folder else path for path in configs]
+            found.append((file.stem, [path for path in kept if path not in folders]))
+    for name, count in Counter(name for name, _ in found).items():
+        if count > 1:
+            raise ConfigError(f"{count} systems are called {name}; rename files, or change --base")
+    return dict(found)
+
+
+def plan_runs(
+    systems: dict[str, list[Path]], seeds: list[int], runs: Path, settings: list[str]
+) -> "list[Run]":
+    """All systems with the first seed, then with the next: a sweep that is cut shows most so.
+
+    Raises:
+        ConfigError: a file or a setting is not what `hgan train` takes.
+    """
+    from hgan.training.run import Run
+
+    words = []
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or key in ("run", "seed", "config"):
+            raise ConfigError(f"--set {setting}: KEY=VALUE is expected, KEY as optim.epochs")
+        words += [f"--{key}", value]
+    planned = []
+    for seed in seeds:
+        for name, files in systems.items():
+            arguments = [word for file in files for word in ("--config", str(file))]
+            arguments += [*words, "--run", str(runs / name), "--seed", str(seed)]
+            try:
+                config = parse_config(arguments)
+            except argparse.ArgumentError as error:
+                raise ConfigError(f"system {name}: {error}") from error
+            planned.append(Run(name, config, tuple(arguments)))
+    return planned
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(seed) for seed in text.split(",")]
+    except ValueError as error:
+        raise ConfigError(f"--seeds {text}: whole numbers are expected, as 1,2,3") from error
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"--seeds {text}: a seed is there twice")
+    return seeds
+
+
+def _print_failure(job: "Job") -> None:
+    print(f"\n{job.run.folder}: failed with exit code {job.code}; {job.log} ends:", file=sys.stderr)
+    lines = job.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    print("\n".join(f"  {line}" for line in lines[-LOG_LINES:]), file=sys.stderr)
+
+
+def _report_arguments(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("runs", type=Path, nargs="+", help="folders with runs in them, at any depth")
+    add("--out", type=Path, default=Path("report"), help="folder of the report")
+    add("--split", default="test", help="split whose records are compared")
+    add("--reference", metavar="NAME", help="system to compare with, by default the best")
+    add("--photos", type=Path, help="folder of the photos, by default the runs' own")
+    add("--published", metavar="NAME",
+        help="published figures beside ours: flickr30k-1k, coco-1k or coco-5k")
+
+
+def _report(_parser: ArgumentParser, chosen: Namespace) -> int:
+    _need_training_half("report")
+    from hgan.reporting.report import write_report
+
+    problems = write_report(
+        chosen.runs, chosen.out, chosen.split, chosen.reference, chosen.photos, chosen.published
+    )
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    print(chosen.out / "report.md")
+    return 0
+
+
+COMPARE = {
+    "sweep": Verb(
+        summary="Train and evaluate several systems with several seeds.",
+        details=(
+            "A run goes to RUNS/SYSTEM/seedS, with what it printed in train.log. What is done is\n"
+            "not done again and a run that was cut short goes on, so the same command finishes a\n"
+            "sweep that was stopped. A run that fails stops no other; the exit code is 1 then."
+        ),
+        examples=(
+            "hgan sweep --config configs/flickr8k.yaml --config configs/ablations --base full",
+            "hgan sweep --config configs/flickr8k.yaml --config configs/ablations --jobs 2",
+            "hgan sweep --config configs/flickr8k.yaml --seeds 1 --set optim.epochs=2",
+        ),
+        arguments=_sweep_arguments,
+        run=_sweep,
+        usage="hgan sweep --config PATH [--config PATH ...] [--seeds 1,2,3] [--jobs N] [...]",
+    ),
+    "report": Verb(
+        summary="Tables, plots and worst queries of evaluated runs, beside each other.",
+        details=(
+            "Reads the records that `hgan evaluate` left in the runs' folders; weights need not\n"
+            "be there. Differences come with 95 % intervals over the queries. What is missing or\n"
+            "damaged is listed, and left out."
+        ),
+        examples=(
+            "hgan report runs/ablations --split val --out report",
+            "hgan report runs --reference flickr8k --photos data/flickr8k/images",
+        ),
+        arguments=_report_arguments,
+        run=_report,
+    ),
+}
+"""By name."""

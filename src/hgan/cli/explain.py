@@ -1,0 +1,124 @@
+"""The verb `explain`: why a photo matches a sentence."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse import ArgumentParser, Namespace
+
+from hgan.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hgan.search.explain import Explanation
+
+
+def _explain_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("photo", type=Path, help="the photo, a file")
+    parser.add_argument("text", nargs="+", help="the sentence")
+    parser.add_argument("--out", type=Path, metavar="PNG", help="write a picture of it as well")
+    parser.add_argument("--json", action="store_true", help="print all numbers as JSON")
+    parser.add_argument("--bundle", type=Path, help="the model, by default the one shipped")
+
+
+def _explain(_parser: ArgumentParser, chosen: Namespace) -> int:
+    from hgan.runtime.bundle import Bundle
+    from hgan.search.explain import explain
+
+    explanation = explain(Bundle.load(chosen.bundle), chosen.photo, " ".join(chosen.text))
+    if chosen.json:
+        print(json.dumps(explanation.as_dict(), indent=2, ensure_ascii=False))
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(levels_table(explanation), words_table(explanation), sep="\n")
+    else:
+        _print_lines(explanation)
+    if chosen.out is not None:
+        from hgan.search.heatmap import heatmap_sheet
+
+        heatmap_sheet(chosen.photo, explanation, chosen.out)
+        print(f"picture: {chosen.out}", file=sys.stderr)
+    return 0
+
+
+def _print_lines(explanation: "Explanation") -> None:
+    """Tab-separated, for other programs."""
+    for level in explanation.levels:
+        numbers = (level.similarity, level.weight, level.part)
+        print("level", level.name, *(f"{number:.4f}" for number in numbers), sep="\t")
+    print("similarity", f"{explanation.score:.4f}", sep="\t")
+    for word in explanation.words:
+        where = region_name(explanation.boxes[word.region])
+        print("word", word.text, f"{word.best:.4f}", f"{word.weight:.4f}", where, sep="\t")
+
+
+def levels_table(explanation: "Explanation") -> "Table":
+    """What each level adds to S."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(explanation.text), title_justify="left", show_footer=True)
+    table.add_column("level", footer="sum")
+    for name in ("similarity", "weight"):
+        table.add_column(name, justify="right")
+    table.add_column("part", justify="right", style="bold", footer=f"{explanation.score:.3f}")
+    table.add_column("share", justify="right", style="cyan")
+    for level in explanation.levels:
+        numbers = (level.similarity, level.weight, level.part)
+        share = f"{level.part / explanation.score:.0%}" if explanation.score else ""
+        table.add_row(level.name, *(f"{number:.3f}" for number in numbers), share)
+    return table
+
+
+def words_table(explanation: "Explanation") -> "Table":
+    """Each word with the region that it is most similar to."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="words and their best regions", title_justify="left")
+    table.add_column("word", overflow="fold")
+    table.add_column("across, down", justify="right")
+    table.add_column("similarity", justify="right", style="bold")
+    table.add_column("weight", justify="right", style="cyan")
+    for word in explanation.words:
+        table.add_row(
+            Text(word.text, style="dim" if word.is_function else ""),
+            region_name(explanation.boxes[word.region]),
+            f"{word.best:.3f}",
+            f"{word.weight:.2f}",
+        )
+    return table
+
+
+def region_name(box: list[float]) -> str:
+    """Where a region lies in the photo: `17-33% 50-67%`, across from the left, down from the top.
+
+    Args:
+        box: x0 y0 x1 y1 in 0..1.
+    """
+    x0, y0, x1, y1 = (round(100 * part) for part in box)
+    return f"{x0}-{x1}% {y0}-{y1}%"
+
+
+EXPLAIN = {
+    "explain": Verb(
+        summary="Say why a photo matches a sentence, level by level and word by word.",
+        details=(
+            "Prints what each level adds to the similarity, and for each word the region of the\n"
+            "photo that is most similar to it: across from the left and down from the top, in per\n"
+            "cent, then the similarity (cosine times the word's weight). Tables on a screen,\n"
+            "tab-separated lines into a pipe. The picture of --out shows the whole of it."
+        ),
+        examples=(
+            'hgan explain dog.jpg "a black dog catches a ball" --out why.png',
+            'hgan explain dog.jpg "a black dog catches a ball" --json',
+            'hgan explain dog.jpg "a black dog" --bundle bundles/mine',
+        ),
+        arguments=_explain_arguments,
+        run=_explain,
+    ),
+}
+"""By name."""

@@ -1,0 +1,109 @@
+"""Figures by ECCV Caption and CxC, which list right answers that MS-COCO's own pairs leave out.
+
+Chun et al., "ECCV Caption", ECCV 2022; Parekh et al., "Crisscrossed Captions", EACL 2021. The lists
+and the figures are those of the package `eccv_caption`; they are of the 5,000 photos and 25,000
+captions of Karpathy's test split, by MS-COCO's ids.
+"""
+
+import io
+import json
+import re
+import warnings
+from contextlib import redirect_stderr
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from hgan.data.captions import Captions
+from hgan.errors import DataError
+from hgan.evaluation.best import Best
+
+GROUND_TRUTHS = {
+    "eccv": {"eccv_r1": "R@1", "eccv_rprecision": "R-P", "eccv_map_at_r": "mAP@R"},
+    "cxc": {"cxc_r1": "R@1", "cxc_r5": "R@5", "cxc_r10": "R@10"},
+}
+"""By protocol: the package's names of its figures, and ours."""
+_WANTED = {"eccv": list(GROUND_TRUTHS["eccv"]), "cxc": ["cxc_recalls"]}
+_LAST_NUMBER = re.compile(r"(\d+)(?:\.\w+)?$")
+
+
+def coco_figures(protocol: str, captions: Captions, best: Best) -> dict[str, dict[str, float]]:
+    """Figures in per cent, both ways, by `eccv` or `cxc`; ties are broken by position.
+
+    Raises:
+        DataError: the split is not COCO's.
+    """
+    image_ids, caption_ids = coco_ids(captions)
+    texts, images = caption_ids[best.texts.numpy()], image_ids[best.images.numpy()]
+    to_texts = dict(zip(image_ids.tolist(), texts.tolist(), strict=True))
+    to_images = dict(zip(caption_ids.tolist(), images.tolist(), strict=True))
+    with redirect_stderr(io.StringIO()):  # a progress bar that cannot be switched off
+        found = _metrics().compute_all_metrics(
+            to_texts, to_images, target_metrics=_WANTED[protocol], Ks=(1, 5, 10)
+        )
+    names = GROUND_TRUTHS[protocol].items()
+    return {
+        ours: {name: 100.0 * float(found[key][way]) for key, name in names}
+        for ours, way in (("image_to_text", "i2t"), ("text_to_image", "t2i"))
+    }
+
+
+def coco_ids(captions: Captions) -> tuple[np.ndarray, np.ndarray]:
+    """MS-COCO's ids of the photos (N) and of the captions (T) of Karpathy's test split.
+
+    They come with the captions, or, for the lists that SCAN and its successors share, from the
+    package: it has them in the order of those lists.
+
+    Raises:
+        DataError: the split is not that one, or the captions' ids cannot be told.
+    """
+    truth = _caption_to_image()
+    image_ids, caption_ids = captions.image_ids, captions.caption_ids
+    if image_ids is None:
+        image_ids = np.array([_last_number(name) for name in captions.images], dtype=np.int64)
+    if set(image_ids.tolist()) != set(truth.values()):
+        raise DataError(
+            "eccv and cxc are for the 5,000 photos of Karpathy's COCO test split (SCAN's testall); "
+            f"this split has {len(set(image_ids.tolist()) & set(truth.values())):,} of them among "
+            f"its {len(image_ids):,}"
+        )
+    if caption_ids is None:
+        caption_ids = np.fromiter(truth, dtype=np.int64)
+        expected = np.fromiter(truth.values(), dtype=np.int64)
+        if not np.array_equal(image_ids[captions.image_of], expected):
+            raise DataError(
+                "eccv and cxc need COCO's ids of the captions; this file has none, and its "
+                "captions are not in the order of SCAN's testall_caps.txt, whose ids are known"
+            )
+    if missing := len(truth.keys() - set(caption_ids.tolist())):
+        raise DataError(
+            f"eccv and cxc are for the captions of Karpathy's COCO test split; this split lacks "
+            f"{missing:,} of the {len(truth):,}"
+        )
+    return image_ids, caption_ids
+
+
+@cache
+def _caption_to_image() -> dict[int, int]:
+    """The photo of each caption, in the order of the field's lists."""
+    data = files("eccv_caption") / "data"
+    with (data / "coco_test_ids.npy").open("rb") as file:
+        order = np.load(file, allow_pickle=False)
+    images = json.loads((data / "original_caption_to_image.json").read_text(encoding="utf-8"))
+    return {caption: images[str(caption)][0] for caption in order.tolist()}
+
+
+@cache
+def _metrics() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it reads JSON with the standard library
+        from eccv_caption import Metrics
+    return Metrics()
+
+
+def _last_number(name: str) -> int:
+    """COCO's id in a photo's name, as 391895 or COCO_val2014_000000391895.jpg; -1 without."""
+    found = _LAST_NUMBER.search(name)
+    return int(found[1]) if found else -1

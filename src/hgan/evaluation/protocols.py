@@ -1,0 +1,117 @@
+"""The field's protocols: the whole split, five folds of COCO, more right answers than COCO's own.
+
+`full` is the whole split, and so are `flickr30k-1k` and `coco-5k`, of a split that has that many
+photos; `coco-1k` is the mean over five folds; for `eccv` and `cxc` see `hgan.evaluation.coco`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from hgan.data.captions import Captions
+from hgan.errors import ConfigError, DataError
+from hgan.evaluation.best import Best
+from hgan.evaluation.coco import GROUND_TRUTHS, coco_figures, coco_ids
+from hgan.evaluation.metrics import Metrics, mean_metrics, metrics
+from hgan.evaluation.ranking import Ranks, rank
+from hgan.evaluation.scoring import Scores, final
+
+WHOLE = {"full": None, "flickr30k-1k": 1000, "coco-5k": 5000}
+"""Protocols over all photos of a split, and how many there must be."""
+FOLDED = "coco-1k"
+FOLDS = 5
+FOLD_PHOTOS = 1000
+PROTOCOLS = {
+    "full": "all photos and captions of the split",
+    "flickr30k-1k": "all 1,000 photos and their captions",
+    "coco-5k": "all 5,000 photos and their captions",
+    FOLDED: "mean over five folds of 1,000 photos, in the order of the file",
+    "eccv": "right answers of ECCV Caption",
+    "cxc": "right answers of Crisscrossed Captions",
+}
+"""What each means."""
+CANDIDATES = 50
+"""Best candidates kept for each query: a photo of ECCV Caption has up to 48 right answers."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came out for a split."""
+
+    protocols: dict[str, dict[str, dict[str, Any]]]
+    """By protocol, then level or S: figures, ready for JSON. `full` is always there."""
+    ranks: dict[str, Ranks]
+    """By level or S: ranks over the whole split."""
+    best: Best
+    """Best candidates by the final score."""
+
+
+def check_protocols(captions: Captions, protocols: Sequence[str]) -> None:
+    """Refuse protocols that are unknown, or that are not for this split.
+
+    Raises:
+        ConfigError: there is no such protocol.
+        DataError: the split has another number of photos, or is not COCO's.
+    """
+    photos = len(captions.images)
+    for name in protocols:
+        if name not in PROTOCOLS:
+            raise ConfigError(f"protocol {name!r} is not known; known are {', '.join(PROTOCOLS)}")
+        if (needed := WHOLE.get(name)) not in (None, photos):
+            raise DataError(f"protocol {name} is for {needed:,} photos, this split has {photos:,}")
+        if name == FOLDED and photos != FOLDS * FOLD_PHOTOS:
+            raise DataError(
+                f"protocol {name} is the mean over {FOLDS} folds of {FOLD_PHOTOS:,} photos, so it "
+                f"needs {FOLDS * FOLD_PHOTOS:,}; this split has {photos:,}"
+            )
+        if name in GROUND_TRUTHS:
+            coco_ids(captions)
+
+
+def measure(scores: Scores, captions: Captions, protocols: Sequence[str]) -> Measured:
+    """Figures by each protocol, and the whole split's ranks, which all of them rest on.
+
+    Raises:
+        ConfigError, DataError: as `check_protocols`; a score is not finite.
+    """
+    check_protocols(captions, protocols)
+    photos = len(captions.images)
+    best = Best(photos, len(captions.texts), CANDIDATES)
+    ranks = rank(
+        scores,
+        captions.image_of,
+        photos,
+        watch=lambda tiles, rows, columns: best.add(tiles[final(tiles)], rows, columns),
+    )
+    whole = {name: metrics(found).as_dict() for name, found in ranks.items()}
+    figures: dict[str, dict[str, dict[str, Any]]] = {"full": whole}
+    for name in protocols:
+        if name in WHOLE:
+            figures[name] = whole
+        elif name == FOLDED:
+            folds = fold_metrics(scores, captions.image_of, photos)
+            figures[name] = {level: found.as_dict() for level, found in folds.items()}
+        else:
+            figures[name] = {final(ranks): coco_figures(name, captions, best)}
+    return Measured(figures, ranks, best)
+
+
+def fold_metrics(scores: Scores, image_of: np.ndarray, images: int) -> dict[str, Metrics]:
+    """The mean over `FOLDS` folds of contiguous photos, each with its own captions only.
+
+    Args:
+        scores: of the whole split; nothing is encoded again.
+        image_of: (T) the photo of each caption.
+        images: N, the number of photos; a multiple of `FOLDS`.
+    """
+    size = images // FOLDS
+    folds = []
+    for first in range(0, images, size):
+        columns = np.flatnonzero((image_of >= first) & (image_of < first + size))
+        part = scores.part(slice(first, first + size), torch.from_numpy(columns))
+        ranks = rank(part, image_of[columns] - first, size)
+        folds.append({name: metrics(found) for name, found in ranks.items()})
+    return {name: mean_metrics([fold[name] for fold in folds]) for name in folds[0]}

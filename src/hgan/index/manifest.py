@@ -1,0 +1,90 @@
+"""What an index says of itself: which photos, which bundle, the widths of the vectors."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hgan.errors import IndexingError
+from hgan.runtime.bundle import Bundle, default_bundle
+from hgan.runtime.similarity import dense_width
+
+FORMAT_VERSION = 2
+"""Version 1 knew no `quantize`; its photos have no time, camera and tags."""
+
+Quantize = Literal["int8"]
+"""How vectors can be made smaller than float16."""
+
+
+@dataclass(frozen=True)
+class IndexManifest:
+    """What `index.json` says, or the metadata of a collection on a server."""
+
+    root: str
+    """The folder of photos, absolute."""
+    bundle: str
+    """Id of the bundle that encoded them."""
+    bundle_name: str
+    bundle_path: str | None
+    """Where that bundle was; None for the one that ships with the program."""
+    dense: int
+    """Width of the dense vectors."""
+    local: int
+    """Width of the local vectors."""
+    quantize: Quantize | None = None
+    """None for vectors in float16. With `int8`, a search compares dense vectors in 8-bit integers
+    and scores the best by float16; local vectors have 8 bits a number."""
+    format_version: int = FORMAT_VERSION
+
+    @classmethod
+    def of(cls, root: Path, bundle: Bundle, quantize: Quantize | None = None) -> "IndexManifest":
+        """What an index of these photos by this bundle says."""
+        path = bundle.folder.resolve()
+        config = bundle.config
+        return cls(
+            root=str(root.resolve()),
+            bundle=bundle.id,
+            bundle_name=config.name,
+            bundle_path=None if path == default_bundle().resolve() else str(path),
+            dense=dense_width(config.widths, config.weights),
+            local=config.widths["local"] if config.weights["local"] else 0,
+            quantize=quantize,
+        )
+
+    @classmethod
+    def parse(cls, values: Any, where: object) -> "IndexManifest":
+        """Read what an index in `where` says.
+
+        Raises:
+            IndexingError: it is damaged, or of a newer format.
+        """
+        try:
+            if values["format_version"] > FORMAT_VERSION:
+                raise IndexingError(
+                    f"{where}: format version {values['format_version']}, this program reads up to "
+                    f"{FORMAT_VERSION}; upgrade hgan"
+                )
+            return cls(**values)
+        except (KeyError, TypeError) as error:
+            raise IndexingError(f"{where}: damaged ({error}); remove it and index again") from error
+
+    def check_bundle(self, where: object, bundle: str, name: str) -> None:
+        """Raise `IndexingError` unless the bundle of this id made the index in `where`."""
+        if bundle != self.bundle:
+            raise IndexingError(
+                f"{where}: made with bundle {self.bundle_name} ({self.bundle}), not with {name} "
+                f"({bundle}); use that bundle, or remove the index and index again"
+            )
+
+    def check_same(self, where: object, wanted: "IndexManifest") -> None:
+        """Raise `IndexingError` unless the index in `where` can take what `wanted` says."""
+        self.check_bundle(where, wanted.bundle, wanted.bundle_name)
+        if wanted.root != self.root:
+            raise IndexingError(
+                f"{where}: holds the photos of {self.root}; index {wanted.root} into another one"
+            )
+        if wanted.quantize not in (None, self.quantize):
+            raise IndexingError(
+                f"{where}: made {f'with {self.quantize}' if self.quantize else 'without'} "
+                f"quantization, not with {wanted.quantize}; leave the option out, or remove the "
+                "index and index again"
+            )

@@ -1,0 +1,60 @@
+"""What stands beside a point's vectors, in the shape that every engine of Qdrant's kind keeps."""
+
+from typing import Any
+
+from hgan.index.filter import Filter, camera_words
+from hgan.index.store import Entry
+
+WORDS = ("folders", "camera_words", "tags")
+"""Fields with lists of words, of which a filter names some."""
+TIME = "taken"
+"""The field with seconds, of which a filter gives a range."""
+
+
+def to_payload(entry: Entry) -> dict[str, Any]:
+    """What is remembered of a photo; what it does not say takes no room."""
+    known = {
+        TIME: entry.taken,
+        "camera": entry.camera or None,
+        "camera_words": list(camera_words(entry.camera)) or None,
+    }
+    return {
+        "path": entry.path,
+        "size": entry.size,
+        "mtime": entry.mtime,
+        "digest": entry.digest,
+        "folders": entry.folders,
+        "tags": list(entry.tags),
+        **{name: value for name, value in known.items() if value is not None},
+    }
+
+
+def to_entry(payload: Any) -> Entry:
+    """The way back.
+
+    Indexes of version 1 have no tags and know nothing of time and camera. Such a photo comes back
+    as one whose file has changed, so that the next run reads what it says; its bytes are the same,
+    so it is not encoded again.
+    """
+    return Entry(
+        path=payload["path"],
+        size=payload["size"],
+        mtime=payload["mtime"] if "tags" in payload else 0,
+        digest=payload["digest"],
+        taken=payload.get(TIME),
+        camera=payload.get("camera", ""),
+        tags=tuple(payload.get("tags", ())),
+    )
+
+
+def words_of(where: Filter) -> list[tuple[str, str]]:
+    """Every field and a word that it must have, for a photo to pass."""
+    folders = [("folders", where.folder)] if where.folder is not None else []
+    cameras = [("camera_words", word) for word in where.camera]
+    return [*folders, *cameras, *(("tags", tag) for tag in where.tags)]
+
+
+def range_of(where: Filter) -> dict[str, float] | None:
+    """From when (`gte`) until before when (`lt`) a photo must have been taken; None for any."""
+    bounds = {"gte": where.taken_from, "lt": where.taken_until}
+    return {name: float(bound) for name, bound in bounds.items() if bound is not None} or None

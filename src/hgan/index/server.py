@@ -1,0 +1,183 @@
+"""A Qdrant server: where it is, how to reach it, and what to do when it does not answer.
+
+    http://qdrant:6333/photos?shard_number=3&replication_factor=2
+
+names the collection `photos` with settings; `https` encrypts. The key of a server that wants one
+is in $HGAN_QDRANT_API_KEY.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Self, TypeVar
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from httpx import TransportError
+from qdrant_client import QdrantClient
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+from hgan.errors import ConfigError, IndexingError
+
+API_KEY = "HGAN_QDRANT_API_KEY"
+"""The environment variable with the server's key."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+"""Seconds before the second try, at most, and before any."""
+
+_BUSY = (429, 502, 503, 504)
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """A collection on a server. The numbers are those of Qdrant's own documentation."""
+
+    url: str
+    """Of the server, without the collection."""
+    collection: str
+    api_key: str | None = field(default=None, repr=False)
+    timeout: int = 30
+    """Seconds to wait for an answer."""
+    attempts: int = 5
+    """How often something is asked for while the server is busy or cannot be reached."""
+    shard_number: int | None = None
+    """Parts of a collection, spread over the machines of a cluster; None for the server's own."""
+    replication_factor: int | None = None
+    """Copies of each part."""
+    write_consistency_factor: int | None = None
+    """Copies that must have a change before it counts as written."""
+
+    @classmethod
+    def parse(cls, address: str) -> Self:
+        """Read an address as it is written at the top of this file.
+
+        Raises:
+            ConfigError: it names no collection, or a setting that is not one.
+        """
+        parts = urlsplit(address)
+        if parts.password or parts.username:  # not shown: it may be a key
+            raise ConfigError(
+                f"{parts.hostname}: no name or key in an address, which is printed and stored; "
+                f"put the key into ${API_KEY}"
+            )
+        prefix, _, collection = parts.path.rpartition("/")
+        if not parts.hostname or not collection:
+            raise ConfigError(
+                f"{address}: names no collection; write it behind the server, such as "
+                "http://qdrant:6333/photos"
+            )
+        return cls(
+            url=f"{parts.scheme}://{parts.netloc}{prefix}",
+            collection=unquote(collection),
+            api_key=os.environ.get(API_KEY) or None,
+            **_numbers(address, parts.query),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.url}/{self.collection}"
+
+
+def _numbers(address: str, query: str) -> dict[str, int]:
+    known = [f.name for f in fields(ServerSettings)][3:]
+    found = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            raise ConfigError(f"{address}: no setting {name!r}; there are {', '.join(known)}")
+        if not value.isdecimal() or int(value) < 1:
+            raise ConfigError(f"{address}: {name} is a number from 1 on, not {value!r}")
+        found[name] = int(value)
+    return found
+
+
+def connect(settings: ServerSettings) -> QdrantClient:
+    """A client for the server; the first question shows whether it is there."""
+    return QdrantClient(
+        url=settings.url,
+        api_key=settings.api_key,
+        timeout=settings.timeout,
+        check_compatibility=False,  # would ask the server from a thread, and warn by printing
+    )
+
+
+class Server:
+    """A connection that asks again, and says what to do when that does not help."""
+
+    def __init__(
+        self,
+        settings: ServerSettings,
+        client: QdrantClient | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """By default through a client of its own."""
+        self.settings = settings
+        self._client: QdrantClient | None = client or connect(settings)
+        self._sleep = sleep
+
+    def ask(self, question: Callable[[QdrantClient], Answer]) -> Answer:
+        """Put a question, which may be put twice, through the client.
+
+        Raises:
+            IndexingError: the server cannot be reached, or refuses.
+        """
+        tried = 0
+        while True:
+            if self._client is None:
+                raise IndexingError(f"{self.settings}: the index is closed")
+            try:
+                return question(self._client)
+            except Exception as error:  # the client has no base class for its errors
+                tried += 1
+                if not _worth_another_try(error) or tried >= self.settings.attempts:
+                    raise IndexingError(f"{self.settings}: {self._advice(error)}") from error
+                self._sleep(_pause(error, tried))
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._client is not None:
+            client, self._client = self._client, None
+            client.close()
+
+    def _advice(self, error: Exception) -> str:
+        if isinstance(error, ResponseHandlingException) and _worth_another_try(error):
+            return (
+                f"the server does not answer ({error.source}), asked {self.settings.attempts} "
+                f"times; is it running at {self.settings.url}?"
+            )
+        if _worth_another_try(error):
+            return f"the server is busy ({_reason(error)}); try again later"
+        status = error.status_code if isinstance(error, UnexpectedResponse) else None
+        if status in (401, 403):
+            return f"the server refuses ({_reason(error)}); set ${API_KEY} to a key that may write"
+        if status == 404:
+            return f"no index here; make one with `hgan index PHOTOS --to {self.settings}`"
+        return f"the server refuses ({_reason(error)})"
+
+
+def _worth_another_try(error: Exception) -> bool:
+    if isinstance(error, ResponseHandlingException):
+        return isinstance(error.source, TransportError)
+    if isinstance(error, UnexpectedResponse):
+        return error.status_code in _BUSY
+    return isinstance(error, ResourceExhaustedResponse)
+
+
+def _pause(error: Exception, tried: int) -> float:
+    """Seconds until the next try: what the server says, or ever longer up to a random length."""
+    if isinstance(error, ResourceExhaustedResponse):
+        return min(float(error.retry_after_s), LONGEST_PAUSE)
+    # At random, so that many clients of one server do not all come back at once.
+    return random.uniform(0.0, min(FIRST_PAUSE * 2 ** (tried - 1), LONGEST_PAUSE))
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, on one line."""
+    if isinstance(error, UnexpectedResponse):
+        try:
+            said = error.structured()["status"]["error"]
+        except (ValueError, KeyError, TypeError):
+            said = error.content.decode("utf-8", "replace")[:200]
+        return " ".join(f"{error.status_code} {error.reason_phrase}: {said}".split())
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,200 @@
+"""Plots that compare systems: colours for colour-blind readers, markers that print in black."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from hgan.files import atomic_write
+from hgan.reporting.records import Record, recall
+from hgan.reporting.statistics import spread
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+from matplotlib.ticker import LogFormatter
+
+Systems = Mapping[str, Sequence[Record]]
+
+COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999",
+)
+"""Okabe and Ito's, yellow left out: it fades on paper."""
+MARKERS = "osD^vPX"
+"""One fewer than the colours, so that no two of the first 56 systems share both."""
+LINES = ("-", "--", ":")
+HATCHES = ("", "///", "...", "xx")
+CURVE_END = 100
+LENGTH_BINS = 6
+WAY_TITLES = ("image to text", "text to image")
+
+
+def plot_rsum(systems: Systems, path: Path) -> None:
+    """rSum as bars from zero, and beside them, enlarged, each seed with mean and deviation."""
+    names = list(systems)[::-1]  # a bar chart starts at the bottom
+    values = {name: [_rsum(record) for record in systems[name]] for name in names}
+    height = 1.6 + 0.42 * len(names)
+    with _figure(path, 1, 2, (10, height), sharey=True) as (left, right):
+        for place, name in enumerate(names):
+            found = spread(values[name])
+            style = {"color": _style(systems, name)["color"]}
+            left.barh(place, found.mean, height=0.65, xerr=found.deviation, capsize=3, **style)
+            end = found.mean + (found.deviation or 0.0)
+            left.annotate(str(found), (end, place), (6, 0), textcoords="offset points", va="center")
+            right.errorbar(found.mean, place, xerr=found.deviation, fmt="D", capsize=4, **style)
+            offset = [place - 0.22] * len(values[name])
+            right.plot(values[name], offset, "o", markersize=4, mfc="none", mec="0.35")
+        left.margins(x=0.3)  # room for the figures
+        left.set(yticks=range(len(names)), yticklabels=names, xlabel="rSum", title="from zero")
+        right.set(xlabel="rSum", title="enlarged; circles are seeds")
+
+
+def plot_cost(systems: Systems, path: Path) -> None:
+    """rSum against the time of a query over the split's photos, and against memory a photo."""
+    with _figure(path, 1, 2, (10, 4.4), sharey=True) as (left, right):
+        for name, records in systems.items():
+            photos = records[0].data[1]
+            costs = [record.figures["cost"] for record in records]
+            micro = np.mean([cost["microseconds_per_pair"] for cost in costs])
+            size = np.mean([cost["bytes_per_image"] for cost in costs])
+            found = spread([_rsum(record) for record in records])
+            style = _style(systems, name) | {"linestyle": "none", "markersize": 8}
+            left.errorbar(micro * photos / 1000, found.mean, found.deviation, capsize=3, **style)
+            right.errorbar(size, found.mean, found.deviation, capsize=3, label=name, **style)
+        left.set(xscale="log", ylabel="rSum", xlabel=f"milliseconds a query, {photos:,} photos")
+        right.set(xscale="log", xlabel="bytes an image")
+        for axes in (left, right):
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(LogFormatter())
+            axes.grid(alpha=0.3, which="both", linewidth=0.5)
+        _legend(right)
+
+
+def plot_recall(systems: Systems, path: Path) -> None:
+    """Recall at every cutoff up to 100 in both directions, averaged over seeds."""
+    with _figure(path, 1, 2, (10, 4.4), sharey=True) as both:
+        for way, axes in enumerate(both):
+            for name, records in systems.items():
+                curves = [recall_curve(record.final_ranks[way]) for record in records]
+                style = _style(systems, name) | {"marker": "", "linewidth": 1.6}
+                cutoffs = np.arange(1, CURVE_END + 1)
+                axes.plot(cutoffs, np.mean(curves, axis=0), label=name, **style)
+            axes.set(xscale="log", xlabel="K", title=WAY_TITLES[way], ylim=(0, 102))
+            axes.set_xticks(ticks := [1, 2, 5, 10, 20, 50, 100], labels=map(str, ticks))
+            axes.minorticks_off()
+            axes.grid(alpha=0.3)
+        both[0].set(ylabel="R@K, per cent")
+        _legend(both[1])
+
+
+def recall_curve(ranks: np.ndarray) -> np.ndarray:
+    """(Q) ranks to (100) recalls at 1 to 100, in per cent."""
+    counts = np.bincount(np.minimum(ranks, CURVE_END), minlength=CURVE_END + 1)
+    return 100.0 * np.cumsum(counts)[:CURVE_END] / len(ranks)
+
+
+def plot_levels(systems: Systems, path: Path) -> None:
+    """rSum of each level alone and of their sum, by system."""
+    levels = list(dict.fromkeys(level for rs in systems.values() for level in rs[0].ranks))
+    with _figure(path, 1, 1, (2.5 + 1.1 * len(systems), 4.4)) as (axes,):
+        width = 0.8 / len(levels)
+        # The bars of a system are centred over its name, however many it has.
+        shifts = [
+            {level: i - (len(rs[0].ranks) - 1) / 2 for i, level in enumerate(rs[0].ranks)}
+            for rs in systems.values()
+        ]
+        for place, level in enumerate(levels):
+            found = {
+                x: spread([_rsum(record, level) for record in records])
+                for x, records in enumerate(systems.values())
+                if level in records[0].ranks
+            }
+            axes.bar(
+                [x + width * shifts[x][level] for x in found],
+                [each.mean for each in found.values()],
+                width,
+                yerr=[np.nan if each.deviation is None else each.deviation
+                      for each in found.values()],
+                capsize=2,
+                color=COLOURS[place % len(COLOURS)],
+                hatch=HATCHES[place % len(HATCHES)],
+                edgecolor="white",
+                label=level,
+            )
+        axes.set_xticks(range(len(systems)), labels=list(systems), rotation=30, ha="right")
+        axes.set(ylabel="rSum")
+        _legend(axes)
+
+
+def plot_lengths(systems: Systems, texts: Sequence[str], path: Path) -> None:
+    """Text to image R@1 by the number of words in the caption.
+
+    Args:
+        systems: records by system.
+        texts: (T) the split's captions.
+        path: of the PNG.
+    """
+    bins = length_bins(np.array([len(text.split()) for text in texts]))
+    with _figure(path, 1, 1, (8, 4.4)) as (axes,):
+        for name, records in systems.items():
+            values = [
+                np.mean([recall(record.final_ranks[1][inside], 1) for record in records])
+                for inside in bins.values()
+            ]
+            axes.plot(range(len(bins)), values, label=name, **_style(systems, name))
+        labels = [f"{label}\n({inside.sum():,})" for label, inside in bins.items()]
+        axes.set_xticks(range(len(bins)), labels=labels)
+        axes.set(xlabel="words in the caption (captions)", ylabel="text to image R@1, per cent")
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+        _legend(axes)
+
+
+def length_bins(words: np.ndarray) -> dict[str, np.ndarray]:
+    """(T) word counts to masks (T) of about equally many captions each, by label; none empty."""
+    edges = np.unique(np.quantile(words, np.linspace(0, 1, LENGTH_BINS + 1), method="lower"))
+    lows = edges[:-1] if len(edges) > 1 else edges
+    bins = {}
+    for place, low in enumerate(lows):
+        high = int(words.max()) if place == len(lows) - 1 else int(lows[place + 1]) - 1
+        label = f"{low}" if low == high else f"{low} to {high}"
+        bins[label] = (words >= low) & (words <= high)
+    return bins
+
+
+def _rsum(record: Record, level: str | None = None) -> float:
+    return record.figures["protocols"]["full"][level or record.final]["rsum"]
+
+
+def _style(systems: Systems, name: str) -> dict[str, Any]:
+    """Colour, marker and line of a system, the same in all plots."""
+    place = list(systems).index(name)
+    return {
+        "color": COLOURS[place % len(COLOURS)],
+        "marker": MARKERS[place % len(MARKERS)],
+        "linestyle": LINES[(place // len(COLOURS)) % len(LINES)],
+    }
+
+
+def _legend(axes: Any) -> None:
+    axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+
+
+@contextmanager
+def _figure(
+    path: Path, rows: int, columns: int, size: tuple[float, float], sharey: bool = False
+) -> Iterator[Any]:
+    """The axes of a new figure, which is saved at the end of the block."""
+    figure, axes = pyplot.subplots(
+        rows, columns, figsize=size, sharey=sharey, squeeze=False, layout="constrained"
+    )
+    try:
+        for each in axes.flat:
+            each.spines[["top", "right"]].set_visible(False)
+        yield list(axes.flat)
+        with atomic_write(path) as file:
+            figure.savefig(file, format="png", dpi=150)
+    finally:
+        pyplot.close(figure)

@@ -1,0 +1,173 @@
+"""The whole report: what it compares with what, its files, and the page that ties them together."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hgan.data.captions import Captions
+from hgan.errors import ConfigError, DataError
+from hgan.files import atomic_write
+from hgan.reporting import plots, tables
+from hgan.reporting.records import Record, find_records, read_split
+from hgan.reporting.statistics import RESAMPLES, paired_difference
+from hgan.reporting.worst import WORST, write_worst
+
+Systems = Mapping[str, Sequence[Record]]
+
+PICTURES = {
+    "rsum": "rSum",
+    "cost": "Accuracy against cost",
+    "recall": "Recall at K",
+    "levels": "rSum by level",
+    "lengths": "By length of the caption",
+}
+DIFFERENCES = (
+    "Difference in rSum on the full split, averaged over each system's seeds. The interval is of a "
+    f"paired cluster bootstrap over queries, {RESAMPLES:,} resamples: photos are drawn with "
+    "replacement, each with all its captions, the same ones for both systems and all seeds. It "
+    "tells what other queries would change, not what other seeds would: for that, see the "
+    "deviations in the table."
+)
+
+def write_report(
+    roots: Sequence[Path],
+    out: Path,
+    split: str,
+    reference: str | None = None,
+    photos: Path | None = None,
+    published: str | None = None,
+) -> list[str]:
+    """Write tables, plots and pages about the records below some folders.
+
+    Args:
+        roots: folders with runs in them.
+        out: folder of the report.
+        split: whose records.
+        reference: the system to compare with; by default the best on validation.
+        photos: folder of the photos; by default that in the settings of the reference's runs.
+        published: name of a set of published figures to show beside ours; it chooses the protocol.
+
+    Returns:
+        What had to be left out.
+
+    Raises:
+        DataError: there is nothing to report, or the records cannot be compared.
+        ConfigError: there is no such reference or set of published figures.
+    """
+    found, problems = find_records(roots, split)
+    theirs: list[tables.Row] = []
+    protocol = "full"
+    if published:
+        protocol, theirs = tables.published_rows(published, _any(found).data[1])
+    ours = tables.rows(found, protocol)
+    systems = {row.system: found[row.system] for row in ours}  # the highest rSum first
+    reference = _reference(systems, reference)
+    captions: Captions | None = None
+    try:
+        captions = read_split(systems[reference][0])
+    except DataError as error:
+        problems.append(f"differences, lengths and worst queries, which need captions: {error}")
+    _write_tables(out, [*ours, *theirs])
+    _write_plots(out, systems, captions)
+    parts = [_facts(systems, protocol), tables.markdown([*ours, *theirs])]
+    parts += ["Also as [LaTeX](table.tex) and [CSV](table.csv)."]
+    if captions is not None:
+        differences = _differences(systems, reference, captions)
+        _write(out / "differences.md", differences)
+        folder = photos or _photos(systems[reference])
+        write_worst(systems[reference][0], captions, folder, out / "worst.html")
+        parts += [f"## Differences\n\n{differences}"]
+        parts += [f"The {WORST} worst queries of {reference}, both ways: [worst.html](worst.html)."]
+    parts += [
+        f"## {title}\n\n![{title}]({file}.png)"
+        for file, title in PICTURES.items()
+        if captions is not None or file != "lengths"
+    ]
+    if problems:
+        parts += ["## Left out\n\n" + "\n".join(f"- {problem}" for problem in problems)]
+    _write(out / "report.md", "\n\n".join(part.strip() for part in parts) + "\n")
+    return problems
+
+
+def _any(systems: Systems) -> Record:
+    return next(iter(systems.values()))[0]
+
+
+def _reference(systems: Systems, asked: str | None) -> str:
+    if asked is not None:
+        if asked not in systems:
+            raise ConfigError(f"--reference {asked}: choose one of {', '.join(systems)}")
+        return asked
+    chosen_on = {
+        name: [record.figures["val_rsum"] for record in records]
+        for name, records in systems.items()
+    }
+    if any(value is None for values in chosen_on.values() for value in values):
+        return next(iter(systems))
+    return max(chosen_on, key=lambda name: statistics.fmean(chosen_on[name]))
+
+
+def _write_tables(out: Path, rows: Sequence[tables.Row]) -> None:
+    _write(out / "table.md", tables.markdown(rows))
+    _write(out / "table.tex", tables.latex(rows))
+    _write(out / "table.csv", tables.comma_separated(rows))
+
+
+def _write_plots(out: Path, systems: Systems, captions: Captions | None) -> None:
+    plots.plot_rsum(systems, out / "rsum.png")
+    plots.plot_cost(systems, out / "cost.png")
+    plots.plot_recall(systems, out / "recall.png")
+    plots.plot_levels(systems, out / "levels.png")
+    if captions is not None:
+        plots.plot_lengths(systems, captions.texts, out / "lengths.png")
+
+
+def _differences(systems: Systems, reference: str, captions: Captions) -> str:
+    found = {
+        name: paired_difference(records, systems[reference], captions.image_of)
+        for name, records in systems.items()
+        if name != reference
+    }
+    if not found:
+        return f"{reference} is the only system.\n"
+    return f"{tables.differences(reference, found)}\n{DIFFERENCES}\n"
+
+
+def _photos(records: Sequence[Record]) -> Path | None:
+    """The folder of photos in the settings of some runs, if it is there."""
+    for record in records:
+        try:
+            settings = json.loads((record.folder / "config.json").read_text(encoding="utf-8"))
+            folder = Path(settings["data"]["photos"])
+        except (OSError, ValueError, KeyError, TypeError):  # such as an ensemble
+            continue
+        if folder.is_dir():
+            return folder
+    return None
+
+
+def _facts(systems: Systems, protocol: str) -> str:
+    """What was measured, and how; the first part of the page."""
+    name, photos, texts = _any(systems).data
+    split = _any(systems).figures["split"]
+    seeds = "; ".join(
+        f"{system}: {', '.join(str(record.figures['seed']) for record in records)}"
+        for system, records in systems.items()
+        if records[0].figures["seed"] is not None
+    )
+    return f"""# {len(systems)} systems on {name}, {split}
+
+- Split: {split}, {photos:,} photos, {texts:,} captions. The table is by protocol `{protocol}`;
+  plots and differences are on the full split.
+- Recall is in per cent; rSum is the sum of the six, at most 600. Ties count against the model;
+  `ties` is how many queries had one.
+- The checkpoint of a run is that of the epoch with the highest rSum on validation (`val rSum`).
+- Mean ± standard deviation over seeds ({seeds}).
+- `minutes`: training of a run. `µs/pair`: scoring one photo with one caption. `bytes/image`: an
+  encoded photo."""
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8"))

@@ -1,0 +1,97 @@
+"""What several seeds say together: mean and deviation, and a paired interval for a difference."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hgan.reporting.records import CUTOFFS, Record
+
+RESAMPLES = 2000
+SEED = 0
+_AT_ONCE = 200
+"""Resamples drawn at once, to bound memory."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Values of one figure over seeds."""
+
+    mean: float
+    deviation: float | None
+    """Of the sample (n - 1); None of one seed."""
+
+    def __str__(self) -> str:
+        more = "" if self.deviation is None else f" ± {self.deviation:.1f}"
+        return f"{self.mean:.1f}{more}"
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Mean and standard deviation over seeds."""
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(statistics.fmean(values), deviation)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much more rSum one system has than another."""
+
+    mean: float
+    low: float
+    """Lower end of the 95 % interval."""
+    high: float
+    """Upper end of the 95 % interval."""
+
+
+def paired_difference(
+    ours: Sequence[Record],
+    theirs: Sequence[Record],
+    image_of: np.ndarray,
+    resamples: int = RESAMPLES,
+) -> Difference:
+    """Difference in rSum, averaged over each system's seeds, with a bootstrap interval.
+
+    A cluster bootstrap: photos are drawn with replacement, and a caption comes as often as its
+    photo, since captions of one photo are hard or easy together. Each draw is the same for both
+    systems and all seeds. What is drawn are the queries; the candidates, and so the ranks, stay.
+
+    Args:
+        ours: records of one system.
+        theirs: records of the other, of the same split.
+        image_of: (T) the photo of each caption.
+        resamples: how often the photos are drawn.
+    """
+    photos = len(ours[0].final_ranks[0])
+    captions_of = np.bincount(image_of, minlength=photos).astype(np.float64)
+    ours_image, ours_text = _points(ours, image_of, photos)
+    theirs_image, theirs_text = _points(theirs, image_of, photos)
+    image, text = ours_image - theirs_image, ours_text - theirs_text  # (N) each
+    dice = np.random.default_rng(SEED)
+    drawn = []
+    for start in range(0, resamples, _AT_ONCE):
+        count = min(_AT_ONCE, resamples - start)
+        # (R, N): how often each photo is drawn
+        times = dice.multinomial(photos, np.full(photos, 1 / photos), count).astype(np.float64)
+        drawn.append(times @ image / photos + times @ text / (times @ captions_of))
+    low, high = np.quantile(np.concatenate(drawn), [0.025, 0.975])
+    mean = image.sum() / photos + text.sum() / captions_of.sum()
+    return Difference(float(mean), float(low), float(high))
+
+
+def _points(
+    records: Sequence[Record], image_of: np.ndarray, photos: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What each photo adds to rSum before division, as a query and by its captions: (N), (N).
+
+    rSum is linear in these points, so averages over seeds can be taken before the bootstrap.
+    """
+    ranks = [record.final_ranks for record in records]
+    image = np.mean([_hits(of_images) for of_images, _ in ranks], axis=0)
+    text = np.mean([_hits(of_texts) for _, of_texts in ranks], axis=0)  # (T)
+    return image, np.bincount(image_of, weights=text, minlength=photos)
+
+
+def _hits(ranks: np.ndarray) -> np.ndarray:
+    """(Q) ranks to (Q) points of rSum: 100 for each cutoff that the right answer is within."""
+    return 100.0 * (ranks[:, None] < np.array(CUTOFFS)).sum(axis=1)

@@ -1,0 +1,192 @@
+"""The table of systems, and of their differences, as Markdown, LaTeX (booktabs) and CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from hgan.errors import ConfigError, DataError
+from hgan.reporting.records import CUTOFFS, WAYS, Record
+from hgan.reporting.statistics import Difference, Spread, spread
+
+FLAGS = {
+    "E": "ensemble: similarities of several models averaged",
+    "T": "checkpoint selected on the test split, so the figures are optimistic",
+    "P": "published figures, not measured here",
+}
+RECALLS = tuple(f"{short} R@{k}" for short in ("i2t", "t2i") for k in CUTOFFS)
+SCORES = (*RECALLS, "rSum", "val rSum")
+"""Columns in per cent or sums of it, with a deviation over seeds."""
+COSTS = ("ties", "minutes", "µs/pair", "bytes/image")
+"""Columns with the mean alone."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system in the table."""
+
+    system: str
+    flags: str
+    seeds: int | None
+    """None of published figures."""
+    cells: dict[str, Spread]
+    """By column; what is not known is not there."""
+
+
+def rows(systems: Mapping[str, Sequence[Record]], protocol: str) -> list[Row]:
+    """A row for each system, the highest rSum first.
+
+    Raises:
+        DataError: a record lacks the protocol.
+    """
+    found = [_row(name, records, protocol) for name, records in systems.items()]
+    return sorted(found, key=lambda row: row.cells["rSum"].mean, reverse=True)
+
+
+def _row(system: str, records: Sequence[Record], protocol: str) -> Row:
+    metrics = [record.metrics(protocol) for record in records]
+    columns: dict[str, list[float | None]] = dict(
+        zip(
+            RECALLS,
+            ([m[way]["recall"][f"R@{k}"] for m in metrics] for way in WAYS for k in CUTOFFS),
+            strict=True,
+        )
+    )
+    columns["rSum"] = [m["rsum"] for m in metrics]
+    columns["val rSum"] = [record.figures["val_rsum"] for record in records]
+    columns["ties"] = [m["tied"] for m in metrics]
+    columns["minutes"] = [record.minutes for record in records]
+    for name, key in (("µs/pair", "microseconds_per_pair"), ("bytes/image", "bytes_per_image")):
+        columns[name] = [record.figures["cost"][key] for record in records]
+    cells = {
+        name: spread(known)
+        for name, values in columns.items()
+        if len(known := [value for value in values if value is not None]) == len(values)
+    }
+    flags = "E" if any(record.is_ensemble for record in records) else ""
+    return Row(system, flags, len(records), cells)
+
+
+def published_sets() -> dict[str, Any]:
+    """Published figures by data set and protocol, as gathered from the authors' own tables."""
+    text = files("hgan.reporting").joinpath("published.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+def published_rows(name: str, photos: int) -> tuple[str, list[Row]]:
+    """The protocol of a set of published figures, and a row for each of its systems.
+
+    Raises:
+        ConfigError: there is no such set.
+        DataError: our records are of another number of photos, so of another split.
+    """
+    sets = published_sets()
+    if name not in sets:
+        raise ConfigError(f"--published {name}: choose one of {', '.join(sets)}")
+    chosen = sets[name]
+    if chosen["photos"] != photos:
+        raise DataError(
+            f"the published figures of {name} are of {chosen['photos']:,} photos, the records of "
+            f"{photos:,}; they cannot stand beside each other"
+        )
+    return chosen["protocol"], [_published_row(system) for system in chosen["systems"]]
+
+
+def _published_row(system: dict[str, Any]) -> Row:
+    values = dict(zip(RECALLS, (v for way in WAYS for v in system[way]), strict=True))
+    values["rSum"] = system["rsum"]
+    cells = {name: Spread(value, None) for name, value in values.items() if value is not None}
+    return Row(system["system"], system["flags"] + "P", None, cells)
+
+
+def markdown(table: Sequence[Row]) -> str:
+    """A Markdown table with a legend of its flags."""
+    head = ["system", "", "seeds", *SCORES, *COSTS]
+    lines = ["| " + " | ".join(head) + " |", "|---|---|" + "---:|" * (len(head) - 2)]
+    for row in table:
+        cells = [row.system.replace("|", "\\|"), " ".join(row.flags), _seeds(row), *_texts(row)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n" + "".join(f"\n{line}  " for line in legend(table)) + "\n"
+
+
+def legend(table: Sequence[Row]) -> list[str]:
+    """What the flags in a table mean."""
+    used = {flag for row in table for flag in row.flags}
+    return [f"{flag}: {meaning}." for flag, meaning in FLAGS.items() if flag in used]
+
+
+def latex(table: Sequence[Row]) -> str:
+    """A LaTeX table for the booktabs package; published figures below a line."""
+    numbers = len(RECALLS) + 2
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        rf"\begin{{tabular}}{{l{'r' * (numbers + 1)}}}",
+        r"\toprule",
+        r" & & \multicolumn{3}{c}{image to text} & \multicolumn{3}{c}{text to image} & & \\",
+        r"\cmidrule(lr){3-5}\cmidrule(lr){6-8}",
+        "system & seeds & " + " & ".join(f"R@{k}" for k in CUTOFFS * 2) + r" & rSum & val rSum \\",
+        r"\midrule",
+    ]
+    before = None
+    for row in table:
+        if before is not None and "P" in row.flags and "P" not in before.flags:
+            lines.append(r"\midrule")
+        name = _escaped(row.system)
+        if row.flags:
+            name += f"$^{{\\mathrm{{{','.join(row.flags)}}}}}$"
+        cells = [text.replace("±", r"$\pm$") for text in _texts(row)[: len(SCORES)]]
+        lines.append(" & ".join([name, _seeds(row), *cells]) + r" \\")
+        before = row
+    lines += [r"\bottomrule", r"\end{tabular}", *(f"% {line}" for line in legend(table))]
+    return "\n".join(lines) + "\n"
+
+
+def comma_separated(table: Sequence[Row]) -> str:
+    """CSV with unrounded means and deviations."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    scores = [column for name in SCORES for column in (name, f"{name} sd")]
+    writer.writerow(["system", "flags", "seeds", *scores, *COSTS])
+    for row in table:
+        values: list[Any] = [row.system, row.flags, row.seeds]
+        for name in SCORES:
+            cell = row.cells.get(name)
+            values += [cell.mean, cell.deviation] if cell else [None, None]
+        values += [cell.mean if (cell := row.cells.get(name)) else None for name in COSTS]
+        writer.writerow(values)
+    return text.getvalue()
+
+
+def differences(reference: str, found: Mapping[str, Difference]) -> str:
+    """Each system against the reference, as a Markdown table."""
+    lines = [
+        f"| system | rSum more than {reference} | 95 % interval |",
+        "|---|---:|---:|",
+    ]
+    for name, difference in found.items():
+        interval = f"{difference.low:+.1f} to {difference.high:+.1f}"
+        lines.append(f"| {name} | {difference.mean:+.1f} | {interval} |")
+    return "\n".join(lines) + "\n"
+
+
+def _seeds(row: Row) -> str:
+    return "" if row.seeds is None else str(row.seeds)
+
+
+def _texts(row: Row) -> list[str]:
+    """Scores with deviations, then costs."""
+    scores = [str(cell) if (cell := row.cells.get(name)) else "" for name in SCORES]
+    forms = dict(zip(COSTS, (".0f", ".1f", ".3g", ",.0f"), strict=True))
+    costs = [format(c.mean, forms[n]) if (c := row.cells.get(n)) else "" for n in COSTS]
+    return scores + costs
+
+
+def _escaped(text: str) -> str:
+    """LaTeX's special characters as text; `\\` first, since the others bring some."""
+    text = text.replace("\\", r"\textbackslash ")
+    for character in "&%$#_{}":
+        text = text.replace(character, f"\\{character}")
+    return text.replace("~", r"\textasciitilde ").replace("^", r"\textasciicircum ")

@@ -1,0 +1,150 @@
+"""A page of a run's worst queries: what was asked, where the right answer stands, what came first.
+
+One HTML file that needs nothing beside it: photos are in it as small JPEGs.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hgan.data.captions import Captions
+from hgan.errors import DataError
+from hgan.files import atomic_write
+from hgan.reporting.records import Record
+from hgan.runtime.images import open_photo
+
+WORST = 20
+_SIDE = 180
+"""Longest side of a photo on the page, in pixels."""
+
+_STYLE = """
+:root { color-scheme: light dark; --paper: #fafaf8; --ink: #1c1c1e; --faint: #62626a;
+  --card: #ffffff; --line: #dcdcd8; --right: #006b4f; }
+@media (prefers-color-scheme: dark) { :root { --paper: #18181a; --ink: #ececec; --faint: #a0a0a8;
+  --card: #232326; --line: #3a3a3e; --right: #5fd3ae; } }
+body { font: 16px/1.45 system-ui, sans-serif; background: var(--paper); color: var(--ink);
+  max-width: 76rem; margin: 0 auto; padding: 1.5rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
+section { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
+  padding: 1rem; margin: 1rem 0; display: flex; flex-wrap: wrap; gap: 1.25rem; }
+.query { flex: 0 0 15rem; } .found { flex: 1 1 30rem; }
+.rank { color: var(--faint); font-size: .9rem; margin: 0 0 .4rem; }
+.photos { display: flex; flex-wrap: wrap; gap: .75rem; }
+figure { margin: 0; width: 8.5rem; } .query figure { width: 11rem; }
+figure img { width: 100%; border-radius: 4px; display: block; }
+figcaption { color: var(--faint); font-size: .75rem; overflow-wrap: anywhere; }
+.right { color: var(--right); } ol, ul { margin: 0; padding-left: 1.4rem; } p { margin: 0 0 .6rem; }
+"""
+
+
+def write_worst(record: Record, captions: Captions, photos: Path | None, path: Path) -> None:
+    """Write the page with the worst queries of one record, both ways.
+
+    Args:
+        record: a run's ranks.
+        captions: the split that they are of.
+        photos: folder of the photos; without it, or without a photo, its name stands there.
+        path: of the HTML file.
+    """
+    album = _Album(captions.images, photos)
+    of_images, of_texts = record.final_ranks
+    texts = [_text_query(record, captions, album, t, n) for n, t in _worst(of_texts)]
+    images = [_image_query(record, captions, album, i, n) for n, i in _worst(of_images)]
+    missing = ""
+    if album.missing:
+        what = f"{album.missing} photos could not be shown" if photos else "Photos are not shown"
+        missing = f"<p>{what}: give their folder with <code>--photos</code>.</p>"
+    title = escape(f"Worst queries of {record.name}")
+    split = escape(f"{record.figures['split']} split of {record.figures['captions']}")
+    page = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>
+<h1>{title}</h1>
+<p>{split}: {record.data[1]:,} photos, {record.data[2]:,} captions.
+Ranks count from 1; ties count against the model.</p>{missing}
+<h2>Text to image: the caption's own photo stands far behind</h2>
+{"".join(texts)}
+<h2>Image to text: the best of the photo's own captions stands far behind</h2>
+{"".join(images)}
+</body></html>
+"""
+    with atomic_write(path) as file:
+        file.write(page.encode("utf-8", "replace"))
+
+
+def _worst(ranks: np.ndarray) -> list[tuple[int, int]]:
+    """Rank from 1 and position of the queries with the highest ranks, the worst first."""
+    order = np.argsort(-ranks, kind="stable")[:WORST]
+    return [(int(ranks[position]) + 1, int(position)) for position in order]
+
+
+def _text_query(
+    record: Record, captions: Captions, album: "_Album", text: int, rank: int
+) -> str:
+    own = int(captions.image_of[text])
+    found = "".join(album.figure(int(i), int(i) == own) for i in record.top_images[text])
+    return f"""<section><div class="query"><p>{escape(captions.texts[text])}</p>
+<p class="rank">its photo stands at {rank:,}</p>{album.figure(own, True)}</div>
+<div class="found"><p class="rank">found first</p><div class="photos">{found}</div></div></section>
+"""
+
+
+def _image_query(
+    record: Record, captions: Captions, album: "_Album", image: int, rank: int
+) -> str:
+    found = "".join(
+        _line(captions.texts[t], captions.image_of[t] == image) for t in record.top_texts[image]
+    )
+    own = (captions.texts[t] for t in np.flatnonzero(captions.image_of == image))
+    return f"""<section><div class="query">{album.figure(image, False)}
+<p class="rank">its best caption stands at {rank:,}</p></div>
+<div class="found"><p class="rank">found first</p><ol>{found}</ol>
+<p class="rank">its own captions</p><ul>{"".join(_line(text, True) for text in own)}</ul></div>
+</section>
+"""
+
+
+def _line(text: str, right: bool) -> str:
+    return f'<li{_mark(right)}>{escape(text)}</li>'
+
+
+def _mark(right: bool) -> str:
+    return ' class="right"' if right else ""
+
+
+class _Album:
+    """Photos as HTML figures.
+
+    Attributes:
+        missing: photos that could not be shown.
+    """
+
+    def __init__(self, names: Sequence[str], folder: Path | None) -> None:
+        self.missing = 0
+        self._names = names
+        self._folder = folder
+
+    def figure(self, position: int, right: bool) -> str:
+        name = escape(self._names[position])
+        picture = self._picture(self._names[position])
+        shown = f'<img alt="{name}" src="data:image/jpeg;base64,{picture}">' if picture else ""
+        return f"<figure>{shown}<figcaption{_mark(right)}>{name}</figcaption></figure>"
+
+    def _picture(self, name: str) -> str | None:
+        """A small JPEG in base64, or None where the photo is not there."""
+        try:
+            if self._folder is None:
+                raise DataError("no folder of photos")
+            photo = open_photo(self._folder / name, hint=_SIDE)
+        except DataError:
+            self.missing += 1
+            return None
+        photo.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+        file = io.BytesIO()
+        photo.save(file, "JPEG", quality=70, optimize=True)
+        return base64.b64encode(file.getvalue()).decode("ascii")

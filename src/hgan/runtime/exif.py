@@ -1,0 +1,112 @@
+"""What a photo says of itself: when it was taken, with which camera, and its keywords.
+
+Cameras write EXIF; the keywords are those that photo managers write, in IPTC (most of them) or in
+EXIF's XPKeywords (Windows). A photo may say anything, so nothing here ever fails.
+"""
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from PIL import ExifTags, Image, IptcImagePlugin
+from PIL.ImageFile import ImageFile
+
+from hgan.runtime.images import FORMATS
+
+_LONGEST = 100
+"""Characters of a camera or of a tag; what is longer was not written by a camera or a person."""
+_MOST_TAGS = 100
+
+# Pillow warns of damaged fields; for the length of one call a filter would not do, see images.py.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
+
+_TIME = re.compile(r"(\d{4})\D(\d\d)\D(\d\d)\D+(\d\d)\D(\d\d)(?:\D(\d\d))?", re.ASCII)
+_IPTC_KEYWORDS = (2, 25)
+
+
+@dataclass(frozen=True)
+class Exif:
+    """What a photo says; what it does not say is None or empty."""
+
+    taken: int | None = None
+    """Seconds since 1970 by the camera's clock."""
+    camera: str = ""
+    """Make and model."""
+    tags: tuple[str, ...] = ()
+    """Keywords in lower case."""
+
+
+def read_exif(path: Path) -> Exif:
+    """What a photo file says of itself; nothing where it is damaged."""
+    try:
+        with Image.open(path, formats=FORMATS) as photo:
+            exif = photo.getexif()
+            inner = exif.get_ifd(ExifTags.IFD.Exif)
+            windows = exif.get(ExifTags.Base.XPKeywords)
+            keywords = [*_windows_keywords(windows), *_iptc_keywords(photo)]
+    except Exception:  # decoders raise what they like at hostile bytes: struct.error, ...
+        return Exif()
+    return Exif(_taken(inner), _camera(exif), _tags(keywords))
+
+
+def clean_tag(tag: str) -> str:
+    """A tag as it is kept and compared: lower case, single spaces."""
+    return " ".join(tag.lower().split())
+
+
+def seconds(moment: datetime) -> int:
+    """Seconds since 1970 of what a clock on the wall shows, in whatever place it hangs."""
+    return round(moment.replace(tzinfo=UTC).timestamp())
+
+
+def _taken(inner: Mapping[int, object]) -> int | None:
+    for tag in (ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized):
+        found = _TIME.match(_text(inner.get(tag)))
+        if found:
+            year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
+            try:
+                return seconds(datetime(year, month, day, hour, minute, second))
+            except ValueError:  # 0000:00:00, of a camera whose clock was never set
+                continue
+    return None
+
+
+def _camera(exif: Mapping[int, object]) -> str:
+    """`Canon` and `Canon EOS 5D` to the latter, `SONY` and `DSC-W7` to `SONY DSC-W7`."""
+    make, model = _text(exif.get(ExifTags.Base.Make)), _text(exif.get(ExifTags.Base.Model))
+    first = make.split(" ")[0].lower()
+    named = model.lower().startswith(first)
+    return (model if model and named else f"{make} {model}".strip())[:_LONGEST]
+
+
+def _tags(keywords: list[str]) -> tuple[str, ...]:
+    clean = dict.fromkeys(clean_tag(word)[:_LONGEST] for word in keywords)
+    return tuple(word for word in clean if word)[:_MOST_TAGS]
+
+
+def _windows_keywords(value: object) -> list[str]:
+    """UTF-16, separated by semicolons."""
+    if not isinstance(value, bytes):
+        return []
+    return _text(value.decode("utf-16-le", "replace")).split(";")
+
+
+def _iptc_keywords(photo: ImageFile) -> Iterator[str]:
+    """UTF-8 by today's programs, Latin-1 by old ones."""
+    found = (IptcImagePlugin.getiptcinfo(photo) or {}).get(_IPTC_KEYWORDS, [])
+    for word in found if isinstance(found, list) else [found]:
+        try:
+            yield _text(word.decode("utf-8"))
+        except UnicodeDecodeError:
+            yield _text(word.decode("latin-1"))
+
+
+def _text(value: object) -> str:
+    """A field as one line of printable text; they come padded with zeros and spaces."""
+    if not isinstance(value, str):
+        return ""
+    printable = (c if c.isprintable() else " " for c in value.partition("\0")[0])
+    return " ".join("".join(printable).split())

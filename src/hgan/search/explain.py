@@ -1,0 +1,225 @@
+"""Why a photo matches a sentence: S taken apart, by level, by word and region, and by slot.
+
+Nothing here is an estimate: the parts are the terms of the sum that S is (see
+`hgan.runtime.similarity`), so the parts of the levels sum to S, and those of the words to S_local.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from hgan.encoded import Encoded
+from hgan.runtime.bundle import Bundle
+from hgan.runtime.images import read_photo, to_pixels
+from hgan.runtime.similarity import LEVELS
+
+_FUNCTION_WORDS = """\
+a an the this that these those some any each both all its his her their my your our
+i you he she it we they them him me us who whom which what whose there here
+is are was were be been being am has have had do does did will would can could may might
+of in on at by for with to from into onto over under up down out off as about around through
+between behind beside near next along across against while during before after
+and or but nor if than then so not no"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+"""English words that hold a sentence together; what a photo shows is in the others."""
+
+# A person writes one word where tokenizers see three: "tri-colored", "dog's".
+_COMPOUND = re.compile(r"\b\w++(?:[-'’]\w++)+")
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of similarity."""
+
+    name: str
+    weight: float
+    similarity: float
+
+    @property
+    def part(self) -> float:
+        """Its part of S."""
+        return self.weight * self.similarity
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of the sentence as a person wrote it, punctuation too."""
+
+    text: str
+    start: int
+    """It stands in the sentence at [start:end]."""
+    end: int
+    pieces: np.ndarray
+    """(p, R) float64: similarity of each piece that the model reads it in to each region. It is
+    the cosine times the piece's weight."""
+    weights: np.ndarray
+    """(p,) float64: of the pieces in the mean over words; those of a sentence average one."""
+    part: float
+    """Its part of S_local."""
+
+    @property
+    def similarity(self) -> np.ndarray:
+        """(R,) similarity to each region, the mean over its pieces."""
+        return np.asarray(self.pieces.mean(axis=0))
+
+    @property
+    def weight(self) -> float:
+        """The mean over its pieces."""
+        return float(self.weights.mean())
+
+    @property
+    def region(self) -> int:
+        """The region that it is most similar to."""
+        return int(self.similarity.argmax())
+
+    @property
+    def best(self) -> float:
+        """Similarity to that region."""
+        return float(self.similarity.max())
+
+    @property
+    def is_punctuation(self) -> bool:
+        return not any(character.isalnum() for character in self.text)
+
+    @property
+    def is_function(self) -> bool:
+        """Whether it names nothing that a photo could show."""
+        return self.is_punctuation or self.text.lower() in FUNCTION_WORDS
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a photo has the similarity S to a sentence."""
+
+    text: str
+    levels: list[Level]
+    """Those that the model has, from coarse to fine."""
+    slots: list[float]
+    """K cosines of the shared slots; their mean is S_shared. None without that level."""
+    words: list[Word]
+    """None without the local level. Words past the longest text that the model reads are left
+    out."""
+    boxes: list[list[float]]
+    """(R, 4) regions, x0 y0 x1 y1 in 0..1 of the upright photo."""
+
+    @property
+    def score(self) -> float:
+        """S, the sum of the levels' parts."""
+        return sum(level.part for level in self.levels)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, in what JSON has."""
+        return {
+            "text": self.text,
+            "score": self.score,
+            "levels": {
+                level.name: {
+                    "weight": level.weight,
+                    "similarity": level.similarity,
+                    "part": level.part,
+                }
+                for level in self.levels
+            },
+            "slots": self.slots,
+            "boxes": self.boxes,
+            "words": [
+                {
+                    "text": word.text,
+                    "start": word.start,
+                    "end": word.end,
+                    "weight": word.weight,
+                    "part": word.part,
+                    "region": word.region,
+                    "similarity": word.similarity.tolist(),
+                    "pieces": word.pieces.tolist(),
+                }
+                for word in self.words
+            ],
+        }
+
+
+def explain(bundle: Bundle, photo: Path | str | bytes | Image.Image, text: str) -> Explanation:
+    """Take the similarity of a photo and a sentence apart.
+
+    Args:
+        bundle: the model.
+        photo: a file, its bytes or an image.
+        text: the sentence.
+
+    Raises:
+        DataError: the photo cannot be read, or there are no words in the text.
+        BundleError: the bundle is damaged.
+    """
+    text = text.encode("utf-8", "replace").decode()  # as the tokenizer reads it
+    query = bundle.encode_texts([text])
+    size = bundle.config.size
+    image = bundle.encode_images([to_pixels(read_photo(photo, hint=size), size)])
+    weights = bundle.config.weights
+    slots: list[float] = []
+    words: list[Word] = []
+    if weights["shared"]:
+        cosines = _double(query.slots[0]) * _double(image.slots[0])  # (K, D_s)
+        slots = cosines.sum(axis=1).tolist()
+    if weights["local"]:
+        words = _words(text, bundle.words(text), query, image)
+    similarity = {
+        "context": float(_double(query.context[0]) @ _double(image.context[0])),
+        "shared": sum(slots) / max(len(slots), 1),
+        "local": sum(word.part for word in words),
+    }
+    return Explanation(
+        text,
+        [Level(name, weights[name], similarity[name]) for name in LEVELS if weights[name]],
+        slots,
+        words,
+        bundle.config.boxes,
+    )
+
+
+def _words(
+    text: str,
+    spans: list[tuple[int, int] | None],
+    query: Encoded[np.ndarray],
+    image: Encoded[np.ndarray],
+) -> list[Word]:
+    """Words from pieces; `spans` has a place for each row of `query.local[0]`."""
+    pieces = _double(query.local[0])  # (W, D_l), rows of marks too
+    regions = _double(image.local[0][image.mask[0]])  # (R, D_l)
+    weights = np.linalg.norm(pieces, axis=1)  # (W,)
+    real = int(query.mask[0].sum())
+    words = []
+    for (start, end), rows in _grouped(text, spans, query.mask[0]):
+        similarity = pieces[rows] @ regions.T  # (p, R)
+        part = float(similarity.max(axis=1).sum()) / real
+        words.append(Word(text[start:end], start, end, similarity, weights[rows], part))
+    return words
+
+
+def _grouped(
+    text: str, spans: list[tuple[int, int] | None], mask: np.ndarray
+) -> Iterator[tuple[tuple[int, int], list[int]]]:
+    """Each word's place in the text, and the rows of its pieces."""
+    compounds = [match.span() for match in _COMPOUND.finditer(text)]
+
+    def whole(span: tuple[int, int]) -> tuple[int, int]:
+        start, end = span
+        return next((c for c in compounds if c[0] <= start and end <= c[1]), span)
+
+    placed = [
+        (whole(span), row)
+        for row, (span, real) in enumerate(zip(spans, mask, strict=True))
+        if real and span is not None
+    ]
+    for place, group in groupby(placed, key=lambda item: item[0]):
+        yield place, [row for _, row in group]
+
+
+def _double(array: np.ndarray) -> np.ndarray:
+    """In float64, so that parts sum to the whole to the last digit that anyone prints."""
+    return array.astype(np.float64)

@@ -1,0 +1,74 @@
+"""Word vectors in GloVe's text format: a word and its numbers a line, split by single spaces."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from hgan.errors import DataError
+
+
+class WordVectors(NamedTuple):
+    """The vectors of those words of a vocabulary that a file has."""
+
+    ids: np.ndarray
+    """(F,) int64"""
+    values: np.ndarray
+    """(F, width) float32"""
+
+
+def read_vectors(path: Path, words: dict[str, int]) -> WordVectors:
+    """Read the vectors of a vocabulary's words; of other lines, only the width is looked at.
+
+    The first line says how many numbers there are. As in GloVe's largest files, a word can have
+    spaces in it. Of a word that comes twice, the last vector counts.
+
+    Args:
+        path: read line by line, so it can be larger than memory.
+        words: ids by word.
+
+    Raises:
+        DataError: the file is missing, empty or malformed; names the line.
+    """
+    wanted = {word.encode(): number for word, number in words.items()}
+    found: dict[int, np.ndarray] = {}
+    width = 0
+    try:
+        with path.open("rb") as file:
+            # Bytes, not text: words there have line ends of other alphabets in them.
+            for number, line in enumerate(file, start=1):
+                fields = line.rstrip().split(b" ")
+                width = width or len(fields) - 1
+                if not 0 < width < len(fields) or _is_number(fields[1:-width]):
+                    raise DataError(
+                        f"{path}:{number}: {len(fields) - 1} numbers after the word, expected "
+                        f"{f'{width} as in the first line' if width else 'some'}; word vectors "
+                        "are lines of `word v1 v2 ...`"
+                    )
+                word = b" ".join(fields[:-width])
+                if word in wanted:
+                    found[wanted[word]] = _vector(fields[-width:], path, number)
+    except OSError as error:
+        raise DataError(f"{path}: word vectors cannot be read ({error.strerror})") from error
+    if not width:
+        raise DataError(f"{path}: holds no word vectors")
+    values = np.array(list(found.values()), dtype=np.float32).reshape(len(found), width)
+    return WordVectors(np.array(list(found), dtype=np.int64), values)
+
+
+def _is_number(fields: list[bytes]) -> bool:
+    """Whether what seems to be the rest of a word is a number: then the line has too many."""
+    try:
+        return bool(fields) and np.isfinite(float(fields[-1]))
+    except ValueError:
+        return False
+
+
+def _vector(fields: list[bytes], path: Path, number: int) -> np.ndarray:
+    try:
+        vector = np.array([float(field) for field in fields], dtype=np.float32)
+    except ValueError as error:
+        raise DataError(f"{path}:{number}: {error}") from error
+    if not np.isfinite(vector).all():
+        raise DataError(f"{path}:{number}: a number that is not finite")
+    return vector

@@ -1,0 +1,115 @@
+"""Encoding a split once, score tiles of a model or of an ensemble, and what they cost."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hgan.config import Config
+from hgan.data.batching import Dataset
+from hgan.data.captions import Captions
+from hgan.data.features import FeatureStore
+from hgan.evaluation import scoring as module
+from hgan.evaluation.evaluate import evaluate
+from hgan.evaluation.scoring import Member, Scores, encode, final
+from hgan.model.io import TrainedModel
+from hgan.model.similarity import combine
+from tests.tiny_model import tiny_config, tiny_dataset, tiny_model
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
+    return tiny_config(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def model(config: Config) -> TrainedModel:
+    made = tiny_model(config)
+    made.network.eval()
+    return made
+
+
+@pytest.fixture(scope="module")
+def data(config: Config, model: TrainedModel) -> Dataset:
+    return tiny_dataset(config, model, "val")
+
+
+def member(model: TrainedModel, data: Dataset) -> Member:
+    return Member(model.network, *encode(model.network, data))
+
+
+def test_small_chunks_change_nothing(
+    model: TrainedModel, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = evaluate(model.network, data)
+    monkeypatch.setattr(module, "IMAGES_AT_ONCE", 3)
+    monkeypatch.setattr(module, "TEXTS_AT_ONCE", 5)
+    assert evaluate(model.network, data) == expected
+
+
+def test_captions_come_back_in_their_order(model: TrainedModel, data: Dataset) -> None:
+    _, texts = encode(model.network, data)
+    with torch.inference_mode():
+        for t in (0, 7, len(data.tokens) - 1):
+            alone = model.network.encode_text(data.texts([t]))
+            torch.testing.assert_close(texts.context[t : t + 1], alone.context)
+
+
+def test_captions_that_read_the_same_tie_to_the_last_bit_and_are_reported(
+    config: Config, model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four photos share a caption; they are ties whatever batches the captions fall into."""
+    monkeypatch.setattr(module, "TEXTS_AT_ONCE", 2)
+    photos = [f"{i:03}.jpg" for i in range(6)]
+    texts = ["a red dog in the snow"] * 4 + ["a blue cat", "white bird at a street", "the grass"]
+    captions = Captions(photos, texts, np.array([0, 1, 2, 3, 4, 5, 5]), ["val"] * 6)
+    data = Dataset(captions, FeatureStore(config.data.features), model.tokenizer, 16)
+    _, encoded = encode(model.network, data)
+    for array in (encoded.context, encoded.slots, encoded.local):
+        assert all(torch.equal(array[0], array[t]) for t in (1, 2, 3))
+    assert not torch.equal(encoded.context[0], encoded.context[4])
+    for level in evaluate(model.network, data).values():
+        assert level.tied == 4  # photos 0 to 3: the others' caption scores as their own
+
+
+def test_a_part_scores_as_the_whole_does(model: TrainedModel, data: Dataset) -> None:
+    scores = Scores([member(model, data)])
+    everything = scores(slice(0, len(data.rows)), slice(0, len(data.tokens)))
+    columns = torch.tensor([5, 1, 8])
+    part = scores.part(slice(2, 7), columns)(slice(1, 4), slice(0, 2))
+    for name, tile in part.items():
+        torch.testing.assert_close(tile, everything[name][3:6][:, columns[:2]])
+
+
+def test_an_ensemble_is_the_mean_of_its_models_final_scores(
+    config: Config, model: TrainedModel, data: Dataset
+) -> None:
+    """One of three levels, one of a single level: only their final scores can be averaged."""
+    alone = {"levels": ["context"], "mfar": False, "image_graph": False, "text_graph": False}
+    single = tiny_model(replace(config, model=replace(config.model, **alone)), seed=1)
+    single.network.eval()
+    one, other = member(model, data), member(single, data)
+    tile = slice(1, 9), slice(0, 14)
+    found = Scores([one, other])(*tile)
+    first, second = Scores([one])(*tile), Scores([other])(*tile)
+    assert list(found) == ["S"] and list(second) == ["context"]
+    by_hand = combine({n: first[n] for n in model.network.level_names}, model.network.weights)
+    torch.testing.assert_close(found["S"], (by_hand + second["context"]) / 2)
+    assert not torch.allclose(found["S"], first["S"], atol=1e-3)
+
+
+def test_cost_is_counted_per_pair_and_per_image(model: TrainedModel, data: Dataset) -> None:
+    scores = Scores([member(model, data)])
+    assert (scores.seconds, scores.pairs) == (0.0, 0)
+    scores(slice(2, 5), slice(0, 7))
+    scores(slice(0, 1), slice(0, 2))
+    assert scores.pairs == 23 and scores.seconds > 0
+    width = 24 + 2 * 8 + 4 * 8  # context, two slots, four regions
+    assert scores.bytes_per_image == 2 * width
+    assert Scores(scores.members * 2).bytes_per_image == 4 * width
+
+
+def test_the_final_score() -> None:
+    assert final({"context": 1, "S": 2}) == "S"
+    assert final({"local": 1}) == "local"

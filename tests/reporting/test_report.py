@@ -1,0 +1,101 @@
+"""The whole report on real ranks of small data: its files, its reference, what it leaves out."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from hgan.errors import ConfigError, DataError
+from hgan.reporting.report import PICTURES, write_report
+from tests.reporting.made import write_captions, write_run
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Two systems with two seeds, one with one seed and one level."""
+    captions = write_captions(tmp_path / "data")
+    for seed in (1, 2):
+        write_run(tmp_path / "runs" / "full", captions, seed, 0.5)
+        write_run(tmp_path / "runs" / "worse", captions, seed, 1.5)
+    write_run(tmp_path / "runs" / "context", captions, 1, 1.0, levels=("context",))
+    return tmp_path / "runs"
+
+
+def test_every_file_is_written_and_tied_together(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    assert write_report([runs], out, "test") == []
+    text = (out / "report.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\(([^)]*)\)", text))
+    assert linked == {p.name for p in out.iterdir()} - {"report.md", "table.md", "differences.md"}
+    for name in PICTURES:
+        with Image.open(out / f"{name}.png") as picture:
+            small = picture.convert("L").resize((64, 64))
+            assert picture.width > 700 and len(set(small.tobytes())) > 5  # not blank
+    for part in ("table.md", "differences.md"):
+        assert (out / part).read_text(encoding="utf-8").strip() in text
+    for fact in ("Split: test, 30 photos, 73 captions", "Ties count against the model",
+                 "full: 1, 2; context: 1; worse: 1, 2", "highest rSum on validation"):
+        assert fact in text
+
+
+def test_differences_are_against_the_reference(runs: Path, tmp_path: Path) -> None:
+    write_report([runs], tmp_path / "a", "test")
+    lines = (tmp_path / "a" / "differences.md").read_text(encoding="utf-8").splitlines()
+    assert lines[0].split(" | ")[1] == "rSum more than full"
+    assert [line.split(" | ")[0] for line in lines[2:4]] == ["| context", "| worse"]
+    assert all(" | -" in line for line in lines[2:4])
+    write_report([runs], tmp_path / "b", "test", reference="worse")
+    lines = (tmp_path / "b" / "differences.md").read_text(encoding="utf-8").splitlines()
+    assert lines[2].startswith("| full | +")
+    assert "Worst queries of worse" in (tmp_path / "b" / "worst.html").read_text(encoding="utf-8")
+    with pytest.raises(ConfigError, match="--reference none: choose one of full, context, worse"):
+        write_report([runs], tmp_path / "c", "test", reference="none")
+
+
+def test_the_reference_is_chosen_on_validation(tmp_path: Path) -> None:
+    captions = write_captions(tmp_path / "data")
+    write_run(tmp_path / "runs" / "test_best", captions, 1, 0.5, val_rsum=100.0)
+    write_run(tmp_path / "runs" / "val_best", captions, 1, 0.8, val_rsum=200.0)
+    write_report([tmp_path / "runs"], tmp_path / "report", "test")
+    text = (tmp_path / "report" / "differences.md").read_text(encoding="utf-8")
+    assert text.startswith("| system | rSum more than val_best |")
+
+
+def test_one_system_alone(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs" / "full", write_captions(tmp_path / "data"))
+    assert write_report([tmp_path / "runs"], tmp_path / "report", "test") == []
+    text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "full is the only system." in text
+    assert "±" not in (tmp_path / "report" / "table.md").read_text(encoding="utf-8")
+
+
+def test_without_captions_the_rest_is_there(runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "data" / "captions.jsonl").unlink()
+    (problem,) = write_report([runs], tmp_path / "report", "test")
+    assert "which need captions" in problem and "captions.jsonl: no such file" in problem
+    text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert problem in text and "rsum.png" in text and "lengths.png" not in text
+    assert not (tmp_path / "report" / "worst.html").exists()
+
+
+def test_what_is_left_out_is_listed(runs: Path, tmp_path: Path) -> None:
+    (runs / "worse" / "seed2" / "test.npz").write_bytes(b"")
+    (problem,) = write_report([runs], tmp_path / "report", "test")
+    text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "seed2" in problem and problem in text and "worse: 1)" in text
+
+
+def test_published_figures_need_the_same_photos(runs: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="are of 1,000 photos, the records of 30"):
+        write_report([runs], tmp_path / "report", "test", published="flickr30k-1k")
+    assert not (tmp_path / "report").exists()
+
+
+def test_published_figures_stand_below_ours(tmp_path: Path) -> None:
+    captions = write_captions(tmp_path / "data", photos=1000)
+    write_run(tmp_path / "runs" / "full", captions, levels=("context",))
+    write_report([tmp_path / "runs"], tmp_path / "report", "test", published="flickr30k-1k")
+    table = (tmp_path / "report" / "table.md").read_text(encoding="utf-8")
+    assert table.index("| full |") < table.index("| SCAN | E P |")
+    assert "T: checkpoint selected on the test split" in table
