@@ -1,7 +1,8 @@
 """Is an image-major batch worth it? Image-major epochs against pair-major ones.
 
     python benchmarks/training.py --config configs/flickr8k.yaml --epochs 2
-    python benchmarks/training.py --config configs/flickr8k.yaml --epochs 1 --photos 512
+    python benchmarks/training.py --config configs/flickr8k.yaml --epochs 1 --photos 512 \\
+        --optim.captions_per_image 5
 
 Both ways train the same network, from the same start, on the same batches: the same captions in the
 same order. Image-major encodes a photo once for all its captions in the batch. Pair-major, as the
@@ -86,10 +87,11 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--photos", type=int, help="train on so many photos; by default on all")
     parser.add_argument("--threads", type=int, help="torch's threads, by default all processors")
-    arguments = parser.parse_args()
+    arguments, settings = parser.parse_known_args()  # the rest is as `hgan train` takes it
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    config = parse_config([word for file in arguments.config for word in ("--config", file)])
+    files = [word for file in arguments.config for word in ("--config", file)]
+    config = parse_config(files + settings)
     config = replace(config, optim=replace(config.optim, epochs=arguments.epochs))
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,11 +1,14 @@
 """The command line: help, exit codes, what goes to which stream, how fast it starts."""
 
+import contextlib
 import errno
+import io
 import json
 import os
 import pty
 import resource
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -205,14 +208,68 @@ def test_search_on_a_screen_prints_a_table(index: Path) -> None:
         assert word in text
 
 
-@pytest.mark.parametrize(
-    "words", [["search"], ["search", " "], ["search", "dogs", "--image", "dog.jpg"]]
-)
+@pytest.mark.parametrize("words", [["search"], ["search", " "], ["search", "--without", "dogs"]])
 def test_a_search_is_for_words_or_for_a_photo(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words) == 2
-    assert "words or for --image" in capsys.readouterr().err
+    assert "no words and no photo" in capsys.readouterr().err
+
+
+def found(index: Path, *words: str | Path) -> list[str]:
+    """Names of the hits, as a pipe gets them."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        assert main(["search", "--index", str(index), *map(str, words)]) == 0
+    return [Path(line.split("\t")[1]).name for line in shown.getvalue().splitlines()]
+
+
+def test_search_for_words_with_a_photo(index: Path, photos: Path) -> None:
+    words = ["blue", "--image", photos / "red.png", "--share"]
+    assert found(index, *words, "0.9")[0] == "red.png"
+    assert found(index, *words, "0.1")[0] == "blue.png"
+
+
+def test_search_without(index: Path) -> None:
+    assert found(index, "red", "--without", "blue")[-1] == "blue.png"
+    assert found(index, "red", "--without", "green")[-1] == "green.png"
+    assert found(index, "--without", "green", "--without", "blue", "red")[0] == "red.png"
+
+
+def test_search_like_a_photo_of_the_index(index: Path, photos: Path) -> None:
+    for name in ("red.png", photos / "red.png"):
+        assert sorted(found(index, "--like", name)) == ["blue.png", "green.png"]
+
+
+def test_search_page_by_page(index: Path) -> None:
+    pages = [found(index, "green", "-k", "1", "--offset", f"{i}") for i in range(4)]
+    assert [name for page in pages for name in page] == found(index, "green")
+    assert pages[3] == []
+
+
+def test_search_with_a_least_score(index: Path) -> None:
+    assert found(index, "red", "--min-score", "0.5") == ["red.png"]
+
+
+def test_search_where(index: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert found(index, "red", "--where", "taken>=2023", "--where", "tag=beach") == []
+    words = ["search", "red", "--index", str(index), "--where", "colour=red"]
+    assert main(words) == 2
+    assert "folder, taken, camera and tag" in capsys.readouterr().err
+
+
+def test_search_folds_copies(
+    index: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(photos / "red.png", photos / "again.png")
+    assert main(["index", str(photos), "--to", str(index), "--bundle", f"{tmp_path}/bundle"]) == 0
+    capsys.readouterr()
+    assert main(["search", "red", "--index", str(index), "--fold", "--json"]) == 0
+    hits = json.loads(capsys.readouterr().out)
+    assert len(hits) == 3 and len({hit["id"] for hit in hits}) == 3
+    copies = {str(photos / "red.png"), str(photos / "again.png")}
+    assert {hits[0]["path"], *hits[0]["duplicates"]} == copies
+    assert hits[1]["duplicates"] == []
 
 
 @pytest.mark.parametrize("k", ["0", "-3", "many"])

@@ -169,7 +169,7 @@ def test_from_photos_to_a_search_with_a_model_of_ones_own(
     assert main(["evaluate", best, "--split", "dev"]) == 0
     table = " ".join(capsys.readouterr().out.split())
     for word in (
-        "val split, protocol full", "all photos and captions", "rSum", "R@1", "tied",
+        "val split, protocol full", "all photos and captions", "rSum", "R@1", " tied ",
         "ties count against the model", "3 photos, 6 captions", "seed 2, epoch 1 of 1",
     ):
         assert word in table

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hgan.errors import HganError as HganError
+    from hgan.index.filter import Filter as Filter
     from hgan.runtime.bundle import Bundle as Bundle
     from hgan.search.indexer import IndexReport as IndexReport
     from hgan.search.indexer import index_folder as index_folder
+    from hgan.search.query import Query as Query
     from hgan.search.searcher import Hit as Hit
     from hgan.search.searcher import Index as Index
     from hgan.search.searcher import open_index as open_index
@@ -19,10 +21,12 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Bundle": "hgan.runtime.bundle",
+    "Filter": "hgan.index.filter",
     "HganError": "hgan.errors",
     "Hit": "hgan.search.searcher",
     "Index": "hgan.search.searcher",
     "IndexReport": "hgan.search.indexer",
+    "Query": "hgan.search.query",
     "index_folder": "hgan.search.indexer",
     "open_index": "hgan.search.searcher",
 }

@@ -49,7 +49,8 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def shown(record: dict[str, Any], names: list[str]) -> str:
-    console = Console(width=240)
+    """As in a narrow window."""
+    console = Console(width=80)
     with console.capture() as capture:
         console.print(*tables(record, names))
     return " ".join(capture.get().split())
@@ -152,8 +153,8 @@ def test_an_ensemble_is_called_one_everywhere(config: Config, best: Path, tmp_pa
     assert read(out / "test.json") == record
     assert not (best.parent / "test.json").exists()
     table = shown(record, ["full", "coco-1k"])
-    assert table.count(f"ensemble of 2 ({best}, {other})") == 2
-    assert "the mean of the models' scores" in table
+    assert table.count("ensemble of 2 (") == 2
+    assert table.count("S = the mean of the models' scores") == 2
     single = evaluate_checkpoints([best], "test")
     assert "ensemble of" not in shown(single, ["full"])
     assert single["protocols"]["full"]["S"] != record["protocols"]["full"]["S"]
@@ -185,6 +186,10 @@ def test_every_table_names_what_it_shows(best: Path) -> None:
             f"{best}: test split, protocol {name}", meaning, ties, "seed 3, epoch 8 of 12",
             f"15 photos, {record['texts']} captions of {record['captions']}", "hgan",
         ):
-            assert word in table
-    assert "12.2 34.5 56.8 1.5 2.5 3.5" in shown(record, ["eccv"]).replace("│ ", "")
-    assert "77" in shown(record, ["full"]).split()
+            assert word.replace(" ", "") in table.replace(" ", "")  # long lines are broken
+    rows = shown(record, ["eccv"])
+    assert "S photo to text 12.2 34.5 56.8" in rows and "text to photo 1.5 2.5 3.5" in rows
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(*tables(record, ["full", "coco-1k"]))
+    assert " 77 " in capture.get() and "…" not in capture.get()  # nothing is cut

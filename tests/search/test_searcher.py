@@ -1,6 +1,7 @@
 """Searching: two stages against a plain twin, scores by level, and what is refused."""
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 from PIL import Image
 
 from hgan.errors import BundleError, DataError, IndexingError
+from hgan.index.filter import Filter
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import open_photo, to_pixels
 from hgan.runtime.similarity import score_levels
 from hgan.search.indexer import index_folder
+from hgan.search.query import Query
 from hgan.search.searcher import Hit, Index, open_index
 from tests.search.made import COLOURS, save_photo
 from tests.tiny_bundle import SIZE, write_tiny_bundle
@@ -146,6 +149,100 @@ def test_model_of_one_level(photos, tmp_path, level):
         assert [hit.path.name.split()[0] for hit in hits] == ["green"] * 4
         assert set(hits[0].levels) == {level}
         assert hits[0].score == pytest.approx(hits[0].levels[level], abs=1e-3)
+
+
+def test_filters(index):
+    where = Filter.parse(["folder=red"])
+    for hits in (
+        index.search("a blue photo", 50, where=where),
+        index.search_image(index.root / "odd.png", 50, where=where),
+        index.find(Query(like="red/red 1.png"), 50, where=where),
+    ):
+        assert {hit.path.parent.name for hit in hits} == {"red"}
+    assert index.search("red", where=Filter(tags=("beach",)), folder="red") == []
+    with pytest.raises(DataError, match="leave one out"):
+        index.search("red", folder="red", where=where)
+
+
+@pytest.mark.parametrize("folded", [False, True])
+@pytest.mark.parametrize("size", [1, 4, 5])
+@pytest.mark.parametrize("query", [Query("a red photo"), Query("red", like="red 0.png")])
+def test_pages_together_are_one_large_page(index, query, size, folded):
+    for name in ("a", "b", "c"):  # ties: the same photo three times
+        shutil.copy(index.root / "red/red 1.png", index.root / f"{name}.png")
+    index.close()
+    bundle, place = index.bundle, index.root.parent / "index"
+    index_folder(index.root, place, bundle)
+    with open_index(place, bundle) as again:
+        whole = again.find(query, 100, fold=folded)
+        pages = [again.find(query, size, offset=i, fold=folded) for i in range(0, 20, size)]
+    assert [hit for page in pages for hit in page] == whole
+    assert whole == sorted(whole, key=lambda hit: (-hit.score, hit.id))
+    assert len({hit.id for hit in whole}) == len(whole)
+    everything = [path for hit in whole for path in (hit.path, *hit.duplicates)]
+    assert len(everything) == len(set(everything)) == 16 - bool(query.like)
+
+
+def test_a_page_behind_the_candidates(index):
+    assert len(index.find(Query("red"), 1, offset=7, candidates=2)) == 1
+    assert index.find(Query("red"), 5, offset=13) == []
+    many = index.find(Query("red"), 13, candidates=13)
+    assert index.find(Query("red"), 3, offset=10, candidates=13) == many[10:]
+
+
+@pytest.mark.parametrize("fields", [{"k": -1}, {"offset": -1}])
+def test_numbers_below_zero(index, fields):
+    with pytest.raises(DataError, match="from 0 on"):
+        index.find(Query("red"), **fields)
+
+
+def test_threshold(index):
+    whole = index.find(Query("red"), 100)
+    for hit in (whole[0], whole[5], whole[-1]):
+        expected = [other for other in whole if other.score >= hit.score]
+        assert index.find(Query("red"), 100, threshold=hit.score) == expected
+    assert index.find(Query("red"), threshold=1.5) == []
+
+
+def test_copies_are_folded_under_the_best(photos, tmp_path, bundle):
+    shutil.copy(photos / "red/red 1.png", photos / "copy.png")
+    image = Image.open(photos / "red/red 1.png")
+    image.save(photos / "saved again.jpg", quality=97)
+    index_folder(photos, tmp_path / "index", bundle)
+    with open_index(tmp_path / "index", bundle) as index:
+        plain = index.find(Query("red"), 100)
+        folded = index.find(Query("red"), 100, fold=True)
+    assert not any(hit.duplicates for hit in plain)
+    same = {photos / name for name in ("red/red 1.png", "copy.png", "saved again.jpg")}
+    [group] = [hit for hit in folded if same & {hit.path, *hit.duplicates}]
+    assert same <= {group.path, *group.duplicates}
+    best = next(hit for hit in plain if hit.path in {group.path, *group.duplicates})
+    assert (group.path, group.score, group.levels) == (best.path, best.score, best.levels)
+    members = [path for hit in folded for path in (hit.path, *hit.duplicates)]
+    assert sorted(members) == sorted(hit.path for hit in plain)
+
+
+def test_a_search_for_words_asks_the_store_no_more_than_it_must(index, monkeypatch):
+    asked = []
+    for name in ("search", "rescore", "fetch"):
+        method = getattr(index._store, name)
+
+        def ask(*arguments, name=name, method=method, **more):
+            asked.append(name)
+            return method(*arguments, **more)
+
+        monkeypatch.setattr(index._store, name, ask)
+    index.search("a red photo")
+    assert asked == ["search", "rescore", "fetch"]
+    asked.clear()
+    index.find(Query("red", index.root / "odd.png", "red 0.png", ("blue", "green")))
+    assert asked == ["fetch", "search", "rescore", "rescore", "fetch"]
+
+
+def test_ids_are_those_of_paths(index, photos):
+    ids = {hit.path: hit.id for hit in index.search("red", 100)}
+    assert len(set(ids.values())) == 13
+    assert ids == {hit.path: hit.id for hit in index.search("blue", 100)}
 
 
 def test_several_threads_at_once(index):

@@ -61,7 +61,10 @@ def test_a_failure_stops_no_other_and_what_is_done_stays(
     assert good.log.stat().st_mtime_ns == before
 
 
-def test_a_sweep_that_was_cut_goes_on_from_the_last_epoch(tmp_path: Path) -> None:
+def test_a_sweep_that_was_cut_goes_on_from_the_last_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # threads that wait for a busy processor
     run = make_run(tmp_path, "full", optim={"epochs": 4})
     log = run.folder / "log.csv"
 

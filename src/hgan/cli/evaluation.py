@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from hgan.errors import DataError
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.table import Table
 
     from hgan.data.captions import Captions
 
-RECALLS = ("R@1", "R@5", "R@10")
+TOTALS = {"rsum": "rSum", "tied": "tied"}
 WAYS = (("image_to_text", "photo to text"), ("text_to_image", "text to photo"))
 
 
@@ -86,9 +87,9 @@ def _run_setting(checkpoint: Path, name: str) -> Path:
         ) from error
 
 
-def tables(record: dict[str, Any], protocols: Sequence[str]) -> "Iterator[Table]":
-    """A table for each protocol: figures both ways, a row a level, and what they belong to."""
-    from rich.table import Table
+def tables(record: dict[str, Any], protocols: Sequence[str]) -> "Iterator[Group]":
+    """A table for each protocol, with what its figures belong to; it fits into 80 columns."""
+    from rich.console import Group
     from rich.text import Text
 
     from hgan.evaluation.protocols import PROTOCOLS
@@ -96,14 +97,11 @@ def tables(record: dict[str, Any], protocols: Sequence[str]) -> "Iterator[Table]
     for protocol in protocols:
         levels = record["protocols"][protocol]
         recalls = "rsum" in next(iter(levels.values()))
-        table = Table(
-            title=Text(f"{_title(record)}: {record['split']} split, protocol {protocol}"),
-            caption=Text(f"{PROTOCOLS[protocol]}; {_caption(record, recalls)}"),
-            title_justify="left",
-            caption_justify="left",
+        yield Group(
+            Text(f"{_title(record)}: {record['split']} split, protocol {protocol}", "bold"),
+            _table(levels),
+            Text(f"{PROTOCOLS[protocol]}; {_caption(record, recalls)}"),
         )
-        (_recall_rows if recalls else _other_rows)(table, levels)
-        yield table
 
 
 def _title(record: dict[str, Any]) -> str:
@@ -127,29 +125,29 @@ def _caption(record: dict[str, Any], recalls: bool) -> str:
     )
 
 
-def _recall_rows(table: "Table", levels: dict[str, Any]) -> None:
-    columns = (*RECALLS, "median", "mean")
-    table.add_column("")
-    for _, way in WAYS:
-        for position, name in enumerate(columns):
-            table.add_column(f"{way}\n{name}" if position == 0 else f"\n{name}", justify="right")
-    table.add_column("\nrSum", justify="right", style="bold")
-    table.add_column("\ntied", justify="right", style="dim")
-    for level, metrics in levels.items():
-        cells = []
-        for way, _ in WAYS:
-            direction = metrics[way]
-            cells += [f"{direction['recall'][name]:.1f}" for name in RECALLS]
-            cells += [f"{direction['median_rank']:g}", f"{direction['mean_rank']:.1f}"]
-        table.add_row(level, *cells, f"{metrics['rsum']:.1f}", f"{metrics['tied']}")
+def _table(levels: dict[str, Any]) -> "Table":
+    """Two rows a level, one for each way; rSum and ties, of both ways, stand in the first."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
 
-
-def _other_rows(table: "Table", levels: dict[str, Any]) -> None:
-    """Of protocols with figures of their own."""
-    names = list(next(iter(levels.values()))[WAYS[0][0]])
-    table.add_column("")
-    for _, way in WAYS:
-        for position, name in enumerate(names):
-            table.add_column(f"{way}\n{name}" if position == 0 else f"\n{name}", justify="right")
+    table = Table("", "", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    names = list(_cells(next(iter(levels.values()))[WAYS[0][0]]))
+    totals = [name for name in TOTALS if name in next(iter(levels.values()))]
+    for name in (*names, *(TOTALS[name] for name in totals)):
+        table.add_column(name, justify="right")
     for level, figures in levels.items():
-        table.add_row(level, *(f"{figures[way][name]:.1f}" for way, _ in WAYS for name in names))
+        both = [f"{figures[name]:.1f}" if name == "rsum" else f"{figures[name]}" for name in totals]
+        for way, title in WAYS:
+            first = way == WAYS[0][0]
+            cells = _cells(figures[way]).values()
+            table.add_row(level if first else "", title, *cells, *(both if first else []))
+    return table
+
+
+def _cells(direction: dict[str, Any]) -> dict[str, str]:
+    """Figures of one way, by column."""
+    if "recall" not in direction:  # of a protocol with figures of its own
+        return {name: f"{value:.1f}" for name, value in direction.items()}
+    recalls = {name: f"{value:.1f}" for name, value in direction["recall"].items()}
+    median, mean = f"{direction['median_rank']:g}", f"{direction['mean_rank']:.1f}"
+    return recalls | {"median": median, "mean": mean}

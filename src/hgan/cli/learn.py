@@ -108,7 +108,8 @@ def _evaluate(_parser: ArgumentParser, chosen: Namespace) -> int:
     if chosen.json:
         print(json.dumps(record, indent=2))
     else:
-        Console().print(*tables(record, protocols), sep="\n\n")
+        for table in tables(record, protocols):
+            Console().print(table, "")
     return 0
 
 

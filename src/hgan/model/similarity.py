@@ -5,7 +5,7 @@ from torch import Tensor
 
 from hgan.encoded import Encoded
 
-CACHED = 1 << 18
+CACHED = 1 << 19
 """Scores of words and regions made and reduced at once: about what a core's cache holds."""
 
 
@@ -28,7 +28,7 @@ def local_similarity(images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
     hidden = None if images.mask.all() else ~images.mask.flatten()
     step = max(1, CACHED // images.mask.numel())
     total = torch.zeros(len(counts), photos, device=words.device)
-    for some, of in zip(words.split(step), owner.split(step), strict=True):
+    for some, of in zip(torch.split(words, step), torch.split(owner, step), strict=True):
         scores = some @ regions  # (p, B * R)
         if hidden is not None:
             scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)

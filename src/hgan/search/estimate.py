@@ -19,8 +19,8 @@ ENTRY_BYTES = 700
 need; photos that say little take less."""
 LOG_BYTES = 100 * 2**20
 """The write-ahead log: a few files of 32 MB, however many photos there are."""
-PROGRAM_BYTES = 150 * 2**20
-"""What a search takes beside the model and the vectors."""
+PROGRAM_BYTES = 400 * 2**20
+"""What a search was seen to take beside the files of the model and the vectors."""
 
 
 @dataclass(frozen=True)

@@ -4,22 +4,22 @@ The first stage is one inner product a photo; the second adds the local level to
 that the first found, so the score of a hit is the model's own similarity.
 """
 
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
-import numpy as np
-from PIL import Image
-
-from hgan.encoded import Encoded
+from hgan.errors import DataError
 from hgan.index.filter import Filter, inner_folder
-from hgan.index.store import Match, Store
+from hgan.index.store import Entry, Match, Point, Store
 from hgan.index.target import is_address, open_store, read_manifest
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.images import read_photo, to_pixels
-from hgan.runtime.similarity import dense, dense_levels
+from hgan.runtime.similarity import dense_levels
+from hgan.search.duplicates import fold
+from hgan.search.query import Encodings, PhotoSource, Query, Range, encode
 
 CANDIDATES = 200
 """Photos that the second stage looks at, at least."""
@@ -33,9 +33,13 @@ class Hit:
 
     path: Path
     score: float
-    """S, the weighted sum of the levels."""
+    """S, the weighted sum of the levels; for a query of several parts, the weighted sum of S."""
     levels: dict[str, float]
-    """Similarity by level, for the levels that the model has."""
+    """Similarity by level, for the levels that the model has; summed over parts like S."""
+    id: str = ""
+    """Of the photo in the index; the same as long as its path is."""
+    duplicates: tuple[Path, ...] = ()
+    """Photos that are nearly the same and score no more, where a search folds them."""
 
 
 class Index:
@@ -49,8 +53,66 @@ class Index:
         self._store = store
         self._closing = closing
 
+    def find(
+        self,
+        query: Query,
+        k: int = 10,
+        *,
+        offset: int = 0,
+        where: Filter | None = None,
+        threshold: float | None = None,
+        fold: bool = False,
+        candidates: int | None = None,
+    ) -> list[Hit]:
+        """The photos that fit a query best, best first; those of equal score in the order of ids.
+
+        Args:
+            query: what to search for.
+            k: how many hits.
+            offset: how many to skip, for another page. Pages of one size never overlap as far as
+                the candidates go; further ones need more candidates, of which some may come first.
+                With `candidates` given, pages of any size fit together up to there.
+            where: only photos that pass this.
+            threshold: only photos whose score is as large.
+            fold: put photos that are nearly the same under the best of them.
+            candidates: how many photos of the first stage the second looks at.
+
+        Raises:
+            DataError: a text has no words in it, a photo cannot be read, or the photo to be like
+                is not in the index.
+        """
+        return self.find_many(
+            [query],
+            k,
+            offset=offset,
+            where=where,
+            threshold=threshold,
+            fold=fold,
+            candidates=candidates,
+        )[0]
+
+    def find_many(
+        self,
+        queries: Sequence[Query],
+        k: int = 10,
+        *,
+        offset: int = 0,
+        where: Filter | None = None,
+        threshold: float | None = None,
+        fold: bool = False,
+        candidates: int | None = None,
+    ) -> list[list[Hit]]:
+        """What `find` finds for each query; all texts are encoded in one batch."""
+        wanted = Range(k, offset, where, threshold, fold, candidates)
+        return [self._search(query, wanted) for query in encode(queries, self.bundle, self._stored)]
+
     def search(
-        self, text: str, k: int = 10, candidates: int | None = None, folder: str | None = None
+        self,
+        text: str,
+        k: int = 10,
+        candidates: int | None = None,
+        folder: str | None = None,
+        where: Filter | None = None,
     ) -> list[Hit]:
         """The k photos that fit a sentence best, best first.
 
@@ -59,33 +121,34 @@ class Index:
             k: how many hits.
             candidates: how many photos of the first stage the second looks at.
             folder: only photos in this folder below the root, at any depth.
+            where: only photos that pass this as well.
 
         Raises:
             DataError: there are no words in the text.
         """
-        query = self.bundle.encode_texts([text])
-        return self._search(query, k, candidates, Filter(inner_folder(folder or ".")))
+        query = Query(text)
+        return self.find(query, k, where=_inside(folder, where), candidates=candidates)
 
     def search_image(
         self,
-        photo: Path | str | bytes | Image.Image,
+        photo: PhotoSource,
         k: int = 10,
         candidates: int | None = None,
         folder: str | None = None,
+        where: Filter | None = None,
     ) -> list[Hit]:
         """The k photos most like a photo, given as a file, its bytes or an image.
 
         Raises:
             DataError: the photo cannot be read.
         """
-        size = self.bundle.config.size
-        query = self.bundle.encode_images([to_pixels(read_photo(photo, hint=size), size)])
-        return self._search(query, k, candidates, Filter(inner_folder(folder or ".")))
+        query = Query(photo=photo)
+        return self.find(query, k, where=_inside(folder, where), candidates=candidates)
 
     def exhaustive(self, text: str, k: int = 10) -> list[Hit]:
         """What `search` would find if the second stage looked at every photo; slow."""
-        query = self.bundle.encode_texts([text])
-        return self._search(query, k, len(self), Filter(), exact=True)
+        [query] = encode([Query(text)], self.bundle, self._stored)
+        return self._search(query, Range(k, candidates=len(self), exact=True))
 
     def __len__(self) -> int:
         return self._store.count()
@@ -105,47 +168,105 @@ class Index:
     ) -> None:
         self.close()
 
-    def _search(
-        self,
-        query: Encoded[np.ndarray],
-        k: int,
-        candidates: int | None,
-        where: Filter,
-        exact: bool = False,
-    ) -> list[Hit]:
-        weights = self.bundle.config.weights
-        vector = dense(query, weights)[0]  # (E,)
-        if candidates is None:
-            candidates = max(CANDIDATES, CANDIDATES_EACH * k)
-        if not len(vector):  # the local level alone: the first stage has no opinion
-            candidates = len(self)
-        found = self._store.search(vector, max(k, candidates), where, exact)
-        local: dict[str, float] = {}
-        if weights["local"]:
-            words = query.local[0][query.mask[0]]  # (w, D_l)
-            sums = self._store.rescore(words, [match.id for match in found])
-            local = {key: total / len(words) for key, total in sums.items()}
-        scored = [
-            Match(key, score + weights["local"] * local.get(key, 0.0)) for key, score in found
+    def _stored(self, name: str) -> Point:
+        """The photo of a path, below the root or from where we are, or of an id."""
+        found = self._store.fetch(_ids(name, self.root), local=True)
+        if not found:
+            raise DataError(
+                f"{name}: no photo of this index, which holds those of {self.root}; name one of "
+                "them by its path or its id, or search by its file instead"
+            )
+        return found[0]
+
+    def _search(self, query: Encodings, wanted: Range) -> list[Hit]:
+        limit = _candidates(wanted) + len(query.left_out)
+        if not len(query.dense):  # the local level alone: the first stage has no opinion
+            limit = max(limit, len(self))
+        found = [
+            match
+            for match in self._store.search(query.dense, limit, wanted.where, wanted.exact)
+            if match.id not in query.left_out
         ]
+        weight = self.bundle.config.weights["local"]
+        local = self._local(query, [match.id for match in found]) if weight else {}
+        scored = [Match(key, score + weight * local.get(key, 0.0)) for key, score in found]
+        if wanted.threshold is not None:
+            scored = [match for match in scored if match.score >= wanted.threshold]
         # Equal photos keep an order that does not depend on the engine.
         scored.sort(key=lambda match: (-match.score, match.id))
-        return self._hits(scored[:k], vector, local)
+        if not wanted.fold:
+            scored = scored[wanted.offset : wanted.end]
+        points = self._store.fetch([match.id for match in scored])
+        scores = {match.id: match.score for match in scored}
+        groups = [[row] for row in range(len(points))]
+        if wanted.fold:
+            groups = fold(points, wanted.end)[wanted.offset :]
+        return self._hits(query, [[points[row] for row in rows] for rows in groups], scores, local)
 
-    def _hits(self, matches: list[Match], vector: np.ndarray, local: dict[str, float]) -> list[Hit]:
-        if not matches:
-            return []
+    def _local(self, query: Encodings, ids: list[str]) -> dict[str, float]:
+        """Similarity at the local level, summed over the parts of the query."""
+        wanted = self._store.rescore(query.wanted, ids) if len(query.wanted) else {}
+        unwanted = self._store.rescore(query.unwanted, ids) if len(query.unwanted) else {}
+        return {key: wanted.get(key, 0.0) - unwanted.get(key, 0.0) for key in ids}
+
+    def _hits(
+        self,
+        query: Encodings,
+        groups: list[list[Point]],
+        scores: dict[str, float],
+        local: dict[str, float],
+    ) -> list[Hit]:
+        """A hit for each group of points, the first with the others as its duplicates."""
         config = self.bundle.config
-        points = self._store.fetch([match.id for match in matches])
-        vectors = np.stack([point.dense for point in points])  # (k, E)
-        levels = dense_levels(vector, vectors, config.widths, config.weights)
         hits = []
-        for row, (point, match) in enumerate(zip(points, matches, strict=True)):
-            parts = {name: float(values[row]) for name, values in levels.items()}
-            if match.id in local:
-                parts["local"] = local[match.id]
-            hits.append(Hit(self.root / point.entry.path, match.score, parts))
+        for point, *others in groups:
+            levels = dense_levels(query.dense, point.dense[None], config.widths, config.weights)
+            parts = {name: float(values[0]) for name, values in levels.items()}
+            if config.weights["local"]:
+                parts["local"] = local[point.entry.id]
+            hits.append(
+                Hit(
+                    self.root / point.entry.path,
+                    scores[point.entry.id],
+                    parts,
+                    point.entry.id,
+                    tuple(self.root / other.entry.path for other in others),
+                )
+            )
         return hits
+
+
+def _candidates(wanted: Range) -> int:
+    """As many for every page, as long as they are enough."""
+    if wanted.candidates is not None:
+        return max(wanted.candidates, wanted.end)
+    limit = max(CANDIDATES, CANDIDATES_EACH * wanted.k)
+    while limit < wanted.end:
+        limit *= 2
+    return limit
+
+
+def _ids(name: str, root: Path) -> list[str]:
+    """The ids that a photo may have that is named by its id, or by a path below the root or from
+    where we are."""
+    with suppress(ValueError):
+        return [str(UUID(name))]
+    paths = [Path(name).as_posix()]
+    with suppress(OSError, ValueError):  # no name that a file could have
+        seen = Path(name).parent.resolve() / Path(name).name  # a photo that is a link stays one
+        paths.append(seen.relative_to(root).as_posix())
+    printable = [path.encode("utf-8", "replace").decode() for path in paths]
+    return [Entry(path, size=0, mtime=0, digest="").id for path in printable]
+
+
+def _inside(folder: str | None, where: Filter | None) -> Filter:
+    """A filter that a folder is added to."""
+    where = where or Filter()
+    if folder is None:
+        return where
+    if where.folder is not None:
+        raise DataError(f"{folder!r}: the folder is in `where` as well; leave one out")
+    return replace(where, folder=inner_folder(folder))
 
 
 def open_index(path: Path | str, bundle: Bundle | Path | None = None) -> Index:

@@ -1,0 +1,132 @@
+"""The verb `serve`: an index over HTTP."""
+
+import socket
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from hgan.cli.find import default_index
+from hgan.cli.verb import Verb
+from hgan.errors import ConfigError
+
+_NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
+SHUTDOWN = 30
+"""Seconds that requests under way have to end."""
+
+
+def _serve_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        nargs="?",
+        type=str,
+        metavar="FOLDER_OR_INDEX",
+        help="photos, which are indexed first, or an index; by default your own index",
+    )
+    parser.add_argument(
+        "--index", type=str, help="where the index of a folder of photos is, or will be"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines in")
+    parser.add_argument("--port", type=int, default=8000, help="0 for any that is free")
+    parser.add_argument(
+        "--require-key", action="store_true", help="let nobody search without a key"
+    )
+    parser.add_argument("--rate", type=float, help="requests a second that a client may make")
+    parser.add_argument(
+        "--cors", action="append", metavar="ORIGIN", help="let pages of this origin call; repeat it"
+    )
+    parser.add_argument("--root-path", default="", help="the prefix that a proxy serves it under")
+
+
+def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
+    if missing := [name for name in _NEEDED if find_spec(name) is None]:
+        raise ConfigError(f"`hgan serve` needs {missing[0]}; pip install 'hgan[serve]'")
+    import uvicorn
+
+    from hgan.serve.app import create_app
+    from hgan.serve.logs import log_to_stderr
+    from hgan.serve.settings import Settings
+
+    settings = Settings.of_environment(
+        require_key=chosen.require_key,
+        rate=chosen.rate,
+        cors=tuple(chosen.cors or ()),
+        root_path=chosen.root_path,
+    )
+    with _listen(chosen.host, chosen.port) as listening:
+        app = create_app(_ready_index(chosen), settings)
+        service = app.state.service
+        host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
+        print(
+            f"{len(service.library.index):,} photos at http://{host}:{listening.getsockname()[1]}",
+            flush=True,
+        )
+        log_to_stderr()
+        config = uvicorn.Config(
+            app,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=SHUTDOWN,
+            ws="none",
+        )
+        try:
+            uvicorn.Server(config).run(sockets=[listening])
+        except KeyboardInterrupt:  # how a service is ended; requests under way have been answered
+            pass
+        finally:
+            service.close()
+    return 0
+
+
+def _ready_index(chosen: Namespace) -> Path | str:
+    """The index to serve, brought up to date where its photos are named."""
+    source = chosen.source
+    if source is None:
+        return chosen.index or default_index()
+    if source.startswith(("http://", "https://")) or (Path(source) / "index.json").is_file():
+        if chosen.index is not None:
+            raise ConfigError(
+                f"{source} is an index; leave out --index, or name a folder of photos"
+            )
+        return str(source)
+    from hgan.search.indexer import index_folder
+
+    to = chosen.index or default_index()
+    report = index_folder(source, to)
+    for path, reason in sorted(report.skipped.items()):
+        print(f"skipped {path}: {reason}", file=sys.stderr)
+    return to
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Take the port first: whoever cannot have it should not index a folder before being told."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{host}:{port}: cannot listen there ({reason})") from error
+
+
+SERVE = {
+    "serve": Verb(
+        summary="Serve an index over HTTP.",
+        details=(
+            "Answers under /v1 until it is interrupted; /openapi.json says what can be asked. A\n"
+            "folder of photos is indexed first. Logs go to standard error, a JSON object a line.\n"
+            "Keys are in $HGAN_API_KEYS, separated by commas; whoever sends one in the header\n"
+            "X-API-Key may take photos out of the index."
+        ),
+        examples=(
+            "hgan serve",
+            "hgan serve ~/Pictures --port 8080",
+            "hgan serve ~/Pictures --index holidays.index",
+            "hgan serve http://localhost:6333/pictures --host 0.0.0.0 --require-key --rate 10",
+        ),
+        arguments=_serve_arguments,
+        run=_serve,
+    ),
+}
+"""By name."""

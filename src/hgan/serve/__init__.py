@@ -1,0 +1,1 @@
+"""An index over HTTP: search, photos, explanations, and what operators need."""

@@ -1,0 +1,202 @@
+"""What is asked and answered, as JSON; the bounds of every value are here."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Self
+from uuid import UUID
+
+from fastapi import UploadFile
+from pydantic import BaseModel, ConfigDict, Field
+
+from hgan.index.filter import EXAMPLES, Filter
+from hgan.index.store import Entry
+from hgan.search.query import Query
+from hgan.search.searcher import Hit, Index
+from hgan.serve.thumbnails import Size
+
+LONGEST_TEXT = 100_000
+"""Characters; of 10,000 words, a model reads the first few dozen."""
+
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+Condition = Annotated[str, Field(max_length=1000)]
+
+
+class _Page(BaseModel):
+    """Which of the photos that fit are wanted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    k: int = Field(10, ge=1, le=200, description="How many photos.")
+    offset: int = Field(0, ge=0, le=10_000, description="How many to skip, for another page.")
+    where: list[Condition] = Field(
+        [], max_length=32, description=f"Conditions that all have to hold, such as {EXAMPLES}."
+    )
+    threshold: float | None = Field(
+        None, allow_inf_nan=False, description="Only photos whose score is as large."
+    )
+    fold: bool = Field(False, description="Put near-duplicates under the best of them.")
+
+    def find(self, index: Index, query: Query) -> list[Hit]:
+        """Search.
+
+        Raises:
+            DataError: a condition is none, or a text has no words in it.
+        """
+        return index.find(
+            query,
+            self.k,
+            offset=self.offset,
+            where=Filter.parse(self.where),
+            threshold=self.threshold,
+            fold=self.fold,
+        )
+
+
+class TextSearch(_Page):
+    """Photos that show something, or that are like one of the index."""
+
+    text: Text = Field("", description="What the photos show.")
+    like: UUID | None = Field(None, description="The id of a photo that they should be like.")
+    without: list[Text] = Field([], max_length=16, description="What they should not show.")
+    share: float = Field(
+        0.5, ge=0, le=1, description="What a photo counts beside the text, which counts the rest."
+    )
+
+    def query(self) -> Query:
+        """As the search takes it.
+
+        Raises:
+            DataError: nothing is asked for.
+        """
+        like = None if self.like is None else str(self.like)
+        return Query(self.text, like=like, without=tuple(self.without), photo_share=self.share)
+
+
+class PhotoSearch(_Page):
+    """Photos like one that is sent along."""
+
+    photo: UploadFile = Field(description="A JPEG, PNG, WebP, GIF, BMP or TIFF file.")
+    text: Text = Field("", description="What the photos show beside that.")
+    without: list[Text] = Field([], max_length=16, description="What they should not show.")
+    share: float = Field(
+        0.5, ge=0, le=1, description="What a photo counts beside the text, which counts the rest."
+    )
+
+
+class FoundPhoto(BaseModel):
+    """A photo that a search found."""
+
+    id: str
+    path: str = Field(description="Below the folder that was indexed.")
+    score: float
+    levels: dict[str, float] = Field(description="Similarity by level.")
+    duplicates: list[str] = Field(description="Paths of near-duplicates, where they are folded.")
+
+    @classmethod
+    def of(cls, hit: Hit, root: Path) -> Self:
+        """A hit, without where the folder lies."""
+        return cls(
+            id=hit.id,
+            path=hit.path.relative_to(root).as_posix(),
+            score=hit.score,
+            levels=hit.levels,
+            duplicates=[path.relative_to(root).as_posix() for path in hit.duplicates],
+        )
+
+
+class Found(BaseModel):
+    """Photos, best first."""
+
+    hits: list[FoundPhoto]
+
+
+class Item(BaseModel):
+    """What the index remembers of a photo."""
+
+    id: str
+    path: str = Field(description="Below the folder that was indexed.")
+    bytes: int
+    taken: str | None = Field(description="By the camera's own clock, without a time zone.")
+    camera: str
+    tags: list[str]
+
+    @classmethod
+    def of(cls, entry: Entry) -> Self:
+        """An entry, without what is of use to indexing alone."""
+        taken = None
+        if entry.taken is not None:
+            taken = datetime.fromtimestamp(entry.taken, UTC).replace(tzinfo=None).isoformat()
+        return cls(
+            id=entry.id,
+            path=entry.path,
+            bytes=entry.size,
+            taken=taken,
+            camera=entry.camera,
+            tags=list(entry.tags),
+        )
+
+
+class ExplainRequest(BaseModel):
+    """A photo of the index and a sentence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: UUID
+    text: Text
+
+
+class Level(BaseModel):
+    """What one level adds to S."""
+
+    weight: float
+    similarity: float
+    part: float
+
+
+class Word(BaseModel):
+    """A word of the sentence, and how similar it is to each region."""
+
+    text: str
+    start: int
+    end: int
+    weight: float
+    part: float
+    region: int
+    similarity: list[float]
+    pieces: list[list[float]]
+
+
+class Explained(BaseModel):
+    """S taken apart; see `hgan.search.explain.Explanation`."""
+
+    text: str
+    score: float
+    levels: dict[str, Level]
+    slots: list[float]
+    boxes: list[list[float]]
+    words: list[Word]
+
+
+class BundleName(BaseModel):
+    """A model."""
+
+    name: str
+    id: str
+
+
+class Status(BaseModel):
+    """What is served."""
+
+    version: str
+    name: str = Field(description="Of the folder that was indexed.")
+    photos: int
+    bundle: BundleName
+    weights: dict[str, float] = Field(description="Of the levels in the score.")
+    thumbnails: list[Size] = Field(description="Sizes that there are.")
+    manageable: bool = Field(description="Whether keys are configured.")
+
+
+class Health(BaseModel):
+    """That it lives, or that it can be asked."""
+
+    status: str

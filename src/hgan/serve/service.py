@@ -1,0 +1,48 @@
+"""What the routes of one service share."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from hgan.serve.library import Library
+from hgan.serve.metrics import Metrics
+from hgan.serve.pool import Pool
+from hgan.serve.settings import Settings
+from hgan.serve.thumbnails import Thumbnails
+
+
+@dataclass
+class Service:
+    """An open library, and the threads that read it."""
+
+    library: Library
+    settings: Settings
+    metrics: Metrics
+    texts: Pool = field(init=False)
+    """For what takes milliseconds."""
+    photos: Pool = field(init=False)
+    """For what decodes photos: few at once, and no text query waits behind them."""
+    thumbnails: Thumbnails = field(init=False)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self.texts = Pool("texts", settings.text_workers, settings.queue)
+        self.photos = Pool("photos", settings.photo_workers, settings.queue)
+        self.thumbnails = Thumbnails(settings.thumbnail_bytes)
+        self.metrics.watch("texts", lambda: self.texts.inside)
+        self.metrics.watch("photos", lambda: self.photos.inside)
+
+    def close(self) -> None:
+        """Let everything that was asked for end, then let go of the index."""
+        self.texts.close()
+        self.photos.close()
+        self.library.close()
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+Serving = Annotated[Service, Depends(_service)]

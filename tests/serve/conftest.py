@@ -1,0 +1,82 @@
+"""A service over a small index, in this process and on a port."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import uvicorn
+from starlette.testclient import TestClient
+
+from hgan.runtime.bundle import Bundle
+from hgan.search.indexer import index_folder
+from hgan.serve.app import create_app
+from hgan.serve.settings import Settings
+from tests.search.made import COLOURS, save_photo
+from tests.tiny_bundle import write_tiny_bundle
+
+KEY = "a key of the tests that is long"
+
+Serve = Callable[..., TestClient]
+"""Serves the index of the test; takes what `Settings` takes."""
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return Bundle.load(write_tiny_bundle(tmp_path_factory.mktemp("bundle")))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Twelve photos, four a colour, in two levels of folders."""
+    folder = tmp_path / "photos"
+    for name, colour in COLOURS.items():
+        for i in range(4):
+            place = folder / name if i else folder
+            save_photo(place / f"{name} {i}.png", colour, seed=len(name) * 10 + i)
+    return folder
+
+
+@pytest.fixture
+def index(photos: Path, tmp_path: Path, bundle: Bundle) -> Path:
+    index_folder(photos, tmp_path / "index", bundle)
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def serve(index: Path) -> Iterator[Serve]:
+    with ExitStack() as stack:
+
+        def start(raise_server_exceptions: bool = True, **settings: object) -> TestClient:
+            app = create_app(index, Settings(**settings))
+            return stack.enter_context(
+                TestClient(app, raise_server_exceptions=raise_server_exceptions)
+            )
+
+        yield start
+
+
+@pytest.fixture
+def client(serve: Serve) -> TestClient:
+    return serve()
+
+
+@pytest.fixture
+def address(index: Path) -> Iterator[str]:
+    """Of a service that listens on a port of this machine."""
+    config = uvicorn.Config(
+        create_app(index, Settings(keys=(KEY,))), port=0, log_config=None, ws="none"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(30)
+    assert not thread.is_alive()
