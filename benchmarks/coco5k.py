@@ -24,9 +24,8 @@ from hgan.config import ModelConfig
 from hgan.data.captions import Captions, read_captions
 from hgan.encoded import Encoded
 from hgan.evaluation.best import Best
-from hgan.evaluation.metrics import metrics
 from hgan.evaluation.protocols import CANDIDATES
-from hgan.evaluation.ranking import Ranks, rank
+from hgan.evaluation.ranking import rank
 from hgan.model.encoding import take
 from hgan.model.similarity import SIMILARITY, combine
 from hgan.progress import progress
@@ -58,13 +57,12 @@ def main() -> None:
     print(f"{options.photos:,} photos x {REGIONS} regions, {texts:,} captions, {words:,} words; "
           f"{torch.get_num_threads()} threads\n")
     peak = multiplication_rate()
-    levels, seconds, found = rank_all(images, sentences, captions.image_of[:texts])
+    levels, seconds = rank_all(images, sentences, captions.image_of[:texts])
     peak = max(peak, multiplication_rate())
     print_ranking(levels, seconds, options.photos * texts)
     print_local(levels["local"], options.photos * REGIONS * words, peak)
     lengths = sentences.mask[:: texts // SCAN_CAPTIONS].sum(1).tolist()
     print_scan(1e6 * seconds / (options.photos * texts), lengths)
-    print_ties(captions.texts[:texts], found)
 
 
 def encodings(
@@ -95,7 +93,7 @@ def encodings(
 
 def rank_all(
     images: Encoded[Tensor], texts: Encoded[Tensor], image_of: np.ndarray
-) -> tuple[dict[str, float], float, dict[str, Ranks]]:
+) -> tuple[dict[str, float], float]:
     """Score and rank every pair; gives the seconds of each level, and of everything."""
     photos, count = len(images.mask), len(texts.mask)
     spent = dict.fromkeys(SIMILARITY, 0.0)
@@ -117,8 +115,8 @@ def rank_all(
             bar.advance(scores["S"].numel())
 
         start = time.perf_counter()
-        found = rank(score, image_of, photos, watch=watch)
-        return spent, time.perf_counter() - start, found
+        rank(score, image_of, photos, watch=watch)
+        return spent, time.perf_counter() - start
 
 
 def print_ranking(levels: dict[str, float], seconds: float, pairs: int) -> None:
@@ -176,14 +174,6 @@ def scan_scores(images: Tensor, texts: Tensor, lengths: list[int]) -> Tensor:
         attended = torch.bmm(attention, images)  # (B, W, D)
         columns.append(cosine_similarity(words, attended, dim=2).mean(1))
     return torch.stack(columns, 1)
-
-
-def print_ties(texts: list[str], found: dict[str, Ranks]) -> None:
-    """Captions that photos share must be found as ties, whatever tiles they fall into."""
-    _, which, counts = np.unique(texts, return_inverse=True, return_counts=True)
-    shared = int((counts[which] > 1).sum())
-    tied = metrics(found["S"]).tied
-    print(f"{shared} captions have the text of another; {tied} queries are tied")
 
 
 def multiplication_rate() -> float:

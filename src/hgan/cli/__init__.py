@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from hgan import __version__
+from hgan.cli.compare import COMPARE
 from hgan.cli.data import DATA
 from hgan.cli.explain import EXPLAIN
 from hgan.cli.find import FIND
@@ -16,7 +17,7 @@ from hgan.cli.learn import LEARN
 from hgan.cli.verb import Verb
 from hgan.errors import HganError
 
-VERBS: dict[str, Verb] = {**FIND, **EXPLAIN, **DATA, **LEARN}
+VERBS: dict[str, Verb] = {**FIND, **EXPLAIN, **DATA, **LEARN, **COMPARE}
 
 DONE, PROBLEMS, USER_ERROR = 0, 1, 2
 """Exit codes: all went well; what was checked has problems; the input or a setting is wrong."""
@@ -73,7 +74,7 @@ def _help() -> str:
     width = max(map(len, VERBS))
     find, learn = (
         "\n".join(f"  {name:{width}}  {verb.summary}" for name, verb in verbs.items())
-        for verbs in (FIND | EXPLAIN, DATA | LEARN)
+        for verbs in (FIND | EXPLAIN, DATA | LEARN | COMPARE)
     )
     return f"""\
 usage: hgan VERB ...
