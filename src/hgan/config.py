@@ -51,8 +51,8 @@ class TextConfig:
     vectors: Path | None = None
     """Of bigru: word vectors to start from, in GloVe's text format."""
     trainable_layers: int | None = 4
-    """Transformer layers to fine-tune, counted from the top; 0 freezes all, null trains all. A bigru
-    is always trained."""
+    """Transformer layers to fine-tune, counted from the top; 0 freezes all, null trains all. All of
+    a bigru is trained."""
     max_words: int = 48
     """Tokens read of a caption, its two special tokens included."""
 

@@ -1,5 +1,6 @@
 """A service over a small index, in this process and on a port."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from tests.tiny_bundle import write_tiny_bundle
 KEY = "a key of the tests that is long"
 
 Serve = Callable[..., TestClient]
-"""Serves the index of the test; takes what `Settings` takes."""
+"""Serves an index of the same photos as `client`; takes what `Settings` takes."""
 
 
 @pytest.fixture(scope="session")
@@ -28,10 +29,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return Bundle.load(write_tiny_bundle(tmp_path_factory.mktemp("bundle")))
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Twelve photos, four a colour, in two levels of folders."""
-    folder = tmp_path / "photos"
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve photos, four a colour, in two levels of folders; tests leave them as they are."""
+    folder = tmp_path_factory.mktemp("photos")
     for name, colour in COLOURS.items():
         for i in range(4):
             place = folder / name if i else folder
@@ -39,28 +40,36 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def made(photos: Path, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of the photos, which nobody opens."""
+    to = tmp_path_factory.mktemp("made") / "index"
+    index_folder(photos, to, bundle)
+    return to
+
+
+@pytest.fixture(scope="session")
+def client(made: Path) -> Iterator[TestClient]:
+    """A service with the settings that are usual; tests leave it as it is."""
+    copy = shutil.copytree(made, made.parent / "shared")
+    with TestClient(create_app(copy)) as opened:
+        yield opened
+
+
 @pytest.fixture
-def index(photos: Path, tmp_path: Path, bundle: Bundle) -> Path:
-    index_folder(photos, tmp_path / "index", bundle)
-    return tmp_path / "index"
+def index(made: Path, tmp_path: Path) -> Path:
+    """An index of the test's own."""
+    return shutil.copytree(made, tmp_path / "index")
 
 
 @pytest.fixture
 def serve(index: Path) -> Iterator[Serve]:
     with ExitStack() as stack:
 
-        def start(raise_server_exceptions: bool = True, **settings: object) -> TestClient:
-            app = create_app(index, Settings(**settings))
-            return stack.enter_context(
-                TestClient(app, raise_server_exceptions=raise_server_exceptions)
-            )
+        def start(**settings: object) -> TestClient:
+            return stack.enter_context(TestClient(create_app(index, Settings(**settings))))
 
         yield start
-
-
-@pytest.fixture
-def client(serve: Serve) -> TestClient:
-    return serve()
 
 
 @pytest.fixture
@@ -78,5 +87,5 @@ def address(index: Path) -> Iterator[str]:
     port = server.servers[0].sockets[0].getsockname()[1]
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
-    thread.join(30)
+    thread.join(60)
     assert not thread.is_alive()

@@ -35,15 +35,17 @@ def flat(found, root):
         {"text": "e\u0301te \u202eredrum \u0000 \U0001f468\u200d\U0001f469", "k": 1},
     ],
 )
-def test_hits_are_those_of_the_index(serve, index, bundle, asked):
-    with open_index(index, bundle) as opened:
+def test_hits_are_those_of_the_index(client, made, bundle, asked):
+    with open_index(made, bundle) as opened:
         query = Query(asked["text"], without=tuple(asked.get("without", ())))
         page = {name: asked[name] for name in ("k", "offset", "threshold", "fold") if name in asked}
         where = Filter.parse(asked.get("where", ()))
         expected = opened.find(query, where=where, **page)
         names = flat(expected, opened.root)
-        duplicates = [[p.relative_to(opened.root).as_posix() for p in h.duplicates] for h in expected]
-    found = hits(serve().post("/v1/search", json=asked))
+        duplicates = [
+            [p.relative_to(opened.root).as_posix() for p in h.duplicates] for h in expected
+        ]
+    found = hits(client.post("/v1/search", json=asked))
     assert [(hit["id"], hit["path"]) for hit in found] == [name[:2] for name in names]
     assert [hit["score"] for hit in found] == pytest.approx([name[2] for name in names], abs=1e-5)
     assert [hit["duplicates"] for hit in found] == duplicates

@@ -54,7 +54,10 @@ def test_a_variant_changes_the_model_alone_and_runs_elsewhere(file: str) -> None
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
-        ("ablations/plain_context", {"levels": ["context"], "mfar": False, "graphs": (False, False)}),
+        (
+            "ablations/plain_context",
+            {"levels": ["context"], "mfar": False, "graphs": (False, False)},
+        ),
         ("ablations/no_image_graph", {"graphs": (False, True)}),
         ("ablations/no_text_graph", {"graphs": (True, False)}),
         ("ablations/no_graphs", {"graphs": (False, False)}),

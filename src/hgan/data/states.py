@@ -40,7 +40,7 @@ def frozen_states(encoder: TextEncoder, tokens: Sequence[Tensor]) -> list[Tensor
     if 2 * encoder.width * sum(lengths) > LIMIT:
         return None
     if len(tokens) < ON_DISK_FROM:
-        return list(_compute(encoder, tokens).split(lengths))
+        return list(torch.split(_compute(encoder, tokens), lengths))
     file = cache_folder() / f"states-{_key(encoder, tokens)}.safetensors"
     flat = _read(file)
     if flat is None or flat.shape != (sum(lengths), encoder.width):
@@ -50,7 +50,7 @@ def frozen_states(encoder: TextEncoder, tokens: Sequence[Tensor]) -> list[Tensor
                 target.write(save({"states": flat}))
         except OSError as error:
             console.print(f"{file}: not kept for the next run ({error.strerror})")
-    return list(flat.split(lengths))
+    return list(torch.split(flat, lengths))
 
 
 def cache_folder() -> Path:

@@ -101,4 +101,5 @@ def relevance(queries: Encoded[Tensor], keys: Encoded[Tensor], sharpness: float)
 def _rows(x: Tensor, mask: Tensor) -> Encoded[Tensor]:
     """Rows (B, n, D) as items that have nothing but local vectors."""
     local = unit(x) * mask[..., None]
-    return Encoded(local.new_zeros(local.shape[0], 0), local.new_zeros(local.shape[0], 0, 0), local, mask)
+    count = local.shape[0]
+    return Encoded(local.new_zeros(count, 0), local.new_zeros(count, 0, 0), local, mask)

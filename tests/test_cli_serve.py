@@ -1,0 +1,88 @@
+"""`hgan serve` as a process of its own: it indexes, says where it is, and ends when asked to."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hgan.cli.serve import SERVE
+from hgan.client import Client
+from hgan.errors import ConfigError, IndexingError
+from hgan.search.indexer import index_folder
+from hgan.search.searcher import open_index
+from tests.search.made import COLOURS, save_photo
+from tests.tiny_bundle import write_tiny_bundle
+
+CODE = """
+import sys
+from hgan.cli import VERBS, main
+from hgan.cli.serve import SERVE
+VERBS |= SERVE
+sys.exit(main(["serve", *sys.argv[1:]]))
+"""
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for name, colour in COLOURS.items():
+        save_photo(tmp_path / f"photos/{name}.png", colour)
+    return tmp_path / "photos"
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", CODE, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"HGAN_API_KEYS": "a key that is long enough"},
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_service_from_its_start_to_its_end(photos, tmp_path):
+    bundle = write_tiny_bundle(tmp_path / "bundle")
+    index_folder(photos, tmp_path / "index", bundle)
+    with start(tmp_path / "index", "--port", "0") as process:
+        try:
+            line = process.stdout.readline()
+            found = re.fullmatch(r"3 photos at (http://127\.0\.0\.1:\d+)\n", line)
+            assert found, line + process.stderr.read()
+            assert Client(found[1]).search("green", 1)[0].path == Path("green.png")
+            with pytest.raises(IndexingError, match="another process is using this index"):
+                open_index(tmp_path / "index", bundle)
+        finally:
+            process.send_signal(signal.SIGINT)
+            _, logged = process.communicate(timeout=60)
+    assert process.returncode == 0, logged
+    assert '"route": "/v1/search", "status": 200' in logged
+    open_index(tmp_path / "index", bundle).close()
+
+
+def run(*arguments: object) -> int:
+    verb = SERVE["serve"]
+    parser = verb.parser("serve")
+    return verb.run(parser, parser.parse_args([str(argument) for argument in arguments]))
+
+
+def test_a_port_that_is_taken(photos, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"127.0.0.1:{port}: cannot listen there"):
+            run(photos, "--index", tmp_path / "index", "--port", port)
+    assert not (tmp_path / "index").exists()
+
+
+def test_what_cannot_be_served(photos, tmp_path, monkeypatch):
+    with pytest.raises(IndexingError, match="no index here"):
+        run("--index", tmp_path / "none", "--port", 0)
+    with pytest.raises(ConfigError, match="leave out --index"):
+        run("http://localhost:1/photos", "--index", tmp_path / "index", "--port", 0)
+    with pytest.raises(ConfigError, match="HGAN_API_KEYS"):
+        monkeypatch.delenv("HGAN_API_KEYS", raising=False)
+        run(photos, "--index", tmp_path / "index", "--require-key", "--port", 0)
