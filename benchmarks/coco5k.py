@@ -4,9 +4,11 @@
 
 The captions are those of SCAN's testall list, with their numbers of words; their encodings and the
 photos' (36 regions) are drawn at HGAN's widths. All three levels of every pair are scored and
-ranked as `hgan evaluate` does it. Beside it stand the machine's rate of matrix multiplication, and
-the loop that SCAN and its successors evaluate with, timed on a slice: for every caption, attention
-over the regions of a shard of photos.
+ranked as `hgan evaluate` does it.
+
+Beside it stand the rate at which a thread multiplies matrices, and, timed on a slice, the loop that
+SCAN and its successors evaluate with: for every caption, attention over the regions of a shard of
+photos. These compare processor time, so that other programs on the machine do not count.
 """
 
 import argparse
@@ -25,16 +27,18 @@ from hgan.data.captions import Captions, read_captions
 from hgan.encoded import Encoded
 from hgan.evaluation.best import Best
 from hgan.evaluation.protocols import CANDIDATES
-from hgan.evaluation.ranking import rank
+from hgan.evaluation.ranking import TILE, rank
 from hgan.model.encoding import take
-from hgan.model.similarity import SIMILARITY, combine
+from hgan.model.similarity import SIMILARITY, combine, local_similarity
 from hgan.progress import progress
 
 REGIONS = 36
-MEMORY_BAR = 4e9
+MEMORY_BAR = 4
+"""GB"""
 RATIO_BAR = 30
+SCAN_SHARD = (128, 64)
+"""Photos in a shard of SCAN's, as its code has it, and captions timed with them."""
 SCAN_WIDTH = 1024
-SCAN_SHARD, SCAN_CAPTIONS = 128, 60
 SMOOTH = 9.0
 """SCAN's inverse temperature of attention."""
 SQUARE = 2048
@@ -51,23 +55,14 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     captions = read_captions(options.lists).split("test")
-    texts = int((captions.image_of < options.photos).sum())  # the first ones, in such a list
-    images, sentences = encodings(captions, options.photos, texts)
-    words = int(sentences.mask.sum())
-    print(f"{options.photos:,} photos x {REGIONS} regions, {texts:,} captions, {words:,} words; "
-          f"{torch.get_num_threads()} threads\n")
-    peak = multiplication_rate()
-    levels, seconds = rank_all(images, sentences, captions.image_of[:texts])
-    peak = max(peak, multiplication_rate())
-    print_ranking(levels, seconds, options.photos * texts)
-    print_local(levels["local"], options.photos * REGIONS * words, peak)
-    lengths = sentences.mask[:: texts // SCAN_CAPTIONS].sum(1).tolist()
-    print_scan(1e6 * seconds / (options.photos * texts), lengths)
+    images, texts = encodings(captions, options.photos)
+    ours = print_whole(images, texts, captions.image_of)
+    torch.set_num_threads(1)
+    print_local(images, texts)
+    print_scan(ours, texts.mask.sum(1).tolist())
 
 
-def encodings(
-    captions: Captions, photos: int, texts: int
-) -> tuple[Encoded[Tensor], Encoded[Tensor]]:
+def encodings(captions: Captions, photos: int) -> tuple[Encoded[Tensor], Encoded[Tensor]]:
     """Random unit rows at HGAN's widths; captions of one text have one encoding, as in truth."""
     dice, model = torch.Generator().manual_seed(0), ModelConfig()
 
@@ -84,76 +79,78 @@ def encodings(
 
     images = encoded(photos, REGIONS, torch.ones(photos, REGIONS, dtype=torch.bool))
     numbers: dict[str, int] = {}
-    which = torch.tensor([numbers.setdefault(t, len(numbers)) for t in captions.texts[:texts]])
+    texts = captions.texts[: int((captions.image_of < photos).sum())]  # photo by photo in the list
+    which = torch.tensor([numbers.setdefault(text, len(numbers)) for text in texts])
     lengths = torch.tensor([len(text.split()) for text in numbers])
     longest = int(lengths.max())
     mask = torch.arange(longest) < lengths[:, None]
     return images, take(encoded(len(numbers), longest, mask), which)
 
 
-def rank_all(
-    images: Encoded[Tensor], texts: Encoded[Tensor], image_of: np.ndarray
-) -> tuple[dict[str, float], float]:
-    """Score and rank every pair; gives the seconds of each level, and of everything."""
+def rank_all(images: Encoded[Tensor], texts: Encoded[Tensor], image_of: np.ndarray) -> None:
+    """Score and rank every pair, and keep the best candidates, as an evaluation does."""
     photos, count = len(images.mask), len(texts.mask)
-    spent = dict.fromkeys(SIMILARITY, 0.0)
     best = Best(photos, count, CANDIDATES)
     weights = {name: 1 / len(SIMILARITY) for name in SIMILARITY}
 
     def score(rows: slice, columns: slice) -> dict[str, Tensor]:
         some, of = take(images, rows), take(texts, columns)
-        levels = {}
-        for name, similarity in SIMILARITY.items():
-            start = time.perf_counter()
-            levels[name] = similarity(some, of)
-            spent[name] += time.perf_counter() - start
+        levels = {name: similarity(some, of) for name, similarity in SIMILARITY.items()}
         return levels | {"S": combine(levels, weights)}
 
     with torch.inference_mode(), progress("rank", total=photos * count, unit="pairs") as bar:
+
         def watch(scores: dict[str, Tensor], rows: slice, columns: slice) -> None:
             best.add(scores["S"], rows, columns)
             bar.advance(scores["S"].numel())
 
-        start = time.perf_counter()
-        rank(score, image_of, photos, watch=watch)
-        return spent, time.perf_counter() - start
+        rank(score, image_of[:count], photos, watch=watch)
 
 
-def print_ranking(levels: dict[str, float], seconds: float, pairs: int) -> None:
-    """Time and memory of the whole ranking."""
-    parts = ", ".join(f"{name} {value:.1f}" for name, value in levels.items())
-    rest = seconds - sum(levels.values())
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(f"all levels, ranks and best candidates  {seconds:.1f} s, {1e6 * seconds / pairs:.3f} "
-          "microseconds a pair")
-    print(f"  of these, seconds for                {parts}, ranking {rest:.1f}")
-    print(f"peak memory                            {memory / 1e9:.2f} GB, "
-          f"the bar is {MEMORY_BAR / 1e9:.0f} GB")
+def print_whole(images: Encoded[Tensor], texts: Encoded[Tensor], image_of: np.ndarray) -> float:
+    """Time and memory of the whole ranking; gives a pair's microseconds of processor time."""
+    photos, count = len(images.mask), len(texts.mask)
+    print(f"{photos:,} photos x {REGIONS} regions, {count:,} captions, "
+          f"{int(texts.mask.sum()):,} words; {torch.get_num_threads()} threads")
+    start, processor = time.perf_counter(), time.process_time()
+    rank_all(images, texts, image_of)
+    seconds, processor = time.perf_counter() - start, time.process_time() - processor
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    micro = 1e6 * processor / (photos * count)
+    print(f"{seconds:.1f} s; {processor:.1f} s of all processors, {micro:.2f} microseconds a pair")
+    print(f"peak memory {memory:.2f} GB (bar: {MEMORY_BAR} GB)\n")
+    return micro
 
 
-def print_local(seconds: float, comparisons: int, peak: float) -> None:
-    """How near the local level comes to what the machine can multiply."""
-    rate = 2 * comparisons * ModelConfig().local_width / seconds
-    print(f"matrix multiplication here             {peak / 1e9:.0f} GFLOP/s in float32")
-    print(f"local level, masks and maxima included {rate / 1e9:.0f} GFLOP/s, {rate / peak:.0%}\n")
+def print_local(images: Encoded[Tensor], texts: Encoded[Tensor]) -> None:
+    """The local level of a tile, beside what a thread can multiply."""
+    some, of = take(images, slice(TILE[0])), take(texts, slice(TILE[1]))
+    peak = 2 * SQUARE**3 / multiplication_seconds()
+    with torch.inference_mode():
+        seconds = least_seconds(lambda: local_similarity(some, of), 20)
+    peak = max(peak, 2 * SQUARE**3 / multiplication_seconds())
+    rate = 2 * int(some.mask.sum()) * int(of.mask.sum()) * some.local.shape[2] / seconds
+    print("one thread's processor time")
+    print(f"  matrix multiplication    {peak / 1e9:.0f} GFLOP/s in float32")
+    print(f"  local level              {rate / 1e9:.0f} GFLOP/s, {rate / peak:.0%} of it")
 
 
 def print_scan(ours: float, lengths: list[int]) -> None:
-    """The loop over captions, at HGAN's width of words and at SCAN's own."""
+    """SCAN's loop at HGAN's width of words and at its own, beside our microseconds a pair."""
+    some = lengths[: SCAN_SHARD[1]]
     for width in (ModelConfig().local_width, SCAN_WIDTH):
-        micro = scan_microseconds(width, lengths)
-        print(f"SCAN's loop, width {width:<4}                {micro:.1f} microseconds a pair: "
-              f"{micro / ours:.0f} times as long")
-    print(f"  the bar is {RATIO_BAR} times\n")
+        micro = 1e6 * scan_seconds(width, some) / (SCAN_SHARD[0] * len(some))
+        print(f"  SCAN's loop, width {width:<4}  {micro:.1f} microseconds a pair, "
+              f"{micro / ours:.0f} times ours")
+    print(f"  (bar: {RATIO_BAR} times)")
 
 
-def scan_microseconds(width: int, lengths: list[int]) -> float:
-    """Time of a pair in SCAN's evaluation, on a shard of photos and captions of these lengths."""
+def scan_seconds(width: int, lengths: list[int]) -> float:
+    """Time of SCAN's evaluation on a shard of photos, and captions of these lengths."""
     dice = torch.Generator().manual_seed(1)
-    images = normalize(torch.randn(SCAN_SHARD, REGIONS, width, generator=dice), dim=-1)
+    images = normalize(torch.randn(SCAN_SHARD[0], REGIONS, width, generator=dice), dim=-1)
     texts = normalize(torch.randn(len(lengths), max(lengths), width, generator=dice), dim=-1)
-    seconds = best_of(lambda: scan_scores(images, texts, lengths), 3)
-    return 1e6 * seconds / (SCAN_SHARD * len(lengths))
+    return least_seconds(lambda: scan_scores(images, texts, lengths))
 
 
 @torch.inference_mode()
@@ -176,20 +173,20 @@ def scan_scores(images: Tensor, texts: Tensor, lengths: list[int]) -> Tensor:
     return torch.stack(columns, 1)
 
 
-def multiplication_rate() -> float:
-    """Floating-point operations a second of a large matrix product."""
+def multiplication_seconds() -> float:
+    """Of a large matrix product."""
     left, right = torch.randn(SQUARE, SQUARE), torch.randn(SQUARE, SQUARE)
-    return 2 * SQUARE**3 / best_of(lambda: left @ right, 5)
+    return least_seconds(lambda: left @ right)
 
 
-def best_of(act: Callable[[], object], times: int) -> float:
-    """The least seconds of several tries: others may use the machine."""
+def least_seconds(act: Callable[[], object], times: int = 5) -> float:
+    """The least processor time of several tries, after one that does not count."""
     act()
     found = []
     for _ in range(times):
-        start = time.perf_counter()
+        start = time.process_time()
         act()
-        found.append(time.perf_counter() - start)
+        found.append(time.process_time() - start)
     return min(found)
 
 

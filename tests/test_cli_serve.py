@@ -48,7 +48,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 def test_a_service_from_its_start_to_its_end(photos, tmp_path):
     bundle = write_tiny_bundle(tmp_path / "bundle")
     index_folder(photos, tmp_path / "index", bundle)
-    with start(tmp_path / "index", "--port", "0") as process:
+    with start(tmp_path / "index", "--port", "0", "--root-path", "/all") as process:
         try:
             line = process.stdout.readline()
             found = re.fullmatch(r"3 photos at (http://127\.0\.0\.1:\d+)\n", line)
@@ -83,6 +83,24 @@ def test_what_cannot_be_served(photos, tmp_path, monkeypatch):
         run("--index", tmp_path / "none", "--port", 0)
     with pytest.raises(ConfigError, match="leave out --index"):
         run("http://localhost:1/photos", "--index", tmp_path / "index", "--port", 0)
+    with pytest.raises(ConfigError, match="looks like /photos"):
+        run(photos, "--root-path", "photos/", "--port", 0)
     with pytest.raises(ConfigError, match="HGAN_API_KEYS"):
         monkeypatch.delenv("HGAN_API_KEYS", raising=False)
         run(photos, "--index", tmp_path / "index", "--require-key", "--port", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_folder_of_photos_is_indexed_first_with_the_model_that_ships(photos, tmp_path):
+    (photos / "broken.jpg").write_text("no photo")
+    with start(photos, "--index", tmp_path / "index", "--port", "0") as process:
+        try:
+            line = process.stdout.readline()
+            assert line.startswith("3 photos at http://127.0.0.1:"), process.stderr.read()
+            assert len(Client(line.split()[-1]).search("something green", 5)) == 3
+        finally:
+            process.send_signal(signal.SIGINT)
+            _, logged = process.communicate(timeout=60)
+    assert process.returncode == 0, logged
+    assert "skipped broken.jpg" in logged

@@ -4,6 +4,7 @@ import json
 import logging
 
 import pytest
+from starlette.testclient import TestClient
 
 from hgan.errors import ConfigError, DataError, IndexingError
 from hgan.index.store import Entry
@@ -123,7 +124,6 @@ def test_searching_with_a_key(serve):
         {"keys": ("short",)},
         {"keys": ("ключ" * 8,)},
         {"rate": 0},
-        {"root_path": "photos/"},
     ],
 )
 def test_settings_that_cannot_work(wrong):
@@ -142,8 +142,8 @@ def test_pages_of_other_origins(serve, client):
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_under_a_prefix(serve):
-    client = serve(root_path="/photos")
+def test_under_a_prefix(client):
+    client = TestClient(client.app, root_path="/photos")
     answer = client.get("/", follow_redirects=False)
     assert answer.headers["location"] == "/photos/openapi.json"
     for prefix in ("", "/photos"):  # a proxy may leave it or take it off

@@ -140,9 +140,15 @@ def bomb() -> bytes:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"GIF89a", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe-3.0 EPSF-3.0", bomb()],
+    [
+        b"",
+        b"GIF89a",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%!PS-Adobe-3.0 EPSF-3.0",
+        bomb(),
+    ],
     ids=["empty", "cut", "svg", "eps", "bomb"],
-)  # fmt: skip
+)
 def test_uploads_that_are_no_photos(client, data):
     files = {"photo": ("photo.jpg", data, "image/jpeg")}
     answer = client.post("/v1/search/photo", files=files)
@@ -159,8 +165,13 @@ def test_the_name_and_type_of_an_upload_do_not_count(client, photos):
 
 @pytest.mark.parametrize(
     ("form", "files"),
-    [({}, None), ({"photo": "text"}, None), ({"k": "0"}, {"photo": b"x"}), ({"x": "1"}, {"photo": b"x"})],
-)  # fmt: skip
+    [
+        ({}, None),
+        ({"photo": "text"}, None),
+        ({"k": "0"}, {"photo": b"x"}),
+        ({"x": "1"}, {"photo": b"x"}),
+    ],
+)
 def test_forms_that_are_none(client, form, files):
     answer = client.post("/v1/search/photo", data=form, files=files)
     assert answer.status_code == 422

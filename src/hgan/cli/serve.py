@@ -36,7 +36,7 @@ def _serve_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--cors", action="append", metavar="ORIGIN", help="let pages of this origin call; repeat it"
     )
-    parser.add_argument("--root-path", default="", help="the prefix that a proxy serves it under")
+    parser.add_argument("--root-path", default="", help="the prefix that a proxy takes off")
 
 
 def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
@@ -48,11 +48,13 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
     from hgan.serve.logs import log_to_stderr
     from hgan.serve.settings import Settings
 
+    prefix = chosen.root_path
+    if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
+        raise ConfigError(f"a root path looks like /photos, not like {prefix!r}")
     settings = Settings.of_environment(
         require_key=chosen.require_key,
         rate=chosen.rate,
         cors=tuple(chosen.cors or ()),
-        root_path=chosen.root_path,
     )
     with _listen(chosen.host, chosen.port) as listening:
         app = create_app(_ready_index(chosen), settings)
@@ -67,6 +69,7 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
             app,
             access_log=False,
             log_config=None,
+            root_path=prefix,
             server_header=False,
             timeout_graceful_shutdown=SHUTDOWN,
             ws="none",

@@ -169,11 +169,13 @@ class Bundle:
 
     @cached_property
     def _image_tower(self) -> "InferenceSession":
-        return self._session("image.onnx", {"context", "slots", "local"})
+        # Threads that wait by spinning would take the processors from those that decode photos.
+        return self._session("image.onnx", {"context", "slots", "local"}, spin=False)
 
     @cached_property
     def _text_tower(self) -> "InferenceSession":
-        return self._session("text.onnx", {"context", "slots", "local", "local_mask"})
+        # One sentence is many small steps: threads that sleep between them take twice as long.
+        return self._session("text.onnx", {"context", "slots", "local", "local_mask"}, spin=True)
 
     @cached_property
     def _tokenizer(self) -> "Tokenizer":
@@ -188,14 +190,13 @@ class Bundle:
         tokenizer.enable_padding(pad_id=tokenizer.token_to_id("[PAD]") or 0)
         return tokenizer
 
-    def _session(self, name: str, outputs: set[str]) -> "InferenceSession":
+    def _session(self, name: str, outputs: set[str], spin: bool) -> "InferenceSession":
         import onnxruntime
 
         path = self._checked(name)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only, and those are raised
-        # Threads that wait by spinning would take the processors from those that decode photos.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
         try:
             session = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"]

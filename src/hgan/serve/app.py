@@ -48,7 +48,6 @@ def create_app(index: Target, settings: Settings | None = None) -> FastAPI:
         # Their pages load scripts from elsewhere; the service needs no other network.
         docs_url=None,
         redoc_url=None,
-        root_path=settings.root_path,
         redirect_slashes=False,
         lifespan=lifespan,
     )

@@ -49,7 +49,8 @@ class Pool:
                 )
             self._inside += 1
         # The log's lines of a thread carry the id of the request that it works for.
-        future = self._threads.submit(copy_context().run, function, *args, **kwargs)
+        context = copy_context()
+        future = self._threads.submit(lambda: context.run(function, *args, **kwargs))
         future.add_done_callback(self._leave)
         return await asyncio.wrap_future(future)
 

@@ -27,8 +27,6 @@ class Settings:
     """Requests a second that each client may make in the long run; None for any number."""
     cors: tuple[str, ...] = ()
     """Origins whose pages may call the service from a browser."""
-    root_path: str = ""
-    """The prefix that a proxy in front serves it under."""
     body_bytes: int = 20 * 2**20
     """Of the largest request."""
     time_limit: float = 30.0
@@ -56,8 +54,6 @@ class Settings:
             raise ConfigError(f"${API_KEYS}: a key has characters that no HTTP header can hold")
         if self.rate is not None and not self.rate > 0:
             raise ConfigError(f"the rate is a number of requests above 0, not {self.rate}")
-        if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
-            raise ConfigError(f"a root path looks like /photos, not like {self.root_path!r}")
 
     @classmethod
     def of_environment(cls, **others: object) -> Self:
