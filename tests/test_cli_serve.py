@@ -22,7 +22,6 @@ CODE = """
 import sys
 from hgan.cli import VERBS, main
 from hgan.cli.serve import SERVE
-VERBS |= SERVE
 sys.exit(main(["serve", *sys.argv[1:]]))
 """
 

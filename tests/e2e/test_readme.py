@@ -58,7 +58,9 @@ def test_linked_files_exist(page: Path) -> None:
             assert target.exists(), f"{page.name} links to {link}"
             if heading:
                 headings = re.findall(r"^#+ (.*)$", target.read_text(), re.M)
-                assert heading in {text.lower().replace(" ", "-") for text in headings}
+                assert heading in {
+                    re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings
+                }
 
 
 def test_scripts_and_make_targets_exist() -> None:

@@ -22,8 +22,8 @@ def test_no_module_imports_the_training_half():
     imported = run(
         """
         import importlib, pkgutil, sys
-        import hgan, hgan.runtime, hgan.index, hgan.search
-        for package in (hgan.runtime, hgan.index, hgan.search):
+        import hgan, hgan.runtime, hgan.index, hgan.search, hgan.serve, hgan.client
+        for package in (hgan.runtime, hgan.index, hgan.search, hgan.serve):
             for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
                 importlib.import_module(module.name)
         for name in hgan.__all__:

@@ -14,10 +14,11 @@ from hgan.cli.data import DATA
 from hgan.cli.explain import EXPLAIN
 from hgan.cli.find import FIND
 from hgan.cli.learn import LEARN
+from hgan.cli.serve import SERVE
 from hgan.cli.verb import Verb
 from hgan.errors import HganError
 
-VERBS: dict[str, Verb] = {**FIND, **EXPLAIN, **DATA, **LEARN, **COMPARE}
+VERBS: dict[str, Verb] = {**FIND, **EXPLAIN, **SERVE, **DATA, **LEARN, **COMPARE}
 
 DONE, PROBLEMS, USER_ERROR = 0, 1, 2
 """Exit codes: all went well; what was checked has problems; the input or a setting is wrong."""
@@ -74,7 +75,7 @@ def _help() -> str:
     width = max(map(len, VERBS))
     find, learn = (
         "\n".join(f"  {name:{width}}  {verb.summary}" for name, verb in verbs.items())
-        for verbs in (FIND | EXPLAIN, DATA | LEARN | COMPARE)
+        for verbs in (FIND | EXPLAIN | SERVE, DATA | LEARN | COMPARE)
     )
     return f"""\
 usage: hgan VERB ...
