@@ -145,7 +145,7 @@ class OptimConfig:
     ema: float = 0.98
     """Decay of the averaged weights that are evaluated and saved; 0 switches averaging off."""
     precision: Literal["bf16", "no"] = "bf16"
-    """Autocast to bfloat16, where the processor has it."""
+    """Autocast to bfloat16, where the processor has matrix units for it."""
 
 
 @dataclass
