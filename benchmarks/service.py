@@ -214,12 +214,14 @@ def report(alone: list[dict[int, float]], load: Load, seconds: float) -> None:
     for threads in alone[0]:
         rates = [found[threads] for found in alone]
         name = f"in process, {threads} thread{'s'[: threads - 1]}"
-        print(f"{name:32}{np.mean(rates):8.1f} queries/s  (before, after: {rates[0]:.1f}, {rates[1]:.1f})")
+        twice = f"(before, after: {rates[0]:.1f}, {rates[1]:.1f})"
+        print(f"{name:32}{np.mean(rates):8.1f} queries/s  {twice}")
     best = max(np.mean([found[threads] for found in alone]) for threads in alone[0])
     served = len(load.seconds) / seconds
     print(f"{'service':32}{served:8.1f} queries/s")
     ratio = served / best
-    print(f"{'service against in process':32}{ratio:8.1%}  {_bar(ratio >= RATIO, f'>= {RATIO:.0%}')}\n")
+    bar = _bar(ratio >= RATIO, f">= {RATIO:.0%}")
+    print(f"{'service against in process':32}{ratio:8.1%}  {bar}\n")
     errors = sum(load.errors.values())
     print(f"{'errors':32}{errors:8}  {_bar(not errors, '0')}", *load.errors.items())
     middle, high = np.quantile(load.seconds or [np.nan], [0.5, 0.99])

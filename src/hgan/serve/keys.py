@@ -1,16 +1,20 @@
 """Who may do what, by the keys of the settings."""
 
 import hmac
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
-from fastapi import Depends, Security
+from fastapi import Depends, Request, Security
+from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
-from hgan.serve.service import Serving
+from hgan.serve.service import Service, Serving
 from hgan.serve.settings import API_KEYS
 
-_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="One of $HGAN_API_KEYS.")
+HEADER = "X-API-Key"
+_header = APIKeyHeader(name=HEADER, auto_error=False, description="One of $HGAN_API_KEYS.")
 _Given = Annotated[str | None, Security(_header)]
 
 
@@ -48,3 +52,23 @@ def may_manage(serving: Serving, given: _Given) -> None:
 
 Searcher = Depends(may_search)
 Manager = Depends(may_manage)
+
+
+def _early(check: Callable[[Service, str | None], None]) -> type[APIRoute]:
+    """Routes that look at the key before they read the body, which may be large."""
+
+    class Early(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handler = super().get_route_handler()
+
+            async def checked(request: Request) -> Response:
+                check(request.app.state.service, request.headers.get(HEADER))
+                return await handler(request)
+
+            return checked
+
+    return Early
+
+
+SearcherRoute = _early(may_search)
+ManagerRoute = _early(may_manage)

@@ -10,7 +10,7 @@ from hgan.serve.keys import Searcher
 from hgan.serve.library import Library
 from hgan.serve.logs import LOG
 from hgan.serve.problems import COME_BACK, documented, problem
-from hgan.serve.schemas import BundleName, Health, Status
+from hgan.serve.schemas import BundleName, Engine, Health, Status
 from hgan.serve.service import Service, Serving
 from hgan.serve.thumbnails import Size
 
@@ -60,6 +60,8 @@ def _status(serving: Service) -> Status:
         version=__version__,
         name=library.name,
         photos=len(library.index),
+        adding=library.adding.running,
+        index=Engine.of(library.facts()),
         bundle=BundleName(name=bundle.config.name, id=bundle.id),
         weights=bundle.config.weights,
         thumbnails=list(Size),
