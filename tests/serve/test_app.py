@@ -2,6 +2,7 @@
 
 import json
 import logging
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from starlette.testclient import TestClient
@@ -21,6 +22,10 @@ def test_status_and_health(client, photos, bundle):
     assert (said["name"], said["photos"], said["manageable"]) == (photos.name, 12, False)
     assert said["bundle"] == {"name": "tiny", "id": bundle.id}
     assert str(photos.parent) not in json.dumps(said)
+    kept = said["index"]
+    assert (kept["engine"], kept["shards"], kept["replicas"]) == ("edge", None, None)
+    assert kept["bytes_on_disk"] > 10_000
+    assert abs(datetime.fromisoformat(kept["changed"]) - datetime.now(UTC)) < timedelta(hours=1)
     assert client.get("/health").json() == {"status": "alive"}
     assert client.get("/ready").json() == {"status": "ready"}
 
