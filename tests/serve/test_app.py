@@ -171,3 +171,19 @@ def test_an_index_that_is_open_already(serve, index):
     serve()
     with pytest.raises(IndexingError, match="another process is using this index"):
         create_app(index)
+
+
+def test_an_index_that_is_not_for_this_program(index):
+    file = index / "index.json"
+    said = json.loads(file.read_text())
+    for wrong, reason in (
+        ({"format_version": 99}, "this program reads up to .*; upgrade hgan"),
+        ({"bundle": "0123456789abcdef"}, "made with bundle tiny .*; use that bundle"),
+        ({"more": 1}, "damaged"),
+    ):
+        file.write_text(json.dumps(said | wrong))
+        with pytest.raises(IndexingError, match=reason):
+            create_app(index)
+    file.write_text(json.dumps(said))
+    with TestClient(create_app(index)) as client:
+        assert client.get("/ready").status_code == 200

@@ -152,11 +152,11 @@ class EdgeStore(Store):
 
     def facts(self) -> StoreFacts:
         """How it is kept: the engine, its size, the last change."""
-        try:
-            changed = (self._folder / _CHANGED).stat().st_mtime
-        except OSError:  # an index that was made before there was this file
-            changed = None
-        return StoreFacts("edge", bytes_on_disk=_size(self._folder), changed=changed)
+        changed = None
+        with self._open():
+            with suppress(OSError):  # an index that was made before there was this file
+                changed = (self._folder / _CHANGED).stat().st_mtime
+            return StoreFacts("edge", bytes_on_disk=_size(self._folder), changed=changed)
 
     def flush(self) -> None:
         """Bring everything to disk."""

@@ -1,4 +1,8 @@
-"""Who may do what, by the keys of the settings."""
+"""Who may do what, by the keys of the settings.
+
+The checks are coroutines although they never wait: FastAPI would call plain functions in threads, a
+detour that takes longer than the check.
+"""
 
 import hmac
 from collections.abc import Callable, Coroutine
@@ -29,7 +33,7 @@ def _check(given: str | None, keys: tuple[str, ...]) -> None:
         )
 
 
-def may_search(serving: Serving, given: _Given) -> None:
+async def may_search(serving: Serving, given: _Given) -> None:
     """Anyone, unless a key is required.
 
     Raises:
@@ -39,7 +43,7 @@ def may_search(serving: Serving, given: _Given) -> None:
         _check(given, serving.settings.keys)
 
 
-def may_manage(serving: Serving, given: _Given) -> None:
+async def may_manage(serving: Serving, given: _Given) -> None:
     """Who has a key; nobody where there is none.
 
     Raises:
@@ -54,7 +58,7 @@ Searcher = Depends(may_search)
 Manager = Depends(may_manage)
 
 
-def _early(check: Callable[[Service, str | None], None]) -> type[APIRoute]:
+def _early(check: Callable[[Service, str | None], Coroutine[Any, Any, None]]) -> type[APIRoute]:
     """Routes that look at the key before they read the body, which may be large."""
 
     class Early(APIRoute):
@@ -62,7 +66,7 @@ def _early(check: Callable[[Service, str | None], None]) -> type[APIRoute]:
             handler = super().get_route_handler()
 
             async def checked(request: Request) -> Response:
-                check(request.app.state.service, request.headers.get(HEADER))
+                await check(request.app.state.service, request.headers.get(HEADER))
                 return await handler(request)
 
             return checked

@@ -40,7 +40,7 @@ class Service:
         self.library.close()
 
 
-def _service(request: Request) -> Service:
+async def _service(request: Request) -> Service:  # async: a plain function gets a thread
     service: Service = request.app.state.service
     return service
 
