@@ -27,6 +27,9 @@ class ServedQdrant:
         self._server: ThreadingHTTPServer | None = None
         self._port = 0
         self._one = threading.Lock()
+        self.answers = threading.Event()
+        """Cleared, questions are taken and not answered."""
+        self.answers.set()
         self.start()
 
     @property
@@ -40,6 +43,7 @@ class ServedQdrant:
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                outer.answers.wait(20)
                 status, reply = outer._answer(self.command, self.path, content)
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")

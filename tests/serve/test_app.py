@@ -2,6 +2,9 @@
 
 import json
 import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -62,6 +65,22 @@ def test_an_index_that_does_not_answer(serve, monkeypatch, index):
     answer = client.post("/v1/search", json={"text": "red"})
     assert answer.status_code == 422
     assert answer.json()["detail"] == f"{service.library.name}/red 0.png: not good"
+
+
+def test_asking_for_readiness_is_one_search_at_a_time(serve, monkeypatch):
+    client = serve()
+    index = client.app.state.service.library.index
+    hold, asked, find = threading.Event(), [], index.find
+    monkeypatch.setattr(index, "find", lambda *a: asked.append(a) or (hold.wait(30) and find(*a)))
+    with ThreadPoolExecutor(20) as pool:
+        answers = [pool.submit(client.get, "/ready") for _ in range(20)]
+        while not asked:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        assert client.app.state.service.texts.inside == 1
+        hold.set()
+        assert {answer.result().status_code for answer in answers} == {200}
+    assert len(asked) < 20
 
 
 def test_figures(client):

@@ -79,6 +79,9 @@ def test_a_photo_is_stored_and_found(manager, folder, place, bundle):
     asked = {"where": ["tag=two words", "folder=2023"], "text": "yellow"}
     [hit] = manager.post("/v1/search", json=asked).json()["hits"]
     assert hit["id"] == item["id"]
+    under = TestClient(manager.app, root_path="/all", headers=dict(manager.headers))
+    again = send(under, data, "2023/été/yellow.png", replace="true", tags=item["tags"])
+    assert again.headers["location"] == f"/all/v1/items/{item['id']}"
     said = manager.get("/v1/status").json()
     assert (said["photos"], said["adding"]) == (4, 0)
     assert listed(folder) == ["2023", "2023/été", "2023/été/yellow.png", "blue.png", "green.png",

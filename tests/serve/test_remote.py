@@ -7,9 +7,11 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from hgan.errors import IndexingError
+from hgan.index.server import FIRST_PAUSE, ServerSettings
 from hgan.search.indexer import index_folder
 from hgan.search.searcher import open_index
 from hgan.serve.app import create_app
+from hgan.serve.library import _impatient
 from hgan.serve.settings import Settings
 from tests.index.made import LocalServer
 from tests.index.served import ServedQdrant
@@ -80,6 +82,32 @@ def test_a_server_that_goes_away_and_comes_back(server, bundle, tmp_path):
         after = ask()
         assert {answer.status_code // 100 for answer in after.values()} == {2}
         assert len(after["search"].json()["hits"]) == 4
+
+
+def test_a_server_that_does_not_answer_in_time(server):
+    with TestClient(create_app(f"{server.url}/photos?attempts=1&timeout=1")) as client:
+        server.answers.clear()
+        answers = [
+            client.get("/ready"),
+            client.post("/v1/search", json={"text": "red"}),
+            client.get("/v1/status"),
+        ]
+        server.answers.set()
+        for answer in answers:
+            assert answer.status_code == 503
+            assert int(answer.headers["retry-after"]) > 0
+        assert client.get("/ready").status_code == 200
+
+
+def test_the_server_is_given_up_before_the_request_is():
+    plain = ServerSettings.parse(_impatient("http://qdrant:6333/photos"))
+    longest = plain.timeout * plain.attempts + FIRST_PAUSE * 2**plain.attempts
+    assert longest < Settings().time_limit
+    place = "https://qdrant/a?shard_number=3&timeout=25"
+    said = ServerSettings.parse(_impatient(place))
+    assert (said.shard_number, said.timeout, said.attempts) == (3, 25, 2)
+    both = f"{place}&attempts=7"
+    assert _impatient(both) == both
 
 
 def test_no_server_to_begin_with(server):

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 from starlette.exceptions import HTTPException
@@ -17,6 +18,9 @@ from hgan.serve.adding import Adding
 from hgan.serve.encoder import BatchingBundle
 from hgan.serve.metrics import Metrics
 from hgan.serve.settings import Settings
+
+PATIENCE = {"timeout": 10, "attempts": 2}
+"""With a Qdrant server, unless its address says otherwise; see `hgan.index.server`."""
 
 
 class Library:
@@ -112,9 +116,9 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
         IndexingError: there is no index, or another process has it open.
         BundleError: the bundle is missing or damaged.
     """
-    target = target if is_address(target) else Path(target)
+    target = _impatient(str(target)) if is_address(target) else Path(target)
     manifest = read_manifest(target)
-    bundle = Bundle.load(Path(manifest.bundle_path) if manifest.bundle_path else None)
+    bundle = Bundle.load(Path(manifest.bundle_path) if manifest.bundle_path else None, spin=False)
     manifest.check_bundle(target, bundle.id, bundle.config.name)
     bundle.encode_texts(["a photo"])
     size = bundle.config.size
@@ -128,3 +132,11 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
     places = [manifest.root, str(bundle.folder), str(target)]
     # The longest first: one may lie in another.
     return Library(index, store, manifest, adding, sorted(places, key=len, reverse=True))
+
+
+def _impatient(address: str) -> str:
+    """The address of a collection, asked for less long than indexing asks: a request that hears in
+    time that the server is away can be told so, and does not keep a thread from others."""
+    given = urlsplit(address).query
+    more = [f"{name}={value}" for name, value in PATIENCE.items() if f"{name}=" not in given]
+    return f"{address}{'&' if given else '?'}{'&'.join(more)}" if more else address
