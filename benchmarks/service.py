@@ -179,28 +179,31 @@ def _request(text: str, host: str) -> bytes:
     return head.encode() + body
 
 
-async def _ask(
-    host: str, port: int, requests: Iterator[bytes], load: Load, until: float
-) -> None:
+async def _ask(host: str, port: int, requests: Iterator[bytes], load: Load, until: float) -> None:
     """One client: one connection, one request after another."""
-    reader, writer = await asyncio.open_connection(host, port)
+    writer: asyncio.StreamWriter | None = None
     while (start := time.perf_counter()) < until:
         try:
+            if writer is None:
+                reader, writer = await asyncio.open_connection(host, port)
             writer.write(next(requests))
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             _, _, rest = head.partition(b"content-length:")
             await reader.readexactly(int(rest.split(b"\r\n", 1)[0]))
         except (OSError, asyncio.IncompleteReadError, ValueError) as error:
             load.fail(repr(error))
-            writer.close()
-            reader, writer = await asyncio.open_connection(host, port)
+            if writer is not None:
+                writer.close()
+                writer = None
+            await asyncio.sleep(0.1)
             continue
         status = head[9:12].decode()
         if status == "200":
             load.seconds.append(time.perf_counter() - start)
         else:
             load.fail(f"status {status}")
-    writer.close()
+    if writer is not None:
+        writer.close()
 
 
 def _resident(process: int) -> int:
