@@ -106,7 +106,9 @@ class Adding:
         place = place_of(self._root, parts, self._index)
         there = place.exists()
         if there and not overwrite:
-            raise TakenError("path: there is a photo of this name; choose another, or send replace=true")
+            raise TakenError(
+                "path: there is a photo of this name; choose another, or send replace=true"
+            )
         missing = [folder for folder in place.parents if not folder.exists()]
         try:
             with atomic_write(place) as file:
