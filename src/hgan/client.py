@@ -6,6 +6,7 @@ to the folder that the service has indexed.
 
 import io
 import json
+from collections.abc import Sequence
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,9 @@ from PIL import Image
 from hgan.errors import DataError, HganError, IndexingError
 from hgan.search.query import PhotoSource, Query
 from hgan.search.searcher import Hit
+
+MOST_QUERIES = 32
+"""That the service takes in one request."""
 
 
 class Client:
@@ -66,26 +70,41 @@ class Client:
             DataError: the service refuses the query, or the photo cannot be read.
             IndexingError: it does not answer, or cannot answer now.
         """
-        asked: dict[str, Any] = {
-            "text": query.text,
-            "without": list(query.without),
-            "share": query.photo_share,
-            "k": k,
-            "offset": offset,
-            "where": list(where),
-            "fold": fold,
-        }
-        if threshold is not None:
-            asked["threshold"] = threshold
-        if query.photo is None:
-            if query.like is not None:
-                asked["like"] = query.like
-            found = self._ask("POST", "/v1/search", json.dumps(asked).encode(), "application/json")
-        elif query.like is not None:
-            raise DataError("a service takes a photo or the id of one to be like, not both")
-        else:
-            found = self._ask("POST", "/v1/search/photo", *_form(asked, _bytes(query.photo)))
+        page = _page(k, offset, where, threshold, fold)
+        if query.photo is not None:
+            return self._find_photo(query, page)
+        found = self._ask_json("/v1/search", page | _words(query))
         return [_hit(hit) for hit in found["hits"]]
+
+    def find_many(
+        self,
+        queries: Sequence[Query],
+        k: int = 10,
+        *,
+        offset: int = 0,
+        where: tuple[str, ...] = (),
+        threshold: float | None = None,
+        fold: bool = False,
+    ) -> list[list[Hit]]:
+        """What `find` finds for each query; those without a photo of their own go in batches.
+
+        Raises:
+            DataError: the service refuses a query, or a photo cannot be read.
+            IndexingError: it does not answer, or cannot answer now.
+        """
+        page = _page(k, offset, where, threshold, fold)
+        found: dict[int, list[Hit]] = {}
+        words = [row for row, query in enumerate(queries) if query.photo is None]
+        for start in range(0, len(words), MOST_QUERIES):
+            rows = words[start : start + MOST_QUERIES]
+            asked = page | {"queries": [_words(queries[row]) for row in rows]}
+            answer = self._ask_json("/v1/search/batch", asked)
+            for row, result in zip(rows, answer["results"], strict=True):
+                found[row] = [_hit(hit) for hit in result["hits"]]
+        for row, query in enumerate(queries):
+            if query.photo is not None:
+                found[row] = self._find_photo(query, page)
+        return [found[row] for row in range(len(queries))]
 
     def search(self, text: str, k: int = 10, where: tuple[str, ...] = ()) -> list[Hit]:
         """The k photos that fit a sentence best, best first."""
@@ -99,8 +118,28 @@ class Client:
 
     def explain(self, key: str, text: str) -> dict[str, Any]:
         """Why a photo, named by its id, matches a sentence; see `Explanation.as_dict`."""
-        body = json.dumps({"id": key, "text": text}).encode()
-        return self._ask("POST", "/v1/explain", body, "application/json")
+        return self._ask_json("/v1/explain", {"id": key, "text": text})
+
+    def add(
+        self, photo: PhotoSource, path: str, tags: tuple[str, ...] = (), replace: bool = False
+    ) -> dict[str, Any]:
+        """Store a photo in the folder and take it into the index; needs a key.
+
+        Args:
+            photo: a file, its bytes or an image, which is sent as a PNG.
+            path: where it goes below the folder that the service has indexed.
+            tags: beside those in the photo; kept in the index, and not in the file.
+            replace: whether it may take the place of another photo.
+
+        Returns:
+            What the service remembers of it, its `id` among that.
+
+        Raises:
+            DataError: the service refuses it, or the photo cannot be read.
+            IndexingError: the service does not answer, or cannot take it now.
+        """
+        values = {"path": path, "tags": list(tags), "replace": replace}
+        return self._ask("POST", "/v1/items", *_form(values, _bytes(photo)))
 
     def remove(self, key: str) -> None:
         """Take a photo, named by its id, out of the index; needs a key."""
@@ -130,6 +169,16 @@ class Client:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _find_photo(self, query: Query, page: dict[str, Any]) -> list[Hit]:
+        assert query.photo is not None
+        if query.like is not None:
+            raise DataError("a service takes a photo or the id of one to be like, not both")
+        form = _form(page | _words(query), _bytes(query.photo))
+        return [_hit(hit) for hit in self._ask("POST", "/v1/search/photo", *form)["hits"]]
+
+    def _ask_json(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
+        return self._ask("POST", path, json.dumps(asked).encode(), "application/json")
 
     def _ask(
         self, method: str, path: str, body: bytes | None = None, media_type: str = ""
@@ -165,6 +214,18 @@ def _refusal(url: str, error: HTTPError) -> HganError:
         detail = error.reason
     kind = DataError if error.code < 500 and error.code != 429 else IndexingError
     return kind(f"{url}: {detail} (status {error.code})")
+
+
+def _page(
+    k: int, offset: int, where: tuple[str, ...], threshold: float | None, fold: bool
+) -> dict[str, Any]:
+    asked: dict[str, Any] = {"k": k, "offset": offset, "where": list(where), "fold": fold}
+    return asked if threshold is None else asked | {"threshold": threshold}
+
+
+def _words(query: Query) -> dict[str, Any]:
+    asked = {"text": query.text, "without": list(query.without), "share": query.photo_share}
+    return asked if query.like is None else asked | {"like": query.like}
 
 
 def _hit(hit: dict[str, Any]) -> Hit:

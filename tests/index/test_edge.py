@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,17 @@ def small_disk(tmp_path: Path):
         pytest.skip("mounting a small disk needs root")
     yield place
     subprocess.run(["umount", str(place)], check=True)
+
+
+def test_the_time_of_the_last_change_is_not_that_of_opening(tmp_path):
+    place, before = tmp_path / "edge", time.time()
+    with EdgeStore.create(place, DENSE, LOCAL) as store:
+        assert store.facts().changed is None
+        store.upsert(points(3))
+        assert store.facts().changed == pytest.approx(before, abs=60)
+    os.utime(place / "changed", (1000, 1000))
+    with EdgeStore.load(place, DENSE, LOCAL) as store:
+        assert store.count() == 3
+        assert store.facts().changed == 1000
+        store.delete([points(1)[0].entry.id])
+        assert store.facts().changed == pytest.approx(before, abs=60)

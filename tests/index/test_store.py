@@ -198,6 +198,17 @@ def test_what_was_written_is_there_after_opening_again(open_store, flush):
         assert store.count() == 19
 
 
+def test_facts(open_store):
+    with open_store() as store:
+        store.upsert(points(20))
+        facts = store.facts()
+        assert facts.engine in ("edge", "server")
+        assert facts.bytes_on_disk is None or facts.bytes_on_disk > 20 * 2 * (DENSE + LOCAL)
+        assert not facts.optimizing
+    with pytest.raises(IndexingError, match="closed"):
+        store.facts()
+
+
 def test_optimize_changes_no_answer(open_store):
     stored, query = points(400), unit(np.random.default_rng(9).normal(size=DENSE))
     with open_store() as store:

@@ -4,16 +4,18 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from hgan.runtime.bundle import Bundle
 from hgan.search.indexer import index_folder
 from hgan.serve.app import create_app
+from hgan.serve.connections import Connection
 from hgan.serve.settings import Settings
 from tests.search.made import COLOURS, save_photo
 from tests.tiny_bundle import write_tiny_bundle
@@ -75,9 +77,14 @@ def serve(index: Path) -> Iterator[Serve]:
 @pytest.fixture
 def address(index: Path) -> Iterator[str]:
     """Of a service that listens on a port of this machine."""
-    config = uvicorn.Config(
-        create_app(index, Settings(keys=(KEY,))), port=0, log_config=None, ws="none"
-    )
+    with listening(create_app(index, Settings(keys=(KEY,)))) as url:
+        yield url
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[str]:
+    """The address of an app that listens on a port of this machine."""
+    config = uvicorn.Config(app, port=0, log_config=None, ws="none", http=Connection)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -85,7 +92,9 @@ def address(index: Path) -> Iterator[str]:
         assert thread.is_alive()
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(60)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(60)
     assert not thread.is_alive()

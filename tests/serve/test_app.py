@@ -2,6 +2,10 @@
 
 import json
 import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from starlette.testclient import TestClient
@@ -21,6 +25,10 @@ def test_status_and_health(client, photos, bundle):
     assert (said["name"], said["photos"], said["manageable"]) == (photos.name, 12, False)
     assert said["bundle"] == {"name": "tiny", "id": bundle.id}
     assert str(photos.parent) not in json.dumps(said)
+    kept = said["index"]
+    assert (kept["engine"], kept["shards"], kept["replicas"]) == ("edge", None, None)
+    assert kept["bytes_on_disk"] > 10_000
+    assert abs(datetime.fromisoformat(kept["changed"]) - datetime.now(UTC)) < timedelta(hours=1)
     assert client.get("/health").json() == {"status": "alive"}
     assert client.get("/ready").json() == {"status": "ready"}
 
@@ -57,6 +65,22 @@ def test_an_index_that_does_not_answer(serve, monkeypatch, index):
     answer = client.post("/v1/search", json={"text": "red"})
     assert answer.status_code == 422
     assert answer.json()["detail"] == f"{service.library.name}/red 0.png: not good"
+
+
+def test_asking_for_readiness_is_one_search_at_a_time(serve, monkeypatch):
+    client = serve()
+    index = client.app.state.service.library.index
+    hold, asked, find = threading.Event(), [], index.find
+    monkeypatch.setattr(index, "find", lambda *a: asked.append(a) or (hold.wait(30) and find(*a)))
+    with ThreadPoolExecutor(20) as pool:
+        answers = [pool.submit(client.get, "/ready") for _ in range(20)]
+        while not asked:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        assert client.app.state.service.texts.inside == 1
+        hold.set()
+        assert {answer.result().status_code for answer in answers} == {200}
+    assert len(asked) < 20
 
 
 def test_figures(client):
@@ -166,3 +190,19 @@ def test_an_index_that_is_open_already(serve, index):
     serve()
     with pytest.raises(IndexingError, match="another process is using this index"):
         create_app(index)
+
+
+def test_an_index_that_is_not_for_this_program(index):
+    file = index / "index.json"
+    said = json.loads(file.read_text())
+    for wrong, reason in (
+        ({"format_version": 99}, "this program reads up to .*; upgrade hgan"),
+        ({"bundle": "0123456789abcdef"}, "made with bundle tiny .*; use that bundle"),
+        ({"more": 1}, "damaged"),
+    ):
+        file.write_text(json.dumps(said | wrong))
+        with pytest.raises(IndexingError, match=reason):
+            create_app(index)
+    file.write_text(json.dumps(said))
+    with TestClient(create_app(index)) as client:
+        assert client.get("/ready").status_code == 200

@@ -1,12 +1,20 @@
 """The client against a service that really runs: the answers of the index itself."""
 
+import shutil
+
 import pytest
 from PIL import Image
 
 from hgan.client import Client
 from hgan.errors import DataError, IndexingError
+from hgan.index.filter import Filter
+from hgan.search.indexer import index_folder
 from hgan.search.query import Query
-from tests.serve.conftest import KEY
+from hgan.search.searcher import open_index
+from hgan.serve.app import create_app
+from hgan.serve.settings import Settings
+from tests.search.made import save_photo
+from tests.serve.conftest import KEY, listening
 
 
 def test_a_client_finds_what_the_index_finds(address, photos):
@@ -49,3 +57,40 @@ def test_nobody_there():
         Client("http://127.0.0.1:9").search("red")
     with pytest.raises(DataError, match="is no address"):
         Client("file:///etc/passwd")
+
+
+def test_many_queries_and_new_photos(address, photos, made, bundle, tmp_path):
+    with open_index(made, bundle) as index, Client(address) as client:
+        [red] = index.search("red", 1)
+        queries = [Query(f"{number} red dogs") for number in range(40)]
+        queries[7:7] = [Query(photo=photos / "blue 0.png"), Query(like=red.id)]
+        where = Filter.parse(["folder=red"])
+        expected = index.find_many(queries, 3, offset=1, where=where)
+        found = client.find_many(queries, 3, offset=1, where=("folder=red",))
+        for hits, others in zip(found, expected, strict=True):
+            assert [hit.id for hit in hits] == [hit.id for hit in others]
+            assert [index.root / hit.path for hit in hits] == [hit.path for hit in others]
+            for hit, other in zip(hits, others, strict=True):
+                assert hit.score == pytest.approx(other.score, abs=1e-5)
+        assert client.find_many([]) == []
+        with pytest.raises(DataError, match="status 401"):
+            client.add(photos / "red 0.png", "a.png")
+
+
+def test_adding_by_the_client(tmp_path, bundle, photos):
+    folder = tmp_path / "photos"
+    shutil.copytree(photos, folder)
+    index_folder(folder, tmp_path / "index", bundle)
+    settings = Settings(keys=(KEY,))
+    with listening(create_app(tmp_path / "index", settings)) as url, Client(url, KEY) as client:
+        new = save_photo(tmp_path / "new.png", (230, 230, 20))
+        item = client.add(new, "2024/new.png", tags=("Summer",))
+        assert (item["path"], item["tags"]) == ("2024/new.png", ["summer"])
+        assert [hit.id for hit in client.search("a", where=("tag=summer",))] == [item["id"]]
+        with pytest.raises(DataError, match="status 409"):
+            client.add(new.read_bytes(), "2024/new.png")
+        with Image.open(photos / "red 0.png") as image:
+            assert client.add(image, "2024/new.png", replace=True)["id"] == item["id"]
+        assert (len(client), client.status()["index"]["engine"]) == (13, "edge")
+        client.remove(item["id"])
+        assert (len(client), (folder / "2024/new.png").is_file()) == (12, True)

@@ -33,20 +33,29 @@ def test_a_body_that_turns_out_too_large_is_not_read_to_its_end(serve, form):
 
     kind = "multipart/form-data; boundary=x" if form else "application/json"
     place = "/v1/search/photo" if form else "/v1/search"
-    # Without TestClient, which reads a body before it sends it.
-    status = asyncio.run(_streamed(client.app, place, kind, endless()))
+    [status] = streamed(client.app, place, {"content-type": kind}, endless())
     assert status == 413
     assert read < 110_000
 
 
-async def _streamed(app, path, kind, chunks):
-    statuses = []
-    scope = {
+def streamed(app, path, headers, chunks):
+    """Statuses of a request whose body comes bit by bit; TestClient reads all of it before."""
+    return asyncio.run(_streamed(app, path, headers, chunks))
+
+
+def _scope(path, headers):
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    return {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST",
         "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
-        "scheme": "http", "headers": [(b"content-type", kind.encode())],
+        "scheme": "http", "headers": raw,
         "client": ("test", 1), "server": ("test", 80),
     }  # fmt: skip
+
+
+async def _streamed(app, path, headers, chunks):
+    statuses = []
+    scope = _scope(path, headers)
 
     async def receive():
         chunk = next(chunks, None)
@@ -57,8 +66,51 @@ async def _streamed(app, path, kind, chunks):
             statuses.append(message["status"])
 
     await app(scope, receive, send)
-    [status] = statuses
-    return status
+    return statuses
+
+
+def test_a_body_without_a_photo_is_smaller(serve):
+    client = serve(json_bytes=1000)
+    assert client.post("/v1/search", json={"text": "red " * 1000}).status_code == 413
+    assert client.post("/v1/search/photo", files={"photo": b"x" * 5000}).status_code == 415
+
+
+def test_photos_that_are_received_at_once_have_a_number(serve):
+    client = serve(uploads=2)
+
+    async def ask():
+        hold = asyncio.Event()
+
+        async def slow():
+            await hold.wait()
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message):
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+
+        statuses = []
+        scope = _scope("/v1/search/photo", {"content-type": "multipart/form-data; boundary=x"})
+        first = [asyncio.create_task(client.app(dict(scope), slow, send)) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        assert statuses == []
+        await client.app(dict(scope), slow, send)
+        assert statuses == [503]
+        hold.set()
+        await asyncio.gather(*first)
+        assert [status // 100 for status in statuses] == [5, 4, 4]
+
+    asyncio.run(ask())
+    # Their places are free again.
+    assert client.post("/v1/search/photo", files={"photo": b"x"}).status_code == 415
+
+
+def test_folding_has_an_end(client):
+    asked = {"text": "red", "fold": True, "k": 10}
+    assert client.post("/v1/search", json=asked | {"offset": 990}).status_code == 200
+    answer = client.post("/v1/search", json=asked | {"offset": 991})
+    assert answer.status_code == 422
+    assert "first 1000 hits" in answer.json()["detail"]
 
 
 def test_a_client_that_asks_too_often(serve):

@@ -160,3 +160,44 @@ def test_many_at_once_find_what_one_by_one_finds(serve, monkeypatch):
     assert len(sizes) < len(asked) / 2
     figures = client.get("/metrics").text
     assert f"hgan_text_batch_size_sum {float(len(asked) + len(TEXTS))}" in figures
+
+
+def test_several_queries_in_one_call(serve, monkeypatch):
+    client = serve()
+    [red] = hits(client.post("/v1/search", json={"text": "red", "k": 1}))
+    queries = [{"text": text} for text in TEXTS]
+    queries += [{"like": red["id"]}, {"text": "blue", "without": ["green"], "share": 0.3}]
+    page = {"k": 4, "offset": 1, "where": ["folder=."], "threshold": -5.0, "fold": True}
+    alone = [hits(client.post("/v1/search", json=query | page)) for query in queries]
+    bundle = client.app.state.service.library.index.bundle._bundle
+    sizes = []
+    encode = bundle.encode_texts
+    monkeypatch.setattr(
+        bundle, "encode_texts", lambda texts: sizes.append(len(texts)) or encode(texts)
+    )
+    answer = client.post("/v1/search/batch", json={"queries": queries} | page)
+    assert answer.status_code == 200
+    for found, expected in zip(answer.json()["results"], alone, strict=True):
+        assert [hit["id"] for hit in found["hits"]] == [hit["id"] for hit in expected]
+        scores = [hit["score"] for hit in expected]
+        assert [hit["score"] for hit in found["hits"]] == pytest.approx(scores, abs=1e-5)
+    assert sizes == [len(TEXTS) + 2]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ({}, 422),
+        ({"queries": []}, 422),
+        ({"queries": [{"text": "red"}] * 33}, 422),
+        ({"queries": [{"text": "red"}, {}]}, 422),
+        ({"queries": [{"text": "red"}, {"text": "\u200b"}]}, 422),
+        ({"queries": [{"text": "red", "k": 3}]}, 422),
+        ({"queries": [{"text": "red"}], "k": 201}, 422),
+        ({"queries": [{"like": "00000000-0000-0000-0000-000000000000"}]}, 404),
+    ],
+)
+def test_batches_that_make_no_sense(client, asked, status):
+    answer = client.post("/v1/search/batch", json=asked)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"

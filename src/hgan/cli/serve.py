@@ -45,6 +45,7 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
     import uvicorn
 
     from hgan.serve.app import create_app
+    from hgan.serve.connections import Connection
     from hgan.serve.logs import log_to_stderr
     from hgan.serve.settings import Settings
 
@@ -73,6 +74,7 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
             server_header=False,
             timeout_graceful_shutdown=SHUTDOWN,
             ws="none",
+            http=Connection,
         )
         try:
             uvicorn.Server(config).run(sockets=[listening])
@@ -120,7 +122,7 @@ SERVE = {
             "Answers under /v1 until it is interrupted; /openapi.json says what can be asked. A\n"
             "folder of photos is indexed first. Logs go to standard error, a JSON object a line.\n"
             "Keys are in $HGAN_API_KEYS, separated by commas; whoever sends one in the header\n"
-            "X-API-Key may take photos out of the index."
+            "X-API-Key may add photos, and take them out of the index."
         ),
         examples=(
             "hgan serve",

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from hgan.errors import IndexingError
 from hgan.index.filter import Filter
 from hgan.index.manifest import Quantize
 from hgan.index.payload import TIME, WORDS, range_of, to_entry, to_payload, words_of
-from hgan.index.store import Entry, Match, Point, Store
+from hgan.index.store import Entry, Match, Point, Store, StoreFacts
 
 SPACE_KEPT = 256 * 2**20
 """Bytes that must be free before anything is written. The engine maps its files into memory, and a
@@ -25,6 +25,10 @@ and its misses; fewer are compared one by one, in a millisecond or two."""
 
 OVERSAMPLING = 2.0
 """Candidates in 8 bits for each that is then scored by its float16 vector."""
+
+_CHANGED = "changed"
+"""An empty file beside the engine's; its time is that of the last change. Those of the engine's own
+files say nothing: it writes some whenever it opens."""
 
 _PAGE = 2000
 """Entries that are read at once."""
@@ -146,6 +150,14 @@ class EdgeStore(Store):
         with self._open() as shard:
             return shard.count(edge.CountRequest())
 
+    def facts(self) -> StoreFacts:
+        """How it is kept: the engine, its size, the last change."""
+        changed = None
+        with self._open():
+            with suppress(OSError):  # an index that was made before there was this file
+                changed = (self._folder / _CHANGED).stat().st_mtime
+            return StoreFacts("edge", bytes_on_disk=_size(self._folder), changed=changed)
+
     def flush(self) -> None:
         """Bring everything to disk."""
         with self._open() as shard:
@@ -178,6 +190,7 @@ class EdgeStore(Store):
         with self._open() as shard:
             _require_space(self._folder, SPACE_KEPT)
             shard.update(operation)
+            (self._folder / _CHANGED).touch()
 
     def _named(self, point: Point) -> dict[str, Any]:
         vectors = {}
@@ -257,7 +270,11 @@ def _require_space(folder: Path, needed: int) -> None:
 
 
 def _size(folder: Path) -> int:
-    return sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
+    total = 0
+    for file in folder.rglob("*"):
+        with suppress(OSError):  # the engine removes files of its own at any time
+            total += file.stat().st_blocks * 512
+    return total
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from hgan.index.filter import Filter
 from hgan.index.manifest import Quantize
 from hgan.index.payload import TIME, WORDS, range_of, to_entry, to_payload, words_of
 from hgan.index.server import Server
-from hgan.index.store import Entry, Match, Point, Store
+from hgan.index.store import Entry, Match, Point, Store, StoreFacts
 
 OVERSAMPLING = 2.0
 """Candidates in 8 bits for each that is then scored by its float16 vector."""
@@ -114,6 +114,18 @@ class QdrantStore(Store):
     def count(self) -> int:
         """How many points there are."""
         return self._server.ask(lambda client: client.count(self._name, exact=True)).count
+
+    def facts(self) -> StoreFacts:
+        """How it is kept: the collection's shards and copies, and whether it is being optimized."""
+        info = self._server.ask(lambda client: client.get_collection(self._name))
+        params = info.config.params
+        return StoreFacts(
+            "server",
+            optimizing=info.status == models.CollectionStatus.YELLOW,
+            shards=params.shard_number,
+            replicas=params.replication_factor,
+            write_consistency=params.write_consistency_factor,
+        )
 
     def flush(self) -> None:
         """Nothing is left to do: a change has reached the servers' logs before it returns."""

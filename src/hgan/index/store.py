@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
@@ -63,6 +63,25 @@ class Match(NamedTuple):
     score: float
 
 
+@dataclass(frozen=True)
+class StoreFacts:
+    """What an engine says of itself to those who run it; None where it does not know."""
+
+    engine: Literal["edge", "server"]
+    """Embedded in this process, or a Qdrant server."""
+    bytes_on_disk: int | None = None
+    changed: float | None = None
+    """When points were last added or removed, in seconds since 1970."""
+    optimizing: bool | None = None
+    """Whether points are being arranged right now."""
+    shards: int | None = None
+    """Parts of the collection."""
+    replicas: int | None = None
+    """Copies of each part."""
+    write_consistency: int | None = None
+    """Copies that must have a change before it counts as written."""
+
+
 class Store(ABC):
     """An engine holding the points of one index; vectors are kept in float16, or in less where the
     index was made with `quantize`.
@@ -117,6 +136,10 @@ class Store(ABC):
     @abstractmethod
     def count(self) -> int:
         """How many points there are."""
+
+    @abstractmethod
+    def facts(self) -> StoreFacts:
+        """How it is kept: the engine, its size, its shards and copies."""
 
     @abstractmethod
     def flush(self) -> None:

@@ -61,16 +61,25 @@ class BundleConfig:
 class Bundle:
     """Encodes photos and texts into one space."""
 
-    def __init__(self, folder: Path, config: BundleConfig, identity: str) -> None:
+    def __init__(
+        self, folder: Path, config: BundleConfig, identity: str, spin: bool = True
+    ) -> None:
         """Use `Bundle.load`."""
+        self._spin = spin
         self.folder = folder
         self.config = config
         self.id = identity
         """Short hash of the configuration, which holds the hashes of all files."""
 
     @classmethod
-    def load(cls, path: Path | None = None) -> "Bundle":
+    def load(cls, path: Path | None = None, spin: bool = True) -> "Bundle":
         """Open a bundle, by default the one that ships with the program.
+
+        Args:
+            path: its folder.
+            spin: whether threads of the text tower wait for each other by spinning. One sentence
+                at a time then takes half as long; but the processors are kept from other work,
+                such as that of the other queries of a busy service.
 
         Raises:
             BundleError: it is missing, damaged, or of a newer format.
@@ -83,7 +92,7 @@ class Bundle:
             raise BundleError(
                 f"{folder}: no model bundle here ({error.strerror}); `hgan export` makes one"
             ) from error
-        return cls(folder, _parse(file, content), hashlib.sha256(content).hexdigest()[:16])
+        return cls(folder, _parse(file, content), hashlib.sha256(content).hexdigest()[:16], spin)
 
     def encode_images(self, pixels: Sequence[np.ndarray] | np.ndarray) -> Encoded[np.ndarray]:
         """Encode photos, each (size, size, 3) uint8.
@@ -175,7 +184,8 @@ class Bundle:
     @cached_property
     def _text_tower(self) -> "InferenceSession":
         # One sentence is many small steps: threads that sleep between them take twice as long.
-        return self._session("text.onnx", {"context", "slots", "local", "local_mask"}, spin=True)
+        outputs = {"context", "slots", "local", "local_mask"}
+        return self._session("text.onnx", outputs, spin=self._spin)
 
     @cached_property
     def _tokenizer(self) -> "Tokenizer":

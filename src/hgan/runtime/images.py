@@ -63,6 +63,22 @@ def open_photo(source: Path | bytes, hint: int | None = None) -> Image.Image:
         raise DataError(f"{name}: cannot be decoded ({error})") from error
 
 
+def media_type(source: Path | bytes) -> str:
+    """Of a photo, such as `image/jpeg`, by what is in it and not by its name.
+
+    Raises:
+        DataError: it is no photo.
+    """
+    try:
+        data = source if isinstance(source, Path) else io.BytesIO(source)
+        with Image.open(data, formats=FORMATS) as photo:
+            # Some cameras put several JPEGs into one file; it is read as the first one.
+            return Image.MIME["JPEG" if photo.format == "MPO" else photo.format or ""]
+    except Exception as error:  # decoders raise what they like at hostile bytes
+        name = str(source) if isinstance(source, Path) else "photo"
+        raise DataError(f"{name}: not a photo in a format that is read here") from error
+
+
 def read_photo(photo: Path | str | bytes | Image.Image, hint: int | None = None) -> Image.Image:
     """A photo in any form that a caller has it in, a file, its bytes or an image, as `open_photo`.
 

@@ -1,16 +1,24 @@
-"""Who may do what, by the keys of the settings."""
+"""Who may do what, by the keys of the settings.
+
+The checks are coroutines although they never wait: FastAPI would call plain functions in threads, a
+detour that takes longer than the check.
+"""
 
 import hmac
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
-from fastapi import Depends, Security
+from fastapi import Depends, Request, Security
+from fastapi.routing import APIRoute
 from fastapi.security import APIKeyHeader
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
-from hgan.serve.service import Serving
+from hgan.serve.service import Service, Serving
 from hgan.serve.settings import API_KEYS
 
-_header = APIKeyHeader(name="X-API-Key", auto_error=False, description="One of $HGAN_API_KEYS.")
+HEADER = "X-API-Key"
+_header = APIKeyHeader(name=HEADER, auto_error=False, description="One of $HGAN_API_KEYS.")
 _Given = Annotated[str | None, Security(_header)]
 
 
@@ -25,7 +33,7 @@ def _check(given: str | None, keys: tuple[str, ...]) -> None:
         )
 
 
-def may_search(serving: Serving, given: _Given) -> None:
+async def may_search(serving: Serving, given: _Given) -> None:
     """Anyone, unless a key is required.
 
     Raises:
@@ -35,7 +43,7 @@ def may_search(serving: Serving, given: _Given) -> None:
         _check(given, serving.settings.keys)
 
 
-def may_manage(serving: Serving, given: _Given) -> None:
+async def may_manage(serving: Serving, given: _Given) -> None:
     """Who has a key; nobody where there is none.
 
     Raises:
@@ -48,3 +56,23 @@ def may_manage(serving: Serving, given: _Given) -> None:
 
 Searcher = Depends(may_search)
 Manager = Depends(may_manage)
+
+
+def _early(check: Callable[[Service, str | None], Coroutine[Any, Any, None]]) -> type[APIRoute]:
+    """Routes that look at the key before they read the body, which may be large."""
+
+    class Early(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handler = super().get_route_handler()
+
+            async def checked(request: Request) -> Response:
+                await check(request.app.state.service, request.headers.get(HEADER))
+                return await handler(request)
+
+            return checked
+
+    return Early
+
+
+SearcherRoute = _early(may_search)
+ManagerRoute = _early(may_manage)

@@ -2,31 +2,42 @@
 
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
-from PIL import Image
 from starlette.exceptions import HTTPException
 
+from hgan.errors import DataError
 from hgan.index.manifest import IndexManifest
-from hgan.index.store import Entry, Store
+from hgan.index.store import Entry, Store, StoreFacts
 from hgan.index.target import Target, is_address, open_store, read_manifest
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.images import FORMATS
+from hgan.runtime.images import media_type
 from hgan.search.searcher import Index
+from hgan.serve.adding import Adding
 from hgan.serve.encoder import BatchingBundle
 from hgan.serve.metrics import Metrics
 from hgan.serve.settings import Settings
+
+PATIENCE = {"timeout": 10, "attempts": 2}
+"""With a Qdrant server, unless its address says otherwise; see `hgan.index.server`."""
 
 
 class Library:
     """An open index; any thread may use it."""
 
     def __init__(
-        self, index: Index, store: Store, manifest: IndexManifest, places: list[str]
+        self,
+        index: Index,
+        store: Store,
+        manifest: IndexManifest,
+        adding: Adding,
+        places: list[str],
     ) -> None:
         """Use `open_library`."""
         self.index = index
         self.manifest = manifest
+        self.adding = adding
         self._store = store
         self._places = places
 
@@ -69,10 +80,13 @@ class Library:
             HTTPException: 404, it is no photo any more.
         """
         try:
-            with Image.open(path, formats=FORMATS) as photo:
-                return Image.MIME[photo.format or ""]
-        except Exception as error:  # decoders raise what they like at hostile bytes
+            return media_type(path)
+        except DataError as error:
             raise HTTPException(404, f"{entry.path}: the file is no photo any more") from error
+
+    def facts(self) -> StoreFacts:
+        """How the index is kept."""
+        return self._store.facts()
 
     def remove(self, key: str) -> None:
         """Take a photo out of the index; its file stays, and the next indexing finds it again.
@@ -82,6 +96,7 @@ class Library:
         """
         self.entry(key)
         self._store.delete([key])
+        self._store.flush()
 
     def public(self, message: str) -> str:
         """A message without where things lie on this machine."""
@@ -101,9 +116,9 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
         IndexingError: there is no index, or another process has it open.
         BundleError: the bundle is missing or damaged.
     """
-    target = target if is_address(target) else Path(target)
+    target = _impatient(str(target)) if is_address(target) else Path(target)
     manifest = read_manifest(target)
-    bundle = Bundle.load(Path(manifest.bundle_path) if manifest.bundle_path else None)
+    bundle = Bundle.load(Path(manifest.bundle_path) if manifest.bundle_path else None, spin=False)
     manifest.check_bundle(target, bundle.id, bundle.config.name)
     bundle.encode_texts(["a photo"])
     size = bundle.config.size
@@ -112,6 +127,16 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
     with ExitStack() as stack:
         store = stack.enter_context(open_store(target, manifest))
         index = Index(store, batching, Path(manifest.root), closing=stack.pop_all())
+    folder = target.resolve() if isinstance(target, Path) else None
+    adding = Adding(Path(manifest.root), folder, store, batching)
     places = [manifest.root, str(bundle.folder), str(target)]
     # The longest first: one may lie in another.
-    return Library(index, store, manifest, sorted(places, key=len, reverse=True))
+    return Library(index, store, manifest, adding, sorted(places, key=len, reverse=True))
+
+
+def _impatient(address: str) -> str:
+    """The address of a collection, asked for less long than indexing asks: a request that hears in
+    time that the server is away can be told so, and does not keep a thread from others."""
+    given = urlsplit(address).query
+    more = [f"{name}={value}" for name, value in PATIENCE.items() if f"{name}=" not in given]
+    return f"{address}{'&' if given else '?'}{'&'.join(more)}" if more else address

@@ -47,7 +47,10 @@ class Limits:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         """Around an app."""
         self._app = app
-        self._largest = settings.body_bytes
+        self._upload_bytes = settings.body_bytes
+        self._json_bytes = min(settings.json_bytes, settings.body_bytes)
+        self._most_uploads = settings.uploads
+        self._uploads = 0
         self._seconds = settings.time_limit
         self._buckets = Buckets(settings.rate) if settings.rate else None
 
@@ -60,30 +63,28 @@ class Limits:
                 429, "too many requests; come back later", {"Retry-After": str(math.ceil(wait))}
             )
             return await refusal(scope, receive, send)
-        length = Headers(scope=scope).get("content-length", "")
-        if length.isdecimal() and int(length[:20]) > self._largest:
-            return await self._too_large()(scope, receive, send)
-        await self._in_time(scope, self._counted(receive), send)
+        headers = Headers(scope=scope)
+        upload = headers.get("content-type", "").lower().startswith("multipart/")
+        largest = self._upload_bytes if upload else self._json_bytes
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > largest:
+            return await problem(413, _advice(largest))(scope, receive, send)
+        if not upload:
+            return await self._in_time(scope, _counted(receive, largest), send)
+        if self._uploads >= self._most_uploads:
+            busy = problem(503, "too many photos are being sent; try again", {"Retry-After": "1"})
+            return await busy(scope, receive, send)
+        self._uploads += 1
+        try:
+            await self._in_time(scope, _counted(receive, largest), send)
+        finally:
+            self._uploads -= 1
 
     def _wait(self, scope: Scope) -> float:
         if self._buckets is None or scope["path"].endswith(UNLIMITED):
             return 0.0
         client = scope.get("client")
         return self._buckets.take(client[0] if client else "")
-
-    def _counted(self, receive: Receive) -> Receive:
-        """Stop reading where a body that does not say its length turns out too large."""
-        read = 0
-
-        async def counted() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self._largest:
-                raise HTTPException(413, self._advice)
-            return message
-
-        return counted
 
     async def _in_time(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reading a request and beginning to answer have a limit; a slow reader may take longer."""
@@ -105,9 +106,21 @@ class Limits:
             late = problem(504, f"it took more than {self._seconds:g} seconds; ask for less")
             await late(scope, receive, send)
 
-    @property
-    def _advice(self) -> str:
-        return f"the body is larger than the {self._largest:,} bytes that are read; send less"
 
-    def _too_large(self) -> ASGIApp:
-        return problem(413, self._advice)
+def _counted(receive: Receive, largest: int) -> Receive:
+    """Stop reading where a body that does not say its length turns out too large."""
+    read = 0
+
+    async def counted() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > largest:
+            raise HTTPException(413, _advice(largest))
+        return message
+
+    return counted
+
+
+def _advice(largest: int) -> str:
+    return f"the body is larger than the {largest:,} bytes that are read; send less"

@@ -22,8 +22,9 @@ COME_BACK = {"Retry-After": "5"}
 _MEANINGS = {
     400: "The body cannot be read.",
     401: "A key is needed, in the header X-API-Key.",
-    403: "No keys are configured, so nothing can be managed.",
+    403: "No keys are configured, so nothing can be managed; or the folder cannot be written.",
     404: "There is no such photo.",
+    409: "The place is taken.",
     413: "The body is too large.",
     415: "The file is no photo that can be read, whatever its name says.",
     416: "The photo is shorter than the range that was asked for.",
@@ -31,6 +32,7 @@ _MEANINGS = {
     429: "Too many requests; Retry-After says when to come back.",
     503: "Busy, or the index does not answer; Retry-After says when to come back.",
     504: "It took too long.",
+    507: "The disk is full.",
 }
 _ALWAYS = (422, 429, 503, 504)
 

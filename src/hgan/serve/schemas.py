@@ -1,15 +1,19 @@
 """What is asked and answered, as JSON; the bounds of every value are here."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from fastapi import UploadFile
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from hgan.errors import DataError
 from hgan.index.filter import EXAMPLES, Filter
-from hgan.index.store import Entry
+from hgan.index.store import Entry, StoreFacts
+from hgan.runtime.exif import clean_tag
 from hgan.search.query import Query
 from hgan.search.searcher import Hit, Index
 from hgan.serve.thumbnails import Size
@@ -17,11 +21,16 @@ from hgan.serve.thumbnails import Size
 LONGEST_TEXT = 100_000
 """Characters; of 10,000 words, a model reads the first few dozen."""
 
+MOST_QUERIES = 32
+"""In one request; so many texts are encoded in one batch."""
+MOST_FOLDED = 1000
+"""Hits, from the first on; every one of them is compared with all others."""
+
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Condition = Annotated[str, Field(max_length=1000)]
 
 
-class _Page(BaseModel):
+class Page(BaseModel):
     """Which of the photos that fit are wanted."""
 
     model_config = ConfigDict(extra="forbid")
@@ -36,14 +45,20 @@ class _Page(BaseModel):
     )
     fold: bool = Field(False, description="Put near-duplicates under the best of them.")
 
-    def find(self, index: Index, query: Query) -> list[Hit]:
-        """Search.
+    @model_validator(mode="after")
+    def _folds_the_first(self) -> Self:
+        if self.fold and self.offset + self.k > MOST_FOLDED:
+            raise ValueError(f"near-duplicates are folded among the first {MOST_FOLDED} hits alone")
+        return self
+
+    def find_many(self, index: Index, queries: Sequence[Query]) -> list[list[Hit]]:
+        """Search for each of several queries.
 
         Raises:
             DataError: a condition is none, or a text has no words in it.
         """
-        return index.find(
-            query,
+        return index.find_many(
+            queries,
             self.k,
             offset=self.offset,
             where=Filter.parse(self.where),
@@ -52,8 +67,10 @@ class _Page(BaseModel):
         )
 
 
-class TextSearch(_Page):
-    """Photos that show something, or that are like one of the index."""
+class Words(BaseModel):
+    """What photos should show, or which photo of the index they should be like."""
+
+    model_config = ConfigDict(extra="forbid")
 
     text: Text = Field("", description="What the photos show.")
     like: UUID | None = Field(None, description="The id of a photo that they should be like.")
@@ -72,7 +89,17 @@ class TextSearch(_Page):
         return Query(self.text, like=like, without=tuple(self.without), photo_share=self.share)
 
 
-class PhotoSearch(_Page):
+class TextSearch(Page, Words):
+    """Photos that show something, or that are like one of the index."""
+
+
+class BatchSearch(Page):
+    """Several of them at once; the same page of each."""
+
+    queries: list[Words] = Field(min_length=1, max_length=MOST_QUERIES)
+
+
+class PhotoSearch(Page):
     """Photos like one that is sent along."""
 
     photo: UploadFile = Field(description="A JPEG, PNG, WebP, GIF, BMP or TIFF file.")
@@ -110,6 +137,12 @@ class Found(BaseModel):
     hits: list[FoundPhoto]
 
 
+class FoundBatch(BaseModel):
+    """What was found for each query, in their order."""
+
+    results: list[Found]
+
+
 class Item(BaseModel):
     """What the index remembers of a photo."""
 
@@ -134,6 +167,36 @@ class Item(BaseModel):
             camera=entry.camera,
             tags=list(entry.tags),
         )
+
+
+class PhotoToAdd(BaseModel):
+    """A photo for the folder and the index."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    photo: UploadFile = Field(description="A JPEG, PNG, WebP, GIF, BMP or TIFF file.")
+    path: str = Field(
+        min_length=1,
+        max_length=500,
+        description="Where it goes below the folder that was indexed, such as 2023/italy/dog.jpg.",
+    )
+    tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
+        [],
+        max_length=100,
+        description="Beside those in the photo; kept in the index, and not in the file.",
+    )
+    replace: bool = Field(False, description="Whether it may take the place of another photo.")
+
+    def clean_tags(self) -> tuple[str, ...]:
+        """As filters compare them.
+
+        Raises:
+            DataError: one has nothing in it that can be seen.
+        """
+        tags = tuple(dict.fromkeys(clean_tag(tag) for tag in self.tags))
+        if not all(tag and tag.isprintable() for tag in tags):
+            raise DataError("tags: one is empty, or has characters that cannot be seen")
+        return tags
 
 
 class ExplainRequest(BaseModel):
@@ -184,12 +247,38 @@ class BundleName(BaseModel):
     id: str
 
 
+class Engine(BaseModel):
+    """How the index is kept; null where that is not known."""
+
+    engine: Literal["edge", "server"] = Field(
+        description="Embedded in the service, or a Qdrant server."
+    )
+    bytes_on_disk: int | None
+    changed: datetime | None = Field(description="When photos were last added or removed.")
+    optimizing: bool | None = Field(description="Whether points are being arranged right now.")
+    shards: int | None = Field(description="Parts of the collection.")
+    replicas: int | None = Field(description="Copies of each part.")
+    write_consistency: int | None = Field(
+        description="Copies that must have a change before it counts as written."
+    )
+
+    @classmethod
+    def of(cls, facts: StoreFacts) -> Self:
+        """What a store says of itself."""
+        values = asdict(facts)
+        if facts.changed is not None:
+            values["changed"] = datetime.fromtimestamp(facts.changed, UTC)
+        return cls(**values)
+
+
 class Status(BaseModel):
     """What is served."""
 
     version: str
     name: str = Field(description="Of the folder that was indexed.")
     photos: int
+    adding: int = Field(description="Photos that are being added now.")
+    index: Engine
     bundle: BundleName
     weights: dict[str, float] = Field(description="Of the levels in the score.")
     thumbnails: list[Size] = Field(description="Sizes that there are.")

@@ -28,7 +28,11 @@ class Settings:
     cors: tuple[str, ...] = ()
     """Origins whose pages may call the service from a browser."""
     body_bytes: int = 20 * 2**20
-    """Of the largest request."""
+    """Of the largest request, which brings a photo."""
+    json_bytes: int = 2 * 2**20
+    """Of the largest request without a photo; it is kept in memory."""
+    uploads: int = 32
+    """Photos that are being received at once, each on disk once it is large; more are refused."""
     time_limit: float = 30.0
     """Seconds until a request must have begun to be answered."""
     text_workers: int = 16

@@ -5,12 +5,10 @@ from starlette.responses import Response
 
 from hgan import __version__
 from hgan.errors import HganError
-from hgan.search.query import Query
 from hgan.serve.keys import Searcher
-from hgan.serve.library import Library
 from hgan.serve.logs import LOG
 from hgan.serve.problems import COME_BACK, documented, problem
-from hgan.serve.schemas import BundleName, Health, Status
+from hgan.serve.schemas import BundleName, Engine, Health, Status
 from hgan.serve.service import Service, Serving
 from hgan.serve.thumbnails import Size
 
@@ -33,7 +31,7 @@ async def health() -> Health:
 async def ready(serving: Serving) -> Health | Response:
     """Whether the service can search; 503 where it cannot."""
     try:
-        await serving.texts.run(_try, serving.library)
+        await serving.ready()
     except HganError as error:
         LOG.error("not ready: %s", error)
         return problem(503, "the index cannot be searched", COME_BACK)
@@ -60,12 +58,10 @@ def _status(serving: Service) -> Status:
         version=__version__,
         name=library.name,
         photos=len(library.index),
+        adding=library.adding.running,
+        index=Engine.of(library.facts()),
         bundle=BundleName(name=bundle.config.name, id=bundle.id),
         weights=bundle.config.weights,
         thumbnails=list(Size),
         manageable=bool(serving.settings.keys),
     )
-
-
-def _try(library: Library) -> None:
-    library.index.find(Query("a photo"), 1)

@@ -1,0 +1,247 @@
+"""What does the service cost on top of searching in process, and does it hold under load?
+
+    python benchmarks/service.py
+    python benchmarks/service.py --index INDEX --seconds 10
+
+Starts `hgan serve` as a process of its own and asks it over the loopback interface, real captions
+as queries, from many clients at once, each with the next query as soon as it has an answer. Before
+that and after, the same queries run in this process through `hgan.open_index`, in as many threads
+as the service has and in one; the fastest of these is what the service is compared with. Both have
+the processors of the machine to themselves, and the service shares them with the clients, which
+send bytes that were made before and read no more of an answer than its length.
+
+Without --index, the photos of Flickr8k below $HGAN_DATA are indexed first, into a scratch folder.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from hgan.index.target import read_manifest
+from hgan.runtime.images import PHOTO_SUFFIXES
+from hgan.search.indexer import index_folder
+from hgan.search.searcher import Index, open_index
+from hgan.serve.settings import Settings
+
+TOP = 10
+RATIO, SPREAD, GROWTH = 0.6, 10.0, 1.10
+"""The bars: throughput against in process; p99 against p50; memory at the end against the start
+of the measurement, which comes after the warm-up."""
+
+
+def main() -> None:
+    """Measure both ways in one run, and print how they compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    data = Path(os.environ.get("HGAN_DATA", "data")) / "flickr8k"
+    parser.add_argument("--photos", type=Path, default=data / "images", help="a folder")
+    parser.add_argument("--number", type=int, help="of photos to index; by default all of them")
+    parser.add_argument("--index", type=Path, help="one that is there, instead of --photos")
+    parser.add_argument("--queries", type=Path, default=data / "captions.jsonl")
+    parser.add_argument("--clients", type=int, default=64, help="that ask at once")
+    parser.add_argument("--seconds", type=float, default=60.0, help="under load")
+    options = parser.parse_args()
+    queries = read_queries(options.queries)
+    with tempfile.TemporaryDirectory() as scratch:
+        index = options.index or make_index(options.photos, options.number, Path(scratch))
+        root = read_manifest(index).root
+        print(f"{index}: photos of {root}; {options.clients} clients, {options.seconds:g} s\n")
+        alone = [measure_index(index, queries, options.seconds / 6)]
+        with serving(index) as (process, url):
+            load = asyncio.run(
+                load_service(url, queries, options.clients, options.seconds, process.pid)
+            )
+        alone.append(measure_index(index, queries, options.seconds / 6))
+    report(alone, load, options.seconds)
+
+
+def read_queries(path: Path) -> list[str]:
+    """All captions in an order of chance, the same every time."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    captions = [caption for line in lines for caption in json.loads(line)["captions"]]
+    random.Random(0).shuffle(captions)
+    return captions
+
+
+def make_index(photos: Path, number: int | None, scratch: Path) -> Path:
+    """Index the first photos of a folder, all by default."""
+    if number is not None:
+        found = sorted(p for p in photos.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
+        photos = scratch / "photos"
+        photos.mkdir()
+        for path in found[:number]:
+            shutil.copy(path, photos)
+    index_folder(photos, scratch / "index")
+    return scratch / "index"
+
+
+def measure_index(path: Path, queries: list[str], seconds: float) -> dict[int, float]:
+    """Queries a second in this process, by number of threads."""
+    with open_index(path) as index:
+        index.search("a photo", TOP)
+        return {
+            threads: _throughput(index, queries, seconds / 2, threads)
+            for threads in (1, Settings().text_workers)
+        }
+
+
+def _throughput(index: Index, queries: list[str], seconds: float, threads: int) -> float:
+    start = time.perf_counter()
+
+    def ask(worker: int) -> int:
+        asked = 0
+        while time.perf_counter() - start < seconds:
+            index.search(queries[(worker + threads * asked) % len(queries)], TOP)
+            asked += 1
+        return asked
+
+    with ThreadPoolExecutor(threads) as pool:
+        asked = sum(pool.map(ask, range(threads)))
+    return asked / (time.perf_counter() - start)
+
+
+@contextmanager
+def serving(index: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """A service as users start it, and its address."""
+    with tempfile.TemporaryFile("w+") as log:
+        command = [sys.executable, "-m", "hgan", "serve", str(index), "--port", "0"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            if "http://" not in line:
+                log.seek(0)
+                raise SystemExit(f"the service did not start: {line}{log.read()}")
+            yield process, line[line.index("http://") :].split()[0]
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+@dataclass
+class Load:
+    """What the clients saw."""
+
+    seconds: list[float] = field(default_factory=list)
+    """Of each answer that was good."""
+    errors: dict[str, int] = field(default_factory=dict)
+    memory: list[int] = field(default_factory=list)
+    """Of the service, in bytes: at the start, at half time and at the end."""
+
+    def fail(self, reason: str) -> None:
+        """Count an answer that was none, or not a good one."""
+        self.errors[reason] = self.errors.get(reason, 0) + 1
+
+
+async def load_service(
+    url: str, queries: list[str], clients: int, seconds: float, process: int
+) -> Load:
+    """Let clients ask for a while, after as many seconds as warm the service up."""
+    place = urlsplit(url)
+    assert place.hostname
+    requests = [_request(query, place.netloc) for query in queries]
+    ask = [(place.hostname, place.port, cycle(requests[i::clients])) for i in range(clients)]
+    warming = Load()
+    until = time.perf_counter() + min(5.0, seconds / 4)
+    await asyncio.gather(*(_ask(*one, warming, until) for one in ask))
+    load = Load()
+    start = time.perf_counter()
+    running = asyncio.gather(*(_ask(*one, load, start + seconds) for one in ask))
+    for moment in (0.0, seconds / 2, seconds):
+        await asyncio.sleep(max(start + moment - time.perf_counter(), 0))
+        load.memory.append(_resident(process))
+    await running
+    return load
+
+
+def _request(text: str, host: str) -> bytes:
+    body = json.dumps({"text": text, "k": TOP}).encode()
+    head = (
+        f"POST /v1/search HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def _ask(host: str, port: int, requests: Iterator[bytes], load: Load, until: float) -> None:
+    """One client: one connection, one request after another."""
+    writer: asyncio.StreamWriter | None = None
+    while (start := time.perf_counter()) < until:
+        try:
+            if writer is None:
+                reader, writer = await asyncio.open_connection(host, port)
+            writer.write(next(requests))
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            _, _, rest = head.partition(b"content-length:")
+            await reader.readexactly(int(rest.split(b"\r\n", 1)[0]))
+        except (OSError, asyncio.IncompleteReadError, ValueError) as error:
+            load.fail(repr(error))
+            if writer is not None:
+                writer.close()
+                writer = None
+            await asyncio.sleep(0.1)
+            continue
+        status = head[9:12].decode()
+        if status == "200":
+            load.seconds.append(time.perf_counter() - start)
+        else:
+            load.fail(f"status {status}")
+    if writer is not None:
+        writer.close()
+
+
+def _resident(process: int) -> int:
+    """Memory of a process that is not shared with the files it has mapped, in bytes."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
+
+
+def report(alone: list[dict[int, float]], load: Load, seconds: float) -> None:
+    """Print the figures, each with its bar."""
+    for threads in alone[0]:
+        rates = [found[threads] for found in alone]
+        name = f"in process, {threads} thread{'s'[: threads - 1]}"
+        twice = f"(before, after: {rates[0]:.1f}, {rates[1]:.1f})"
+        print(f"{name:32}{np.mean(rates):8.1f} queries/s  {twice}")
+    best = max(np.mean([found[threads] for found in alone]) for threads in alone[0])
+    served = len(load.seconds) / seconds
+    print(f"{'service':32}{served:8.1f} queries/s")
+    ratio = served / best
+    bar = _bar(ratio >= RATIO, f">= {RATIO:.0%}")
+    print(f"{'service against in process':32}{ratio:8.1%}  {bar}\n")
+    errors = sum(load.errors.values())
+    print(f"{'errors':32}{errors:8}  {_bar(not errors, '0')}", *load.errors.items())
+    middle, high = np.quantile(load.seconds or [np.nan], [0.5, 0.99])
+    print(f"{'p50, p99':32}{middle * 1e3:8.1f} ms, {high * 1e3:.1f} ms")
+    spread = high / middle
+    print(f"{'p99 against p50':32}{spread:8.1f}  {_bar(spread <= SPREAD, f'<= {SPREAD:g}')}")
+    first, half, last = (size / 2**20 for size in load.memory)
+    flat = last <= GROWTH * first
+    print(
+        f"{'memory: start, half, end':32}{first:8.0f} MB, {half:.0f} MB, {last:.0f} MB  "
+        f"{_bar(flat, f'end <= {GROWTH:g} x start')}"
+    )
+
+
+def _bar(met: bool, bar: str) -> str:
+    return f"({'met' if met else 'MISSED'}: {bar})"
+
+
+if __name__ == "__main__":
+    main()
