@@ -17,6 +17,8 @@ CLIENTS = 10_000
 """Clients that are remembered, those who came last."""
 UNLIMITED = ("/health", "/ready", "/metrics")
 """What operators ask for, as often as they like."""
+PAGE = "/web/"
+"""The page's own files, which are small, in memory, and loaded together."""
 
 
 class Buckets:
@@ -66,7 +68,7 @@ class Limits:
         await self._in_time(scope, self._counted(receive), send)
 
     def _wait(self, scope: Scope) -> float:
-        if self._buckets is None or scope["path"].endswith(UNLIMITED):
+        if self._buckets is None or _unlimited(scope["path"]):
             return 0.0
         client = scope.get("client")
         return self._buckets.take(client[0] if client else "")
@@ -111,3 +113,8 @@ class Limits:
 
     def _too_large(self) -> ASGIApp:
         return problem(413, self._advice)
+
+
+def _unlimited(path: str) -> bool:
+    """Under a prefix too."""
+    return path.endswith(("/", *UNLIMITED)) or PAGE in path

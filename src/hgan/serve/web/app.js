@@ -116,7 +116,7 @@ function found(hits, offset, complete) {
     shown === 0
       ? "Nothing found"
       : `${counted(shown, "photo")}, ${complete && offset > 0 ? "all there are" : "best first"}`;
-  if (shown === 0) notice.nothing(query, change, filters.NONE);
+  if (shown === 0) notice.nothing(query, change);
   showDetail();
 }
 

@@ -55,8 +55,7 @@ export class Detail {
    * @param ends whether there is a photo before and after this one
    */
   async show(hit, query, weights, ends) {
-    part(".previous").disabled = ends.first;
-    part(".next").disabled = ends.last;
+    this.bound(ends);
     if (this.id === hit.id && dialog.open) return;
     this.id = hit.id;
     this.asking?.abort();
@@ -83,6 +82,14 @@ export class Detail {
     if (signal.aborted) return;
     if (first.reason) this.say(part(".facts"), first.reason);
     if (second.reason) this.say(part(".why"), second.reason);
+  }
+
+  /** At an end, a button goes; where it had the focus, keys must not go with it. */
+  bound({ first, last }) {
+    const focused = document.activeElement;
+    part(".previous").disabled = first;
+    part(".next").disabled = last;
+    if (focused?.disabled) part(".close").focus();
   }
 
   hide() {

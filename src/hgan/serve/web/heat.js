@@ -13,6 +13,8 @@ const COLOURS = [
 ];
 /** How far a region's heat reaches, in its own size; a neighbour's middle gets little of it. */
 const SPREAD = 0.42;
+/** Below 1, so that little heat is seen too. */
+const FADE = 0.7;
 const WIDTH = 96; // of the field; the browser smooths it over the photo
 
 /**
@@ -63,7 +65,7 @@ export function draw(canvas, values, boxes, ratio) {
       const [from, to] = [COLOURS[low][channel], COLOURS[low + 1][channel]];
       image.data[4 * pixel + channel] = from + (place - low) * (to - from);
     }
-    image.data[4 * pixel + 3] = 255 * Math.sqrt(Math.max(value, 0));
+    image.data[4 * pixel + 3] = 255 * Math.max(value, 0) ** FADE;
   });
   context.putImageData(image, 0, 0);
 }

@@ -2,6 +2,7 @@
 
 import { key } from "./api.js";
 import { element, find } from "./dom.js";
+import { NONE } from "./filters.js";
 
 const box = find(".notice");
 /** Seconds until the service is asked again that did not answer. */
@@ -52,20 +53,21 @@ export function problem(error, query, { again, change }) {
     );
   }
   if (error.status === 422) {
-    return show("This cannot be searched for", sentence(error.message));
+    const anew = button("Start anew", () => change({ text: "", photo: null, like: null, ...NONE }));
+    return show("This cannot be searched for", sentence(error.message), anew);
   }
   return show("Something went wrong", sentence(error.message), button("Try again", again));
 }
 
 /** Nothing fits, and why that may be. */
-export function nothing(query, change, none) {
+export function nothing(query, change) {
   if (query.conditions().length === 0) {
     return show("No photos", "The service finds none, so there may be none in the index.");
   }
   show(
     "No photo passes these filters",
     "Photos that say no time, camera or tag never pass a filter on it.",
-    button("Remove all filters", () => change(none)),
+    button("Remove all filters", () => change(NONE)),
   );
 }
 
