@@ -239,7 +239,7 @@ def test_past_searches_are_offered_and_cleared(page: Page, address):
     expect(words).to_have_value("a dog")
     expect(options).to_have_count(0)
     expect(page.locator(TILES).first).to_be_visible()
-    page.get_by_role("button", name="Clear the search").click()
+    page.get_by_role("button", name="Clear the words").click()
     words.click()
     page.get_by_role("button", name="Clear past searches").click()
     page.reload()

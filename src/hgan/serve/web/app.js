@@ -14,7 +14,7 @@ import { Search } from "./search.js";
 import * as welcome from "./welcome.js";
 
 /** Milliseconds without a key until a search begins; a photo takes the service longer. */
-const WORDS = 60;
+const WORDS = 50;
 const PHOTO = 250;
 /** Milliseconds after which words that stand are meant, and another key begins a new search. */
 const MEANT = 2500;
@@ -155,8 +155,8 @@ function step(by) {
 /** Let every control say what the query says. */
 function showQuery() {
   if (field.value !== query.text) field.value = query.text;
-  field.placeholder = query.hasPhoto ? "… and describe it" : "Describe a photo";
-  find("button.clear").hidden = query.empty;
+  field.placeholder = query.hasPhoto ? "add words" : "Describe a photo";
+  find("button.clear").hidden = !query.text; // a photo has its own
   share.hidden = !(query.hasPhoto && query.text.trim());
   slider.value = Math.round(100 * query.share);
   showGiven();
@@ -201,7 +201,7 @@ function listen() {
     settle();
   });
   find("button.clear").addEventListener("click", () => {
-    change({ text: "", photo: null, like: null });
+    change({ text: "" });
     field.focus();
   });
   find(".home").addEventListener("click", (event) => {

@@ -29,7 +29,7 @@ export function problem(error, query, { again, change }) {
   if (error.status === 0) {
     return comeBack(
       "The service does not answer",
-      "Is `hgan serve` still running, and this machine connected?",
+      "Is it still running, and this machine connected?",
       AWAY,
       again,
     );
