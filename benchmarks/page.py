@@ -33,10 +33,16 @@ FIRST_PAINT, RESULTS = 1.0, 0.2
 """The bars, in seconds."""
 PAGE = 48
 """Photos that the page asks for."""
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]"
 WATCH = """() => {
   const grid = document.querySelector("#grid");

@@ -17,8 +17,13 @@ const EXAMPLES = [
   "someone riding a bicycle",
   "a cat looking at the camera",
   "a boy jumping into the water",
+  "a man taking a picture",
+  "a red motorcycle",
 ];
 const SHOWN = 6;
+const ROW = 3;
+/** Of the best example's score: one that is further below it shows something else. */
+const FITS = 0.6;
 
 const box = find(".welcome");
 let filled = false;
@@ -57,7 +62,11 @@ async function fill(cards, link, choose) {
   const found = answers.map((answer) => answer.value).filter((one) => one?.hit);
   found.sort((one, other) => other.hit.score - one.hit.score);
   const seen = new Set();
-  const best = found.filter(({ hit }) => !seen.has(hit.id) && seen.add(hit.id)).slice(0, SHOWN);
+  const fitting = found
+    .filter(({ hit }) => hit.score >= FITS * found[0].hit.score)
+    .filter(({ hit }) => !seen.has(hit.id) && seen.add(hit.id))
+    .slice(0, SHOWN);
+  const best = fitting.slice(0, fitting.length - (fitting.length % ROW) || fitting.length);
   [...cards.children].forEach((card, row) => {
     if (row >= best.length) return card.remove();
     const { query, hit } = best[row];
