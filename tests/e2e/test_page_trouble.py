@@ -5,7 +5,7 @@ import re
 import pytest
 
 pytest.importorskip("playwright")
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.e2e.conftest import KEY
 from tests.e2e.looks import TILES, field, loaded, search, shown
@@ -112,3 +112,23 @@ def test_too_many_questions_and_a_countdown(serve, tab):
     expect(page.get_by_role("alert")).to_contain_text(re.compile(r"Trying again in \d s"))
     expect(page.locator(TILES)).to_have_count(48, timeout=15_000)
     expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_link_that_is_opened_while_the_service_is_busy(page: Page, tab):
+    search(page, "a dog")
+    page.locator(TILES).first.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    other = tab()
+    failed = []
+
+    def refuse(route: Route) -> None:
+        if failed:
+            return route.continue_()
+        failed.append(route.request.url)
+        return route.abort()
+
+    other.route("**/v1/status", refuse)
+    other.goto(page.url)
+    expect(other.locator(TILES)).to_have_count(48)
+    expect(other.get_by_role("dialog")).to_be_visible(timeout=15_000)
+    assert failed

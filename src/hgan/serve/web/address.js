@@ -23,8 +23,12 @@ export function link(query, open = null) {
 /** Go there; as a new step that `back` undoes, or in place of the one before. */
 export function write(query, open, step) {
   const state = { inside: step || (history.state?.inside ?? false) };
-  if (step) history.pushState(state, "", link(query, open));
-  else history.replaceState(state, "", link(query, open));
+  try {
+    if (step) history.pushState(state, "", link(query, open));
+    else history.replaceState(state, "", link(query, open));
+  } catch {
+    // Safari allows a hundred of these in half a minute; the next one catches up.
+  }
 }
 
 /** Whether going back stays on the page. */

@@ -18,6 +18,8 @@ const WORDS = 50;
 const PHOTO = 250;
 /** Milliseconds after which words that stand are meant, and another key begins a new search. */
 const MEANT = 2500;
+/** Milliseconds until it is asked again what is served, where that went wrong. */
+const STATUS = 3000;
 
 const field = find("#words");
 const count = find(".count");
@@ -229,19 +231,25 @@ function listen() {
   });
 }
 
-/** Ask what is served, and search for what the address says. */
-async function begin() {
+/** Search for what the address says, and ask what is served. */
+function begin() {
   notice.hide();
   showQuery();
   if (!query.empty) start(0);
+  ask();
+}
+
+async function ask() {
   try {
     status = await api.status();
-    showQuery();
-    if (query.empty) start(0);
-    else if (search.offset > 0) showDetail(); // found before it was known what the levels weigh
   } catch (problem) {
     if (query.empty) notice.problem(problem, query, { again: begin, change });
+    else if (problem.status !== 401) setTimeout(ask, STATUS); // the search asks for the key
+    return;
   }
+  showQuery();
+  if (query.empty) start(0);
+  else if (search.offset > 0) showDetail(); // found before it was known what the levels weigh
 }
 
 listen();
