@@ -28,6 +28,8 @@ FLAGS = [
 ]
 PHOTOS = 110
 """More than two pages of results."""
+PATIENCE = 20_000
+"""Milliseconds, for a machine that is busy with other things."""
 KEY = "a key of the tests that is long"
 
 Serve = Callable[..., str]
@@ -95,10 +97,11 @@ def address(serve: Serve) -> str:
 def browser() -> Iterator["Browser"]:
     # For a module alone: while it is open, no other test of this process can run an event loop.
     pytest.importorskip("playwright", reason="no playwright: pip install '.[dev]'")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no browser at {CHROMIUM}: apt-get install chromium, or set HGAN_CHROMIUM")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield opened
@@ -122,7 +125,7 @@ def tab(browser: "Browser") -> Iterator[Open]:
             )
             stack.callback(context.close)
             page = context.new_page()
-            page.set_default_timeout(10_000)
+            page.set_default_timeout(PATIENCE)
             page.on("pageerror", lambda error: errors.append(str(error)))
             page.on("console", lambda said: _note(said, errors))
             if url is not None:

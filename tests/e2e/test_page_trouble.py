@@ -33,7 +33,7 @@ def test_the_next_page_is_asked_for_again(page: Page):
     expect(page.get_by_role("alert")).to_contain_text("The service does not answer")
     expect(page.locator(TILES)).to_have_count(48)
     page.context.set_offline(False)
-    expect(page.locator(TILES)).to_have_count(96, timeout=15_000)  # by itself
+    expect(page.locator(TILES)).to_have_count(96)  # by itself
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
@@ -99,7 +99,7 @@ def test_a_service_that_wants_a_key_and_has_a_rate(serve, tab):
     assert KEY not in page.evaluate("JSON.stringify(localStorage)") + page.url
     # The examples were more than the rate allows: the search waits for its turn, and gets it.
     field(page).fill("a dog in the snow")
-    expect(page.locator(TILES)).to_have_count(48, timeout=15_000)
+    expect(page.locator(TILES)).to_have_count(48)
     loaded(page, f"{TILES} img")
     source = page.locator(f"{TILES} img.shown").first.get_attribute("src")
     assert source.startswith("blob:")
@@ -110,7 +110,7 @@ def test_too_many_questions_and_a_countdown(serve, tab):
     field(page).press_sequentially("a dog in the snow", delay=120)
     expect(page.get_by_role("alert")).to_contain_text("A little too fast")
     expect(page.get_by_role("alert")).to_contain_text(re.compile(r"Trying again in \d s"))
-    expect(page.locator(TILES)).to_have_count(48, timeout=15_000)
+    expect(page.locator(TILES)).to_have_count(48)
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
