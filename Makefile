@@ -8,13 +8,16 @@ INSTALL = -m pip install --quiet --disable-pip-version-check -c constraints.txt 
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint clean python
+.PHONY: help demo serve-demo test test-slow lint clean python
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 demo: .venv-demo/.installed ## index sample photos (PHOTOS=folder: your own) and search them
 	.venv-demo/bin/python scripts/demo.py --to demo $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+serve-demo: .venv-demo/.serves ## the same, and a page to search them in the browser
+	.venv-demo/bin/python scripts/demo.py --to demo --serve $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 test: lint ## lint, types and the fast tests
 	.venv/bin/python -m pytest -m "not slow"
@@ -49,4 +52,8 @@ python:
 	rm -rf build
 	.venv-demo/bin/python $(INSTALL) .
 	.venv-demo/bin/python $(INSTALL) --no-deps scikit-image
+	@touch $@
+
+.venv-demo/.serves: .venv-demo/.installed
+	.venv-demo/bin/python $(INSTALL) '.[serve]'
 	@touch $@

@@ -1,4 +1,5 @@
-"""Index a few photos, ask for some of them in words, and draw what was found: `make demo`.
+"""Index a few photos, ask for some of them in words, and draw what was found: `make demo`. With
+`--serve` the photos can then be searched in the browser: `make serve-demo`.
 
 Without `--photos` it takes the sample photos of an installed scikit-image. What it does, five lines
 of your own can do as well:
@@ -24,6 +25,7 @@ from rich.console import Console
 
 from hgan import Bundle, HganError, Hit, index_folder, open_index
 from hgan.cli.find import hits_table
+from hgan.cli.serve import SERVE
 from hgan.search.sheet import contact_sheet
 
 # What scikit-image ships besides are diagrams, text and microscopy.
@@ -67,6 +69,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=Path("demo"), help="folder for what is made")
     parser.add_argument("--photos", type=Path, help="your own photos instead of the samples")
     parser.add_argument("--bundle", type=Path, help="another model than the one that is shipped")
+    parser.add_argument("--serve", action="store_true", help="then open a page that searches them")
     chosen = parser.parse_args()
     photos = chosen.photos or collect_samples(chosen.to / "photos")
     bundle = Bundle.load(chosen.bundle)
@@ -95,6 +98,11 @@ def main() -> None:
         sheets.append(draw(hits, title, chosen.to))
     sheet = stack(sheets, chosen.to / "sheet.png")
     print(f"\nContact sheet: {sheet}")
+    if chosen.serve:
+        # Any free port: the demo should not fail because another service runs already.
+        serve = SERVE["serve"]
+        parser = serve.parser("serve")
+        sys.exit(serve.run(parser, parser.parse_args([str(folder), "--port", "0"])))
 
 
 def collect_samples(folder: Path) -> Path:

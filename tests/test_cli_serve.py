@@ -6,11 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from hgan.cli.serve import SERVE
+from hgan.cli.serve import SERVE, _has_browser
 from hgan.client import Client
 from hgan.errors import ConfigError, IndexingError
 from hgan.search.indexer import index_folder
@@ -21,7 +22,7 @@ from tests.tiny_bundle import write_tiny_bundle
 CODE = """
 import sys
 from hgan.cli import VERBS, main
-from hgan.cli.serve import SERVE
+from hgan.cli.serve import SERVE, _has_browser
 sys.exit(main(["serve", *sys.argv[1:]]))
 """
 
@@ -87,6 +88,55 @@ def test_what_cannot_be_served(photos, tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="HGAN_API_KEYS"):
         monkeypatch.delenv("HGAN_API_KEYS", raising=False)
         run(photos, "--index", tmp_path / "index", "--require-key", "--port", 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals")
+@pytest.mark.parametrize("leave", [False, True])
+def test_the_page_opens_where_somebody_sits_at_a_terminal(photos, tmp_path, leave):
+    """A real pseudo-terminal, and as the browser a program that notes what it is asked to show."""
+    import pty
+
+    index_folder(photos, tmp_path / "index", write_tiny_bundle(tmp_path / "bundle"))
+    browser = tmp_path / "browser"
+    asked = tmp_path / "asked"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {asked}.new\nmv {asked}.new {asked}\n')
+    browser.chmod(0o755)
+    ours, theirs = pty.openpty()
+    options = ["--port", "0", *(["--no-browser"] if leave else [])]
+    process = subprocess.Popen(
+        [sys.executable, "-c", CODE, tmp_path / "index", *options],
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"BROWSER": f"{browser} %s", "DISPLAY": ":99"},
+    )
+    try:
+        os.close(theirs)
+        url = os.read(ours, 1000).decode().split()[-1]
+        assert Client(url).search("green", 1)
+        wait_until = time.monotonic() + (1 if leave else 30)
+        while not asked.exists() and time.monotonic() < wait_until:
+            time.sleep(0.05)
+        assert asked.exists() is not leave
+        if not leave:
+            assert asked.read_text().strip() == url
+    finally:
+        process.terminate()
+        process.wait(60)
+        os.close(ours)
+
+
+def test_no_page_opens_for_others_or_without_a_terminal_and_a_screen(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert _has_browser("127.0.0.1") and _has_browser("::1")
+    assert not _has_browser("0.0.0.0")
+    monkeypatch.delenv("DISPLAY")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert not _has_browser("127.0.0.1")  # it would be a browser in this very terminal
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: False, raising=False)
+    assert not _has_browser("127.0.0.1")
 
 
 @pytest.mark.slow

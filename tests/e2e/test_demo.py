@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -48,6 +50,29 @@ def test_a_folder_without_photos_is_an_error(tmp_path: Path) -> None:
     result = run_demo(tmp_path, "--photos", str(tmp_path / "empty"))
     assert result.returncode == 1
     assert result.stderr.startswith("demo: ") and "no photos here" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_serves_them_as_a_page(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for name, colour in COLOURS.items():
+        Image.new("RGB", (40, 30), colour).save(tmp_path / f"photos/{name}.jpg")
+    command = [sys.executable, ROOT / "scripts" / "demo.py", "--to", tmp_path / "demo", "--serve"]
+    bundle = write_tiny_bundle(tmp_path / "bundle")
+    with subprocess.Popen(
+        [*command, "--bundle", bundle, "--photos", tmp_path / "photos"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        try:
+            last = next(line for line in process.stdout if line.startswith("3 photos at http://"))
+            with urlopen(last.split()[-1]) as page:
+                assert "<title>Photos</title>" in page.read().decode()
+        finally:
+            process.send_signal(signal.SIGINT)
+    assert process.returncode == 0
+    assert (tmp_path / "demo/sheet.png").is_file()
 
 
 @pytest.mark.slow

@@ -168,8 +168,6 @@ def test_pages_of_other_origins(serve, client):
 
 def test_under_a_prefix(client):
     client = TestClient(client.app, root_path="/photos")
-    answer = client.get("/", follow_redirects=False)
-    assert answer.headers["location"] == "/photos/openapi.json"
     for prefix in ("", "/photos"):  # a proxy may leave it or take it off
         assert client.get(f"{prefix}/v1/status").status_code == 200
     assert client.get("/photos/openapi.json").json()["servers"] == [{"url": "/photos"}]

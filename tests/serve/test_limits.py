@@ -137,6 +137,14 @@ def test_buckets_fill_again_and_are_forgotten():
     assert len(buckets._buckets) == CLIENTS
 
 
+def test_thumbnails_cost_a_client_little(serve):
+    client = serve(rate=1.0)
+    key = client.post("/v1/search", json={"text": "red", "k": 1}).json()["hits"][0]["id"]
+    answers = [client.get(f"/v1/items/{key}/thumbnail").status_code for _ in range(48)]
+    assert answers == [200] * 48
+    assert 429 in [client.get("/v1/status").status_code for _ in range(3)]
+
+
 def test_what_takes_too_long(serve, monkeypatch):
     client = serve(time_limit=0.2)
     library = client.app.state.service.library

@@ -1,7 +1,10 @@
-"""The verb `serve`: an index over HTTP."""
+"""The verb `serve`: an index as a page and over HTTP."""
 
+import os
 import socket
 import sys
+import threading
+import webbrowser
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,7 +39,14 @@ def _serve_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--cors", action="append", metavar="ORIGIN", help="let pages of this origin call; repeat it"
     )
-    parser.add_argument("--root-path", default="", help="the prefix that a proxy takes off")
+    parser.add_argument(
+        "--root-path", metavar="PREFIX", help="the prefix that a proxy takes off, such as /photos"
+    )
+    parser.add_argument(
+        "--no-browser",
+        action="store_true",
+        help="do not open the page; that is done for this machine, from a terminal",
+    )
 
 
 def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
@@ -49,7 +59,7 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
     from hgan.serve.logs import log_to_stderr
     from hgan.serve.settings import Settings
 
-    prefix = chosen.root_path
+    prefix = chosen.root_path or ""
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         raise ConfigError(f"a root path looks like /photos, not like {prefix!r}")
     settings = Settings.of_environment(
@@ -61,10 +71,8 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
         app = create_app(_ready_index(chosen), settings)
         service = app.state.service
         host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
-        print(
-            f"{len(service.library.index):,} photos at http://{host}:{listening.getsockname()[1]}",
-            flush=True,
-        )
+        url = f"http://{host}:{listening.getsockname()[1]}"
+        print(f"{len(service.library.index):,} photos at {url}", flush=True)
         log_to_stderr()
         config = uvicorn.Config(
             app,
@@ -76,6 +84,9 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
             ws="none",
             http=Connection,
         )
+        if not chosen.no_browser and _has_browser(chosen.host):
+            # It may take its time. The port is taken already, so the page waits for the service.
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         try:
             uvicorn.Server(config).run(sockets=[listening])
         except KeyboardInterrupt:  # how a service is ended; requests under way have been answered
@@ -83,6 +94,16 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
         finally:
             service.close()
     return 0
+
+
+def _has_browser(host: str) -> bool:
+    """Whether somebody sits at this machine, who may want to see the page on it."""
+    if host not in ("127.0.0.1", "localhost", "::1") or not sys.stdout.isatty():
+        return False
+    if sys.platform in ("win32", "darwin"):
+        return True
+    # Without a screen, a browser would take this very terminal.
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _ready_index(chosen: Namespace) -> Path | str:
@@ -117,17 +138,18 @@ def _listen(host: str, port: int) -> socket.socket:
 
 SERVE = {
     "serve": Verb(
-        summary="Serve an index over HTTP.",
+        summary="Search photos in the browser, and over HTTP.",
         details=(
-            "Answers under /v1 until it is interrupted; /openapi.json says what can be asked. A\n"
-            "folder of photos is indexed first. Logs go to standard error, a JSON object a line.\n"
+            "Opens a page for searching, and answers programs under /v1 (/openapi.json says what\n"
+            "can be asked), until it is interrupted. A folder of photos is indexed first. Logs\n"
+            "go to standard error, a JSON object a line.\n\n"
             "Keys are in $HGAN_API_KEYS, separated by commas; whoever sends one in the header\n"
             "X-API-Key may add photos, and take them out of the index."
         ),
         examples=(
             "hgan serve",
             "hgan serve ~/Pictures --port 8080",
-            "hgan serve ~/Pictures --index holidays.index",
+            "hgan serve ~/Pictures --index holidays.index --no-browser",
             "hgan serve http://localhost:6333/pictures --host 0.0.0.0 --require-key --rate 10",
         ),
         arguments=_serve_arguments,

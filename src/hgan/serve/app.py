@@ -3,9 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import RedirectResponse
 
 from hgan import __version__
 from hgan.index.target import Target
@@ -14,6 +13,7 @@ from hgan.serve.library import open_library
 from hgan.serve.limits import Limits
 from hgan.serve.metrics import Metrics
 from hgan.serve.observe import HEADER, Observe
+from hgan.serve.page import page_router
 from hgan.serve.problems import handle_problems
 from hgan.serve.service import Service
 from hgan.serve.settings import Settings
@@ -54,7 +54,7 @@ def create_app(index: Target, settings: Settings | None = None) -> FastAPI:
     app.state.service = service
     for routes in (search, photos, manage, status):
         app.include_router(routes.router)
-    app.add_api_route("/", _to_openapi, include_in_schema=False)
+    app.include_router(page_router())
     handle_problems(app)
     # The last one added is the outermost.
     app.add_middleware(Limits, settings=settings)
@@ -68,8 +68,3 @@ def create_app(index: Target, settings: Settings | None = None) -> FastAPI:
         )
     app.add_middleware(Observe, metrics=figures)
     return app
-
-
-async def _to_openapi(request: Request) -> RedirectResponse:
-    """What can be asked; the way under a proxy's prefix too."""
-    return RedirectResponse(f"{request.scope.get('root_path', '')}/openapi.json")

@@ -17,10 +17,14 @@ CLIENTS = 10_000
 """Clients that are remembered, those who came last."""
 UNLIMITED = ("/health", "/ready", "/metrics")
 """What operators ask for, as often as they like."""
+THUMBNAIL = 0.02
+"""Of a request: the page shows dozens for each search."""
+PAGE = "/web/"
+"""The page's own files, which are small, in memory, and loaded together."""
 
 
 class Buckets:
-    """A bucket of tokens for each client, refilled all the time; a request takes one."""
+    """A bucket of tokens for each client, refilled all the time; a request takes one, or less."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = monotonic) -> None:
         """Of `rate` tokens a second; a full one holds those of two seconds, at least one."""
@@ -29,13 +33,13 @@ class Buckets:
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, client: str) -> float:
-        """Take a token; or, where there is none, seconds until there will be one."""
+    def take(self, client: str, cost: float = 1.0) -> float:
+        """Take tokens; or, where there are too few, seconds until there will be enough."""
         now = self._clock()
         tokens, then = self._buckets.pop(client, (self._full, now))
         tokens = min(self._full, tokens + self._rate * (now - then))
-        wait = 0.0 if tokens >= 1 else (1 - tokens) / self._rate
-        self._buckets[client] = (tokens if wait else tokens - 1, now)
+        wait = 0.0 if tokens >= cost else (cost - tokens) / self._rate
+        self._buckets[client] = (tokens if wait else tokens - cost, now)
         if len(self._buckets) > CLIENTS:
             self._buckets.popitem(last=False)
         return wait
@@ -81,10 +85,11 @@ class Limits:
             self._uploads -= 1
 
     def _wait(self, scope: Scope) -> float:
-        if self._buckets is None or scope["path"].endswith(UNLIMITED):
+        if self._buckets is None or _unlimited(scope["path"]):
             return 0.0
         client = scope.get("client")
-        return self._buckets.take(client[0] if client else "")
+        cost = THUMBNAIL if scope["path"].endswith("/thumbnail") else 1.0
+        return self._buckets.take(client[0] if client else "", cost)
 
     async def _in_time(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reading a request and beginning to answer have a limit; a slow reader may take longer."""
@@ -124,3 +129,8 @@ def _counted(receive: Receive, largest: int) -> Receive:
 
 def _advice(largest: int) -> str:
     return f"the body is larger than the {largest:,} bytes that are read; send less"
+
+
+def _unlimited(path: str) -> bool:
+    """Under a prefix too."""
+    return path.endswith(("/", *UNLIMITED)) or PAGE in path

@@ -1,0 +1,88 @@
+"""The page: a few static files that are read once, at `/` and below `/web/`.
+
+Everything in them is named relative to the page, so it works under any prefix; and they need
+nothing but this service, which their Content-Security-Policy makes certain.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from fastapi import APIRouter, Header
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+INDEX = "index.html"
+# By our own table: what the system thinks of `.js` is not always what a browser accepts.
+_MEDIA_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    # Asked for again each time and answered with 304: an upgrade is seen at once.
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": _POLICY,
+    # Queries are in the page's address, and nobody else's business.
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclass(frozen=True)
+class PageFile:
+    """A file of the page, as it is sent."""
+
+    content: bytes
+    media_type: str
+    etag: str
+
+
+def page_files() -> Mapping[str, PageFile]:
+    """The files of the page by name, from wherever the package is installed."""
+    found = {}
+    for file in files("hgan.serve").joinpath("web").iterdir():
+        media_type = _MEDIA_TYPES.get(PurePosixPath(file.name).suffix)
+        if media_type is not None:
+            content = file.read_bytes()
+            etag = f'"{sha256(content).hexdigest()[:32]}"'
+            found[file.name] = PageFile(content, media_type, etag)
+    return found
+
+
+def page_router() -> APIRouter:
+    """Routes of the page; no part of the API's own description."""
+    router = APIRouter(include_in_schema=False)
+    found = page_files()
+
+    def answer(name: str, known: str | None) -> Response:
+        if name not in found:
+            raise HTTPException(404, "the page has no such file")
+        file = found[name]
+        headers = {**_HEADERS, "ETag": file.etag}
+        if known is not None and file.etag in (_strong(one) for one in known.split(",")):
+            return Response(status_code=304, headers=headers)
+        return Response(file.content, 200, headers, file.media_type)
+
+    @router.api_route("/", methods=["GET", "HEAD"])
+    async def page(if_none_match: Annotated[str | None, Header()] = None) -> Response:
+        return answer(INDEX, if_none_match)
+
+    @router.api_route("/web/{name}", methods=["GET", "HEAD"])
+    async def file(name: str, if_none_match: Annotated[str | None, Header()] = None) -> Response:
+        return answer(name, if_none_match)
+
+    return router
+
+
+def _strong(etag: str) -> str:
+    """An etag as it was sent; a proxy that compresses makes it a weak one."""
+    return etag.strip().removeprefix("W/")

@@ -1,0 +1,258 @@
+// The page as a whole: the query in the middle, the address that holds it, and the parts that show it.
+
+import * as address from "./address.js";
+import * as api from "./api.js";
+import { Detail } from "./detail.js";
+import { counted, element, find, icon } from "./dom.js";
+import * as filters from "./filters.js";
+import * as given from "./given.js";
+import { Past, remember } from "./history.js";
+import { show as showImage } from "./images.js";
+import * as notice from "./notice.js";
+import { Results } from "./results.js";
+import { Search } from "./search.js";
+import * as welcome from "./welcome.js";
+
+/** Milliseconds without a key until a search begins; a photo takes the service longer. */
+const WORDS = 50;
+const PHOTO = 250;
+/** Milliseconds after which words that stand are meant, and another key begins a new search. */
+const MEANT = 2500;
+/** Milliseconds until it is asked again what is served, where that went wrong. */
+const STATUS = 3000;
+
+const field = find("#words");
+const count = find(".count");
+const share = find(".share");
+const slider = find("input", share);
+
+let { query, open, lost } = address.read();
+let status = null;
+let typing = false; // words are being written that `back` undoes at once
+let meant = null;
+
+const search = new Search(found, failed, (busy) => {
+  find(".busy").hidden = !busy;
+});
+const results = new Results({
+  open: (hit) => {
+    settle();
+    go(query, hit.id, true);
+  },
+  link: (hit) => address.link(query, hit.id),
+  more: () => search.more(),
+  leave: () => field.focus(),
+});
+const detail = new Detail({
+  close: () => (address.canGoBack() ? history.back() : go(query, null, false)),
+  step,
+  similar: (id) => change({ like: id, photo: null, text: "" }, { open: null }),
+  folder: (folder) => change({ folder }, { open: null }),
+});
+const past = new Past((text) => {
+  field.value = text;
+  change({ text });
+  settle();
+});
+
+/** Search for something else. `typing`: there is more to come. */
+function change(parts, { typing: more = false, open: photo = open } = {}) {
+  const next = query.with(parts);
+  if (address.link(next) === address.link(query) && photo === open) return;
+  const step = !(more && typing);
+  if (!more) settle();
+  typing = more;
+  clearTimeout(meant);
+  if (more) meant = setTimeout(settle, MEANT);
+  query = next;
+  open = photo;
+  address.write(query, open, step);
+  showQuery();
+  start(more ? (query.photo ? PHOTO : WORDS) : 0);
+}
+
+/** The words that stand there are meant: offer them again, and let `back` come here. */
+function settle() {
+  clearTimeout(meant);
+  typing = false;
+  remember(query.text);
+}
+
+/** Be somewhere: another query, another photo, or both. */
+function go(to, photo, step) {
+  const same = address.link(to) === address.link(query);
+  query = to;
+  open = photo;
+  if (step !== null) address.write(query, open, step);
+  if (same) return showDetail();
+  showQuery();
+  start(0);
+}
+
+/** Begin to search, or show where to begin. */
+function start(delay) {
+  if (query.empty) {
+    search.stop();
+    results.clear();
+    notice.hide();
+    detail.hide();
+    count.textContent = "";
+    if (lost) notice.lostPhoto();
+    else if (status?.photos === 0) notice.empty(status.name);
+    else welcome.show(status, address.link, (example) => change({ ...example }, { open: null }));
+    return;
+  }
+  lost = false;
+  search.start(query, delay);
+  if (!open) detail.hide();
+}
+
+function found(hits, offset, complete) {
+  welcome.hide();
+  notice.hide();
+  results.add(hits, offset);
+  if (offset === 0) scrollTo(0, 0);
+  filters.suggestFolders(hits);
+  const shown = results.hits.length;
+  count.textContent =
+    shown === 0
+      ? "Nothing found"
+      : `${counted(shown, "photo")}, ${complete && offset > 0 ? "all there are" : "best first"}`;
+  if (shown === 0) notice.nothing(query, change);
+  showDetail();
+}
+
+function failed(problem) {
+  welcome.hide();
+  if (results.hits.length && search.offset === 0) results.clear();
+  count.textContent = "";
+  notice.problem(problem, query, {
+    again: problem.status === 401 ? begin : () => search.again(),
+    change,
+  });
+}
+
+/** The photo that is open, or none. */
+function showDetail() {
+  if (open && !status) return; // soon
+  if (!open) {
+    const before = detail.id;
+    detail.hide();
+    if (before) results.focus(before);
+    return;
+  }
+  const at = results.at(open);
+  const ends = { first: at <= 0, last: at < 0 || (at === results.hits.length - 1 && search.complete) };
+  detail.show(results.hits[at] ?? { id: open }, query, status.weights, ends);
+  if (at >= results.hits.length - 6) search.more();
+}
+
+/** The photo before or after the one that is open. */
+function step(by) {
+  const at = results.at(open);
+  const next = at < 0 ? null : results.hits[at + by];
+  if (next) go(query, next.id, false);
+}
+
+/** Let every control say what the query says. */
+function showQuery() {
+  if (field.value !== query.text) field.value = query.text;
+  field.placeholder = query.hasPhoto ? "add words" : "Describe a photo";
+  find("button.clear").hidden = !query.text; // a photo has its own
+  share.hidden = !(query.hasPhoto && query.text.trim());
+  slider.value = Math.round(100 * query.share);
+  showGiven();
+  filters.show(query);
+  const what = query.text.trim() || (query.hasPhoto ? "Similar photos" : "");
+  document.title = [what, status?.name].filter(Boolean).join(" · ") || "Photos";
+}
+
+/** The photo in the field: one's own, or one of the index. */
+function showGiven() {
+  const box = find(".given");
+  const name = query.photo?.number ?? query.like ?? "";
+  if (box.dataset.name === name) return;
+  box.dataset.name = name;
+  box.hidden = !query.hasPhoto;
+  if (!query.hasPhoto) return box.replaceChildren();
+  const image = element("img", { alt: query.photo?.name ?? "A photo of the index" });
+  if (query.photo) {
+    image.onload = () => image.classList.add("shown");
+    image.src = query.photo.preview;
+  } else showImage(image, api.thumbnailPath(query.like));
+  const click = () => {
+    change({ photo: null, like: null });
+    field.focus();
+  };
+  const attributes = { type: "button", "aria-label": "Remove the photo", click };
+  box.replaceChildren(image, element("button", attributes, icon("close")));
+}
+
+function listen() {
+  field.addEventListener("input", () => change({ text: field.value }, { typing: true }));
+  field.addEventListener("blur", () => typing && settle());
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown" && results.hits.length) {
+      event.preventDefault();
+      results.focusFirst();
+    }
+  });
+  find("form.search").addEventListener("submit", (event) => {
+    event.preventDefault();
+    past.hide();
+    settle();
+  });
+  find("button.clear").addEventListener("click", () => {
+    change({ text: "" });
+    field.focus();
+  });
+  find(".home").addEventListener("click", (event) => {
+    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    change({ text: "", photo: null, like: null, ...filters.NONE }, { open: null });
+    field.focus();
+    past.hide();
+  });
+  slider.addEventListener("input", () => change({ share: slider.value / 100 }, { typing: true }));
+  filters.listen((parts, more) => change(parts, { typing: more }));
+  given.listen((photo) => change({ photo, like: null }, { open: null }));
+  addEventListener("popstate", () => {
+    typing = false;
+    const now = address.read();
+    lost = now.lost;
+    go(now.query, now.open, null);
+  });
+  document.addEventListener("keydown", (event) => {
+    const writes = event.target.closest?.("input, textarea, select, dialog");
+    if (event.key !== "/" || writes || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    field.focus();
+    field.select();
+  });
+}
+
+/** Search for what the address says, and ask what is served. */
+function begin() {
+  notice.hide();
+  showQuery();
+  if (!query.empty) start(0);
+  ask();
+}
+
+async function ask() {
+  try {
+    status = await api.status();
+  } catch (problem) {
+    if (query.empty) notice.problem(problem, query, { again: begin, change });
+    else if (problem.status !== 401) setTimeout(ask, STATUS); // the search asks for the key
+    return;
+  }
+  showQuery();
+  if (query.empty) start(0);
+  else if (search.offset > 0) showDetail(); // found before it was known what the levels weigh
+}
+
+listen();
+begin();
+if (query.empty && matchMedia("(hover: hover)").matches) field.focus({ preventScroll: true });
+past.hide();

@@ -1,0 +1,204 @@
+// One photo, large: what is known of it, why it was found, and the way to those around it.
+
+import { explain, item, photoPath, thumbnailPath } from "./api.js";
+import { counted, element, find, folderOf, nameOf } from "./dom.js";
+import { levelBars, sentence, slotBars } from "./explain.js";
+import { draw } from "./heat.js";
+import { located, show as showImage } from "./images.js";
+
+const dialog = find("dialog.detail");
+const part = (selector) => find(selector, dialog);
+const stage = part(".stage");
+const frame = part(".frame");
+const photo = part(".photo");
+const heat = part(".heat");
+const region = part(".region");
+
+export class Detail {
+  /**
+   * `close()`, `step(by)` and `similar(id)` are asked for; `folder(name)` for the photos of a folder.
+   */
+  constructor({ close, step, similar, folder }) {
+    this.folder = folder;
+    this.id = null;
+    this.ratio = 1;
+    part(".close").addEventListener("click", close);
+    part(".previous").addEventListener("click", () => step(-1));
+    part(".next").addEventListener("click", () => step(1));
+    part(".similar").addEventListener("click", () => similar(this.id));
+    part(".original").addEventListener("click", (event) => this.openOriginal(event));
+    dialog.addEventListener("cancel", (event) => {
+      event.preventDefault(); // the address closes it
+      close();
+    });
+    dialog.addEventListener("keydown", (event) => {
+      if (event.altKey || event.ctrlKey || event.metaKey) return;
+      const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!by) return;
+      event.preventDefault();
+      step(by);
+    });
+    stage.addEventListener("click", (event) => event.target === stage && close());
+    this.listenToSwipes(step);
+  }
+
+  get isOpen() {
+    return dialog.open;
+  }
+
+  /**
+   * Show a photo.
+   *
+   * @param hit the photo as it was found; of one that this search did not find, the id alone
+   * @param query what was searched for
+   * @param weights of the levels in the score
+   * @param ends whether there is a photo before and after this one
+   */
+  async show(hit, query, weights, ends) {
+    this.bound(ends);
+    if (this.id === hit.id && dialog.open) return;
+    this.id = hit.id;
+    this.asking?.abort();
+    this.asking = new AbortController();
+    const { signal } = this.asking;
+    this.light(null);
+    this.showPhoto(hit);
+    this.name(hit.path ?? "");
+    part(".facts").replaceChildren();
+    part(".side").scrollTop = 0;
+    this.showWhy(hit, weights, null);
+    if (!dialog.open) {
+      dialog.showModal();
+      part(".close").focus();
+    }
+    const facts = item(hit.id, signal).then((known) => {
+      this.name(known.path);
+      this.showFacts(known, hit.duplicates ?? []);
+    });
+    const why = query.text.trim()
+      ? explain(hit.id, query.text, signal).then((found) => this.showWhy(hit, weights, found))
+      : null;
+    const [first, second] = await Promise.allSettled([facts, why]);
+    if (signal.aborted) return;
+    if (first.reason) this.say(part(".facts"), first.reason);
+    if (second.reason) this.say(part(".why"), second.reason);
+  }
+
+  /** At an end, a button goes; where it had the focus, keys must not go with it. */
+  bound({ first, last }) {
+    const focused = document.activeElement;
+    part(".previous").disabled = first;
+    part(".next").disabled = last;
+    if (focused?.disabled) part(".close").focus();
+  }
+
+  hide() {
+    this.asking?.abort();
+    this.id = null;
+    if (dialog.open) dialog.close();
+  }
+
+  /** The thumbnail at once, and the photo itself as soon as it is here, in the same place. */
+  async showPhoto(hit) {
+    frame.classList.remove("known");
+    photo.alt = hit.path ? nameOf(hit.path) : "";
+    photo.addEventListener("load", () => this.fit(), { once: true });
+    showImage(photo, thumbnailPath(hit.id));
+    const original = part(".original");
+    original.removeAttribute("href");
+    try {
+      const url = await located(photoPath(hit.id));
+      if (this.id !== hit.id) return;
+      original.href = url;
+      const large = new Image();
+      large.src = url;
+      await large.decode();
+      if (this.id === hit.id) photo.src = url;
+    } catch {
+      // A form that no browser shows, such as TIFF, or no answer: the thumbnail stays.
+    }
+  }
+
+  fit() {
+    this.ratio = photo.naturalWidth / Math.max(photo.naturalHeight, 1);
+    frame.style.setProperty("--ratio", this.ratio);
+    frame.classList.add("known");
+  }
+
+  name(path) {
+    part("#detail-name").textContent = nameOf(path) || "Photo";
+    if (path) photo.alt = nameOf(path);
+  }
+
+  showWhy(hit, weights, explained) {
+    const levels = explained?.levels ?? null;
+    const parts = hit.levels
+      ? Object.entries(hit.levels).map(([name, value]) => ({ name, part: weights[name] * value }))
+      : Object.entries(levels ?? {}).map(([name, level]) => ({ name, part: level.part }));
+    const shown = [];
+    if (explained?.words.length) {
+      shown.push(sentence(explained, (word, values) => this.light(word, values, explained)));
+    }
+    if (parts.length) shown.push(levelBars(parts, hit.score ?? explained.score));
+    if (explained?.slots.length) shown.push(slotBars(explained.slots));
+    part(".why").replaceChildren(...shown);
+  }
+
+  /** A word's heat over the photo, and a frame around the region that fits it best. */
+  light(word, values, explained) {
+    frame.classList.toggle("lit", Boolean(word));
+    region.hidden = !word;
+    if (!word) return;
+    draw(heat, values, explained.boxes, this.ratio);
+    const [left, top, right, bottom] = explained.boxes[word.region].map((side) => `${100 * side}%`);
+    Object.assign(region.style, { left, top });
+    region.style.right = `calc(100% - ${right})`;
+    region.style.bottom = `calc(100% - ${bottom})`;
+  }
+
+  showFacts(known, duplicates) {
+    const folder = folderOf(known.path);
+    const inFolder = () => this.folder(folder);
+    const rows = [
+      ["Folder", folder && element("button", { type: "button", click: inFolder }, folder)],
+      ["Taken", known.taken && when(known.taken)],
+      ["Camera", known.camera],
+      ["Tags", known.tags.join(", ")],
+      ["Size", size(known.bytes)],
+      [counted(duplicates.length, "near-duplicate"), duplicates.map(nameOf).join(", ")],
+    ].filter(([, value]) => value);
+    part(".facts").replaceChildren(
+      ...rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
+    );
+  }
+
+  say(place, problem) {
+    place.append(element("p", { class: "quiet-text" }, problem.message));
+  }
+
+  /** A key travels in no link, so the browser is given the bytes. */
+  openOriginal(event) {
+    if (!event.currentTarget.href) event.preventDefault();
+  }
+
+  listenToSwipes(step) {
+    let from = null;
+    stage.addEventListener("touchstart", ({ touches }) => {
+      from = touches.length === 1 ? touches[0].clientX : null;
+    }, { passive: true });
+    stage.addEventListener("touchend", ({ changedTouches }) => {
+      const by = from === null ? 0 : changedTouches[0].clientX - from;
+      from = null;
+      if (Math.abs(by) > 60) step(by < 0 ? 1 : -1);
+    });
+  }
+}
+
+function when(taken) {
+  const format = { dateStyle: "long", timeStyle: "short" };
+  return new Date(taken).toLocaleString(undefined, format); // without a zone: the camera's clock
+}
+
+function size(bytes) {
+  return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,47 @@
+// The few things that every part of the page does with elements.
+
+/** The element that a selector names; it has to be there. */
+export function find(selector, within = document) {
+  const found = within.querySelector(selector);
+  if (!found) throw new Error(`the page has no ${selector}`);
+  return found;
+}
+
+/**
+ * A new element. An attribute that is true has no value, one that is null or false is left out, and
+ * a function listens to the event of its name. Text is text, never HTML.
+ */
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (typeof value === "function") made.addEventListener(key, value);
+    else if (value === true) made.setAttribute(key, "");
+    else if (value !== null && value !== false) made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** One of the symbols at the top of the page. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `#icon-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** 1 photo, 8,091 photos. */
+export function counted(number, one, many = `${one}s`) {
+  return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+}
+
+/** The last part of a path. */
+export const nameOf = (path) => path.slice(path.lastIndexOf("/") + 1);
+
+/** The folder of a path; empty at the root. */
+export const folderOf = (path) => path.slice(0, Math.max(path.lastIndexOf("/"), 0));

@@ -1,0 +1,125 @@
+// Why a photo was found: the levels' shares of its score, its words and where they see themselves.
+
+import { element } from "./dom.js";
+
+const LEVELS = {
+  context: ["The whole", "The whole photo with the whole sentence"],
+  shared: ["Aspects", "One aspect of the photo with the same aspect of the sentence"],
+  local: ["Words", "Each word with the part of the photo that fits it best"],
+};
+
+/** Bars of what each level adds; `parts` has name and part of each. */
+export function levelBars(parts, score) {
+  const whole = parts.reduce((sum, { part }) => sum + Math.abs(part), 0) || 1;
+  const rows = parts.map(({ name, part }) => {
+    const share = Math.abs(part) / whole;
+    const [label, title] = LEVELS[name] ?? [name, name];
+    const bar = element("span", { class: `bar ${part < 0 ? "against" : name}` });
+    bar.style.width = `${100 * share}%`;
+    return element(
+      "li",
+      { title },
+      element("span", { class: "level" }, label),
+      element("span", { class: "track", "aria-hidden": "true" }, bar),
+      element("span", { class: "share-of" }, `${part < 0 ? "−" : ""}${Math.round(100 * share)} %`),
+    );
+  });
+  return element(
+    "div",
+    { class: "levels" },
+    element("h3", {}, "Match ", element("span", { class: "score" }, score.toFixed(3))),
+    element("ul", { "aria-label": "Shares of the score" }, ...rows),
+  );
+}
+
+/** How well each aspect of the photo agrees with that of the sentence. */
+export function slotBars(slots) {
+  const rows = slots.map((cosine, row) => {
+    const dot = element("span", { class: "slot", "aria-hidden": "true" });
+    dot.style.setProperty("--agreement", Math.max(0, Math.min(1, cosine)));
+    const name = element("span", { class: "unseen" }, `Aspect ${row + 1}: `);
+    return element("li", {}, dot, name, cosine.toFixed(2));
+  });
+  return element(
+    "div",
+    { class: "slots" },
+    element("h3", {}, "Agreement of the aspects"),
+    element("ul", {}, ...rows),
+  );
+}
+
+/**
+ * The sentence, each word a button that lights its regions when it is pointed at or focused; pressed,
+ * its light stays.
+ *
+ * @param explained the service's explanation
+ * @param light called with a word and its heat in 0..1 by region, or with null
+ */
+export function sentence(explained, light) {
+  const spread = (word) => Math.max(...word.similarity) - Math.min(...word.similarity);
+  const warmest = Math.max(...explained.words.map(spread), 1e-9);
+  const said = element("p", { class: "said", role: "status" }, HINT);
+  const line = element("p", { class: "sentence" });
+  let held = null; // the word that was pressed, with its button
+
+  const on = (button, word) => {
+    const least = Math.min(...word.similarity);
+    light(
+      word,
+      word.similarity.map((value) => (value - least) / warmest),
+    );
+    for (const other of line.querySelectorAll("button")) {
+      other.classList.toggle("lit", other === button);
+    }
+    const place = placeOf(explained.boxes[word.region]);
+    said.textContent = `“${word.text}” fits best ${place}: ${Math.max(...word.similarity).toFixed(2)}`;
+  };
+  const off = () => {
+    if (held) return on(...held);
+    light(null);
+    for (const other of line.querySelectorAll("button")) other.classList.remove("lit");
+    said.textContent = HINT;
+  };
+
+  // The service counts characters as Python does, not as this language.
+  const letters = Array.from(explained.text);
+  let end = 0;
+  for (const word of explained.words) {
+    line.append(letters.slice(end, word.start).join(""));
+    end = word.end;
+    if (!/[\p{L}\p{N}]/u.test(word.text)) {
+      line.append(word.text);
+      continue;
+    }
+    const button = element("button", { type: "button", "aria-pressed": "false" }, word.text);
+    button.style.setProperty("--warmth", (spread(word) / warmest).toFixed(3));
+    for (const event of ["pointerenter", "focus"]) {
+      button.addEventListener(event, () => on(button, word));
+    }
+    for (const event of ["pointerleave", "blur"]) button.addEventListener(event, off);
+    button.addEventListener("click", () => {
+      const again = held?.[0] === button;
+      held?.[0].setAttribute("aria-pressed", "false");
+      held = again ? null : [button, word];
+      button.setAttribute("aria-pressed", String(!again));
+      if (!again) on(button, word);
+    });
+    line.append(button);
+  }
+  if (end < letters.length) {
+    line.append(element("span", { class: "unread" }, letters.slice(end).join("")));
+  }
+  return element("div", { class: "words" }, line, said);
+}
+
+const HINT = "Point at a word to see where the photo fits it.";
+
+/** Where a box lies, in words. */
+function placeOf([left, top, right, bottom]) {
+  const third = (middle) => Math.min(2, Math.floor(3 * middle));
+  const down = ["at the top", "", "at the bottom"][third((top + bottom) / 2)];
+  const across = ["left", "", "right"][third((left + right) / 2)];
+  if (!down && !across) return "in the middle";
+  if (!down) return `on the ${across}`;
+  return across ? `${down} ${across}` : down;
+}

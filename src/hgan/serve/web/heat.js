@@ -1,0 +1,71 @@
+// Where a word sees itself in a photo, as light over it: the way of `hgan explain --out`.
+
+// Inferno of matplotlib (public domain) without its ends: lightness rises evenly along it.
+const COLOURS = [
+  [66, 10, 104],
+  [106, 23, 110],
+  [147, 38, 103],
+  [188, 55, 84],
+  [221, 81, 58],
+  [243, 120, 25],
+  [252, 165, 10],
+  [246, 215, 70],
+];
+/** How far a region's heat reaches, in its own size; a neighbour's middle gets little of it. */
+const SPREAD = 0.42;
+/** Below 1, so that little heat is seen too. */
+const FADE = 0.7;
+const WIDTH = 96; // of the field; the browser smooths it over the photo
+
+/**
+ * The heat of regions as a smooth field.
+ *
+ * @param values one a region, in 0..1
+ * @param boxes x0 y0 x1 y1 of each, in 0..1
+ * @returns width * height values in 0..1, a row after another
+ */
+export function field(values, boxes, width, height) {
+  const near = (axis, length) =>
+    Array.from({ length }, (_, point) =>
+      boxes.map((box) => {
+        const size = Math.max(SPREAD * (box[axis + 2] - box[axis]), 1e-3);
+        const apart = ((point + 0.5) / length - (box[axis] + box[axis + 2]) / 2) / size;
+        return Math.exp(-0.5 * apart * apart);
+      }),
+    );
+  const across = near(0, width);
+  const down = near(1, height);
+  const heat = new Float32Array(width * height);
+  for (let y = 0; y < height; y += 1) {
+    for (let x = 0; x < width; x += 1) {
+      let sum = 0;
+      let weights = 0;
+      for (let region = 0; region < values.length; region += 1) {
+        const weight = down[y][region] * across[x][region];
+        sum += weight * values[region];
+        weights += weight;
+      }
+      heat[y * width + x] = sum / Math.max(weights, 1e-300);
+    }
+  }
+  return heat;
+}
+
+/** Draw heat in 0..1; the canvas lies over the photo, which is `ratio` times as wide as high. */
+export function draw(canvas, values, boxes, ratio) {
+  canvas.width = WIDTH;
+  canvas.height = Math.max(1, Math.round(WIDTH / ratio));
+  const heat = field(values, boxes, canvas.width, canvas.height);
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(canvas.width, canvas.height);
+  heat.forEach((value, pixel) => {
+    const place = Math.min(Math.max(value, 0), 1) * (COLOURS.length - 1);
+    const low = Math.min(Math.floor(place), COLOURS.length - 2);
+    for (let channel = 0; channel < 3; channel += 1) {
+      const [from, to] = [COLOURS[low][channel], COLOURS[low + 1][channel]];
+      image.data[4 * pixel + channel] = from + (place - low) * (to - from);
+    }
+    image.data[4 * pixel + 3] = 255 * Math.max(value, 0) ** FADE;
+  });
+  context.putImageData(image, 0, 0);
+}

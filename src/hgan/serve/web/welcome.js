@@ -1,0 +1,82 @@
+// Before the first search: how many photos there are, and a few searches that find some of them.
+
+import { searchAll, thumbnailPath } from "./api.js";
+import { counted, element, find } from "./dom.js";
+import { show as showImage } from "./images.js";
+import { Query } from "./query.js";
+
+/** Of these, the ones that the photos fit best are shown. */
+const EXAMPLES = [
+  "a dog running through the grass",
+  "children playing outside",
+  "people smiling at the camera",
+  "a cup of coffee on a table",
+  "the sea and a beach",
+  "a street in a city at night",
+  "mountains under a blue sky",
+  "someone riding a bicycle",
+  "a cat looking at the camera",
+  "a boy jumping into the water",
+  "a man taking a picture",
+  "a red motorcycle",
+];
+const SHOWN = 6;
+const ROW = 3;
+/** Of the best example's score: one that is further below it shows something else. */
+const FITS = 0.6;
+
+const box = find(".welcome");
+let filled = false;
+
+export function hide() {
+  box.hidden = true;
+}
+
+/** Show it; `link(query)` is the address of a search, `choose(query)` goes there. */
+export function show(status, link, choose) {
+  box.hidden = false;
+  if (filled || !status) return;
+  filled = true;
+  const cards = element("ul", { class: "examples", "aria-label": "Searches to begin with" });
+  for (let row = 0; row < SHOWN; row += 1) cards.append(element("li", { class: "card" }));
+  box.replaceChildren(
+    element("h1", {}, `${counted(status.photos, "photo")}, found by what they show.`),
+    element(
+      "p",
+      {},
+      "Describe one in your own words, or drop, paste or pick a photo to find others like it.",
+    ),
+    cards,
+  );
+  fill(cards, link, choose);
+}
+
+/** The first photo of each example is its picture. */
+async function fill(cards, link, choose) {
+  const queries = EXAMPLES.map((text) => new Query({ text }));
+  const answers = await searchAll(queries, { k: 1 }).catch(() => []); // then there are none
+  const found = answers
+    .map(([hit], row) => ({ query: queries[row], hit }))
+    .filter(({ hit }) => hit);
+  found.sort((one, other) => other.hit.score - one.hit.score);
+  const seen = new Set();
+  const fitting = found
+    .filter(({ hit }) => hit.score >= FITS * found[0].hit.score)
+    .filter(({ hit }) => !seen.has(hit.id) && seen.add(hit.id))
+    .slice(0, SHOWN);
+  const best = fitting.slice(0, fitting.length - (fitting.length % ROW) || fitting.length);
+  [...cards.children].forEach((card, row) => {
+    if (row >= best.length) return card.remove();
+    const { query, hit } = best[row];
+    const image = element("img", { alt: "", width: 512, height: 384 });
+    showImage(image, thumbnailPath(hit.id));
+    const click = (event) => {
+      if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+      event.preventDefault();
+      choose(query);
+    };
+    card.append(
+      element("a", { href: link(query), click }, image, element("span", {}, query.text)),
+    );
+  });
+}

@@ -1,0 +1,212 @@
+"""One photo on the page: what is known of it, why it was found, and the way to others."""
+
+import re
+
+import numpy as np
+import pytest
+
+pytest.importorskip("playwright")
+from playwright.sync_api import Page, expect
+
+from hgan.client import Client
+from hgan.search.query import Query
+from hgan.search.searcher import open_index
+from tests.e2e.looks import TILES, field, loaded, search, shown
+
+WORDS = "a boy jumps into the water"
+
+
+@pytest.fixture
+def opened(page: Page) -> Page:
+    """The best photo of a search, large."""
+    search(page, WORDS)
+    page.locator(TILES).first.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    expect(page.locator(".sentence button")).to_have_count(len(WORDS.split()))
+    return page
+
+
+def heat(page: Page) -> np.ndarray:
+    """(h, w): how opaque the heat over the photo is."""
+    values = page.evaluate(
+        """() => {
+          const heat = document.querySelector("canvas.heat");
+          const { data } = heat.getContext("2d").getImageData(0, 0, heat.width, heat.height);
+          const opacity = Array.from({ length: data.length / 4 }, (_, i) => data[4 * i + 3]);
+          return [heat.height, heat.width, opacity];
+        }"""
+    )
+    return np.array(values[2]).reshape(values[:2])
+
+
+def test_what_is_known_of_a_photo(page: Page, address, library):
+    page.goto(f"{address}?q=people&camera=Canon")
+    page.locator(TILES).first.click()
+    dialog = page.get_by_role("dialog", name="tagged.jpg")
+    expect(dialog).to_be_visible()
+    for name, value in (("Taken", "June 30, 2023"), ("Camera", "Canon EOS 5D"),
+                        ("Tags", "family, garden")):  # fmt: skip
+        fact = dialog.locator("dt", has_text=name).locator("+ dd")
+        expect(fact).to_contain_text(value)
+    loaded(page, ".detail .photo")
+    original = dialog.get_by_role("link", name="Original")
+    expect(original).to_have_attribute("href", re.compile("/photo$"))
+    answer = page.request.get(original.get_attribute("href"))
+    assert answer.body() == (library / "tagged.jpg").read_bytes()
+    # The photo itself follows the thumbnail.
+    expect(dialog.locator(".photo")).to_have_attribute("src", re.compile("/photo$"))
+    box, natural = (
+        dialog.locator(".frame").bounding_box(),
+        dialog.locator(".photo").evaluate("photo => photo.naturalWidth / photo.naturalHeight"),
+    )
+    assert box["width"] / box["height"] == pytest.approx(natural, rel=0.02)
+
+
+def test_the_levels_shares_are_those_of_the_score(opened: Page, address):
+    [hit] = Client(address).search(WORDS, 1)
+    expect(opened.locator(".score")).to_have_text(f"{hit.score:.3f}")
+    weights = {"context": 0.4, "shared": 0.4, "local": 0.2}
+    parts = {name: weights[name] * value for name, value in hit.levels.items()}
+    said = opened.locator(".levels .share-of").all_inner_texts()
+    expected = [100 * part / sum(parts.values()) for part in parts.values()]
+    assert [int(text.split()[0]) for text in said] == pytest.approx(expected, abs=0.6)
+    bars = opened.locator(".levels .bar").evaluate_all(
+        "bars => bars.map((bar) => 100 * bar.offsetWidth / bar.parentElement.offsetWidth)"
+    )
+    assert bars == pytest.approx(expected, abs=1.5)
+
+
+def test_slots_agree_as_the_explanation_says(opened: Page, indexed, library):
+    from hgan.search.explain import explain
+
+    with open_index(indexed) as index:
+        path = library / opened.locator(TILES).first.get_attribute("aria-label")
+        slots = explain(index.bundle, path, WORDS).slots
+    said = opened.locator(".slots li").all_inner_texts()
+    assert [float(text.split()[-1]) for text in said] == pytest.approx(slots, abs=0.0051)
+
+
+@pytest.mark.parametrize("way", ["hover", "focus"])
+def test_a_word_lights_its_regions(opened: Page, indexed, library, way):
+    from hgan.search.explain import explain
+    from hgan.search.heatmap import heat as field_of_heat
+
+    with open_index(indexed) as index:
+        path = library / opened.locator(TILES).first.get_attribute("aria-label")
+        explanation = explain(index.bundle, path, WORDS)
+    frame = opened.locator(".frame")
+    expect(frame).not_to_have_class(re.compile("lit"))
+    warmest = max(float(np.ptp(word.similarity)) for word in explanation.words)
+    fields = []
+    for row in (1, 5):  # boy, water
+        button, word = opened.locator(".sentence button").nth(row), explanation.words[row]
+        assert button.inner_text() == word.text
+        button.hover() if way == "hover" else button.focus()
+        expect(frame).to_have_class(re.compile("lit"))
+        expect(opened.locator(".said")).to_contain_text(f"“{word.text}” fits best")
+        seen = heat(opened)
+        above = (word.similarity - word.similarity.min()) / warmest
+        expected = field_of_heat(above, explanation.boxes, *seen.shape[::-1])
+        # The twin in Python, faded as the page fades it; the bytes of a canvas are rounded.
+        assert seen == pytest.approx(255 * expected.clip(0, 1) ** 0.7, abs=4)
+        box, region = frame.bounding_box(), opened.locator(".region").bounding_box()
+        left, top, right, _ = explanation.boxes[word.region]
+        assert (region["x"] - box["x"]) / box["width"] == pytest.approx(left, abs=0.02)
+        assert (region["y"] - box["y"]) / box["height"] == pytest.approx(top, abs=0.02)
+        assert region["width"] / box["width"] == pytest.approx(right - left, abs=0.02)
+        fields.append(seen)
+    assert np.abs(fields[0] - fields[1]).max() > 40
+    opened.locator(".title h2").hover()
+    opened.locator(".close").focus()
+    expect(frame).not_to_have_class(re.compile("lit"))
+
+
+def test_a_word_that_is_pressed_stays_lit(opened: Page):
+    word = opened.get_by_role("button", name="water", exact=True)
+    word.click()
+    opened.locator(".title h2").hover()
+    expect(opened.locator(".frame")).to_have_class(re.compile("lit"))
+    expect(word).to_have_attribute("aria-pressed", "true")
+    word.click()
+    opened.locator(".title h2").hover()
+    opened.locator(".close").focus()
+    expect(opened.locator(".frame")).not_to_have_class(re.compile("lit"))
+
+
+def test_arrows_lead_to_the_photos_around_it(opened: Page):
+    found = shown(opened)
+    dialog = opened.get_by_role("dialog")
+    expect(dialog.locator(".previous")).to_be_hidden()  # there is none before the first
+    for key, place in (("ArrowRight", 1), ("ArrowRight", 2), ("ArrowLeft", 1)):
+        opened.keyboard.press(key)
+        expect(opened).to_have_url(re.compile(f"id={found[place]}"))
+        name = opened.locator(TILES).nth(place).get_attribute("aria-label").split("/")[-1]
+        expect(dialog.get_by_role("heading", name=name)).to_be_visible()
+    dialog.get_by_role("button", name="Next photo").click()
+    expect(opened).to_have_url(re.compile(f"id={found[2]}"))
+    for place in (1, 0):
+        dialog.get_by_role("button", name="Previous photo").click()
+        expect(opened).to_have_url(re.compile(f"id={found[place]}"))
+    for place in (1, 2):  # the button that was pressed is gone, and the keys still work
+        opened.keyboard.press("ArrowRight")
+        expect(opened).to_have_url(re.compile(f"id={found[place]}"))
+    opened.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(opened.locator(TILES).nth(2)).to_be_focused()
+    expect(opened).to_have_url(re.compile(r"\?q=a\+boy\+jumps\+into\+the\+water$"))
+
+
+def test_the_last_photo_of_a_page_is_not_the_last(page: Page):
+    search(page, WORDS)
+    page.locator(TILES).nth(46).click()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(TILES)).to_have_count(96)
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile(f"id={shown(page)[48]}"))
+
+
+def test_similar_photos(opened: Page, address):
+    first = shown(opened)[0]
+    opened.get_by_role("button", name="Similar photos").click()
+    expect(opened.get_by_role("dialog")).to_be_hidden()
+    expect(opened).to_have_url(re.compile(rf"\?like={first}$"))
+    similar = [hit.id for hit in Client(address).find(Query(like=first), 48)]
+    expect(opened.locator(TILES).first).to_have_attribute("data-id", similar[0])
+    assert shown(opened) == similar
+    # It was found by a photo, so the bars are there without any words.
+    opened.locator(TILES).first.click()
+    expect(opened.locator(".levels li")).to_have_count(3)
+    expect(opened.locator(".sentence")).to_have_count(0)
+
+
+def test_a_link_to_a_photo_opens_it(opened: Page, tab):
+    shared = opened.url
+    other = tab(shared)
+    expect(other.get_by_role("dialog")).to_be_visible()
+    expect(other.locator(".sentence button")).to_have_count(6)
+    expect(other.locator(".levels li")).to_have_count(3)
+    other.keyboard.press("Escape")
+    expect(other.locator(TILES)).to_have_count(48)
+    opened.go_back()
+    expect(opened.get_by_role("dialog")).to_be_hidden()
+    opened.go_forward()
+    expect(opened.get_by_role("dialog")).to_be_visible()
+
+
+def test_letters_outside_the_first_plane_do_not_shift_the_words(page: Page):
+    text = "😀😀 a dog, in the grass!"
+    search(page, text)
+    page.locator(TILES).first.click()
+    expect(page.locator(".sentence button")).to_have_text(["a", "dog", "in", "the", "grass"])
+    expect(page.locator(".sentence")).to_have_text(text)
+
+
+def test_the_folder_of_a_photo_is_a_filter(page: Page):
+    search(page, WORDS)
+    tile = page.locator(f"{TILES}[aria-label^='2024/']").first
+    tile.click()
+    page.get_by_role("dialog").get_by_role("button", name="2024").click()
+    expect(page).to_have_url(re.compile("folder=2024"))
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(field(page)).to_have_value(WORDS)
+    expect(page.get_by_role("button", name="Remove the filter: in 2024")).to_be_visible()
