@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from qdrant_client import QdrantClient, models
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """404."""
 
 
@@ -39,10 +39,10 @@ class Handler(BaseHTTPRequestHandler):
         name, what = path[0], "/".join(path[1:])
         try:
             if what != "exists" and self.command != "PUT" and not self._exists(name):
-                raise Missing
+                raise MissingError
             result = ASKED[self.command, what](self.client, name, body)
             self._send(200, {"result": result, "status": "ok", "time": 0.0})
-        except (Missing, KeyError):
+        except (MissingError, KeyError):
             self._send(404, {"status": {"error": f"Not found: {self.command} {self.path}"}})
         except ValueError as error:
             self._send(409, {"status": {"error": str(error)}})
