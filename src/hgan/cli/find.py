@@ -222,8 +222,8 @@ FIND = {
             "without --to, it is $HGAN_INDEX, or else a folder among your user data. On a Qdrant\n"
             "server it is a collection; settings such as ?shard_number=3&replication_factor=2 may\n"
             "follow its name, and $HGAN_QDRANT_API_KEY is the server's key. A server that goes\n"
-            "away is waited for. Photos can also lie in S3 (pip install 'hgan[cloud]'), or wherever\n"
-            "fsspec reads; keys are taken from where the tools of such a store have them."
+            "away is waited for. Photos can also lie in S3 (pip install 'hgan[cloud]') and\n"
+            "wherever else fsspec reads; keys are taken from where such a store's tools have them."
         ),
         examples=(
             "hgan index ~/Pictures",

@@ -117,8 +117,9 @@ class CloudSource(Source):
         """
         folder = self._prefix + inside
         try:
-            self._files.invalidate_cache()  # neither what was there before, nor more memory
+            self._files.invalidate_cache()  # what was there before
             listed = self._files.ls(folder.rstrip("/"), detail=True)
+            self._files.invalidate_cache()  # takes memory
         except PermissionError:
             raise
         except (FileNotFoundError, NotADirectoryError) as error:
