@@ -13,7 +13,7 @@ RUN python -m venv /opt/hgan \
 FROM python:3.11-slim
 COPY --from=build /opt/hgan /opt/hgan
 ENV PATH=/opt/hgan/bin:$PATH \
-    PYTHONUNBUFFERED=1 \
+    PYTHONUNBUFFERED=1 ORT_DISABLE_TELEMETRY=1 \
     HGAN_INDEX=/var/lib/hgan/index
 # Photos are only read, so the user needs no rights beyond its index.
 RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /var/lib/hgan hgan \
