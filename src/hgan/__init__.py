@@ -4,6 +4,7 @@ The public names below are imported when they are first used, so that `import hg
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from hgan.search.searcher import open_index as open_index
 
 __version__ = "0.1.0"
+
+# ONNX Runtime reports to its maker from 1.29 on, unless it finds this before it is imported. What
+# runs here needs no network, and tells nobody.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Bundle": "hgan.runtime.bundle",

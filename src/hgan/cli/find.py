@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from hgan.cli.verb import Verb
+from hgan.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,7 +35,11 @@ def default_index() -> Path | str:
 
 
 def _index_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, help="folder of photos; its subfolders are read too")
+    parser.add_argument(
+        "folder",
+        type=str,
+        help="folder of photos, or an address such as s3://bucket/2023; what is below is read too",
+    )
     parser.add_argument(
         "--to",
         type=str,
@@ -48,6 +53,13 @@ def _index_arguments(parser: ArgumentParser) -> None:
         help="make a new index of 8-bit vectors: smaller, less exact",
     )
     parser.add_argument(
+        "--part",
+        type=str,
+        metavar="N/OF",
+        help="take care of a share of the photos, as 2/8 on the second of eight machines that "
+        "index the same photos into one server",
+    )
+    parser.add_argument(
         "--estimate", action="store_true", help="say what it would cost, and do nothing"
     )
 
@@ -56,12 +68,16 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
     if chosen.estimate:
         from hgan.search.estimate import estimate
 
+        if chosen.part is not None:
+            raise ConfigError("--estimate is about all photos; leave --part out")
         print(*estimate(chosen.folder, chosen.bundle, chosen.quantize).lines(), sep="\n")
         return 0
     from hgan.search.indexer import index_folder
+    from hgan.search.part import WHOLE, Part
 
+    part = WHOLE if chosen.part is None else Part.parse(chosen.part)
     to = chosen.to or default_index()
-    report = index_folder(chosen.folder, to, chosen.bundle, chosen.quantize)
+    report = index_folder(chosen.folder, to, chosen.bundle, chosen.quantize, part)
     for path, reason in sorted(report.skipped.items()):
         print(f"skipped {path}: {reason}", file=sys.stderr)
     print(
@@ -205,13 +221,16 @@ FIND = {
             "be read are skipped and listed. An index holds one folder with all folders below it;\n"
             "without --to, it is $HGAN_INDEX, or else a folder among your user data. On a Qdrant\n"
             "server it is a collection; settings such as ?shard_number=3&replication_factor=2 may\n"
-            "follow its name, and $HGAN_QDRANT_API_KEY is the server's key."
+            "follow its name, and $HGAN_QDRANT_API_KEY is the server's key. A server that goes\n"
+            "away is waited for. Photos can also lie in S3 (pip install 'hgan[cloud]') and\n"
+            "wherever else fsspec reads; keys are taken from where such a store's tools have them."
         ),
         examples=(
             "hgan index ~/Pictures",
             "hgan index ~/Pictures --to holidays.index",
             "hgan index ~/Pictures --to mine.index --bundle bundles/mine",
             "hgan index ~/Pictures --to http://localhost:6333/pictures",
+            "hgan index s3://bucket/2023 --to http://localhost:6333/pictures --part 2/8",
             "hgan index ~/Pictures --estimate",
         ),
         arguments=_index_arguments,

@@ -20,7 +20,7 @@ class IndexManifest:
     """What `index.json` says, or the metadata of a collection on a server."""
 
     root: str
-    """The folder of photos, absolute."""
+    """The folder of photos, absolute, or the address of what is in no folder."""
     bundle: str
     """Id of the bundle that encoded them."""
     bundle_name: str
@@ -36,12 +36,14 @@ class IndexManifest:
     format_version: int = FORMAT_VERSION
 
     @classmethod
-    def of(cls, root: Path, bundle: Bundle, quantize: Quantize | None = None) -> "IndexManifest":
+    def of(
+        cls, root: Path | str, bundle: Bundle, quantize: Quantize | None = None
+    ) -> "IndexManifest":
         """What an index of these photos by this bundle says."""
         path = bundle.folder.resolve()
         config = bundle.config
         return cls(
-            root=str(root.resolve()),
+            root=root if isinstance(root, str) else str(root.resolve()),
             bundle=bundle.id,
             bundle_name=config.name,
             bundle_path=None if path == default_bundle().resolve() else str(path),

@@ -17,6 +17,7 @@ def to_payload(entry: Entry) -> dict[str, Any]:
         TIME: entry.taken,
         "camera": entry.camera or None,
         "camera_words": list(camera_words(entry.camera)) or None,
+        "etag": entry.etag or None,
     }
     return {
         "path": entry.path,
@@ -44,6 +45,7 @@ def to_entry(payload: Any) -> Entry:
         taken=payload.get(TIME),
         camera=payload.get("camera", ""),
         tags=tuple(payload.get("tags", ())),
+        etag=payload.get("etag", ""),
     )
 
 

@@ -33,6 +33,8 @@ class Entry:
     """Make and model; empty where the photo does not say."""
     tags: tuple[str, ...] = ()
     """In lower case."""
+    etag: str = ""
+    """What an object store had for it; empty for a file."""
 
     @property
     def id(self) -> str:

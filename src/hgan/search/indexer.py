@@ -15,8 +15,10 @@ from hgan.index.target import create_store, is_address
 from hgan.progress import console, progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
 from hgan.runtime.stream import Batch, stream
+from hgan.search.part import WHOLE, Part
 from hgan.search.points import points_of
-from hgan.search.walk import Photo, find_photos
+from hgan.search.source import Source, open_source
+from hgan.search.walk import Photo
 
 FLUSH_EVERY = 500
 """Photos between two flushes. A kill loses nothing that was stored; a power cut may lose these."""
@@ -40,6 +42,7 @@ def index_folder(
     to: Path | str,
     bundle: Bundle | Path | None = None,
     quantize: Quantize | None = None,
+    part: Part = WHOLE,
 ) -> IndexReport:
     """Bring an index up to date with a folder of photos and all folders below it.
 
@@ -47,26 +50,30 @@ def index_folder(
     and listed.
 
     Args:
-        folder: the photos.
+        folder: the photos, or the address of those that are in no folder, as `s3://bucket/2023`.
         to: the index, a folder or the address of a collection on a server; made where there is
             none.
         bundle: the model, or its folder; by default the one that ships with the program.
         quantize: `int8` for smaller vectors in a new index, see `IndexManifest`.
+        part: the share of the photos that this run takes care of.
 
     Raises:
         HganError: there is no such folder, or no photo in it.
+        SourceError: the photos cannot be reached.
         IndexingError: the index is of other photos or another bundle, is open elsewhere, or cannot
             be written.
     """
-    folder = Path(folder)
+    source = open_source(folder)
     target = to if is_address(to) else Path(to)
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
     report = IndexReport()
-    photos, unread = find_photos(folder, report.skipped)
-    with create_store(target, IndexManifest.of(folder, bundle, quantize)) as store:
-        stored = {entry.path: entry for entry in store.entries()}
-        _Run(folder, store, bundle, stored, report).encode(photos)
+    photos, unread = source.find(report.skipped)
+    photos = part.own(photos, report.skipped)
+    with create_store(target, IndexManifest.of(source.root, bundle, quantize)) as store:
+        # Those of other parts are not seen, so they are never taken for gone.
+        stored = {entry.path: entry for entry in store.entries() if part.holds(entry.path)}
+        _Run(source, store, bundle, stored, report).encode(photos)
         kept = {photo.path for photo in photos} - report.skipped.keys()
         gone = [
             entry.id
@@ -86,13 +93,13 @@ class _Run:
 
     def __init__(
         self,
-        root: Path,
+        source: Source,
         store: Store,
         bundle: Bundle,
         stored: dict[str, Entry],
         report: IndexReport,
     ) -> None:
-        self._root = root
+        self._source = source
         self._store = store
         self._bundle = bundle
         self._stored = stored
@@ -105,7 +112,7 @@ class _Run:
         self._report.unchanged = len(photos) - len(changed)
         with progress("index", total=len(changed), unit="photos") as bar:
             unsaved = 0
-            for batch in stream(changed, self._load, IMAGE_BATCH):
+            for batch in stream(changed, self._load, IMAGE_BATCH, self._source.threads):
                 self._put(batch)
                 unsaved += len(batch.items)
                 if unsaved >= FLUSH_EVERY:
@@ -115,15 +122,14 @@ class _Run:
 
     def _is_unchanged(self, photo: Photo) -> bool:
         entry = self._stored.get(photo.path)
-        return entry is not None and (entry.size, entry.mtime) == (photo.size, photo.mtime)
+        return entry is not None and photo.is_same(entry)
 
     def _load(self, photo: Photo) -> np.ndarray:
         """Pixels of a photo; none for bytes that the index has already. Runs in threads."""
-        photo.read(self._root)
-        return np.zeros(0, np.uint8) if photo.digest in self._copies else self._decode(photo)
-
-    def _decode(self, photo: Photo) -> np.ndarray:
-        return photo.pixels(self._root, self._bundle.config.size)
+        content = photo.read(self._source)
+        if photo.digest in self._copies:
+            return np.zeros(0, np.uint8)
+        return photo.pixels(content, self._bundle.config.size)
 
     def _put(self, batch: Batch[Photo]) -> None:
         """Encode a batch and store it."""
@@ -138,7 +144,8 @@ class _Run:
                 points.append(Point(photo.entry, twin.dense, twin.local))
             else:
                 try:
-                    fresh.append((photo, self._decode(photo)))
+                    content = self._source.content(photo.path)
+                    fresh.append((photo, photo.pixels(content, self._bundle.config.size)))
                 except DataError as error:
                     skipped[photo.path] = str(error)
         if fresh:

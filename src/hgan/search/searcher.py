@@ -7,7 +7,7 @@ that the first found, so the score of a hit is the model's own similarity.
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -20,6 +20,7 @@ from hgan.runtime.bundle import Bundle
 from hgan.runtime.similarity import dense_levels
 from hgan.search.duplicates import fold
 from hgan.search.query import Encodings, PhotoSource, Query, Range, encode
+from hgan.search.source import is_elsewhere, place_of
 
 CANDIDATES = 200
 """Photos that the second stage looks at, at least."""
@@ -31,25 +32,26 @@ CANDIDATES_EACH = 4
 class Hit:
     """A photo that a search found."""
 
-    path: Path
+    path: PurePath
+    """A file; or the address of what is in no folder, see `hgan.search.source.Address`."""
     score: float
     """S, the weighted sum of the levels; for a query of several parts, the weighted sum of S."""
     levels: dict[str, float]
     """Similarity by level, for the levels that the model has; summed over parts like S."""
     id: str = ""
     """Of the photo in the index; the same as long as its path is."""
-    duplicates: tuple[Path, ...] = ()
+    duplicates: tuple[PurePath, ...] = ()
     """Photos that are nearly the same and score no more, where a search folds them."""
 
 
 class Index:
     """An index that is open for searching; several threads may search at once."""
 
-    def __init__(self, store: Store, bundle: Bundle, root: Path, closing: ExitStack) -> None:
+    def __init__(self, store: Store, bundle: Bundle, root: PurePath, closing: ExitStack) -> None:
         """Use `open_index`."""
         self.bundle = bundle
         self.root = root
-        """The folder that the photos are in."""
+        """The folder that the photos are in, or an address."""
         self._store = store
         self._closing = closing
 
@@ -246,12 +248,15 @@ def _candidates(wanted: Range) -> int:
     return limit
 
 
-def _ids(name: str, root: Path) -> list[str]:
+def _ids(name: str, root: PurePath) -> list[str]:
     """The ids that a photo may have that is named by its id, or by a path below the root or from
     where we are."""
     with suppress(ValueError):
         return [str(UUID(name))]
     paths = [Path(name).as_posix()]
+    if is_elsewhere(name):
+        with suppress(ValueError):  # of other photos
+            paths.append(place_of(name).relative_to(root).as_posix())
     with suppress(OSError, ValueError):  # no name that a file could have
         seen = Path(name).parent.resolve() / Path(name).name  # a photo that is a link stays one
         paths.append(seen.relative_to(root).as_posix())
@@ -290,4 +295,4 @@ def open_index(path: Path | str, bundle: Bundle | Path | None = None) -> Index:
     manifest.check_bundle(target, bundle.id, bundle.config.name)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(target, manifest))
-        return Index(store, bundle, Path(manifest.root), closing=stack.pop_all())
+        return Index(store, bundle, place_of(manifest.root), closing=stack.pop_all())

@@ -14,6 +14,7 @@ from hgan.index.target import Target, is_address, open_store, read_manifest
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import media_type
 from hgan.search.searcher import Index
+from hgan.search.source import FolderSource, Source, open_source, place_of
 from hgan.serve.adding import Adding
 from hgan.serve.encoder import BatchingBundle
 from hgan.serve.metrics import Metrics
@@ -31,15 +32,33 @@ class Library:
         index: Index,
         store: Store,
         manifest: IndexManifest,
-        adding: Adding,
+        source: Source,
+        adding: Adding | None,
         places: list[str],
     ) -> None:
         """Use `open_library`."""
         self.index = index
         self.manifest = manifest
-        self.adding = adding
+        self._adding = adding
         self._store = store
         self._places = places
+        self._source = source
+
+    @property
+    def adding(self) -> Adding:
+        """Takes photos in.
+
+        Raises:
+            HTTPException: 403, the photos are in no folder that could take more.
+        """
+        if self._adding is None:
+            raise HTTPException(403, "photos are added where they are stored, then indexed again")
+        return self._adding
+
+    @property
+    def running(self) -> int:
+        """Photos that are being added now."""
+        return self._adding.running if self._adding else 0
 
     @property
     def name(self) -> str:
@@ -57,12 +76,35 @@ class Library:
             raise HTTPException(404, f"no photo has the id {key}")
         return found[0].entry
 
-    def file(self, entry: Entry) -> Path:
-        """Where a photo lies, every link followed.
+    def content(self, entry: Entry) -> Path | bytes:
+        """A photo as `open_photo` takes it: its file, or the bytes of what is in no folder.
 
         Raises:
             HTTPException: 404, it has gone, or a link leads out of the folder that was indexed.
+            SourceError: photos cannot be read there now.
         """
+        if isinstance(self._source, FolderSource):
+            return self._file(entry)
+        try:
+            return self._source.content(entry.path)
+        except DataError as error:
+            raise HTTPException(404, f"{entry.path}: the photo is not there any more") from error
+
+    def version(self, entry: Entry) -> str:
+        """Another one whenever a photo has changed; what is in no folder, when it is indexed again,
+        since asking there takes as long as reading it.
+
+        Raises:
+            HTTPException: as `content`.
+            OSError: the file has just gone.
+        """
+        if not isinstance(self._source, FolderSource):
+            return entry.digest[:32]
+        status = self._file(entry).stat()
+        return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
+
+    def _file(self, entry: Entry) -> Path:
+        """Where a photo lies, every link followed."""
         root = Path(self.manifest.root)
         gone = HTTPException(404, f"{entry.path}: the photo is not in the folder any more")
         try:
@@ -73,14 +115,14 @@ class Library:
             raise gone from error
         raise gone
 
-    def media_type(self, entry: Entry, path: Path) -> str:
-        """Of a photo, by what is in the file and not by its name.
+    def media_type(self, entry: Entry, content: Path | bytes) -> str:
+        """Of a photo, by what is in it and not by its name.
 
         Raises:
             HTTPException: 404, it is no photo any more.
         """
         try:
-            return media_type(path)
+            return media_type(content)
         except DataError as error:
             raise HTTPException(404, f"{entry.path}: the file is no photo any more") from error
 
@@ -126,12 +168,15 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
     batching = BatchingBundle(bundle, settings.batch_window, metrics.batch.observe)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(target, manifest))
-        index = Index(store, batching, Path(manifest.root), closing=stack.pop_all())
+        index = Index(store, batching, place_of(manifest.root), closing=stack.pop_all())
     folder = target.resolve() if isinstance(target, Path) else None
-    adding = Adding(Path(manifest.root), folder, store, batching)
+    source = open_source(manifest.root)
+    adding = None
+    if isinstance(source, FolderSource):
+        adding = Adding(source.root, folder, store, batching)
     places = [manifest.root, str(bundle.folder), str(target)]
     # The longest first: one may lie in another.
-    return Library(index, store, manifest, adding, sorted(places, key=len, reverse=True))
+    return Library(index, store, manifest, source, adding, sorted(places, key=len, reverse=True))
 
 
 def _impatient(address: str) -> str:

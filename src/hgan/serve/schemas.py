@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import PurePath
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
@@ -120,7 +120,7 @@ class FoundPhoto(BaseModel):
     duplicates: list[str] = Field(description="Paths of near-duplicates, where they are folded.")
 
     @classmethod
-    def of(cls, hit: Hit, root: Path) -> Self:
+    def of(cls, hit: Hit, root: PurePath) -> Self:
         """A hit, without where the folder lies."""
         return cls(
             id=hit.id,

@@ -58,7 +58,7 @@ def _status(serving: Service) -> Status:
         version=__version__,
         name=library.name,
         photos=len(library.index),
-        adding=library.adding.running,
+        adding=library.running,
         index=Engine.of(library.facts()),
         bundle=BundleName(name=bundle.config.name, id=bundle.id),
         weights=bundle.config.weights,
