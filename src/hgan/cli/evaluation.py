@@ -113,12 +113,13 @@ def _title(record: dict[str, Any]) -> str:
 def _caption(record: dict[str, Any], recalls: bool) -> str:
     """What the figures belong to."""
     from hgan.evaluation.record import final_level
+    from hgan.reporting.records import together
 
     tied = record["protocols"]["full"][final_level(record)]["tied"]
     ties = f"ties {record['ties']}" if recalls else f"ties broken by position ({tied} queries)"
     weights = ", ".join(f"{name} {value:.1f}" for name, value in record["weights"].items())
     total = "the mean of the models' scores" if record["ensemble"] else weights
-    seed, epoch = (record[name] if record[name] is not None else "?" for name in ("seed", "epoch"))
+    seed, epoch = together(record["seeds"]), together(record["epochs"])
     return (
         f"{record['photos']:,} photos, {record['texts']:,} captions of {record['captions']}; "
         f"{record['model']}, seed {seed}, epoch {epoch}; in per cent, {ties}; S = {total}"
