@@ -8,9 +8,12 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
 from hgan.errors import ConfigError
 from hgan.text.encoder import TextEncoder
+
+disable_progress_bar()  # of loading weights, which takes a blink, onto pipes too
 
 
 class TransformerEncoder(TextEncoder):
