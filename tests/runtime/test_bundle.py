@@ -120,6 +120,13 @@ def test_missing(tmp_path):
         Bundle.load(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("name", ["image.onnx", "text.onnx", "tokenizer.json"])
+def test_a_file_that_is_missing_is_known_at_once(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(BundleError, match=f"{name}: is missing"):
+        Bundle.load(folder)
+
+
 def test_newer_version(folder):
     edit_config(folder, format_version=2)
     with pytest.raises(BundleError, match="upgrade"):

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import cast, get_origin
 
 import numpy as np
-from numpy.lib.format import open_memmap
 
+from hgan.data.npy import open_npy
 from hgan.data.row_writer import RowWriter
 from hgan.data.source import RegionFeatures
 from hgan.errors import DataError
@@ -258,12 +258,7 @@ def _check_ids(manifest: Manifest) -> None:
 
 def _open_array(folder: Path, name: str, manifest: Manifest) -> np.memmap:
     path = folder / f"{name}.npy"
-    try:
-        array: np.memmap = open_memmap(path, mode="r")  # knows no pickles
-    except Exception as error:  # numpy parses a damaged header into errors of many kinds
-        raise DataError(
-            f"{path}: missing, truncated or damaged ({error}); extract again"
-        ) from error
+    array = open_npy(path, "extract again")
     expected = _shapes(manifest)[name]
     if array.shape != expected or array.dtype != np.float16:
         raise DataError(
