@@ -13,7 +13,8 @@ from transformers.utils.logging import disable_progress_bar
 from hgan.errors import ConfigError
 from hgan.text.encoder import TextEncoder
 
-disable_progress_bar()  # of loading weights, which takes a blink, onto pipes too
+# Of loading weights: it takes a blink, and would be drawn into pipes, too.
+disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 class TransformerEncoder(TextEncoder):
