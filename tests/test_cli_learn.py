@@ -50,6 +50,34 @@ def test_settings_that_do_not_exist_or_fit_are_refused(
     assert any(word in shown for word in ("epoch", "sead", "kind"))
 
 
+@pytest.mark.parametrize(
+    ("flag", "value", "least"),
+    [
+        ("optim.epochs", "0", "at least 1"),
+        ("optim.batch_images", "1", "at least 2"),
+        ("optim.ema", "1.0", "at least 0 and below 1"),
+        ("optim.learning_rate", "0", "above 0"),
+        ("model.slots", "0", "at least 1"),
+        ("loss.temperature", "0", "at least 0.01"),
+        ("vision.views", "-1", "at least 1"),
+        ("text.max_words", "2", "at least 3"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_before_anything_is_done(
+    flag: str, value: str, least: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", f"--{flag}", value]) == 2
+    shown = capsys.readouterr().err
+    assert f"{flag}: " in shown and least in shown
+
+
+def test_a_switch_does_what_it_says() -> None:
+    for name in ("image_graph", "text_graph"):
+        for word in ("true", "false"):
+            model = settings("train", f"--model.{name}", word).model
+            assert getattr(model, name) is (word == "true")
+
+
 def test_flags_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["train", "--optim.epoch", "3"])

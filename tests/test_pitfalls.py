@@ -1,7 +1,10 @@
 """docs/pitfalls.md names a test for each known pitfall, or says why it cannot occur: they exist."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +29,20 @@ def test_every_pitfall_is_there_once() -> None:
 @pytest.mark.parametrize(("file", "name"), NAMED, ids=[name for _, name in NAMED])
 def test_the_tests_exist(file: str, name: str) -> None:
     assert name in functions(file)
+
+
+def test_no_module_needs_a_screen() -> None:
+    """Every module is imported where neither tkinter nor turtle can be."""
+    code = """
+import importlib, pkgutil, sys
+sys.modules["tkinter"] = sys.modules["turtle"] = None
+import hgan
+for module in pkgutil.walk_packages(hgan.__path__, "hgan."):
+    if module.name != "hgan.__main__":
+        importlib.import_module(module.name)
+"""
+    screenless = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+    subprocess.run([sys.executable, "-c", code], check=True, env=screenless)
 
 
 def test_a_pitfall_has_a_test_or_a_reason() -> None:

@@ -1,6 +1,7 @@
 """Every setting of a training run, as dataclasses: a YAML file and the command line fill them."""
 
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -125,6 +126,7 @@ class OptimConfig:
     """Optimiser, schedule and augmentation."""
 
     epochs: int = 6
+    """Passes over the training photos."""
     batch_images: int = 128
     """Photos in a batch, each with several of its captions."""
     captions_per_image: int = 3
@@ -134,6 +136,7 @@ class OptimConfig:
     text_rate: float = 0.4
     """The text encoder's learning rate as a share of the other."""
     weight_decay: float = 1e-4
+    """Of AdamW."""
     clip: float = 2.0
     """Largest gradient norm."""
     warmup_steps: int = 20
@@ -159,5 +162,43 @@ class Config:
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     seed: int = 1
+    """Of weights, batches and augmentation."""
     run: Path = Path("runs/flickr8k")
     """Folder of the run; the seed is appended."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that would end a run hours later, or quietly spoil it."""
+        for section, bounds in _BOUNDS.items():
+            for name, (low, high) in bounds.items():
+                value = getattr(getattr(self, section), name)
+                if value is not None and not low <= value < high:
+                    least = "above 0" if low == _POSITIVE else f"at least {low:g}"
+                    below = "" if high == inf else f" and below {high:g}"
+                    raise ConfigError(f"{section}.{name}: {value}, but it must be {least}{below}")
+
+
+_POSITIVE = 1e-9
+_BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
+    "vision": dict.fromkeys(("size", "grid", "views"), (1, inf)),
+    "text": {"trainable_layers": (0, inf), "max_words": (3, inf)},
+    "model": {
+        **dict.fromkeys(("width", "node_width", "graph_layers", "slots"), (1, inf)),
+        **dict.fromkeys(("slot_width", "local_width", "similarity_width"), (1, inf)),
+        "dropout": (0, 1),
+    },
+    "loss": {
+        "margin": (0, inf),
+        "warmup_epochs": (0, inf),
+        "temperature": (0.01, inf),
+        "smoothing": (0, 1),
+    },
+    "optim": {
+        "epochs": (1, inf),
+        "batch_images": (2, inf),  # negatives are other photos
+        "captions_per_image": (1, inf),
+        **dict.fromkeys(("learning_rate", "clip"), (_POSITIVE, inf)),
+        **dict.fromkeys(("text_rate", "weight_decay", "warmup_steps"), (0, inf)),
+        **dict.fromkeys(("region_drop", "word_drop", "ema"), (0, 1)),
+    },
+}
+"""Least value of a setting, and the first that is too large."""

@@ -110,12 +110,44 @@ def deadly(name, target):
             os.kill(os.getpid(), signal.SIGKILL)
         return real[name](*args, **options)
     setattr(target, name, step)
-for name, target in (("open_memmap", features), ("write_json", features), ("_crc32", features)):
+for name, target in (("RowWriter", features), ("write_json", features), ("_crc32", features)):
     deadly(name, target)
 for name in ("write", "flush", "_save"):
     deadly(name, features.FeatureWriter)
 complete(Path(sys.argv[1]))
 """
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+sys.path.insert(0, {here!r})
+from test_features import complete
+from hgan.data import row_writer
+
+limit, write = 300, row_writer.RowWriter.write  # of the file's bytes, of which the head has 128
+def on_a_full_disk(self, row, values):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    write(self, row, values)
+row_writer.RowWriter.write = on_a_full_disk
+try:
+    complete(Path(sys.argv[1]))
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_a_full_disk_is_an_error_and_what_was_written_stays(folder: Path, tmp_path: Path) -> None:
+    """A limit on file size fails a write as a full disk does; a memory map would die of it."""
+    cut = tmp_path / "cut"
+    code = FULL.format(here=str(Path(__file__).parent))
+    arguments = [sys.executable, "-c", code, str(cut)]
+    done = subprocess.run(arguments, check=True, capture_output=True, text=True)
+    assert "File too large" in done.stdout
+    with pytest.raises(DataError, match="extraction stopped at"):
+        FeatureStore(cut)
+    assert contents(complete(cut)) == contents(folder)
 
 
 def test_killed_at_any_point_and_continued_equals_uninterrupted(

@@ -18,6 +18,18 @@ def test_rows_in_any_order(tmp_path: Path) -> None:
     assert (tmp_path / "rows.npy").read_bytes() == (tmp_path / "all.npy").read_bytes()
 
 
+def test_a_file_that_is_there_is_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "half.npy"
+    np.save(path, np.zeros((7, 2, 3), np.float16))
+    for start in (0, 4):
+        with RowWriter(path, (7, 2, 3), "<f2", keep=True) as writer:
+            writer.write(start, VALUES[start : start + 2])
+            writer.flush()
+    expected = np.zeros((7, 2, 3), np.float16)
+    expected[[0, 1, 4, 5]] = VALUES[[0, 1, 4, 5]]
+    np.testing.assert_array_equal(np.load(path), expected)
+
+
 def test_rows_never_written_are_zero(tmp_path: Path) -> None:
     with RowWriter(tmp_path / "rows.npy", (3, 2)) as writer:
         writer.write(1, np.ones((1, 2)))

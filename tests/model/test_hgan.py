@@ -12,6 +12,7 @@ from hgan.data.tokens import TextBatch
 from hgan.errors import ConfigError
 from hgan.model.encoding import take
 from hgan.model.hgan import HGAN
+from hgan.model.tower import unit
 from tests.model.made import SMALL, assert_equal, captions, network, photos
 
 
@@ -26,6 +27,10 @@ def test_rows_are_of_unit_length_and_masked_rows_zero() -> None:
         assert found.slots.shape[1:] == (SMALL.slots, SMALL.slot_width)
         for rows in (found.context, found.slots):
             torch.testing.assert_close(rows.norm(dim=-1), torch.ones(rows.shape[:-1]))
+        lengths = found.local.norm(dim=-1)[found.mask]
+        if found.local.shape[1] == 5:  # regions; the length of a word is what it counts
+            torch.testing.assert_close(lengths, torch.ones_like(lengths))
+        assert (lengths > 0).all()
         assert found.local.dtype == found.context.dtype == torch.float32
         assert (found.local[~found.mask] == 0).all()
 
@@ -133,6 +138,13 @@ def test_where_a_region_stands_matters_to_its_graph() -> None:
     net, batch = network(), photos()
     moved = replace(batch, boxes=batch.boxes.flip(0))
     assert not torch.allclose(net.encode_image(moved).local, net.encode_image(batch).local)
+
+
+def test_rows_of_zeros_have_finite_units_and_gradients() -> None:
+    rows = torch.zeros(2, 3, requires_grad=True)
+    found = unit(rows)
+    found.sum().backward()
+    assert torch.equal(found, torch.zeros(2, 3)) and torch.isfinite(rows.grad).all()
 
 
 def test_a_caption_of_no_words_and_a_photo_of_no_regions_are_finite() -> None:

@@ -1,5 +1,6 @@
 """SCAN against loops that follow the paper pair by pair, and make every attended vector."""
 
+import math
 from dataclasses import replace
 from typing import Literal
 
@@ -31,7 +32,9 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
     return a @ b / (a.norm() * b.norm())
 
 
-def naive_pair(queries: Tensor, keys: Tensor, sharpness: float, aggregation: Aggregation) -> Tensor:
+def naive_pair(
+    queries: Tensor, keys: Tensor, sharpness: float, summing: float, aggregation: Aggregation
+) -> Tensor:
     """Equations 1 to 6 for the real rows of one pair."""
     if not len(queries) or not len(keys):
         return torch.tensor(0.0)
@@ -45,7 +48,7 @@ def naive_pair(queries: Tensor, keys: Tensor, sharpness: float, aggregation: Agg
         relevances.append(cosine(query, attended))
     if aggregation == "mean":
         return torch.stack(relevances).mean()
-    return torch.stack([(6.0 * r).exp() for r in relevances]).sum().log() / 6.0
+    return torch.stack([(summing * r).exp() for r in relevances]).sum().log() / summing
 
 
 def naive(net: SCAN, images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
@@ -54,9 +57,9 @@ def naive(net: SCAN, images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
         for words, said in zip(texts.local, texts.mask, strict=True):
             pair = words[said], regions[real]
             if net.config.attention == "t2i":
-                rows.append(naive_pair(*pair, 9.0, net.config.aggregation))
+                rows.append(naive_pair(*pair, 9.0, 6.0, net.config.aggregation))
             else:
-                rows.append(naive_pair(*reversed(pair), 4.0, net.config.aggregation))
+                rows.append(naive_pair(*reversed(pair), 4.0, 5.0, net.config.aggregation))
     return torch.stack(rows).view(len(images.mask), len(texts.mask))
 
 
@@ -128,6 +131,32 @@ def test_nothing_to_attend_with_or_to_scores_zero_with_finite_gradients(
     assert torch.equal(queries, torch.zeros_like(queries))
     scores.sum().backward()
     assert torch.isfinite(images.local.grad).all() and torch.isfinite(texts.local.grad).all()
+
+
+@both_ways
+def test_a_sum_of_large_exponentials_does_not_overflow(way: Way) -> None:
+    """exp(6 x 50) is over what float32 holds; the logarithm of the sum is 50 and a little."""
+    net, relevances = network(way, "lse"), torch.full((1, 1, 5), 50.0)
+    found = net._aggregate(relevances, torch.ones(1, 5, dtype=torch.bool))
+    sharpness = {"t2i": 6.0, "i2t": 5.0}[way]
+    assert found.item() == pytest.approx(50.0 + math.log(5) / sharpness)
+
+
+def test_regions_that_cancel_each_other_have_a_finite_relevance() -> None:
+    """The attended vector is zero but for rounding, which may make its square negative."""
+    dice = torch.Generator().manual_seed(0)
+    for _ in range(50):
+        row = F.normalize(torch.randn(9, generator=dice), dim=0)
+        query = torch.randn(9, generator=dice)
+        query = F.normalize(query - (query @ row) * row, dim=0)
+        keys = torch.stack([row, -row])[None].requires_grad_()
+        real = torch.ones(1, 2, dtype=torch.bool)
+        none = torch.zeros(1, 0)
+        texts = Encoded(none, none[..., None], query[None, None], real[:, :1])
+        images = Encoded(none, none[..., None], keys, real)
+        found = scan.relevance(texts, images, 9.0)
+        found.sum().backward()
+        assert torch.isfinite(found).all() and torch.isfinite(keys.grad).all()
 
 
 def test_captions_without_any_word_score_zero() -> None:

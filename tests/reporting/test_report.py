@@ -62,6 +62,26 @@ def test_the_reference_is_chosen_on_validation(tmp_path: Path) -> None:
     assert text.startswith("| system | rSum more than val_best |")
 
 
+def test_everything_says_what_it_belongs_to_and_calls_an_ensemble_one(tmp_path: Path) -> None:
+    captions = write_captions(tmp_path / "data")
+    write_run(tmp_path / "runs" / "full", captions, 1, 0.5)
+    write_run(tmp_path / "runs" / "full", captions, 2, 0.5)
+    ensemble = {"ensemble": ["a/best", "b/best"], "seeds": [3, 4], "epochs": ["1 of 2", "2 of 2"]}
+    write_run(tmp_path / "runs" / "pair", captions, 3, 1.5, **ensemble)
+    out = tmp_path / "report"
+    write_report([tmp_path / "runs"], out, "test")
+    text = (out / "report.md").read_text(encoding="utf-8")
+    assert "| full | 2 | 2 of 2 | " in text
+    assert "| pair | 3 + 4 | 1 of 2 + 2 of 2 | " in text and "| `a/best` + `b/best` |" in text
+    assert "| pair (ensemble) | -" in (out / "differences.md").read_text(encoding="utf-8")
+    note = "data/captions.jsonl, test split, protocol full: 30 photos, 73 captions; ties count"
+    for name in ("table.tex", "table.csv"):
+        found = (out / name).read_text(encoding="utf-8")
+        assert note in found and "over seeds 1, 2 or 3" in found
+    page = (out / "worst.html").read_text(encoding="utf-8")
+    assert "protocol full, checkpoint of\nepoch 2 of 2" in page
+
+
 def test_one_system_alone(tmp_path: Path) -> None:
     write_run(tmp_path / "runs" / "full", write_captions(tmp_path / "data"))
     assert write_report([tmp_path / "runs"], tmp_path / "report", "test") == []

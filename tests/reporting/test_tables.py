@@ -57,15 +57,17 @@ def test_markdown_has_a_deviation_only_with_several_seeds(table: list[Row]) -> N
 
 
 def test_csv_is_not_rounded(table: list[Row]) -> None:
-    found = list(csv.DictReader(io.StringIO(comma_separated(table))))
+    found = list(csv.DictReader(io.StringIO(comma_separated(table, "test split"))))
     assert float(found[0]["rSum"]) == table[0].cells["rSum"].mean
     assert float(found[0]["rSum sd"]) == table[0].cells["rSum"].deviation
+    assert {row["note"] for row in found} == {"test split"}
     assert found[1]["rSum sd"] == "" and found[1]["val rSum"] == ""
 
 
 def test_latex_escapes_names_and_parts_published_rows(table: list[Row]) -> None:
     odd = Row("50% & $x_1", "EP", None, {"rSum": Spread(1.0, None)})
-    lines = latex([*table, odd]).splitlines()
+    note, *lines = latex([*table, odd], "test split").splitlines()
+    assert note == "% test split"
     inside = [line for line in lines if line.endswith(r"\\") and "multicolumn" not in line]
     assert {line.replace(r"\&", "").count("&") for line in inside} == {9}
     assert r"full\_one & 2 & " in lines[7] and r"$\pm$" in lines[7]

@@ -108,7 +108,7 @@ def test_id_follows_the_content(tmp_path):
 
 
 def test_text_alone_does_not_open_the_image_tower(folder):
-    (folder / "image.onnx").unlink()
+    (folder / "image.onnx").write_bytes(b"damaged")
     bundle = Bundle.load(folder)
     assert bundle.encode_texts(["red"]).context.shape == (1, 16)
     with pytest.raises(BundleError, match=r"image\.onnx"):
@@ -118,6 +118,13 @@ def test_text_alone_does_not_open_the_image_tower(folder):
 def test_missing(tmp_path):
     with pytest.raises(BundleError, match="no model bundle here"):
         Bundle.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["image.onnx", "text.onnx", "tokenizer.json"])
+def test_a_file_that_is_missing_is_known_at_once(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(BundleError, match=f"{name}: is missing"):
+        Bundle.load(folder)
 
 
 def test_newer_version(folder):

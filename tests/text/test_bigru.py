@@ -1,5 +1,6 @@
 """The Bi-GRU: what it reads, what it skips, and a run with it from training to its checkpoint."""
 
+import json
 import random
 from pathlib import Path
 
@@ -222,6 +223,16 @@ def test_a_run_learns_and_its_checkpoint_gives_the_same_vectors(tmp_path: Path) 
         expected, found = trained.encode_text(batch), loaded.network.encode_text(batch)
     for name in ("context", "slots", "local", "mask"):
         assert torch.equal(getattr(found, name), getattr(expected, name)), name
+
+
+def test_the_vocabulary_of_a_run_knows_no_word_of_val_or_test(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, text={"encoder": "bigru", "trainable_layers": None})
+    lines = [json.loads(line) for line in config.data.captions.read_text().splitlines()]
+    for line in lines:
+        line["captions"] = [f"{text} {line['split']}word" for text in line["captions"]]
+    config.data.captions.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    known = Trainer(config, resume=False).model.tokenizer.get_vocab()
+    assert "trainword" in known and not {"valword", "testword"} & set(known)
 
 
 def test_hidden_width_is_the_fields_unless_told_otherwise() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import DistilBertConfig, DistilBertModel
 
@@ -44,6 +45,19 @@ def test_states_kept_ahead_equal_the_full_path(
     assert torch.equal(ahead.states[real], full.states[real])
     assert torch.equal(ahead.context, full.context)
     assert torch.equal(ahead.words, full.words)
+
+
+def test_the_folder_that_is_named_is_what_is_loaded(tmp_path: Path) -> None:
+    """A path is no hint: weights, widths and words are those of its files."""
+    for layers in (1, 2):
+        folder = write_tiny_bert(tmp_path / f"bert{layers}", layers=layers)
+        encoder, tokenizer = load_transformer(str(folder))
+        assert encoder.transformer.config.num_hidden_layers == layers
+        saved = load_file(folder / "model.safetensors")
+        found = encoder.transformer.state_dict()
+        kept = [name for name in saved if not name.startswith("pooler.")]
+        assert len(kept) > 10 and all(torch.equal(found[name], saved[name]) for name in kept)
+        assert tokenizer.token_to_id("dog") is not None
 
 
 @pytest.mark.parametrize("trainable", range(LAYERS + 1))
@@ -135,6 +149,8 @@ def test_long_captions_are_cut_and_keep_the_last_special_token(
     sep = tokenizer.token_to_id("[SEP]")
     assert long[0] == tokenizer.token_to_id("[CLS]") and long[-1] == sep
     assert (long[1:-1] == tokenizer.token_to_id("dog")).all()
+    both = pad([short, long])
+    assert both.ids.shape == (2, 12) and both.mask.sum(1).tolist() == [4, 12]
     (exact,) = tokenise(tokenizer, ["dog " * 10], max_words=12)
     assert torch.equal(exact, long)
 

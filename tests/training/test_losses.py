@@ -152,9 +152,14 @@ def test_the_warm_up_takes_the_mean_of_negatives_and_then_the_hardest() -> None:
 
 
 def test_constant_scores_give_the_loss_that_the_collapse_warning_knows() -> None:
+    for photos in (2, 4, 32):  # whatever the batch: a sum would grow with it
+        hinge = Hinge(0.2)
+        for hinge.hardest in (True, False):
+            constant = torch.full((photos, 3 * photos), 0.7)
+            found = hinge("S", constant, torch.arange(photos).repeat(3)).item()
+            assert found == pytest.approx(0.4)
     image_of = torch.arange(4).repeat(3)
     scores = torch.full((4, 12), 0.7)
-    assert Hinge(0.2)("S", scores, image_of).item() == pytest.approx(0.4)
     blind = (math.log(4) + math.log(3 * 3 + 1)) / 2
     for smoothing in (0.0, 0.1):
         found = InfoNCE(["S"], 0.05, smoothing)("S", scores, image_of).item()

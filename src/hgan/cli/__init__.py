@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HganError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        print("\nhgan: interrupted; what was done is kept, run it again to go on", file=sys.stderr)
+        again = "run it again with --resume" if words[:1] == ["train"] else "run it again"
+        print(f"\nhgan: interrupted; what was done is kept, {again} to go on", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader left (`hgan search ... | head`); the interpreter must not flush into nothing.

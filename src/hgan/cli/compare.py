@@ -179,6 +179,7 @@ COMPARE = {
         examples=(
             "hgan report runs/ablations --split val --out report",
             "hgan report runs --reference flickr8k --photos data/flickr8k/images",
+            "hgan report runs/f30k --published flickr30k-1k",
         ),
         arguments=_report_arguments,
         run=_report,

@@ -43,6 +43,7 @@ def evaluate_checkpoints(
     from hgan.evaluation.record import make_record, save_record
     from hgan.evaluation.scoring import Member, Scores, encode
     from hgan.model.io import load_checkpoint
+    from hgan.progress import progress
 
     models = [load_checkpoint(path) for path in checkpoints]
     files = [captions or _run_setting(path, "captions") for path in checkpoints]
@@ -53,7 +54,8 @@ def evaluate_checkpoints(
     for path, model in zip(checkpoints, models, strict=True):
         store = open_features(features or _run_setting(path, "features"), model.vision.backbone)
         data = Dataset(chosen, store, model.tokenizer, model.text.max_words)
-        members.append(Member(model.network, *encode(model.network, data)))
+        with progress("encode", total=len(data.rows), unit="photos") as bar:
+            members.append(Member(model.network, *encode(model.network, data, bar)))
     scores = Scores(members)
     measured = measure(scores, chosen, protocols)
     split = chosen.splits[0] or split  # as the caption file's own reader calls it
@@ -113,12 +115,13 @@ def _title(record: dict[str, Any]) -> str:
 def _caption(record: dict[str, Any], recalls: bool) -> str:
     """What the figures belong to."""
     from hgan.evaluation.record import final_level
+    from hgan.reporting.records import together
 
     tied = record["protocols"]["full"][final_level(record)]["tied"]
     ties = f"ties {record['ties']}" if recalls else f"ties broken by position ({tied} queries)"
     weights = ", ".join(f"{name} {value:.1f}" for name, value in record["weights"].items())
     total = "the mean of the models' scores" if record["ensemble"] else weights
-    seed, epoch = (record[name] if record[name] is not None else "?" for name in ("seed", "epoch"))
+    seed, epoch = together(record["seeds"]), together(record["epochs"])
     return (
         f"{record['photos']:,} photos, {record['texts']:,} captions of {record['captions']}; "
         f"{record['model']}, seed {seed}, epoch {epoch}; in per cent, {ties}; S = {total}"

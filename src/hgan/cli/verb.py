@@ -14,7 +14,7 @@ class _Formatter(RawDescriptionHelpFormatter, DefaultHelpFormatter):
         plain = action.help or ""
         if "." in action.dest or "default: " in plain:  # a setting of the YAML file
             return super()._get_help_string(action)
-        if not action.option_strings or action.default in (None, False, SUPPRESS):
+        if not action.option_strings or action.default in (None, False, SUPPRESS, "", []):
             return plain
         return f"{plain} (default: %(default)s)"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -80,7 +81,9 @@ class Report:
     def render(self, console: Console) -> None:
         """Print counts, findings from the worst down, and the verdict."""
         columns = list(dict.fromkeys(key for row in self.counts.values() for key in row))
-        table = Table("", *columns)
+        table = Table("", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+        for name in columns:
+            table.add_column(name, justify="right")
         for name, row in self.counts.items():
             table.add_row(Text(name), *(f"{row.get(key, 0):,}" for key in columns))
         console.print(Text(self.path), soft_wrap=True)

@@ -12,14 +12,16 @@ from types import TracebackType
 from typing import cast, get_origin
 
 import numpy as np
-from numpy.lib.format import open_memmap
 
+from hgan.data.npy import open_npy
+from hgan.data.row_writer import RowWriter
 from hgan.data.source import RegionFeatures
 from hgan.errors import DataError
 from hgan.files import write_json
 
 FORMAT_VERSION = 1
 _ARRAYS = ("regions", "context")
+_DTYPE = "<f2"
 
 
 @dataclass
@@ -130,12 +132,12 @@ class FeatureWriter:
         else:
             _check_ids(manifest)
             for name, shape in _shapes(manifest).items():
-                open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.float16, shape=shape)
-        self._arrays: dict[str, np.memmap] = {}
-        for name in _ARRAYS:
-            # Read first: opened for writing, a truncated file would grow to its length in zeros.
-            _open_array(folder, name, self.manifest)
-            self._arrays[name] = open_memmap(folder / f"{name}.npy", mode="r+")
+                with RowWriter(folder / f"{name}.npy", shape, _DTYPE):
+                    pass  # the head, and zeros
+        self._arrays: dict[str, RowWriter] = {}
+        for name, shape in _shapes(self.manifest).items():
+            _open_array(folder, name, self.manifest)  # is it whole?
+            self._arrays[name] = RowWriter(folder / f"{name}.npy", shape, _DTYPE, keep=True)
         self._save()
 
     @property
@@ -152,10 +154,11 @@ class FeatureWriter:
         start = self.manifest.rows_done
         stop = start + len(regions)
         for name, values in zip(_ARRAYS, (regions, context), strict=True):
-            target = self._arrays[name][start:stop]
-            if values.shape != target.shape:
+            shape = self._arrays[name].shape
+            expected = (min(stop, shape[0]) - start, *shape[1:])
+            if values.shape != expected:
                 raise DataError(
-                    f"{self.folder}: {name} of shape {values.shape} for rows of {target.shape}"
+                    f"{self.folder}: {name} of shape {values.shape} for rows of {expected}"
                 )
             with np.errstate(over="ignore"):  # becomes infinite, which is what is looked for
                 half = values.astype(np.float16)
@@ -165,7 +168,7 @@ class FeatureWriter:
                     f"{self.manifest.ids[start + bad]}: its {name} features are not finite, "
                     "or too large for float16"
                 )
-            target[:] = half
+            self._arrays[name].write(start, half)
         self.manifest.rows_done = stop
         self.manifest.skipped.update(skipped)
 
@@ -200,8 +203,13 @@ class FeatureWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self.finished:
-            self.flush()
+        try:
+            if not self.finished:
+                self.flush()
+        finally:
+            for array in self._arrays.values():
+                with array:
+                    pass
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -250,12 +258,7 @@ def _check_ids(manifest: Manifest) -> None:
 
 def _open_array(folder: Path, name: str, manifest: Manifest) -> np.memmap:
     path = folder / f"{name}.npy"
-    try:
-        array: np.memmap = open_memmap(path, mode="r")  # knows no pickles
-    except Exception as error:  # numpy parses a damaged header into errors of many kinds
-        raise DataError(
-            f"{path}: missing, truncated or damaged ({error}); extract again"
-        ) from error
+    array = open_npy(path, "extract again")
     expected = _shapes(manifest)[name]
     if array.shape != expected or array.dtype != np.float16:
         raise DataError(

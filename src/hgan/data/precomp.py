@@ -7,8 +7,8 @@ process's own memory, and an epoch on MS-COCO touches 31 GiB of them.
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 
+from hgan.data.npy import open_npy
 from hgan.data.precomp_captions import read_photos, splits
 from hgan.data.source import RegionFeatures
 from hgan.errors import DataError
@@ -33,7 +33,7 @@ class RowFile:
         Raises:
             DataError: it is missing, truncated, pickled, or laid out in another way.
         """
-        array = _open(path)
+        array = open_npy(path, "copy or make it again")
         self.path, self.shape, self.dtype = path, array.shape, array.dtype
         self._offset, self._stride = array.offset, array.strides[0]
         wrong = None
@@ -172,17 +172,6 @@ class PrecompFeatures:
 def _check_finite(values: np.ndarray, file: RowFile, row: int) -> None:
     if not np.isfinite(values).all():
         raise DataError(f"{file.path}: row {row} is not finite (NaN or infinity); make it again")
-
-
-def _open(path: Path) -> np.memmap:
-    """The array of a file, mapped and not read."""
-    try:
-        array: np.memmap = open_memmap(path, mode="r")  # knows no pickles
-    except Exception as error:  # numpy parses a damaged head into errors of many kinds
-        raise DataError(
-            f"{path}: missing, truncated or damaged ({error}); copy or make it again"
-        ) from error
-    return array
 
 
 def _first(folder: Path, split: str, endings: tuple[str, ...]) -> Path | None:

@@ -1,9 +1,10 @@
-"""Write a float32 .npy file by rows, in any order.
+"""Write a .npy file by rows, in any order.
 
 Not by a memory map: there, a full disk is no `OSError` but the end of the process.
 """
 
 import math
+import os
 from pathlib import Path
 from types import TracebackType
 
@@ -14,16 +15,27 @@ from numpy.lib.format import write_array_header_1_0
 class RowWriter:
     """A .npy file of this shape; rows that are never written are zero."""
 
-    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+    def __init__(
+        self, path: Path, shape: tuple[int, ...], dtype: str = "<f4", keep: bool = False
+    ) -> None:
         """Write the head of the file.
+
+        Args:
+            path: of the file.
+            shape: of the whole array.
+            dtype: of the file.
+            keep: go on with a file that is there, of this shape and type, in place of a new one.
 
         Raises:
             OSError: it cannot be written.
         """
-        self.shape = shape
-        self._stride = 4 * math.prod(shape[1:])
-        self._file = path.open("wb")
-        head = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        self.shape, self._dtype = shape, dtype
+        self._stride = np.dtype(dtype).itemsize * math.prod(shape[1:])
+        self._file = path.open("r+b" if keep else "wb")
+        if keep:
+            self._start = self._file.seek(0, os.SEEK_END) - shape[0] * self._stride
+            return
+        head = {"descr": dtype, "fortran_order": False, "shape": shape}
         write_array_header_1_0(self._file, head)
         self._start = self._file.tell()
         self._file.truncate(self._start + shape[0] * self._stride)
@@ -32,7 +44,16 @@ class RowWriter:
         """Write rows (n, ...) from this one on."""
         assert values.shape[1:] == self.shape[1:] and row + len(values) <= self.shape[0]
         self._file.seek(self._start + row * self._stride)
-        self._file.write(np.ascontiguousarray(values, dtype="<f4").data)
+        self._file.write(np.ascontiguousarray(values, dtype=self._dtype).data)
+
+    def flush(self) -> None:
+        """Bring what was written to disk.
+
+        Raises:
+            OSError: it is full.
+        """
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
     def __enter__(self) -> "RowWriter":
         return self

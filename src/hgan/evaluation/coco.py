@@ -9,7 +9,8 @@ import io
 import json
 import re
 import warnings
-from contextlib import redirect_stderr
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -88,7 +89,8 @@ def coco_ids(captions: Captions) -> tuple[np.ndarray, np.ndarray]:
 @cache
 def _caption_to_image() -> dict[int, int]:
     """The photo of each caption, in the order of the field's lists."""
-    data = files("eccv_caption") / "data"
+    with _quiet_import():
+        data = files("eccv_caption") / "data"
     with (data / "coco_test_ids.npy").open("rb") as file:
         order = np.load(file, allow_pickle=False)
     images = json.loads((data / "original_caption_to_image.json").read_text(encoding="utf-8"))
@@ -97,10 +99,17 @@ def _caption_to_image() -> dict[int, int]:
 
 @cache
 def _metrics() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it reads JSON with the standard library
+    with _quiet_import():
         from eccv_caption import Metrics
     return Metrics()
+
+
+@contextmanager
+def _quiet_import() -> Iterator[None]:
+    """The package warns, when it is imported, that it reads JSON with the standard library."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _last_number(name: str) -> int:

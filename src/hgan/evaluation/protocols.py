@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hgan.data.captions import Captions
 from hgan.errors import ConfigError, DataError
@@ -18,6 +19,7 @@ from hgan.evaluation.coco import GROUND_TRUTHS, coco_figures, coco_ids
 from hgan.evaluation.metrics import Metrics, mean_metrics, metrics
 from hgan.evaluation.ranking import Ranks, rank
 from hgan.evaluation.scoring import Scores, final
+from hgan.progress import progress
 
 WHOLE = {"full": None, "flickr30k-1k": 1000, "coco-5k": 5000}
 """Protocols over all photos of a split, and how many there must be."""
@@ -80,12 +82,13 @@ def measure(scores: Scores, captions: Captions, protocols: Sequence[str]) -> Mea
     check_protocols(captions, protocols)
     photos = len(captions.images)
     best = Best(photos, len(captions.texts), CANDIDATES)
-    ranks = rank(
-        scores,
-        captions.image_of,
-        photos,
-        watch=lambda tiles, rows, columns: best.add(tiles[final(tiles)], rows, columns),
-    )
+    with progress("compare", total=photos * len(captions.texts), unit="pairs") as bar:
+
+        def watch(tiles: dict[str, Tensor], rows: slice, columns: slice) -> None:
+            best.add(tiles[final(tiles)], rows, columns)
+            bar.advance(tiles[final(tiles)].numel())
+
+        ranks = rank(scores, captions.image_of, photos, watch=watch)
     whole = {name: metrics(found).as_dict() for name, found in ranks.items()}
     figures: dict[str, dict[str, dict[str, Any]]] = {"full": whole}
     for name in protocols:

@@ -36,7 +36,7 @@ def make_record(
     """All that a figure needs to be understood, ready for JSON.
 
     Of an ensemble, `checkpoint` is its first, `ensemble` lists all, and what differs between its
-    models is null.
+    models is null; `seeds` and `epochs` have a value for each.
     """
     facts = [model.facts for model in models]
     networks = [model.network for model in models]
@@ -45,6 +45,8 @@ def make_record(
         "model": " + ".join(dict.fromkeys(network.config.name for network in networks)),
         "seed": _common([fact.get("seed") for fact in facts]),
         "epoch": _common([fact.get("epoch") for fact in facts]),
+        "seeds": [fact.get("seed") for fact in facts],
+        "epochs": [fact.get("epoch") for fact in facts],
         "checkpoint": str(checkpoints[0]),
         "ensemble": [str(path) for path in checkpoints] if len(checkpoints) > 1 else None,
         "captions": str(captions_file),

@@ -13,19 +13,23 @@ from hgan.encoded import Encoded
 from hgan.model.encoding import concatenate, take
 from hgan.model.matcher import Matcher
 from hgan.model.similarity import combine
+from hgan.progress import Bar
 
 IMAGES_AT_ONCE = 128
 TEXTS_AT_ONCE = 256
 
 
 @torch.inference_mode()
-def encode(model: Matcher, data: Dataset) -> tuple[Encoded[Tensor], Encoded[Tensor]]:
-    """Encode all photos (view 0) and all captions of a data set."""
+def encode(
+    model: Matcher, data: Dataset, bar: Bar | None = None
+) -> tuple[Encoded[Tensor], Encoded[Tensor]]:
+    """Encode all photos (view 0) and all captions of a data set; a bar counts photos."""
     device = next(model.parameters()).device
-    images = [
-        model.encode_image(data.images(chunk).to(device))
-        for chunk in _chunks(np.arange(len(data.rows)), IMAGES_AT_ONCE)
-    ]
+    images = []
+    for chunk in _chunks(np.arange(len(data.rows)), IMAGES_AT_ONCE):
+        images.append(model.encode_image(data.images(chunk).to(device)))
+        if bar is not None:
+            bar.advance(len(chunk))
     unique, which = _unique(data.tokens)
     # Captions of like length go together, so that little is padded.
     order = np.argsort([len(data.tokens[t]) for t in unique], kind="stable")

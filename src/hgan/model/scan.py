@@ -20,8 +20,8 @@ from hgan.text.encoder import TextEncoder
 
 SHARPNESS = {"t2i": 9.0, "i2t": 4.0}
 """Inverse temperature of the attention, the paper's lambda 1."""
-LSE_SHARPNESS = 6.0
-"""Inverse temperature of the LogSumExp over queries, the paper's lambda 2."""
+LSE_SHARPNESS = {"t2i": 6.0, "i2t": 5.0}
+"""Inverse temperature of the LogSumExp over queries, the paper's lambda 2 (on Flickr30K)."""
 PHOTOS, CAPTIONS = 32, 32
 """Scored at once."""
 
@@ -56,8 +56,9 @@ class SCAN(Matcher):
         """Relevances (K, Q, n) of queries with mask (Q, n) to (K, Q); zero where there are none."""
         if self.config.aggregation == "mean":  # equation 6
             return (relevances * mask).sum(-1) / mask.sum(-1).clamp_min(1)
-        scores = (LSE_SHARPNESS * relevances).masked_fill(~mask, LOW)
-        return torch.where(mask.any(-1), scores.logsumexp(-1) / LSE_SHARPNESS, 0.0)  # equation 5
+        sharpness = LSE_SHARPNESS[self.config.attention]
+        scores = (sharpness * relevances).masked_fill(~mask, LOW)
+        return torch.where(mask.any(-1), scores.logsumexp(-1) / sharpness, 0.0)  # equation 5
 
 
 def cosines(queries: Tensor, keys: Tensor) -> Tensor:

@@ -1,5 +1,9 @@
-"""Plots that compare systems: colours for colour-blind readers, markers that print in black."""
+"""Plots that compare systems: colours for colour-blind readers, markers that print in black.
 
+Under each stands what its figures belong to, so that a picture can go without its report.
+"""
+
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,51 +13,59 @@ import matplotlib
 import numpy as np
 
 from hgan.files import atomic_write
-from hgan.reporting.records import Record, recall
+from hgan.reporting.records import Record, label_of, recall
 from hgan.reporting.statistics import spread
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogLocator
 
 Systems = Mapping[str, Sequence[Record]]
 
 COLOURS = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999",
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000",
 )
 """Okabe and Ito's, yellow left out: it fades on paper."""
+INK = "#333333"
+"""Of error bars, and of S among the levels that it sums up."""
 MARKERS = "osD^vPX"
 """One fewer than the colours, so that no two of the first 56 systems share both."""
 LINES = ("-", "--", ":")
 HATCHES = ("", "///", "...", "xx")
+CHARACTERS_PER_INCH = 14
+"""Of the small print under a plot."""
 CURVE_END = 100
 LENGTH_BINS = 6
 WAY_TITLES = ("image to text", "text to image")
 
 
-def plot_rsum(systems: Systems, path: Path) -> None:
+def plot_rsum(systems: Systems, note: str, path: Path) -> None:
     """rSum as bars from zero, and beside them, enlarged, each seed with mean and deviation."""
     names = list(systems)[::-1]  # a bar chart starts at the bottom
     values = {name: [_rsum(record) for record in systems[name]] for name in names}
     height = 1.6 + 0.42 * len(names)
-    with _figure(path, 1, 2, (10, height), sharey=True) as (left, right):
+    with _figure("rSum", note, path, 2, (10, height), sharey=True) as (left, right):
         for place, name in enumerate(names):
             found = spread(values[name])
             style = {"color": _style(systems, name)["color"]}
-            left.barh(place, found.mean, height=0.65, xerr=found.deviation, capsize=3, **style)
+            left.barh(place, found.mean, height=0.65, **style)
+            left.errorbar(found.mean, place, xerr=found.deviation, capsize=3, color=INK)
             end = found.mean + (found.deviation or 0.0)
             left.annotate(str(found), (end, place), (6, 0), textcoords="offset points", va="center")
             right.errorbar(found.mean, place, xerr=found.deviation, fmt="D", capsize=4, **style)
             offset = [place - 0.22] * len(values[name])
             right.plot(values[name], offset, "o", markersize=4, mfc="none", mec="0.35")
         left.margins(x=0.3)  # room for the figures
-        left.set(yticks=range(len(names)), yticklabels=names, xlabel="rSum", title="from zero")
-        right.set(xlabel="rSum", title="enlarged; circles are seeds")
+        labels = [label_of(systems[name]) for name in names]
+        left.set(yticks=range(len(names)), yticklabels=labels, xlabel="rSum, from zero")
+        left.set_xlim(left=0)
+        right.set(xlabel="rSum, enlarged; circles are seeds")
+        right.grid(axis="x", alpha=0.3)
 
 
-def plot_cost(systems: Systems, path: Path) -> None:
+def plot_cost(systems: Systems, note: str, path: Path) -> None:
     """rSum against the time of a query over the split's photos, and against memory a photo."""
-    with _figure(path, 1, 2, (10, 4.4), sharey=True) as (left, right):
+    with _figure("Accuracy against cost", note, path, 2, (10, 4.6), sharey=True) as (left, right):
         for name, records in systems.items():
             photos = records[0].data[1]
             costs = [record.figures["cost"] for record in records]
@@ -62,25 +74,28 @@ def plot_cost(systems: Systems, path: Path) -> None:
             found = spread([_rsum(record) for record in records])
             style = _style(systems, name) | {"linestyle": "none", "markersize": 8}
             left.errorbar(micro * photos / 1000, found.mean, found.deviation, capsize=3, **style)
-            right.errorbar(size, found.mean, found.deviation, capsize=3, label=name, **style)
+            style["label"] = label_of(records)
+            right.errorbar(size, found.mean, found.deviation, capsize=3, **style)
         left.set(xscale="log", ylabel="rSum", xlabel=f"milliseconds a query, {photos:,} photos")
         right.set(xscale="log", xlabel="bytes an image")
         for axes in (left, right):
-            axes.xaxis.set_major_formatter("{x:g}")
-            axes.xaxis.set_minor_formatter(LogFormatter())
-            axes.grid(alpha=0.3, which="both", linewidth=0.5)
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=50))
+            axes.xaxis.set_major_formatter("{x:,.10g}")
+            axes.minorticks_off()
+            _widen(axes)
+            axes.grid(alpha=0.3)
         _legend(right)
 
 
-def plot_recall(systems: Systems, path: Path) -> None:
+def plot_recall(systems: Systems, note: str, path: Path) -> None:
     """Recall at every cutoff up to 100 in both directions, averaged over seeds."""
-    with _figure(path, 1, 2, (10, 4.4), sharey=True) as both:
+    with _figure("Recall at K", note, path, 2, (10, 4.6), sharey=True) as both:
         for way, axes in enumerate(both):
             for name, records in systems.items():
                 curves = [recall_curve(record.final_ranks[way]) for record in records]
                 style = _style(systems, name) | {"marker": "", "linewidth": 1.6}
                 cutoffs = np.arange(1, CURVE_END + 1)
-                axes.plot(cutoffs, np.mean(curves, axis=0), label=name, **style)
+                axes.plot(cutoffs, np.mean(curves, axis=0), label=label_of(records), **style)
             axes.set(xscale="log", xlabel="K", title=WAY_TITLES[way], ylim=(0, 102))
             axes.set_xticks(ticks := [1, 2, 5, 10, 20, 50, 100], labels=map(str, ticks))
             axes.minorticks_off()
@@ -95,10 +110,12 @@ def recall_curve(ranks: np.ndarray) -> np.ndarray:
     return 100.0 * np.cumsum(counts)[:CURVE_END] / len(ranks)
 
 
-def plot_levels(systems: Systems, path: Path) -> None:
+def plot_levels(systems: Systems, note: str, path: Path) -> None:
     """rSum of each level alone and of their sum, by system."""
     levels = list(dict.fromkeys(level for rs in systems.values() for level in rs[0].ranks))
-    with _figure(path, 1, 1, (2.5 + 1.1 * len(systems), 4.4)) as (axes,):
+    levels.sort(key=lambda level: level == "S")  # the sum of the others comes last
+    width = max(6.5, 2.5 + 1.1 * len(systems))
+    with _figure("rSum by level", note, path, 1, (width, 4.6)) as (axes,):
         width = 0.8 / len(levels)
         # The bars of a system are centred over its name, however many it has.
         shifts = [
@@ -118,35 +135,42 @@ def plot_levels(systems: Systems, path: Path) -> None:
                 yerr=[np.nan if each.deviation is None else each.deviation
                       for each in found.values()],
                 capsize=2,
-                color=COLOURS[place % len(COLOURS)],
-                hatch=HATCHES[place % len(HATCHES)],
+                color=INK if level == "S" else COLOURS[place % len(COLOURS)],
+                hatch="" if level == "S" else HATCHES[place % len(HATCHES)],
+                ecolor="#888888" if level == "S" else INK,
                 edgecolor="white",
-                label=level,
+                label="S, their sum" if level == "S" else level,
             )
-        axes.set_xticks(range(len(systems)), labels=list(systems), rotation=30, ha="right")
+        labels = list(map(label_of, systems.values()))
+        axes.set_xticks(range(len(systems)), labels=labels, rotation=30, ha="right")
+        axes.grid(axis="y", alpha=0.3)
+        axes.set_axisbelow(True)
         axes.set(ylabel="rSum")
         _legend(axes)
 
 
-def plot_lengths(systems: Systems, texts: Sequence[str], path: Path) -> None:
+def plot_lengths(systems: Systems, texts: Sequence[str], note: str, path: Path) -> None:
     """Text to image R@1 by the number of words in the caption.
 
     Args:
         systems: records by system.
         texts: (T) the split's captions.
+        note: what the figures belong to.
         path: of the PNG.
     """
     bins = length_bins(np.array([len(text.split()) for text in texts]))
-    with _figure(path, 1, 1, (8, 4.4)) as (axes,):
+    with _figure("By length of the caption", note, path, 1, (8.5, 4.6)) as (axes,):
         for name, records in systems.items():
             values = [
                 np.mean([recall(record.final_ranks[1][inside], 1) for record in records])
                 for inside in bins.values()
             ]
-            axes.plot(range(len(bins)), values, label=name, **_style(systems, name))
-        labels = [f"{label}\n({inside.sum():,})" for label, inside in bins.items()]
+            style = _style(systems, name) | {"label": label_of(records)}
+            axes.plot(range(len(bins)), values, **style)
+        labels = [f"{label}\n{inside.sum():,}" for label, inside in bins.items()]
         axes.set_xticks(range(len(bins)), labels=labels)
-        axes.set(xlabel="words in the caption (captions)", ylabel="text to image R@1, per cent")
+        axes.set(xlabel="words in the caption; below, how many captions have so many")
+        axes.set(ylabel="text to image R@1, per cent")
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         _legend(axes)
@@ -178,18 +202,33 @@ def _style(systems: Systems, name: str) -> dict[str, Any]:
     }
 
 
+def _widen(axes: Any) -> None:
+    """Let a logarithmic axis span a factor of five at least, so that it has two labels."""
+    low, high = axes.get_xlim()
+    if (short := 5 * low / high) > 1:
+        axes.set_xlim(low / short**0.5, high * short**0.5)
+
+
 def _legend(axes: Any) -> None:
     axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
 
 
 @contextmanager
 def _figure(
-    path: Path, rows: int, columns: int, size: tuple[float, float], sharey: bool = False
+    title: str,
+    note: str,
+    path: Path,
+    columns: int,
+    size: tuple[float, float],
+    sharey: bool = False,
 ) -> Iterator[Any]:
-    """The axes of a new figure, which is saved at the end of the block."""
+    """The axes of a new figure, one beside the other, which is saved at the end of the block."""
     figure, axes = pyplot.subplots(
-        rows, columns, figsize=size, sharey=sharey, squeeze=False, layout="constrained"
+        1, columns, figsize=size, sharey=sharey, squeeze=False, layout="constrained"
     )
+    figure.suptitle(title, fontweight="bold")
+    small = textwrap.fill(note, int(CHARACTERS_PER_INCH * size[0]))
+    figure.supxlabel(small, fontsize=8, color="#555555")
     try:
         for each in axes.flat:
             each.spines[["top", "right"]].set_visible(False)

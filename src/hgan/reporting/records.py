@@ -171,6 +171,17 @@ def read_split(record: Record) -> Captions:
     return captions
 
 
+def label_of(records: Sequence[Record]) -> str:
+    """A system's name for people: an ensemble is never taken for a model."""
+    ensemble = any(record.is_ensemble for record in records)
+    return f"{records[0].system} (ensemble)" if ensemble else records[0].system
+
+
+def together(values: Sequence[Any]) -> str:
+    """A fact of each of an ensemble's models, for people; once where all share it."""
+    return " + ".join("?" if value is None else str(value) for value in dict.fromkeys(values))
+
+
 def recall(ranks: np.ndarray, cutoff: int) -> float:
     """Recall at a cutoff in per cent, of ranks from 0."""
     return 100.0 * float(np.mean(ranks < cutoff))

@@ -9,7 +9,7 @@ from hgan.data.captions import Captions
 from hgan.errors import ConfigError, DataError
 from hgan.files import atomic_write
 from hgan.reporting import plots, tables
-from hgan.reporting.records import Record, find_records, read_split
+from hgan.reporting.records import Record, find_records, label_of, read_split
 from hgan.reporting.statistics import RESAMPLES, paired_difference
 from hgan.reporting.worst import WORST, write_worst
 
@@ -68,7 +68,7 @@ def write_report(
         captions = read_split(systems[reference][0])
     except DataError as error:
         problems.append(f"differences, lengths and worst queries, which need captions: {error}")
-    _write_tables(out, [*ours, *theirs])
+    _write_tables(out, [*ours, *theirs], _note(systems, protocol))
     _write_plots(out, systems, captions)
     parts = [_facts(systems, protocol), tables.markdown([*ours, *theirs])]
     parts += ["Also as [LaTeX](table.tex) and [CSV](table.csv)."]
@@ -84,6 +84,7 @@ def write_report(
         for file, title in PICTURES.items()
         if captions is not None or file != "lengths"
     ]
+    parts += [f"## Runs\n\n{tables.runs(systems, protocol)}"]
     if problems:
         parts += ["## Left out\n\n" + "\n".join(f"- {problem}" for problem in problems)]
     _write(out / "report.md", "\n\n".join(part.strip() for part in parts) + "\n")
@@ -108,30 +109,32 @@ def _reference(systems: Systems, asked: str | None) -> str:
     return max(chosen_on, key=lambda name: statistics.fmean(chosen_on[name]))
 
 
-def _write_tables(out: Path, rows: Sequence[tables.Row]) -> None:
+def _write_tables(out: Path, rows: Sequence[tables.Row], note: str) -> None:
     _write(out / "table.md", tables.markdown(rows))
-    _write(out / "table.tex", tables.latex(rows))
-    _write(out / "table.csv", tables.comma_separated(rows))
+    _write(out / "table.tex", tables.latex(rows, note))
+    _write(out / "table.csv", tables.comma_separated(rows, note))
 
 
 def _write_plots(out: Path, systems: Systems, captions: Captions | None) -> None:
-    plots.plot_rsum(systems, out / "rsum.png")
-    plots.plot_cost(systems, out / "cost.png")
-    plots.plot_recall(systems, out / "recall.png")
-    plots.plot_levels(systems, out / "levels.png")
+    note = _note(systems, "full")
+    plots.plot_rsum(systems, note, out / "rsum.png")
+    plots.plot_cost(systems, note, out / "cost.png")
+    plots.plot_recall(systems, note, out / "recall.png")
+    plots.plot_levels(systems, note, out / "levels.png")
     if captions is not None:
-        plots.plot_lengths(systems, captions.texts, out / "lengths.png")
+        plots.plot_lengths(systems, captions.texts, note, out / "lengths.png")
 
 
 def _differences(systems: Systems, reference: str, captions: Captions) -> str:
     found = {
-        name: paired_difference(records, systems[reference], captions.image_of)
+        label_of(records): paired_difference(records, systems[reference], captions.image_of)
         for name, records in systems.items()
         if name != reference
     }
     if not found:
         return f"{reference} is the only system.\n"
-    return f"{tables.differences(reference, found)}\n{DIFFERENCES}\n"
+    than = label_of(systems[reference])
+    return f"{tables.differences(than, found)}\n{DIFFERENCES}\n"
 
 
 def _photos(records: Sequence[Record]) -> Path | None:
@@ -145,6 +148,19 @@ def _photos(records: Sequence[Record]) -> Path | None:
         if folder.is_dir():
             return folder
     return None
+
+
+def _note(systems: Systems, protocol: str) -> str:
+    """What the figures belong to, in a line: for plots, and tables that leave the report."""
+    name, photos, texts = _any(systems).data
+    found = {tuple(record.figures["seed"] for record in rs) for rs in systems.values()}
+    seeds = {tuple(seed for seed in each if seed is not None) for each in found} - {()}
+    listed = " or ".join(", ".join(map(str, each)) for each in sorted(seeds)) or "not known"
+    return (
+        f"{name}, {_any(systems).figures['split']} split, protocol {protocol}: {photos:,} photos, "
+        f"{texts:,} captions; ties count against the model; checkpoints chosen on validation; mean "
+        f"± standard deviation over seeds {listed}"
+    )
 
 
 def _facts(systems: Systems, protocol: str) -> str:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from hgan.errors import ConfigError, DataError
-from hgan.reporting.records import CUTOFFS, WAYS, Record
+from hgan.reporting.records import CUTOFFS, WAYS, Record, together
 from hgan.reporting.statistics import Difference, Spread, spread
 
 FLAGS = {
@@ -118,10 +118,16 @@ def legend(table: Sequence[Row]) -> list[str]:
     return [f"{flag}: {meaning}." for flag, meaning in FLAGS.items() if flag in used]
 
 
-def latex(table: Sequence[Row]) -> str:
-    """A LaTeX table for the booktabs package; published figures below a line."""
+def latex(table: Sequence[Row], note: str) -> str:
+    """A LaTeX table for the booktabs package; published figures below a line.
+
+    Args:
+        table: its rows.
+        note: what the figures belong to.
+    """
     numbers = len(RECALLS) + 2
     lines = [
+        f"% {note}",
         r"% needs \usepackage{booktabs}",
         rf"\begin{{tabular}}{{l{'r' * (numbers + 1)}}}",
         r"\toprule",
@@ -144,18 +150,19 @@ def latex(table: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def comma_separated(table: Sequence[Row]) -> str:
-    """CSV with unrounded means and deviations."""
+def comma_separated(table: Sequence[Row], note: str) -> str:
+    """CSV with unrounded means and deviations; `note` says in each row what they belong to."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     scores = [column for name in SCORES for column in (name, f"{name} sd")]
-    writer.writerow(["system", "flags", "seeds", *scores, *COSTS])
+    writer.writerow(["system", "flags", "seeds", *scores, *COSTS, "note"])
     for row in table:
         values: list[Any] = [row.system, row.flags, row.seeds]
         for name in SCORES:
             cell = row.cells.get(name)
             values += [cell.mean, cell.deviation] if cell else [None, None]
         values += [cell.mean if (cell := row.cells.get(name)) else None for name in COSTS]
+        values.append(FLAGS["P"] if "P" in row.flags else note)
         writer.writerow(values)
     return text.getvalue()
 
@@ -169,6 +176,29 @@ def differences(reference: str, found: Mapping[str, Difference]) -> str:
     for name, difference in found.items():
         interval = f"{difference.low:+.1f} to {difference.high:+.1f}"
         lines.append(f"| {name} | {difference.mean:+.1f} | {interval} |")
+    return "\n".join(lines) + "\n"
+
+
+def runs(systems: Mapping[str, Sequence[Record]], protocol: str) -> str:
+    """Every run behind the means, as a Markdown table."""
+    lines = [
+        "| system | seed | epoch | rSum | val rSum | weights of levels | checkpoint |",
+        "|---|---:|---|---:|---:|---|---|",
+    ]
+    for name, records in systems.items():
+        for record in records:
+            figures, val = record.figures, record.figures["val_rsum"]
+            checkpoints = figures.get("ensemble") or [figures["checkpoint"]]
+            cells = [
+                name.replace("|", "\\|"),
+                together(figures.get("seeds", [figures["seed"]])),
+                together(figures.get("epochs", [figures.get("epoch")])),
+                f"{record.metrics(protocol)['rsum']:.1f}",
+                "" if val is None else f"{val:.1f}",
+                ", ".join(f"{level} {w:.1f}" for level, w in figures["weights"].items()),
+                " + ".join(f"`{path}`" for path in checkpoints),
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from hgan.data.captions import Captions
 from hgan.errors import DataError
 from hgan.files import atomic_write
-from hgan.reporting.records import Record
+from hgan.reporting.records import Record, together
 from hgan.runtime.images import open_photo
 
 WORST = 20
@@ -34,11 +34,15 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
   padding: 1rem; margin: 1rem 0; display: flex; flex-wrap: wrap; gap: 1.25rem; }
 .query { flex: 0 0 15rem; } .found { flex: 1 1 30rem; }
 .rank { color: var(--faint); font-size: .9rem; margin: 0 0 .4rem; }
-.photos { display: flex; flex-wrap: wrap; gap: .75rem; }
-figure { margin: 0; width: 8.5rem; } .query figure { width: 11rem; }
-figure img { width: 100%; border-radius: 4px; display: block; }
-figcaption { color: var(--faint); font-size: .75rem; overflow-wrap: anywhere; }
-.right { color: var(--right); } ol, ul { margin: 0; padding-left: 1.4rem; } p { margin: 0 0 .6rem; }
+.photos { display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); gap: .75rem; }
+figure { margin: 0; min-width: 0; }
+figure img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 4px; display: block;
+  background: var(--paper); }
+figcaption { color: var(--faint); font-size: .75rem; margin-top: .2rem; white-space: nowrap;
+  overflow: hidden; text-overflow: ellipsis; }
+.right { color: var(--right); } ol, ul { margin: 0 0 .8rem; padding-left: 1.4rem; }
+p { margin: 0 0 .6rem; } .query p:first-child { font-weight: 600; }
+nav a { color: var(--right); margin-right: 1rem; }
 """
 
 
@@ -60,16 +64,20 @@ def write_worst(record: Record, captions: Captions, photos: Path | None, path: P
         what = f"{album.missing} photos could not be shown" if photos else "Photos are not shown"
         missing = f"<p>{what}: give their folder with <code>--photos</code>.</p>"
     title = escape(f"Worst queries of {record.name}")
-    split = escape(f"{record.figures['split']} split of {record.figures['captions']}")
+    figures = record.figures
+    split = escape(f"{figures['split']} split of {figures['captions']}")
+    epoch = escape(together(figures.get("epochs", [figures.get("epoch")])))
     page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>
 <h1>{title}</h1>
-<p>{split}: {record.data[1]:,} photos, {record.data[2]:,} captions.
-Ranks count from 1; ties count against the model.</p>{missing}
-<h2>Text to image: the caption's own photo stands far behind</h2>
+<p>{split}: {record.data[1]:,} photos, {record.data[2]:,} captions; protocol full, checkpoint of
+epoch {epoch}. Ranks count from 1; ties count against the model. <span class="right">Green</span>
+is right.</p>{missing}
+<nav><a href="#texts">text to image</a><a href="#images">image to text</a></nav>
+<h2 id="texts">Text to image: the caption's own photo stands far behind</h2>
 {"".join(texts)}
-<h2>Image to text: the best of the photo's own captions stands far behind</h2>
+<h2 id="images">Image to text: the best of the photo's own captions stands far behind</h2>
 {"".join(images)}
 </body></html>
 """
@@ -89,7 +97,8 @@ def _text_query(
     own = int(captions.image_of[text])
     found = "".join(album.figure(int(i), int(i) == own) for i in record.top_images[text])
     return f"""<section><div class="query"><p>{escape(captions.texts[text])}</p>
-<p class="rank">its photo stands at {rank:,}</p>{album.figure(own, True)}</div>
+<p class="rank">its photo stands at {rank:,} of {len(captions.images):,}</p>
+{album.figure(own, True)}</div>
 <div class="found"><p class="rank">found first</p><div class="photos">{found}</div></div></section>
 """
 
@@ -102,7 +111,7 @@ def _image_query(
     )
     own = (captions.texts[t] for t in np.flatnonzero(captions.image_of == image))
     return f"""<section><div class="query">{album.figure(image, False)}
-<p class="rank">its best caption stands at {rank:,}</p></div>
+<p class="rank">its best caption stands at {rank:,} of {len(captions.texts):,}</p></div>
 <div class="found"><p class="rank">found first</p><ol>{found}</ol>
 <p class="rank">its own captions</p><ul>{"".join(_line(text, True) for text in own)}</ul></div>
 </section>
@@ -133,7 +142,8 @@ class _Album:
         name = escape(self._names[position])
         picture = self._picture(self._names[position])
         shown = f'<img alt="{name}" src="data:image/jpeg;base64,{picture}">' if picture else ""
-        return f"<figure>{shown}<figcaption{_mark(right)}>{name}</figcaption></figure>"
+        label = f'<figcaption{_mark(right)} title="{name}">{name}</figcaption>'
+        return f"<figure>{shown}{label}</figure>"
 
     def _picture(self, name: str) -> str | None:
         """A small JPEG in base64, or None where the photo is not there."""

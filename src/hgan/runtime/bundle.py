@@ -92,7 +92,12 @@ class Bundle:
             raise BundleError(
                 f"{folder}: no model bundle here ({error.strerror}); `hgan export` makes one"
             ) from error
-        return cls(folder, _parse(file, content), hashlib.sha256(content).hexdigest()[:16], spin)
+        config = _parse(file, content)
+        # Read when they are needed; that one is absent is better known before hours of indexing.
+        for name in config.files:
+            if not (folder / name).is_file():
+                raise BundleError(f"{folder / name}: is missing; get the bundle again")
+        return cls(folder, config, hashlib.sha256(content).hexdigest()[:16], spin)
 
     def encode_images(self, pixels: Sequence[np.ndarray] | np.ndarray) -> Encoded[np.ndarray]:
         """Encode photos, each (size, size, 3) uint8.

@@ -8,9 +8,13 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedModel
+from transformers.utils.logging import disable_progress_bar
 
 from hgan.errors import ConfigError
 from hgan.text.encoder import TextEncoder
+
+# Of loading weights: it takes a blink, and would be drawn into pipes, too.
+disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 class TransformerEncoder(TextEncoder):
