@@ -16,11 +16,12 @@ from hgan.index.filter import Filter
 
 @dataclass(frozen=True)
 class Entry:
-    """What is remembered of a photo: enough to see that its file is still the same, and to filter
-    by."""
+    """What is remembered of a photo, enough to see that its file is still the same, and to filter
+    by; or of a text."""
 
     path: str
-    """Relative to the folder that was indexed, with `/` between folders."""
+    """Relative to the folder that was indexed, with `/` between folders; of a text, the photo that
+    it describes as its file names it, or nothing."""
     size: int
     """In bytes."""
     mtime: int
@@ -33,11 +34,13 @@ class Entry:
     """Make and model; empty where the photo does not say."""
     tags: tuple[str, ...] = ()
     """In lower case."""
+    text: str = ""
+    """The text itself; nothing for a photo."""
 
     @property
     def id(self) -> str:
-        """The point's id: the same path always has the same."""
-        return str(uuid5(NAMESPACE_URL, self.path))
+        """The point's id: the same path, or the same text of a photo, always has the same."""
+        return str(uuid5(NAMESPACE_URL, f"{self.path}\n{self.text}" if self.text else self.path))
 
     @property
     def folders(self) -> list[str]:
@@ -47,13 +50,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Point:
-    """A photo in an index."""
+    """A photo or a text in an index."""
 
     entry: Entry
     dense: np.ndarray
     """(E,): context and slots, see `hgan.runtime.similarity.dense`."""
     local: np.ndarray
-    """(n, D_l): the real regions."""
+    """(n, D_l): the real regions, or the words."""
 
 
 class Match(NamedTuple):

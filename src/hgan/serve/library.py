@@ -7,12 +7,12 @@ import numpy as np
 from PIL import Image
 from starlette.exceptions import HTTPException
 
+from hgan.errors import IndexingError
 from hgan.index.manifest import IndexManifest
 from hgan.index.store import Entry, Store
 from hgan.index.target import Target, is_address, open_store, read_manifest
-from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import FORMATS
-from hgan.search.searcher import Index
+from hgan.search.searcher import Index, bundle_of
 from hgan.serve.encoder import BatchingBundle
 from hgan.serve.metrics import Metrics
 from hgan.serve.settings import Settings
@@ -98,13 +98,17 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
     """Open an index, and load its model, so that the first search is as fast as the second.
 
     Raises:
-        IndexingError: there is no index, or another process has it open.
+        IndexingError: there is no index, it holds texts, or another process has it open.
         BundleError: the bundle is missing or damaged.
     """
     target = target if is_address(target) else Path(target)
     manifest = read_manifest(target)
-    bundle = Bundle.load(Path(manifest.bundle_path) if manifest.bundle_path else None)
-    manifest.check_bundle(target, bundle.id, bundle.config.name)
+    if manifest.holds != "photos":
+        raise IndexingError(
+            f"{target}: holds texts, and photos are what is served; `hgan search --index {target}` "
+            "finds them"
+        )
+    bundle = bundle_of(manifest, target)
     bundle.encode_texts(["a photo"])
     size = bundle.config.size
     bundle.encode_images([np.zeros((size, size, 3), np.uint8)])
