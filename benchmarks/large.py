@@ -2,10 +2,10 @@
 
     python benchmarks/large.py --photos data/flickr8k/images --captions data/flickr8k/captions.jsonl
 
-Encodes real photos once, and makes many items of each by turning every one of its vectors a little,
-at random. Indexes them, then searches with real captions in a fresh process, and prints: p50 and p99
-of a text query, encoding included; bytes an item on disk, the write-ahead log apart; and the peak
-of the searching process's memory. `--keep FOLDER` keeps the index there, and uses it again.
+Encodes real photos once, and makes many items of each by turning every one of its vectors a
+little, at random. Indexes them, then searches with real captions in a fresh process, and prints
+p50 and p99 of a text query, encoding included; bytes an item on disk, the write-ahead log apart;
+and the peak of the searching process's memory. `--keep FOLDER` keeps the index, for another run.
 """
 
 import argparse
@@ -90,9 +90,7 @@ def build(folder: Path, options: argparse.Namespace) -> None:
     records = [json.loads(line) for line in options.captions.read_text().splitlines()]
     names = [record["image"] for record in records][: options.encode]
     encoded = encode_photos(options.photos, names, bundle)
-    manifest = IndexManifest.of(
-        options.photos, bundle, options.quantize, regions=options.regions
-    )
+    manifest = IndexManifest.of(options.photos, bundle, options.quantize, regions=options.regions)
     start = time.perf_counter()
     with (
         create_store(folder, manifest) as store,

@@ -17,8 +17,8 @@ from hgan.index.target import create_store, is_address, read_manifest
 from hgan.progress import console, progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
 from hgan.runtime.pooling import pooled
-from hgan.runtime.similarity import dense
 from hgan.runtime.stream import Batch, stream
+from hgan.search.points import points_of
 from hgan.search.walk import Photo, find_photos
 
 FLUSH_EVERY = 500
@@ -180,10 +180,8 @@ class Updater:
                     skipped[photo.path] = str(error)
         if fresh:
             encoded = self._bundle.encode_images([pixels for _, pixels in fresh])
-            vectors = dense(encoded, self._bundle.config.weights)
-            for row, (photo, _) in enumerate(fresh):
-                local = encoded.local[row][encoded.mask[row]]
-                points.append(Point(photo.entry, vectors[row], local))
+            entries = [photo.entry for photo, _ in fresh]
+            points += points_of(entries, encoded, self._bundle.config.weights)
         if points:
             self._store.upsert(points)
         for point in points:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from hgan.errors import DataError
 from hgan.index.manifest import IndexManifest, Quantize
-from hgan.index.store import Entry, Point, Store
+from hgan.index.store import Entry, Store
 from hgan.index.target import create_store, is_address
 from hgan.progress import console, progress
 from hgan.runtime.bundle import TEXT_BATCH, Bundle
-from hgan.runtime.similarity import dense
 from hgan.search.indexer import FLUSH_EVERY, IndexReport
+from hgan.search.points import points_of
 from hgan.search.sentences import find_sentences
 
 
@@ -61,9 +61,7 @@ def index_texts(
     return report
 
 
-def _encode_texts(
-    entries: list[Entry], store: Store, bundle: Bundle
-) -> list[tuple[Entry, str]]:
+def _encode_texts(entries: list[Entry], store: Store, bundle: Bundle) -> list[tuple[Entry, str]]:
     """Encode and store sentences; those that the model cannot read are returned with the reason."""
     refused: list[tuple[Entry, str]] = []
     readable: list[Entry] = []
@@ -78,9 +76,7 @@ def _encode_texts(
         for start in range(0, len(readable), TEXT_BATCH):
             batch = readable[start : start + TEXT_BATCH]
             encoded = bundle.encode_texts([entry.text for entry in batch])
-            vectors = dense(encoded, bundle.config.weights)
-            real = zip(batch, vectors, encoded.local, encoded.mask, strict=True)
-            store.upsert([Point(entry, row, local[mask]) for entry, row, local, mask in real])
+            store.upsert(points_of(batch, encoded, bundle.config.weights))
             if start // FLUSH_EVERY != (start + TEXT_BATCH) // FLUSH_EVERY:
                 store.flush()
             bar.advance(len(batch))
