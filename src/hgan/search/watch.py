@@ -5,7 +5,7 @@ so that what was moved, or missed, is found as well. A photo is read once its si
 stayed the same for `SETTLE` seconds: what is still being written, or copied, waits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -87,11 +87,31 @@ class Watcher:
                 once; after a problem the watcher tries again.
             stop: ends it; without one, Ctrl-C does.
         """
+        problem = ""
+        while stop is None or not stop.is_set():
+            unseen = True  # what came before the system was listening
+            for changed in self._events(stop):
+                if not (changed or unseen or self.waits or problem):
+                    continue
+                try:
+                    report = self.look()
+                except HganError as error:  # the folder is not mounted, or a server is down
+                    if str(error) != problem:
+                        problem = str(error)
+                        tell(News(None, problem))
+                    continue
+                unseen = False
+                if report.added or report.updated or report.removed or report.skipped:
+                    tell(News(report))
+                if problem:  # listen anew: where a disk was taken out, the folder is another
+                    problem = ""
+                    break
+
+    def _events(self, stop: Event | None) -> Iterator[bool]:
+        """Whether something has happened in the folder, at least once every `SETTLE` seconds."""
         from watchfiles import watch
 
-        again = True  # what came before the system was listening
-        problem = ""
-        events = watch(
+        bursts = watch(
             self._root,
             watch_filter=self._concerns,
             debounce=_BURST,
@@ -101,20 +121,7 @@ class Watcher:
             yield_on_timeout=True,
             raise_interrupt=stop is None,
         )
-        for changes in events:
-            if not (changes or again or self.waits):
-                continue
-            try:
-                report = self.look()
-            except HganError as error:  # the folder is not mounted, or a server is down
-                again = True
-                if str(error) != problem:
-                    problem = str(error)
-                    tell(News(None, problem))
-                continue
-            again, problem = False, ""
-            if report.added or report.updated or report.removed or report.skipped:
-                tell(News(report))
+        return (bool(changes) for changes in bursts)
 
     def look(self) -> IndexReport:
         """Bring the index up to date with all photos that have settled.
