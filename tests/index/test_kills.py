@@ -6,25 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.search.made import COLOURS, save_photo
-from tests.tiny_bundle import write_tiny_bundle
-
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kills.py"
 
 
 @pytest.mark.slow
-def test_nothing_is_lost_by_kills(tmp_path: Path) -> None:
-    bundle = write_tiny_bundle(tmp_path / "bundle")
-    for i in range(40):
-        save_photo(tmp_path / "photos" / f"{i}.png", list(COLOURS.values())[i % 3], seed=i)
-    command = [sys.executable, SCRIPT, "--photos", tmp_path / "photos", "--bundle", bundle]
+def test_nothing_is_lost_by_kills(flickr8k: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--photos", str(flickr8k / "images")]
     command += ["--number", "40", "--kills", "5"]
-    done = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, timeout=600, check=False
-    )
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = {line[:36].strip(): line[36:].split() for line in done.stdout.splitlines()}
     assert rows["after which it did not open"] == ["0"]
     assert rows["in the index at the end"] == ["40", "of", "40"]
     assert rows["lost"][0] == "0"
-    assert 5 - int(rows["of all these, came when it was done"][0]) >= 3
+    assert int(rows["of all these, came when it was done"][0]) <= 2
