@@ -126,7 +126,7 @@ def encode_photos(root: Path, names: list[str], bundle: Bundle) -> Iterator[Poin
     """The photos as an index takes them."""
 
     def load(photo: Photo) -> np.ndarray:
-        return photo.pixels(root, bundle.config.size)
+        return photo.pixels(root / photo.path, bundle.config.size)
 
     photos = [Photo(name, 3_000_000, 10**18, sha256(root / name)) for name in names]
     with progress("encode", total=len(photos), unit="photos") as bar:

@@ -9,6 +9,10 @@ class DataError(HganError):
     """A caption file, a photo or a feature array is missing, damaged or inconsistent."""
 
 
+class SourceError(HganError):
+    """The place where photos are cannot be reached, or lets nobody in."""
+
+
 class BundleError(HganError):
     """A model bundle is missing, damaged, or of a version this program cannot read."""
 

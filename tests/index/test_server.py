@@ -65,7 +65,7 @@ def count(address: str, pauses: list[float]) -> int:
         return store.count()
 
 
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_busy_server_is_asked_again(status):
     pauses: list[float] = []
     with answering(failure(status), failure(status), COUNT) as (url, asked):
@@ -117,6 +117,61 @@ def test_server_that_never_answers():
     assert len(pauses) == 1
 
 
+def patient(address: str, pauses: list[float], said: list[str]) -> int:
+    """Ask for the number of points twice, as indexing does; what the second time gave."""
+    server = Server(ServerSettings.parse(address), sleep=pauses.append, waiting=said.append)
+    with QdrantStore(server, 4, 4) as store:
+        store.count()
+        return store.count()
+
+
+def test_server_that_has_answered_is_waited_for():
+    pauses: list[float] = []
+    said: list[str] = []
+    with answering(COUNT, *[failure(503)] * 20, COUNT) as (url, asked):
+        assert patient(f"{url}/photos?attempts=2", pauses, said) == 7
+        assert len(asked) == 22
+        assert said == [
+            f"{url}/photos: the server is busy or in trouble (503 Service Unavailable: because of "
+            "the moon); waiting for it, up to 300 seconds"
+        ]
+    assert len(pauses) == 20
+
+
+def test_patience_ends():
+    pauses: list[float] = []
+    with answering(COUNT, failure(503)) as (url, _), pytest.raises(IndexingError, match="later"):
+        patient(f"{url}/photos?patience=20", pauses, [])
+    assert 20 <= sum(pauses) <= 20 + LONGEST_PAUSE
+
+
+def test_server_that_never_answered_is_not_waited_for():
+    pauses: list[float] = []
+    said: list[str] = []
+    with answering(failure(503)) as (url, _), pytest.raises(IndexingError, match="try again later"):
+        patient(f"{url}/photos", pauses, said)
+    assert len(pauses) == 4
+    assert not said
+
+
+def test_refusals_try_nobodys_patience():
+    with answering(COUNT, failure(401)) as (url, asked), pytest.raises(IndexingError, match="key"):
+        patient(f"{url}/photos", [], [])
+    assert len(asked) == 2
+
+
+def test_collection_that_another_process_made_meanwhile():
+    replies = [
+        (200, {}, {"result": {"exists": there}, "status": "ok", "time": 0.1})
+        for there in (False, True)
+    ]
+    with answering(replies[0], failure(409), replies[1]) as (url, asked):
+        create_collection(Server(ServerSettings.parse(f"{url}/photos")), 4, 4, None, {})
+    assert len(asked) == 3
+    with answering(replies[0], failure(409), replies[0]) as (url, _), pytest.raises(IndexingError):
+        create_collection(Server(ServerSettings.parse(f"{url}/photos")), 4, 4, None, {})
+
+
 @pytest.mark.parametrize(
     ("status", "advice"),
     [
@@ -124,7 +179,7 @@ def test_server_that_never_answers():
         (401, f"set ${API_KEY}"),
         (403, f"set ${API_KEY}"),
         (404, "no index here; make one with `hgan index PHOTOS --to http://127.0.0.1"),
-        (500, "because of the moon"),
+        (507, "because of the moon"),
     ],
 )
 def test_refusals_are_final(status, advice):
@@ -205,8 +260,8 @@ def test_address():
         ("http://qdrant:6333", "such as http://qdrant:6333/photos"),
         ("http://qdrant:6333/", "such as http://qdrant:6333/photos"),
         ("http:///photos", "such as http://qdrant:6333/photos"),
-        ("http://qdrant/photos?shards=3", "there are timeout, attempts, shard_number"),
-        ("http://qdrant/photos?api_key=3", "there are timeout, attempts, shard_number"),
+        ("http://qdrant/photos?shards=3", "there are timeout, attempts, patience, shard_number"),
+        ("http://qdrant/photos?api_key=3", "there are timeout, attempts, patience, shard_number"),
         ("http://qdrant/photos?timeout=soon", "a number from 1 on, not 'soon'"),
         ("http://qdrant/photos?attempts=0", "a number from 1 on, not '0'"),
         ("http://me:secret@qdrant/photos", API_KEY),

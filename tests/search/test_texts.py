@@ -267,7 +267,7 @@ def test_by_command(captions, photo, tmp_path, bundle, capsys):
     assert "contact sheet" in capsys.readouterr().err
     for option in (["--watch"], ["--estimate"], ["--regions", "9"]):
         assert main([*made, *option]) == 2
-        assert "for folders" in capsys.readouterr().err
+        assert "for photos" in capsys.readouterr().err
 
 
 def test_texts_are_not_served(captions, tmp_path, bundle):

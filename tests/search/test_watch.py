@@ -17,6 +17,7 @@ from hgan.errors import ConfigError, HganError
 from hgan.search import watch
 from hgan.search.indexer import IndexReport, Updater, index_folder, open_updater
 from hgan.search.searcher import open_index
+from hgan.search.source import open_source
 from hgan.search.watch import News, Watcher, watch_folder
 from tests.index.made import LocalServer
 from tests.search.made import COLOURS, save_photo
@@ -42,7 +43,7 @@ def settle(monkeypatch: pytest.MonkeyPatch) -> float:
 @pytest.fixture
 def updater(photos, tmp_path, bundle) -> Iterator[Updater]:
     index_folder(photos, tmp_path / "index", bundle)
-    with open_updater(photos, tmp_path / "index", bundle) as opened:
+    with open_updater(open_source(photos), tmp_path / "index", bundle) as opened:
         yield opened
 
 
@@ -70,7 +71,7 @@ def test_a_photo_that_grows_is_not_read(photos, updater, settle, monkeypatch):
     whole = save_photo(photos.parent / "whole.png", (9, 99, 9)).read_bytes()
     read = []
     monkeypatch.setattr(
-        "hgan.search.walk.Photo.read", lambda photo, _root: read.append(photo.path) or 1 / 0
+        "hgan.search.walk.Photo.read", lambda photo, _source: read.append(photo.path) or 1 / 0
     )
     watcher = Watcher(photos, updater)
     with (photos / "slow.png").open("wb") as file:

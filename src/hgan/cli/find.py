@@ -39,9 +39,10 @@ def default_index() -> Path | str:
 def _index_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "folder",
-        type=Path,
+        type=str,
         metavar="FOLDER_OR_FILE",
-        help="folder of photos, its subfolders are read too; or a file of captions or sentences",
+        help="folder of photos, or an address such as s3://bucket/2023, what is below is read too; "
+        "or a file of captions or sentences",
     )
     parser.add_argument(
         "--to",
@@ -62,6 +63,13 @@ def _index_arguments(parser: ArgumentParser) -> None:
         "neighbours: much smaller, a little less exact",
     )
     parser.add_argument(
+        "--part",
+        type=str,
+        metavar="N/OF",
+        help="take care of a share of the photos, as 2/8 on the second of eight machines that "
+        "index the same photos into one server",
+    )
+    parser.add_argument(
         "--watch", action="store_true", help="then follow the folder until interrupted"
     )
     parser.add_argument(
@@ -70,35 +78,36 @@ def _index_arguments(parser: ArgumentParser) -> None:
 
 
 def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
-    folder, bundle, quantize, regions = (
-        chosen.folder,
-        chosen.bundle,
-        chosen.quantize,
-        chosen.regions,
-    )
-    to = chosen.to or default_index()
-    if folder.is_file():
-        for option in ("estimate", "regions", "watch"):
+    folder, to = chosen.folder, chosen.to or default_index()
+    bundle, quantize, regions = chosen.bundle, chosen.quantize, chosen.regions
+    if Path(folder).is_file():
+        for option in ("estimate", "part", "regions", "watch"):
             if chosen[option]:
-                raise ConfigError(f"{folder} is a file of texts; --{option} is for folders")
+                raise ConfigError(f"{folder} is a file of texts; --{option} is for photos")
         from hgan.search.texts import index_texts
 
         _print_report(index_texts(folder, to, bundle, quantize), to)
     elif chosen.estimate:
         from hgan.search.estimate import estimate
 
+        if chosen.part is not None:
+            raise ConfigError("--estimate is about all photos; leave --part out")
         print(*estimate(folder, bundle, quantize, regions).lines(), sep="\n")
     elif chosen.watch:
         from hgan.search.watch import watch_folder
 
+        if chosen.part is not None:
+            raise ConfigError("--watch follows all photos; leave --part out")
         try:
             watch_folder(folder, to, bundle, quantize, regions, lambda news: _print_news(news, to))
         except KeyboardInterrupt:  # how watching is ended; what was being written is
             print("stopped", file=sys.stderr)
     else:
         from hgan.search.indexer import index_folder
+        from hgan.search.part import WHOLE, Part
 
-        _print_report(index_folder(folder, to, bundle, quantize, regions), to)
+        part = WHOLE if chosen.part is None else Part.parse(chosen.part)
+        _print_report(index_folder(folder, to, bundle, quantize, part, regions), to)
     return 0
 
 
@@ -278,7 +287,10 @@ FIND = {
             "be read are skipped and listed. An index holds one folder with all folders below it;\n"
             "without --to, it is $HGAN_INDEX, or else a folder among your user data. On a Qdrant\n"
             "server it is a collection; settings such as ?shard_number=3&replication_factor=2 may\n"
-            "follow its name, and $HGAN_QDRANT_API_KEY is the server's key.\n\n"
+            "follow its name, and $HGAN_QDRANT_API_KEY is the server's key. A server that goes\n"
+            "away is waited for. Photos can also lie in S3 (pip install 'hgan[cloud]') and\n"
+            "wherever else fsspec reads; keys are taken from where such a store's tools have\n"
+            "them.\n\n"
             "A file of captions (JSON lines, CSV, the field's forms) or of sentences (.txt, one\n"
             "on a line) is indexed as texts, in which a photo finds its captions. With --watch, a\n"
             "folder is followed until Ctrl-C: photos that come, change or go are seen as it\n"
@@ -290,6 +302,7 @@ FIND = {
             "hgan index ~/Pictures --to holidays.index",
             "hgan index ~/Pictures --to mine.index --bundle bundles/mine",
             "hgan index ~/Pictures --to http://localhost:6333/pictures",
+            "hgan index s3://bucket/2023 --to http://localhost:6333/pictures --part 2/8",
             "hgan index ~/Pictures --estimate",
             "hgan index ~/Pictures --to small.index --regions 9 --quantize int8",
             "hgan index ~/Pictures --watch",

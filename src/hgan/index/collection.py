@@ -13,6 +13,7 @@ from hgan.index.manifest import IndexManifest
 from hgan.index.qdrant import QdrantStore, create_collection, index_payload
 from hgan.index.server import Server, ServerSettings
 from hgan.index.store import Store
+from hgan.progress import console
 
 _OURS = "hgan"
 """The key of the manifest, among what others may have written into the metadata."""
@@ -43,11 +44,13 @@ def open_store(address: str, manifest: IndexManifest) -> Iterator[Store]:
 def create_store(address: str, manifest: IndexManifest) -> Iterator[Store]:
     """Make a collection, or open the one that is there, to write to it.
 
+    A server that goes away meanwhile is waited for, and the screen says so.
+
     Raises:
         IndexingError: the collection holds other things, or another index; or the server does not
             answer.
     """
-    server = Server(ServerSettings.parse(address))
+    server = Server(ServerSettings.parse(address), waiting=console.print)
     with QdrantStore(server, manifest.dense, manifest.local) as store:
         metadata = {_OURS: asdict(manifest)}
         create_collection(server, manifest.dense, manifest.local, manifest.quantize, metadata)

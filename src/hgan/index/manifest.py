@@ -24,7 +24,7 @@ class IndexManifest:
     """What `index.json` says, or the metadata of a collection on a server."""
 
     root: str
-    """The folder of photos, or the file of texts, absolute."""
+    """The folder of photos, or the file of texts, absolute; or an address of photos."""
     bundle: str
     """Id of the bundle that encoded them."""
     bundle_name: str
@@ -45,7 +45,7 @@ class IndexManifest:
     @classmethod
     def of(
         cls,
-        root: Path,
+        root: Path | str,
         bundle: Bundle,
         quantize: Quantize | None = None,
         holds: Holds = "photos",
@@ -55,7 +55,7 @@ class IndexManifest:
         path = bundle.folder.resolve()
         config = bundle.config
         return cls(
-            root=str(root.resolve()),
+            root=root if isinstance(root, str) else str(root.resolve()),
             bundle=bundle.id,
             bundle_name=config.name,
             bundle_path=None if path == default_bundle().resolve() else str(path),

@@ -18,6 +18,7 @@ def to_payload(entry: Entry) -> dict[str, Any]:
         "camera": entry.camera or None,
         "camera_words": list(camera_words(entry.camera)) or None,
         "text": entry.text or None,
+        "etag": entry.etag or None,
     }
     return {
         "path": entry.path,
@@ -46,6 +47,7 @@ def to_entry(payload: Any) -> Entry:
         camera=payload.get("camera", ""),
         tags=tuple(payload.get("tags", ())),
         text=payload.get("text", ""),
+        etag=payload.get("etag", ""),
     )
 
 

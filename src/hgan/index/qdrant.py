@@ -153,10 +153,12 @@ def create_collection(
     """Make the collection for vectors of these widths, unless it is there."""
     settings = server.settings
     vectors = _vectors(dense, local, quantize)
-    server.ask(
-        lambda client: (
-            client.collection_exists(settings.collection)
-            or client.create_collection(
+
+    def create(client: QdrantClient) -> None:
+        if client.collection_exists(settings.collection):
+            return
+        try:
+            client.create_collection(
                 settings.collection,
                 vectors_config=vectors,
                 shard_number=settings.shard_number,
@@ -166,8 +168,12 @@ def create_collection(
                 metadata=metadata,
                 timeout=settings.timeout,
             )
-        )
-    )
+        except Exception:
+            # Of several processes that begin at once, one makes it; to the others it is there.
+            if not client.collection_exists(settings.collection):
+                raise
+
+    server.ask(create)
 
 
 def index_payload(server: Server) -> None:

@@ -4,6 +4,9 @@
 
 names the collection `photos` with settings; `https` encrypts. The key of a server that wants one
 is in $HGAN_QDRANT_API_KEY.
+
+Whoever searches is told soon that the server is away. Indexing, which may have run for hours, waits
+and goes on: `patience` says how long.
 """
 
 import os
@@ -26,7 +29,9 @@ API_KEY = "HGAN_QDRANT_API_KEY"
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds before the second try, at most, and before any."""
 
-_BUSY = (429, 502, 503, 504)
+_BUSY = (408, 429, 500, 502, 503, 504)
+"""What may pass. Qdrant's 500 is among them: a node says it while another one is away. Asking twice
+does no harm, since whatever is written is written under its own id."""
 
 Answer = TypeVar("Answer")
 
@@ -43,6 +48,9 @@ class ServerSettings:
     """Seconds to wait for an answer."""
     attempts: int = 5
     """How often something is asked for while the server is busy or cannot be reached."""
+    patience: int = 300
+    """Seconds that indexing waits for a server that has answered before, however many attempts
+    that takes."""
     shard_number: int | None = None
     """Parts of a collection, spread over the machines of a cluster; None for the server's own."""
     replication_factor: int | None = None
@@ -110,11 +118,22 @@ class Server:
         settings: ServerSettings,
         client: QdrantClient | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        waiting: Callable[[str], None] | None = None,
     ) -> None:
-        """By default through a client of its own."""
+        """A connection.
+
+        Args:
+            settings: which server.
+            client: how to speak with it, by default through a client of its own.
+            sleep: how to wait.
+            waiting: told, once each time, that the server is away and is being waited for; without
+                it there is no patience beyond the attempts.
+        """
         self.settings = settings
         self._client: QdrantClient | None = client or connect(settings)
         self._sleep = sleep
+        self._waiting = waiting
+        self._has_answered = False
 
     def ask(self, question: Callable[[QdrantClient], Answer]) -> Answer:
         """Put a question, which may be put twice, through the client.
@@ -122,17 +141,38 @@ class Server:
         Raises:
             IndexingError: the server cannot be reached, or refuses.
         """
-        tried = 0
+        tried, waited = 0, 0.0
         while True:
             if self._client is None:
                 raise IndexingError(f"{self.settings}: the index is closed")
+            asked = time.monotonic()
             try:
-                return question(self._client)
+                answer = question(self._client)
             except Exception as error:  # the client has no base class for its errors
                 tried += 1
-                if not _worth_another_try(error) or tried >= self.settings.attempts:
-                    raise IndexingError(f"{self.settings}: {self._advice(error)}") from error
-                self._sleep(_pause(error, tried))
+                waited += time.monotonic() - asked
+                if not _worth_another_try(error):
+                    raise IndexingError(f"{self.settings}: {self._advice(error, tried)}") from error
+                if tried >= self.settings.attempts:
+                    self._be_patient(error, tried, waited)
+                pause = _pause(error, tried)
+                self._sleep(pause)
+                waited += pause
+            else:
+                self._has_answered = True
+                return answer
+
+    def _be_patient(self, error: Exception, tried: int, waited: float) -> None:
+        """Let a question be asked once more, or raise `IndexingError`."""
+        # A server that never answered is more likely misnamed than away.
+        patient = self._waiting is not None and self._has_answered
+        if not patient or waited >= self.settings.patience:
+            raise IndexingError(f"{self.settings}: {self._advice(error, tried)}") from error
+        if self._waiting is not None and tried == self.settings.attempts:
+            self._waiting(
+                f"{self.settings}: {self._state(error, tried)}; waiting for it, up to "
+                f"{self.settings.patience} seconds"
+            )
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -140,20 +180,23 @@ class Server:
             client, self._client = self._client, None
             client.close()
 
-    def _advice(self, error: Exception) -> str:
+    def _advice(self, error: Exception, tried: int) -> str:
         if isinstance(error, ResponseHandlingException) and _worth_another_try(error):
-            return (
-                f"the server does not answer ({error.source}), asked {self.settings.attempts} "
-                f"times; is it running at {self.settings.url}?"
-            )
+            return f"{self._state(error, tried)}; is it running at {self.settings.url}?"
         if _worth_another_try(error):
-            return f"the server is busy ({_reason(error)}); try again later"
+            return f"{self._state(error, tried)}; try again later"
         status = error.status_code if isinstance(error, UnexpectedResponse) else None
         if status in (401, 403):
             return f"the server refuses ({_reason(error)}); set ${API_KEY} to a key that may write"
         if status == 404:
             return f"no index here; make one with `hgan index PHOTOS --to {self.settings}`"
         return f"the server refuses ({_reason(error)})"
+
+    def _state(self, error: Exception, tried: int) -> str:
+        """Of a server that may be asked again."""
+        if isinstance(error, ResponseHandlingException):
+            return f"the server does not answer ({error.source}), asked {tried} times"
+        return f"the server is busy or in trouble ({_reason(error)})"
 
 
 def _worth_another_try(error: Exception) -> bool:

@@ -36,6 +36,8 @@ class Entry:
     """In lower case."""
     text: str = ""
     """The text itself; nothing for a photo."""
+    etag: str = ""
+    """What an object store had for it; empty for a file."""
 
     @property
     def id(self) -> str:

@@ -4,6 +4,7 @@ Cameras write EXIF; the keywords are those that photo managers write, in IPTC (m
 EXIF's XPKeywords (Windows). A photo may say anything, so nothing here ever fails.
 """
 
+import io
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -39,10 +40,11 @@ class Exif:
     """Keywords in lower case."""
 
 
-def read_exif(path: Path) -> Exif:
-    """What a photo file says of itself; nothing where it is damaged."""
+def read_exif(source: Path | bytes) -> Exif:
+    """What a photo, a file or its bytes, says of itself; nothing where it is damaged."""
     try:
-        with Image.open(path, formats=FORMATS) as photo:
+        data = source if isinstance(source, Path) else io.BytesIO(source)
+        with Image.open(data, formats=FORMATS) as photo:
             exif = photo.getexif()
             inner = exif.get_ifd(ExifTags.IFD.Exif)
             windows = exif.get(ExifTags.Base.XPKeywords)

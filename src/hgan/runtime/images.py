@@ -26,7 +26,9 @@ PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".
 """What a folder walk takes for a photo, lower case."""
 
 
-def open_photo(source: Path | bytes, hint: int | None = None) -> Image.Image:
+def open_photo(
+    source: Path | bytes, hint: int | None = None, name: str = "photo"
+) -> Image.Image:
     """Decode a photo of any mode to upright 8-bit RGB.
 
     Grayscale, palette, CMYK and 16-bit photos are converted, transparency is laid on white, EXIF
@@ -35,11 +37,12 @@ def open_photo(source: Path | bytes, hint: int | None = None) -> Image.Image:
     Args:
         source: a file, or the bytes of one.
         hint: side of the square it will be resized to; lets JPEG decode at a smaller scale.
+        name: what to call bytes where they are no photo; a file has its own.
 
     Raises:
         DataError: the photo is missing, empty, truncated, too large, or not a photo at all.
     """
-    name = str(source) if isinstance(source, Path) else "photo"
+    name = str(source) if isinstance(source, Path) else name
     try:
         data = source if isinstance(source, Path) else io.BytesIO(source)
         with Image.open(data, formats=FORMATS) as photo:

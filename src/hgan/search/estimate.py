@@ -11,7 +11,8 @@ from hgan.index.manifest import IndexManifest, Quantize
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
 from hgan.runtime.pooling import pooled
 from hgan.runtime.stream import stream
-from hgan.search.walk import Photo, find_photos
+from hgan.search.source import Source, open_source
+from hgan.search.walk import Photo
 
 TRIED = 2 * IMAGE_BATCH
 """Photos that are tried, from all over the folder."""
@@ -65,14 +66,14 @@ def estimate(
     Raises:
         HganError: there is no such folder, no photo in it, or none of the few can be read.
     """
-    folder = Path(folder)
+    source = open_source(folder)
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
     bundle = pooled(bundle, regions)
     skipped: dict[str, str] = {}
-    photos, _ = find_photos(folder, skipped)
-    trial = _try(folder, photos[:: max(1, len(photos) // TRIED)][:TRIED], bundle)
-    widths = IndexManifest.of(folder, bundle, quantize)
+    photos, _ = source.find(skipped)
+    trial = _try(source, photos[:: max(1, len(photos) // TRIED)][:TRIED], bundle)
+    widths = IndexManifest.of(source.root, bundle, quantize)
     # In 8 bits, local vectors replace those in float16, and dense ones come on top of them.
     local, dense, searched = (1, 3, 1) if quantize else (2, 2, 2)
     each = round(trial.regions * widths.local * local) + widths.dense * dense + ENTRY_BYTES
@@ -95,19 +96,18 @@ class _Trial:
     """On average a photo."""
 
 
-def _try(root: Path, photos: list[Photo], bundle: Bundle) -> _Trial:
+def _try(source: Source, photos: list[Photo], bundle: Bundle) -> _Trial:
     """Read and encode photos as indexing does."""
     size = bundle.config.size
 
     def load(photo: Photo) -> np.ndarray:
-        photo.read(root)
-        return photo.pixels(root, size)
+        return photo.pixels(photo.read(source), size)
 
     bundle.encode_images([np.zeros((size, size, 3), np.uint8)])  # loads the model
     start = perf_counter()
     regions: list[int] = []
     reasons: list[str] = []
-    for batch in stream(photos, load, IMAGE_BATCH):
+    for batch in stream(photos, load, IMAGE_BATCH, source.threads):
         reasons += [str(error) for _, error in batch.failed]
         if batch.arrays:
             regions += bundle.encode_images(batch.arrays).mask.sum(axis=1).tolist()

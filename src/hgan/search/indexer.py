@@ -18,8 +18,10 @@ from hgan.progress import console, progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
 from hgan.runtime.pooling import pooled
 from hgan.runtime.stream import Batch, stream
+from hgan.search.part import WHOLE, Part
 from hgan.search.points import points_of
-from hgan.search.walk import Photo, find_photos
+from hgan.search.source import Source, open_source
+from hgan.search.walk import Photo
 
 FLUSH_EVERY = 500
 """Items between two flushes. A kill loses nothing that was stored; a power cut may lose these."""
@@ -43,6 +45,7 @@ def index_folder(
     to: Path | str,
     bundle: Bundle | Path | None = None,
     quantize: Quantize | None = None,
+    part: Part = WHOLE,
     regions: int | None = None,
 ) -> IndexReport:
     """Bring an index up to date with a folder of photos and all folders below it.
@@ -51,23 +54,26 @@ def index_folder(
     and listed.
 
     Args:
-        folder: the photos.
+        folder: the photos, or the address of those that are in no folder, as `s3://bucket/2023`.
         to: the index, a folder or the address of a collection on a server; made where there is
             none.
         bundle: the model, or its folder; by default the one that ships with the program.
         quantize: `int8` for smaller vectors in a new index, see `IndexManifest`.
+        part: the share of the photos that this run takes care of.
         regions: how many local vectors a photo has in a new index, see `hgan.runtime.pooling`; by
             default as many as the model makes.
 
     Raises:
         HganError: there is no such folder, or no photo in it.
+        SourceError: the photos cannot be reached.
         IndexingError: the index is of other photos or another bundle, is open elsewhere, or cannot
             be written.
     """
-    folder = Path(folder)
+    source = open_source(folder)
     report = IndexReport()
-    photos, unread = find_photos(folder, report.skipped)  # before an index is made for nothing
-    with open_updater(folder, to, bundle, quantize, regions) as updater:
+    photos, unread = source.find(report.skipped)  # before an index is made for nothing
+    photos = part.own(photos, report.skipped)
+    with open_updater(source, to, bundle, quantize, part, regions) as updater:
         updater.update(photos, unread, report)
         updater.optimize()
     return report
@@ -75,10 +81,11 @@ def index_folder(
 
 @contextmanager
 def open_updater(
-    folder: Path,
+    source: Source,
     to: Path | str,
     bundle: Bundle | Path | None = None,
     quantize: Quantize | None = None,
+    part: Part = WHOLE,
     regions: int | None = None,
 ) -> Iterator["Updater"]:
     """Open or make an index to bring it up to date; see `index_folder`."""
@@ -86,26 +93,27 @@ def open_updater(
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
     pooled(bundle, regions)  # refuses what the model cannot have, before anything is made
-    manifest = IndexManifest.of(folder, bundle, quantize, regions=regions)
+    manifest = IndexManifest.of(source.root, bundle, quantize, regions=regions)
     with create_store(target, manifest) as store:
-        yield Updater(folder, store, pooled(bundle, read_manifest(target).regions))
+        yield Updater(source, store, pooled(bundle, read_manifest(target).regions), part)
 
 
 class Updater:
-    """Brings an open index up to date with its folder, once or again and again."""
+    """Brings an open index up to date with its photos, once or again and again."""
 
-    def __init__(self, root: Path, store: Store, bundle: Bundle) -> None:
+    def __init__(self, source: Source, store: Store, bundle: Bundle, part: Part = WHOLE) -> None:
         """Read what the index remembers."""
-        self._root = root
+        self._source = source
         self._store = store
         self._bundle = bundle
-        self._stored = {entry.path: entry for entry in store.entries()}
+        # Those of other parts are not seen, so they are never taken for gone.
+        self._stored = {entry.path: entry for entry in store.entries() if part.holds(entry.path)}
         self._copies = {entry.digest: entry.id for entry in self._stored.values()}
 
     def is_unchanged(self, photo: Photo) -> bool:
         """True where the index has the photo as it is."""
         entry = self._stored.get(photo.path)
-        return entry is not None and (entry.size, entry.mtime) == (photo.size, photo.mtime)
+        return entry is not None and photo.is_same(entry)
 
     def update(
         self,
@@ -117,7 +125,7 @@ class Updater:
         """Encode and store what is new or changed, drop what is gone.
 
         Args:
-            photos: all that are in the folder now.
+            photos: all that are there now.
             unread: folders that could not be read, as prefixes; what was in them stays.
             report: counts; photos that it has as skipped already are none.
             aside: paths of photos that stay in the index as they are there, or out of it.
@@ -146,7 +154,7 @@ class Updater:
         self._report.unchanged = len(photos) - len(changed)
         with progress("index", total=len(changed), unit="photos") as bar:
             unsaved = 0
-            for batch in stream(changed, self._load, IMAGE_BATCH):
+            for batch in stream(changed, self._load, IMAGE_BATCH, self._source.threads):
                 self._put(batch)
                 unsaved += len(batch.items)
                 if unsaved >= FLUSH_EVERY:
@@ -156,11 +164,10 @@ class Updater:
 
     def _load(self, photo: Photo) -> np.ndarray:
         """Pixels of a photo; none for bytes that the index has already. Runs in threads."""
-        photo.read(self._root)
-        return np.zeros(0, np.uint8) if photo.digest in self._copies else self._decode(photo)
-
-    def _decode(self, photo: Photo) -> np.ndarray:
-        return photo.pixels(self._root, self._bundle.config.size)
+        content = photo.read(self._source)
+        if photo.digest in self._copies:
+            return np.zeros(0, np.uint8)
+        return photo.pixels(content, self._bundle.config.size)
 
     def _put(self, batch: Batch[Photo]) -> None:
         """Encode a batch and store it."""
@@ -175,7 +182,8 @@ class Updater:
                 points.append(Point(photo.entry, twin.dense, twin.local))
             else:
                 try:
-                    fresh.append((photo, self._decode(photo)))
+                    content = self._source.content(photo.path)
+                    fresh.append((photo, photo.pixels(content, self._bundle.config.size)))
                 except DataError as error:
                     skipped[photo.path] = str(error)
         if fresh:

@@ -7,7 +7,7 @@ that the first found, so the score of a hit is the model's own similarity.
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 from typing import Self
 from uuid import UUID
@@ -24,6 +24,7 @@ from hgan.runtime.pooling import pooled
 from hgan.runtime.similarity import dense_levels, sentence_levels
 from hgan.search.duplicates import fold
 from hgan.search.query import Encodings, PhotoSource, Query, Range, encode
+from hgan.search.source import is_elsewhere, place_of
 
 CANDIDATES = 200
 """Items that the second stage looks at, at least."""
@@ -35,16 +36,16 @@ CANDIDATES_EACH = 4
 class Hit:
     """A photo, or a sentence, that a search found."""
 
-    path: Path
-    """The photo's file. Of a sentence, the photo that it describes as its file names it; empty
-    where it names none."""
+    path: PurePath
+    """A file; or the address of what is in no folder, see `hgan.search.source.Address`. Of a
+    sentence, the photo that it describes as its file names it; empty where it names none."""
     score: float
     """S, the weighted sum of the levels; for a query of several parts, the weighted sum of S."""
     levels: dict[str, float]
     """Similarity by level, for the levels that the model has; summed over parts like S."""
     id: str = ""
     """Of the item in the index; the same as long as its path is."""
-    duplicates: tuple[Path, ...] = ()
+    duplicates: tuple[PurePath, ...] = ()
     """Photos that are nearly the same and score no more, where a search folds them; of sentences,
     the photos that they describe."""
     text: str = ""
@@ -58,14 +59,14 @@ class Index:
         self,
         store: Store,
         bundle: Bundle,
-        root: Path,
+        root: PurePath,
         closing: ExitStack,
         holds: Holds = "photos",
     ) -> None:
         """Use `open_index`."""
         self.bundle = bundle
         self.root = root
-        """The folder that the photos are in, or the file that the texts are from."""
+        """The folder that the photos are in, or an address; or the file that the texts are from."""
         self.holds = holds
         """What is found: photos or texts."""
         self._store = store
@@ -273,7 +274,7 @@ class Index:
             )
         return hits
 
-    def _path(self, entry: Entry) -> Path:
+    def _path(self, entry: Entry) -> PurePath:
         return Path(entry.path) if entry.text else self.root / entry.path
 
 
@@ -287,12 +288,15 @@ def _candidates(wanted: Range) -> int:
     return limit
 
 
-def _ids(name: str, root: Path) -> list[str]:
+def _ids(name: str, root: PurePath) -> list[str]:
     """The ids that a photo may have that is named by its id, or by a path below the root or from
     where we are."""
     with suppress(ValueError):
         return [str(UUID(name))]
     paths = [Path(name).as_posix()]
+    if is_elsewhere(name):
+        with suppress(ValueError):  # of other photos
+            paths.append(place_of(name).relative_to(root).as_posix())
     with suppress(OSError, ValueError):  # no name that a file could have
         seen = Path(name).parent.resolve() / Path(name).name  # a photo that is a link stays one
         paths.append(seen.relative_to(root).as_posix())
@@ -327,7 +331,7 @@ def open_index(path: Path | str, bundle: Bundle | Path | None = None) -> Index:
     bundle = bundle_of(manifest, target, bundle)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(target, manifest))
-        return Index(store, bundle, Path(manifest.root), stack.pop_all(), manifest.holds)
+        return Index(store, bundle, place_of(manifest.root), stack.pop_all(), manifest.holds)
 
 
 def bundle_of(

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from hgan.errors import DataError, HganError
+from hgan.errors import DataError, HganError, SourceError
 from hgan.files import atomic_write
 from hgan.runtime.images import open_photo
 from hgan.search.searcher import Hit
+from hgan.search.source import content_of
 
 COLUMNS = 5
 
@@ -65,10 +66,10 @@ def _draw_hit(
     left, top = corner
     draw.rectangle((left, top, left + _CELL - 1, top + _CELL - 1), _FRAME)
     try:
-        photo = ImageOps.contain(open_photo(hit.path, hint=_CELL), (_CELL, _CELL))
+        photo = ImageOps.contain(open_photo(content_of(hit.path), hint=_CELL), (_CELL, _CELL))
         middle = (left + (_CELL - photo.width) // 2, top + (_CELL - photo.height) // 2)
         sheet.paste(photo, middle)
-    except DataError:
+    except (DataError, SourceError):
         draw.text((left + _CELL // 2, top + _CELL // 2), "not there", _FAINT, _font(16), "mm")
     line = top + _CELL + 24  # the letters stand on it
     score = f"{hit.score:.3f}"

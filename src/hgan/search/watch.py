@@ -17,6 +17,7 @@ from hgan.index.target import is_address
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import PHOTO_SUFFIXES
 from hgan.search.indexer import IndexReport, Updater, open_updater
+from hgan.search.source import FolderSource, open_source
 from hgan.search.walk import Photo, find_photos
 
 if TYPE_CHECKING:
@@ -207,15 +208,17 @@ def watch_folder(
         stop: ends it; without one, Ctrl-C does, which is raised as `KeyboardInterrupt`.
 
     Raises:
-        ConfigError: the library for watching is not installed.
+        ConfigError: the library for watching is not installed, or this is no folder.
         HganError: as `index_folder`, while the first pass is not done; what goes wrong later is
             told, and tried again.
     """
-    folder = Path(folder)
+    source = open_source(folder)
+    if not isinstance(source, FolderSource):
+        raise ConfigError(f"{folder}: only folders tell of changes; index it again now and then")
     report = IndexReport()
-    photos, unread = find_photos(folder, report.skipped)
-    with open_updater(folder, to, bundle, quantize, regions) as updater:
-        watcher = Watcher(folder, updater, None if is_address(to) else Path(to))
+    photos, unread = source.find(report.skipped)
+    with open_updater(source, to, bundle, quantize, regions=regions) as updater:
+        watcher = Watcher(source.root, updater, None if is_address(to) else Path(to))
         watcher.first(photos, unread, report)
         tell(News(report))
         watcher.follow(tell, stop)

@@ -1,5 +1,6 @@
 """The index that is served, with the photos behind it; photos are named by their ids alone."""
 
+import io
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import numpy as np
 from PIL import Image
 from starlette.exceptions import HTTPException
 
-from hgan.errors import IndexingError
+from hgan.errors import DataError, IndexingError
 from hgan.index.manifest import IndexManifest
 from hgan.index.store import Entry, Store
 from hgan.index.target import Target, is_address, open_store, read_manifest
 from hgan.runtime.images import FORMATS
 from hgan.search.searcher import Index, bundle_of
+from hgan.search.source import FolderSource, open_source, place_of
 from hgan.serve.encoder import BatchingBundle
 from hgan.serve.metrics import Metrics
 from hgan.serve.settings import Settings
@@ -29,6 +31,7 @@ class Library:
         self.manifest = manifest
         self._store = store
         self._places = places
+        self._source = open_source(manifest.root)
 
     @property
     def name(self) -> str:
@@ -46,12 +49,35 @@ class Library:
             raise HTTPException(404, f"no photo has the id {key}")
         return found[0].entry
 
-    def file(self, entry: Entry) -> Path:
-        """Where a photo lies, every link followed.
+    def content(self, entry: Entry) -> Path | bytes:
+        """A photo as `open_photo` takes it: its file, or the bytes of what is in no folder.
 
         Raises:
             HTTPException: 404, it has gone, or a link leads out of the folder that was indexed.
+            SourceError: photos cannot be read there now.
         """
+        if isinstance(self._source, FolderSource):
+            return self._file(entry)
+        try:
+            return self._source.content(entry.path)
+        except DataError as error:
+            raise HTTPException(404, f"{entry.path}: the photo is not there any more") from error
+
+    def version(self, entry: Entry) -> str:
+        """Another one whenever a photo has changed; what is in no folder, when it is indexed again,
+        since asking there takes as long as reading it.
+
+        Raises:
+            HTTPException: as `content`.
+            OSError: the file has just gone.
+        """
+        if not isinstance(self._source, FolderSource):
+            return entry.digest[:32]
+        status = self._file(entry).stat()
+        return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
+
+    def _file(self, entry: Entry) -> Path:
+        """Where a photo lies, every link followed."""
         root = Path(self.manifest.root)
         gone = HTTPException(404, f"{entry.path}: the photo is not in the folder any more")
         try:
@@ -62,14 +88,15 @@ class Library:
             raise gone from error
         raise gone
 
-    def media_type(self, entry: Entry, path: Path) -> str:
-        """Of a photo, by what is in the file and not by its name.
+    def media_type(self, entry: Entry, content: Path | bytes) -> str:
+        """Of a photo, by what is in it and not by its name.
 
         Raises:
             HTTPException: 404, it is no photo any more.
         """
         try:
-            with Image.open(path, formats=FORMATS) as photo:
+            data = content if isinstance(content, Path) else io.BytesIO(content)
+            with Image.open(data, formats=FORMATS) as photo:
                 return Image.MIME[photo.format or ""]
         except Exception as error:  # decoders raise what they like at hostile bytes
             raise HTTPException(404, f"{entry.path}: the file is no photo any more") from error
@@ -115,7 +142,7 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
     batching = BatchingBundle(bundle, settings.batch_window, metrics.batch.observe)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(target, manifest))
-        index = Index(store, batching, Path(manifest.root), closing=stack.pop_all())
+        index = Index(store, batching, place_of(manifest.root), closing=stack.pop_all())
     places = [manifest.root, str(bundle.folder), str(target)]
     # The longest first: one may lie in another.
     return Library(index, store, manifest, sorted(places, key=len, reverse=True))

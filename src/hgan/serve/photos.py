@@ -58,29 +58,32 @@ async def thumbnail(
         **documented(400, 401, 404, 416),
     },
 )
-async def photo(key: UUID, serving: Serving) -> FileResponse:
+async def photo(key: UUID, serving: Serving) -> Response:
     """The file of a photo as it is."""
     return await serving.photos.run(_photo, serving.library, str(key))
 
 
 def _thumbnail(serving: Service, key: str, size: Size, known: str | None) -> Response:
     entry = serving.library.entry(key)
-    path = serving.library.file(entry)
     try:
-        tag = etag(path, size)
+        tag = etag(serving.library.version(entry), size)
         headers = {"ETag": tag, "Cache-Control": CACHE}
         if known is not None and tag in (one.strip() for one in known.split(",")):
             return Response(status_code=304, headers=headers)
-        return Response(serving.thumbnails.get(path, size, tag), 200, headers, "image/jpeg")
+        made = serving.thumbnails.get(key, tag, size, lambda: serving.library.content(entry))
+        return Response(made, 200, headers, "image/jpeg")
     except (DataError, OSError) as error:
         raise _unreadable(entry) from error
 
 
-def _photo(library: Library, key: str) -> FileResponse:
+def _photo(library: Library, key: str) -> Response:
     entry = library.entry(key)
-    path = library.file(entry)
-    media_type = library.media_type(entry, path)
-    return FileResponse(path, 200, {"Cache-Control": CACHE}, media_type, stat_result=path.stat())
+    content = library.content(entry)
+    media_type = library.media_type(entry, content)
+    headers = {"Cache-Control": CACHE}
+    if isinstance(content, bytes):
+        return Response(content, 200, headers, media_type)
+    return FileResponse(content, 200, headers, media_type, stat_result=content.stat())
 
 
 def _unreadable(entry: Entry) -> HTTPException:

@@ -1,7 +1,7 @@
 """What is asked and answered, as JSON; the bounds of every value are here."""
 
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import PurePath
 from typing import Annotated, Self
 from uuid import UUID
 
@@ -93,7 +93,7 @@ class FoundPhoto(BaseModel):
     duplicates: list[str] = Field(description="Paths of near-duplicates, where they are folded.")
 
     @classmethod
-    def of(cls, hit: Hit, root: Path) -> Self:
+    def of(cls, hit: Hit, root: PurePath) -> Self:
         """A hit, without where the folder lies."""
         return cls(
             id=hit.id,

@@ -74,6 +74,6 @@ def _decode(data: bytes, size: int) -> Image.Image:
 
 def _explain(library: Library, key: str, text: str) -> Explained:
     entry = library.entry(key)
-    file = library.file(entry)
-    library.media_type(entry, file)
-    return Explained.model_validate(explain(library.index.bundle, file, text).as_dict())
+    photo = library.content(entry)
+    library.media_type(entry, photo)
+    return Explained.model_validate(explain(library.index.bundle, photo, text).as_dict())

@@ -2,6 +2,7 @@
 
 import io
 from collections import OrderedDict
+from collections.abc import Callable
 from enum import IntEnum
 from pathlib import Path
 from threading import Lock
@@ -21,14 +22,9 @@ class Size(IntEnum):
     LARGE = 512
 
 
-def etag(path: Path, size: Size) -> str:
-    """Another one whenever the file has changed.
-
-    Raises:
-        OSError: there is no such file.
-    """
-    status = path.stat()
-    return f'"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}-{size:d}"'
+def etag(version: str, size: Size) -> str:
+    """Of the thumbnail of a photo in this version, see `Library.version`."""
+    return f'"{version}-{size:d}"'
 
 
 class Thumbnails:
@@ -38,21 +34,27 @@ class Thumbnails:
         """Keep at most so many bytes."""
         self._most = most
         self._bytes = 0
-        self._kept: OrderedDict[tuple[Path, str], bytes] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._changing = Lock()
 
-    def get(self, path: Path, size: Size, tag: str) -> bytes:
-        """The JPEG of a photo that has this etag; a small photo is not enlarged.
+    def get(self, photo: str, tag: str, size: Size, read: Callable[[], Path | bytes]) -> bytes:
+        """The JPEG of a photo; a small photo is not enlarged.
+
+        Args:
+            photo: its id.
+            tag: its etag.
+            size: of the longer side.
+            read: gets the photo, where its thumbnail is not kept.
 
         Raises:
             DataError: the photo cannot be read.
         """
-        key = (path, tag)
+        key = (photo, tag)
         with self._changing:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        made = _thumbnail(path, size)
+        made = _thumbnail(read(), size)
         with self._changing:
             if key not in self._kept:
                 self._kept[key] = made
@@ -63,8 +65,8 @@ class Thumbnails:
         return made
 
 
-def _thumbnail(path: Path, size: Size) -> bytes:
-    photo = open_photo(path, hint=size)
+def _thumbnail(content: Path | bytes, size: Size) -> bytes:
+    photo = open_photo(content, hint=size)
     photo.thumbnail((size, size), Image.Resampling.LANCZOS)
     # A new image: what the photo says of its place and camera stays behind.
     plain = Image.new("RGB", photo.size)
