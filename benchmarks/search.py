@@ -154,7 +154,7 @@ def plot(file: Path, exhaustive: Found, curve: dict[int, Found], queries: int) -
     axes.set_ylabel("found by the two stages, %")
     axes.set_title(f"{queries:,} captions")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend(loc="center right")
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=150)
     pyplot.close(figure)

@@ -8,13 +8,15 @@ import numpy as np
 from PIL import Image
 from starlette.exceptions import HTTPException
 
-from hgan.errors import DataError, IndexingError
+from hgan.errors import ConfigError, DataError, IndexingError
 from hgan.index.manifest import IndexManifest
 from hgan.index.store import Entry, Store
 from hgan.index.target import Target, is_address, open_store, read_manifest
 from hgan.runtime.images import FORMATS
+from hgan.search.indexer import Updater
 from hgan.search.searcher import Index, bundle_of
 from hgan.search.source import FolderSource, open_source, place_of
+from hgan.search.watch import Watcher
 from hgan.serve.encoder import BatchingBundle
 from hgan.serve.metrics import Metrics
 from hgan.serve.settings import Settings
@@ -109,6 +111,17 @@ class Library:
         """
         self.entry(key)
         self._store.delete([key])
+
+    def watcher(self) -> Watcher:
+        """What keeps the index up to date with its folder while it is served.
+
+        Raises:
+            ConfigError: the library for watching is not installed, or the photos are in no folder.
+        """
+        if not isinstance(self._source, FolderSource):
+            raise ConfigError(f"{self.manifest.root}: only folders tell of changes")
+        updater = Updater(self._source, self._store, self.index.bundle)
+        return Watcher(self._source.root, updater)
 
     def public(self, message: str) -> str:
         """A message without where things lie on this machine."""
