@@ -20,7 +20,7 @@ KEY = "a key of the server"
 class Handler(BaseHTTPRequestHandler):
     """Seven points, for whoever has the key."""
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         allowed = self.headers.get("api-key") == KEY
         self.send_response(200 if allowed else 401)
