@@ -175,8 +175,9 @@ def _search_arguments(parser: ArgumentParser) -> None:
         "--candidates",
         type=PositiveInt,
         metavar="N",
-        help="photos that the exact score is worked out for, by default 200 or four a hit; more "
-        "find more of what comparing with every photo would, at about a millisecond a hundred",
+        help="photos that the exact score is worked out for, by default 100 or four a hit; more "
+        "may find more of what comparing with every photo would, and a hundred more take about two "
+        "milliseconds",
     )
     parser.add_argument("--json", action="store_true", help="print the hits as JSON")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet as well")
@@ -240,10 +241,12 @@ def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool) -> Non
             for hit in hits
         ]
         print(json.dumps(rows, indent=2, ensure_ascii=False))
-    elif sys.stdout.isatty():
+    elif hits and sys.stdout.isatty():
         from rich.console import Console
 
         Console().print(hits_table(hits, title, first))
+    elif not hits:
+        print("nothing found", file=sys.stderr)
     else:
         for hit in hits:
             shown = f"{hit.text}\t{_named(hit) or ''}" if hit.text else str(hit.path)

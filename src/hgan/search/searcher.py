@@ -26,7 +26,7 @@ from hgan.search.duplicates import fold
 from hgan.search.query import Encodings, PhotoSource, Query, Range, encode
 from hgan.search.source import is_elsewhere, place_of
 
-CANDIDATES = 200
+CANDIDATES = 100
 """Items that the second stage looks at, at least."""
 CANDIDATES_EACH = 4
 """Candidates for each hit that is asked for."""
