@@ -50,15 +50,24 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--system", nargs="+", action="append", required=True, metavar=("NAME", "CONFIG"),
+        "--system",
+        nargs="+",
+        action="append",
+        required=True,
+        metavar=("NAME", "CONFIG"),
         help="a name and its YAML files, later ones on top",
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--split", default="test")
     parser.add_argument("--runs", type=Path, default=Path("runs/accuracy"))
     parser.add_argument("--threads", type=int, help="torch's threads, by default all processors")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE",
-                        help="settings for all systems, such as optim.epochs=4")
+    parser.add_argument(
+        "--set",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="settings for all systems, such as optim.epochs=4",
+    )
     return parser.parse_args()
 
 

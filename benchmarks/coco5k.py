@@ -129,8 +129,10 @@ def rank_all(images: Encoded[Tensor], texts: Encoded[Tensor], image_of: np.ndarr
 def print_whole(images: Encoded[Tensor], texts: Encoded[Tensor], image_of: np.ndarray) -> float:
     """Time and memory of the whole ranking; gives the peak in GB."""
     photos, count = len(images.mask), len(texts.mask)
-    print(f"{photos:,} photos x {REGIONS} regions, {count:,} captions, "
-          f"{int(texts.mask.sum()):,} words; {torch.get_num_threads()} threads")
+    print(
+        f"{photos:,} photos x {REGIONS} regions, {count:,} captions, "
+        f"{int(texts.mask.sum()):,} words; {torch.get_num_threads()} threads"
+    )
     start, processor = time.perf_counter(), time.process_time()
     rank_all(images, texts, image_of)
     seconds, processor = time.perf_counter() - start, time.process_time() - processor
@@ -166,8 +168,10 @@ def print_scan(images: Encoded[Tensor], texts: Encoded[Tensor], image_of: np.nda
     for width in (images.local.shape[2], SCAN_WIDTH):
         micro = 1e6 * scan_seconds(width, some) / (SCAN_SHARD[0] * len(some))
         ratio = micro / ours
-        print(f"  SCAN's loop, width {width:<4}  {micro:.1f} microseconds a pair, "
-              f"{ratio:.0f} times ours")
+        print(
+            f"  SCAN's loop, width {width:<4}  {micro:.1f} microseconds a pair, "
+            f"{ratio:.0f} times ours"
+        )
     print(f"  (bar: {RATIO_BAR} times, at width {SCAN_WIDTH})")
     return ratio
 

@@ -1,20 +1,20 @@
-"""What does `--quantize int8` save, and what does it cost in photos found?
+"""What do `--quantize int8` and `--regions 9` save, and what do they cost in photos found?
 
     python benchmarks/quantization.py --photos data/flickr8k/images \
         --captions data/flickr8k/captions.jsonl
 
-Encodes the photos once, stores them in float16 and in int8, and prints for each: bytes a photo on
-disk; the share of the exact float16 ranking's top ten that is found; and how often a caption's own
-photo is among the first ten. Both are made with a graph, however few the photos: 8-bit integers
-come into play together with it.
+Encodes the photos of the test split once, stores them in each way, and prints: bytes a photo on
+disk, and what part that is of float16; how often a caption's own photo is the first, among the
+first five and ten, with the difference from float16; and the share of the exact ranking's top ten
+that is found. All are made with a graph, however few the photos: 8-bit integers come into play
+together with it.
 """
 
 import argparse
 import json
-import random
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +25,16 @@ from hgan.index.edge import EdgeStore
 from hgan.index.manifest import IndexManifest, Quantize
 from hgan.index.store import Entry, Point, Store
 from hgan.progress import progress
-from hgan.runtime.bundle import IMAGE_BATCH, Bundle
+from hgan.runtime.bundle import IMAGE_BATCH, TEXT_BATCH, Bundle
+from hgan.runtime.pooling import pool_regions, pooled
 from hgan.runtime.similarity import dense
 from hgan.runtime.stream import stream
+from hgan.search.points import points_of
 from hgan.search.searcher import CANDIDATES
 from hgan.search.walk import Photo
 
-TOP = 10
+CUTOFFS = (1, 5, 10)
+TOP = max(CUTOFFS)
 
 
 @dataclass(frozen=True)
@@ -46,26 +49,51 @@ class Query:
     """Id of the point."""
 
 
+@dataclass(frozen=True)
+class Row:
+    """A way to keep the vectors, and what was found with it."""
+
+    bytes_each: float | None
+    found: list[list[str]]
+    """Ids of the first ten, for each query."""
+
+
 def main() -> None:
-    """Measure both stores on the same photos and captions."""
+    """Measure all ways on the same photos and captions."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, required=True, help="a folder")
     parser.add_argument("--captions", type=Path, required=True, help="a captions.jsonl")
     parser.add_argument("--bundle", type=Path, help="default: the one that ships")
-    parser.add_argument("--number", type=int, help="of photos; default: all with captions")
-    parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--split", default="test", help="all: every photo with captions")
+    parser.add_argument("--number", type=int, help="of photos, default: all of the split")
+    parser.add_argument(
+        "--regions", type=int, nargs="+", default=[9], help="numbers of regions to try"
+    )
     options = parser.parse_args()
     bundle = Bundle.load(options.bundle)
-    lines = options.captions.read_text(encoding="utf-8").splitlines()
-    records = [json.loads(line) for line in lines][: options.number]
+    records = read_records(options.captions, options.split, options.number)
     points = list(encode_photos(options.photos, [record["image"] for record in records], bundle))
-    queries = list(encode_captions(records, bundle, options.queries))
-    print(f"{len(points):,} photos, {len(queries):,} queries, top {TOP}, {CANDIDATES} candidates\n")
+    queries = list(encode_captions(records, bundle))
+    print(
+        f"{len(points):,} photos, {len(queries):,} captions, {CANDIDATES} candidates, bundle "
+        f"{bundle.config.name}\n"
+    )
     edge.GRAPH_FROM = 2
     weight = bundle.config.weights["local"]
-    widths = IndexManifest.of(options.photos, bundle)
-    print(f"{'':18}{'bytes/photo':>12}{'overlap':>10}{f'R@{TOP}':>10}")
-    exact: list[list[str]] = []
+    rows: dict[str, Row] = {}
+    for regions in (None, *options.regions):
+        kept = [fewer(point, bundle, regions) for point in points]
+        name = f"{regions} regions" if regions else "all regions"
+        rows |= measure(name, kept, queries, bundle, weight)
+    print_rows(rows, queries)
+
+
+def measure(
+    name: str, points: list[Point], queries: list[Query], bundle: Bundle, weight: float
+) -> dict[str, Row]:
+    """Store points in float16 and in int8, and search both."""
+    rows = {}
+    widths = IndexManifest.of(Path(), bundle)
     kinds: tuple[Quantize | None, ...] = (None, "int8")
     for kind in kinds:
         with tempfile.TemporaryDirectory() as scratch:
@@ -74,11 +102,24 @@ def main() -> None:
                 for start in range(0, len(points), IMAGE_BATCH):
                     store.upsert(points[start : start + IMAGE_BATCH])
                 store.optimize()
-                if kind is None:
+                if kind is None and name == "all regions":  # slow, and the same reference for all
                     exact = [top(store, query, weight, len(points)) for query in queries]
-                    print_row("float16, all exact", None, exact, exact, queries)
+                    rows[f"{name}, float16, exact"] = Row(None, exact)
                 found = [top(store, query, weight) for query in queries]
-            print_row(kind or "float16", size(folder) / len(points), found, exact, queries)
+            rows[f"{name}, {kind or 'float16'}"] = Row(size(folder) / len(points), found)
+    return rows
+
+
+def read_records(path: Path, split: str, number: int | None) -> list[dict[str, object]]:
+    """Photos with their captions."""
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [record for record in records if split in ("all", record.get("split"))][:number]
+
+
+def fewer(point: Point, bundle: Bundle, regions: int | None) -> Point:
+    """A photo with fewer regions."""
+    side = pooled(bundle, regions).config.grid
+    return replace(point, local=pool_regions(point.local[None], bundle.config.grid, side)[0])
 
 
 def encode_photos(root: Path, names: list[str], bundle: Bundle) -> Iterator[Point]:
@@ -91,23 +132,24 @@ def encode_photos(root: Path, names: list[str], bundle: Bundle) -> Iterator[Poin
     with progress("encode", total=len(photos), unit="photos") as bar:
         for batch in stream(photos, load, IMAGE_BATCH):
             encoded = bundle.encode_images(batch.arrays)
-            vectors = dense(encoded, bundle.config.weights)
-            for row, photo in enumerate(batch.items):
-                yield Point(photo.entry, vectors[row], encoded.local[row][encoded.mask[row]])
+            yield from points_of(
+                [photo.entry for photo in batch.items], encoded, bundle.config.weights
+            )
             bar.advance(len(batch.items) + len(batch.failed))
 
 
-def encode_captions(
-    records: list[Mapping[str, object]], bundle: Bundle, number: int
-) -> Iterator[Query]:
-    """A random sample of the captions, the same every time."""
+def encode_captions(records: list[dict[str, object]], bundle: Bundle) -> Iterator[Query]:
+    """All captions."""
     pairs = [(text, record["image"]) for record in records for text in record["captions"]]
-    for text, name in random.Random(0).sample(pairs, min(number, len(pairs))):
-        encoded = bundle.encode_texts([text])
-        photo = Entry(str(name), 0, 0, "").id
-        yield Query(
-            dense(encoded, bundle.config.weights)[0], encoded.local[0][encoded.mask[0]], photo
-        )
+    with progress("encode", total=len(pairs), unit="captions") as bar:
+        for start in range(0, len(pairs), TEXT_BATCH):
+            batch = pairs[start : start + TEXT_BATCH]
+            encoded = bundle.encode_texts([text for text, _ in batch])
+            vectors = dense(encoded, bundle.config.weights)
+            for row, (_, name) in enumerate(batch):
+                words = encoded.local[row][encoded.mask[row]]
+                yield Query(vectors[row], words, Entry(str(name), 0, 0, "").id)
+            bar.advance(len(batch))
 
 
 def top(store: Store, query: Query, weight: float, candidates: int | None = None) -> list[str]:
@@ -118,19 +160,29 @@ def top(store: Store, query: Query, weight: float, candidates: int | None = None
     return sorted(total, key=lambda key: (-total[key], key))[:TOP]
 
 
-def print_row(
-    name: str,
-    bytes_each: float | None,
-    found: list[list[str]],
-    exact: list[list[str]],
-    queries: list[Query],
-) -> None:
-    """One store's figures."""
-    shared = sum(len(set(a) & set(b)) for a, b in zip(found, exact, strict=True))
-    overlap = shared / sum(map(len, exact))
-    recall = sum(query.photo in top for query, top in zip(queries, found, strict=True))
-    told = f"{bytes_each:,.0f}" if bytes_each else ""
-    print(f"{name:18}{told:>12}{overlap:>10.2%}{recall / len(queries):>10.2%}")
+def print_rows(rows: dict[str, Row], queries: list[Query]) -> None:
+    """A table, each way beside the first in float16."""
+    exact = rows["all regions, float16, exact"].found
+    reference = rows["all regions, float16"]
+    heads = "".join(f"{f'R@{cutoff}':>17}" for cutoff in CUTOFFS)
+    print(f"{'':28}{'bytes/photo':>12}{'ratio':>7}{heads}{'overlap':>10}")
+    for name, row in rows.items():
+        told = ratio = ""
+        if row.bytes_each is not None and reference.bytes_each is not None:
+            told = f"{row.bytes_each:,.0f}"
+            ratio = f"{row.bytes_each / reference.bytes_each:.2f}"
+        shared = sum(len(set(a) & set(b)) for a, b in zip(row.found, exact, strict=True))
+        cells = ""
+        for cutoff in CUTOFFS:
+            here, there = (recall(r.found, queries, cutoff) for r in (row, reference))
+            cells += f"{here:>9.2%} {100 * (here - there):+.2f}".rjust(17)
+        print(f"{name:28}{told:>12}{ratio:>7}{cells}{shared / sum(map(len, exact)):>10.2%}")
+
+
+def recall(found: list[list[str]], queries: list[Query], cutoff: int) -> float:
+    """The share of captions whose photo is among the first."""
+    hits = sum(query.photo in top[:cutoff] for query, top in zip(queries, found, strict=True))
+    return hits / len(queries)
 
 
 def size(folder: Path) -> int:

@@ -1,10 +1,11 @@
 """How fast is a search, and does the short way find what the long way finds?
 
     hgan index PHOTOS --to INDEX
-    python benchmarks/search.py --index INDEX --queries captions.jsonl
+    python benchmarks/search.py --index INDEX --queries captions.jsonl --plot docs/candidates.png
 
-Prints the latency of text queries in process, encoding included, and how much of the exhaustive
-exact ranking's top ten the two stages find, for several numbers of candidates.
+Prints the latency of text queries in process, encoding included; how much of the exhaustive
+ranking's top ten the two stages find, by number of candidates; and how often the caption's
+own photo is among the ten, by either way. The plot shows the same.
 """
 
 import argparse
@@ -12,15 +13,36 @@ import json
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from hgan.progress import progress
-from hgan.search.searcher import CANDIDATES, Index, open_index
+from hgan.search.searcher import CANDIDATES, Hit, Index, open_index
 
 TOP = 10
 CURVE = (10, 20, 50, 100, 200, 400, 800)
+OVERLAP_BAR, RECALL_BAR = 0.99, 0.002
+
+
+@dataclass(frozen=True)
+class Query:
+    """A caption and the photo that it describes."""
+
+    text: str
+    photo: str
+
+
+@dataclass
+class Found:
+    """What one way found for all queries so far."""
+
+    shared: int = 0
+    """Photos of the exhaustive top ten."""
+    own: int = 0
+    """Queries whose own photo is among the ten."""
+    seconds: list[float] = field(default_factory=list)
 
 
 def main() -> None:
@@ -29,26 +51,24 @@ def main() -> None:
     parser.add_argument("--index", type=Path, required=True)
     parser.add_argument("--queries", type=Path, required=True, help="a captions.jsonl")
     parser.add_argument("--bundle", type=Path, help="default: the one that made the index")
-    parser.add_argument("--number", type=int, default=1000, help="of queries")
+    parser.add_argument("--number", type=int, default=5000, help="of queries")
+    parser.add_argument("--split", help="take queries of this split alone, such as test")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw overlap against candidates")
     options = parser.parse_args()
-    queries = read_queries(options.queries, options.number)
     with open_index(options.index, options.bundle) as index:
+        queries = read_queries(options.queries, options.number, options.split, index)
         print(f"{len(index):,} photos, {len(queries):,} queries, top {TOP}\n")
-        print_latency(index, queries)
-        print_overlap(index, queries)
-
-
-def read_queries(path: Path, number: int) -> list[str]:
-    """A random sample of the captions, the same every time."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    captions = [caption for line in lines for caption in json.loads(line)["captions"]]
-    return random.Random(0).sample(captions, min(number, len(captions)))
+        print_latency(index, [query.text for query in queries])
+        exhaustive, curve = compare(index, queries)
+    print_curve(exhaustive, curve, len(queries))
+    if options.plot:
+        plot(options.plot, exhaustive, curve, len(queries))
 
 
 def print_latency(index: Index, queries: list[str]) -> None:
-    """Median and 95th percentile of each way, one query after another."""
+    """Median and 95th percentile, of a search and of its parts."""
     ways: dict[str, Callable[[str], object]] = {
-        "encode the text alone": lambda text: index.bundle.encode_texts([text]),
+        "encoding the text alone": lambda text: index.bundle.encode_texts([text]),
         f"search, {CANDIDATES} candidates": lambda text: index.search(text, TOP),
         "exhaustive": lambda text: index.exhaustive(text, TOP),
     }
@@ -57,8 +77,8 @@ def print_latency(index: Index, queries: list[str]) -> None:
     for name, way in ways.items():
         for text in queries[:5]:
             way(text)
-        sample = queries if name != "exhaustive" else queries[:100]
-        seconds = [_timed(way, text) for text in sample]
+        sample = queries[:1000] if name != "exhaustive" else queries[:100]
+        seconds = [_timed(way, text)[0] for text in sample]
         medians[name] = float(np.median(seconds))
         high = np.quantile(seconds, 0.95)
         print(f"{name:28}{medians[name] * 1e3:7.2f} ms{high * 1e3:7.2f} ms")
@@ -66,28 +86,98 @@ def print_latency(index: Index, queries: list[str]) -> None:
     print(f"two stages are {exhaustive / search:.1f} times as fast as the exhaustive search\n")
 
 
-def print_overlap(index: Index, queries: list[str]) -> None:
-    """The share of the exhaustive top ten that is found, by number of candidates."""
-    shared = dict.fromkeys(CURVE, 0)
-    wanted = 0
-    with progress("overlap", total=len(queries), unit="queries") as bar:
-        for text in queries:
-            exact = {hit.path for hit in index.exhaustive(text, TOP)}
-            wanted += len(exact)
-            for candidates in CURVE:
-                found = {hit.path for hit in index.search(text, TOP, candidates)}
-                shared[candidates] += len(found & exact)
+def compare(index: Index, queries: list[Query]) -> tuple[Found, dict[int, Found]]:
+    """What the exhaustive search finds, and the two stages by number of candidates."""
+    exhaustive = Found()
+    curve = {candidates: Found() for candidates in CURVE}
+    with progress("compare", total=len(queries), unit="queries") as bar:
+        for query in queries:
+            # All photos as candidates: the second stage is exhaustive, the first one exact.
+            exact = _note(exhaustive, query, lambda text: index.exhaustive(text, TOP))
+            exhaustive.shared += len(exact)
+            for candidates, found in curve.items():
+                way = lambda text, n=candidates: index.search(text, TOP, n)  # noqa: E731
+                found.shared += len(_note(found, query, way) & exact)
             bar.advance()
-    print(f"{'candidates':>10}{'overlap':>10}")
-    for candidates, hits in shared.items():
+    return exhaustive, curve
+
+
+def _note(found: Found, query: Query, way: Callable[[str], list[Hit]]) -> set[str]:
+    seconds, hits = _timed(way, query.text)
+    found.seconds.append(seconds)
+    found.own += any(hit.path.name == query.photo for hit in hits)
+    return {hit.id for hit in hits}
+
+
+def print_curve(exhaustive: Found, curve: dict[int, Found], queries: int) -> None:
+    """A table, and the default beside what it should reach."""
+    print(f"{'candidates':>10}{'overlap':>10}{f'R@{TOP}':>10}{'difference':>12}{'p50':>10}")
+    for candidates, found in curve.items():
         default = "  (default)" if candidates == CANDIDATES else ""
-        print(f"{candidates:10}{hits / wanted:10.2%}{default}")
+        print(
+            f"{candidates:10}{found.shared / exhaustive.shared:10.2%}{found.own / queries:10.2%}"
+            f"{(found.own - exhaustive.own) / queries * 100:+9.2f} pt"
+            f"{np.median(found.seconds) * 1e3:7.2f} ms{default}"
+        )
+    print(
+        f"{'exhaustive':>10}{'':10}{exhaustive.own / queries:10.2%}{'':12}"
+        f"{np.median(exhaustive.seconds) * 1e3:7.2f} ms\n"
+    )
+    default = curve[CANDIDATES]
+    overlap = default.shared / exhaustive.shared
+    difference = abs(default.own - exhaustive.own) / queries
+    print(f"overlap    {overlap:8.2%}     at least {OVERLAP_BAR:.0%}: {overlap >= OVERLAP_BAR}")
+    print(
+        f"difference {difference * 100:5.2f} pt     at most {RECALL_BAR * 100:.1f} pt: "
+        f"{difference <= RECALL_BAR}"
+    )
 
 
-def _timed(way: Callable[[str], object], text: str) -> float:
+def plot(file: Path, exhaustive: Found, curve: dict[int, Found], queries: int) -> None:
+    """Overlap and recall against the number of candidates."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    overlap = [100 * found.shared / exhaustive.shared for found in curve.values()]
+    recall = [100 * found.own / max(exhaustive.own, 1) for found in curve.values()]
+    axes.plot(list(curve), overlap, "o-", label=f"of the exhaustive top {TOP}")
+    axes.plot(list(curve), recall, "s--", label=f"of the exhaustive R@{TOP}")
+    axes.axvline(CANDIDATES, color="grey", linewidth=1, linestyle=":")
+    axes.annotate(" default", (CANDIDATES, 0.02), xycoords=("data", "axes fraction"), color="grey")
+    axes.set_xscale("log")
+    axes.set_xticks(list(curve), [str(candidates) for candidates in curve])
+    axes.minorticks_off()
+    axes.set_xlabel("candidates of the first stage")
+    axes.set_ylabel("found by the two stages, %")
+    axes.set_title(f"{queries:,} captions")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="center right")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=150)
+    pyplot.close(figure)
+
+
+def read_queries(path: Path, number: int, split: str | None, index: Index) -> list[Query]:
+    """A random sample of the captions, the same every time; those of photos that are there."""
+    records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    pairs = [
+        Query(text, Path(record["image"]).name)
+        for record in records
+        if split in (None, record.get("split")) and (index.root / record["image"]).exists()
+        for text in record["captions"]
+    ]
+    if not pairs:
+        raise SystemExit(f"{path}: no caption of the photos in {index.root}")
+    return random.Random(0).sample(pairs, min(number, len(pairs)))
+
+
+def _timed(way: Callable[[str], list[Hit]], text: str) -> tuple[float, list[Hit]]:
     start = time.perf_counter()
-    way(text)
-    return time.perf_counter() - start
+    hits = way(text)
+    return time.perf_counter() - start, hits
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hgan.search.searcher import Hit as Hit
     from hgan.search.searcher import Index as Index
     from hgan.search.searcher import open_index as open_index
+    from hgan.search.texts import index_texts as index_texts
 
 __version__ = "0.1.0"
 
@@ -33,6 +34,7 @@ _HOMES = {
     "IndexReport": "hgan.search.indexer",
     "Query": "hgan.search.query",
     "index_folder": "hgan.search.indexer",
+    "index_texts": "hgan.search.texts",
     "open_index": "hgan.search.searcher",
 }
 

@@ -1,5 +1,6 @@
 """What is Qdrant Edge's own: kills, damage, full disks, two processes."""
 
+import json
 import os
 import resource
 import signal
@@ -72,6 +73,19 @@ def test_damaged_files(tmp_path, file):
         EdgeStore.load(folder, DENSE, LOCAL) as store,
     ):
         store.search(points(1)[0].dense, 5)
+
+
+@pytest.mark.parametrize(
+    ("quantize", "dense"), [(None, "InRamChunkedMmap"), ("int8", "ChunkedMmap")]
+)
+def test_what_candidates_alone_need_takes_no_memory(tmp_path, quantize, dense):
+    """Local vectors, and the originals of those in 8 bits, are read from the disk as needed."""
+    with EdgeStore.create(tmp_path / "edge", DENSE, LOCAL, quantize) as store:
+        store.upsert(points(10))
+    [file] = tmp_path.rglob("segment.json")
+    vectors = json.loads(file.read_text())["config"]["vector_data"]
+    assert vectors["local"]["storage_type"] == "ChunkedMmap"
+    assert vectors["dense"]["storage_type"] == dense
 
 
 def test_folder_that_cannot_be_made(tmp_path):

@@ -15,8 +15,10 @@ from hgan.errors import ConfigError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from hgan.search.indexer import IndexReport
     from hgan.search.query import Query
     from hgan.search.searcher import Hit
+    from hgan.search.watch import News
 
 
 def default_index() -> Path | str:
@@ -38,7 +40,9 @@ def _index_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "folder",
         type=str,
-        help="folder of photos, or an address such as s3://bucket/2023; what is below is read too",
+        metavar="FOLDER_OR_FILE",
+        help="folder of photos, or an address such as s3://bucket/2023, what is below is read too; "
+        "or a file of captions or sentences",
     )
     parser.add_argument(
         "--to",
@@ -53,6 +57,12 @@ def _index_arguments(parser: ArgumentParser) -> None:
         help="make a new index of 8-bit vectors: smaller, less exact",
     )
     parser.add_argument(
+        "--regions",
+        type=PositiveInt,
+        help="make a new index of so many regions a photo, such as 9 or 4, each the mean of its "
+        "neighbours: much smaller, a little less exact",
+    )
+    parser.add_argument(
         "--part",
         type=str,
         metavar="N/OF",
@@ -60,38 +70,74 @@ def _index_arguments(parser: ArgumentParser) -> None:
         "index the same photos into one server",
     )
     parser.add_argument(
+        "--watch", action="store_true", help="then follow the folder until interrupted"
+    )
+    parser.add_argument(
         "--estimate", action="store_true", help="say what it would cost, and do nothing"
     )
 
 
 def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
-    if chosen.estimate:
+    folder, to = chosen.folder, chosen.to or default_index()
+    bundle, quantize, regions = chosen.bundle, chosen.quantize, chosen.regions
+    if Path(folder).is_file():
+        for option in ("estimate", "part", "regions", "watch"):
+            if chosen[option]:
+                raise ConfigError(f"{folder} is a file of texts; --{option} is for photos")
+        from hgan.search.texts import index_texts
+
+        _print_report(index_texts(folder, to, bundle, quantize), to)
+    elif chosen.estimate:
         from hgan.search.estimate import estimate
 
         if chosen.part is not None:
             raise ConfigError("--estimate is about all photos; leave --part out")
-        print(*estimate(chosen.folder, chosen.bundle, chosen.quantize).lines(), sep="\n")
-        return 0
-    from hgan.search.indexer import index_folder
-    from hgan.search.part import WHOLE, Part
+        print(*estimate(folder, bundle, quantize, regions).lines(), sep="\n")
+    elif chosen.watch:
+        from hgan.search.watch import watch_folder
 
-    part = WHOLE if chosen.part is None else Part.parse(chosen.part)
-    to = chosen.to or default_index()
-    report = index_folder(chosen.folder, to, chosen.bundle, chosen.quantize, part)
+        if chosen.part is not None:
+            raise ConfigError("--watch follows all photos; leave --part out")
+        try:
+            watch_folder(folder, to, bundle, quantize, regions, lambda news: _print_news(news, to))
+        except KeyboardInterrupt:  # how watching is ended; what was being written is
+            print("stopped", file=sys.stderr)
+    else:
+        from hgan.search.indexer import index_folder
+        from hgan.search.part import WHOLE, Part
+
+        part = WHOLE if chosen.part is None else Part.parse(chosen.part)
+        _print_report(index_folder(folder, to, bundle, quantize, part, regions), to)
+    return 0
+
+
+def _print_report(report: "IndexReport", to: Path | str) -> None:
+    """What was done, on standard output; what was skipped, on the other."""
     for path, reason in sorted(report.skipped.items()):
         print(f"skipped {path}: {reason}", file=sys.stderr)
     print(
         f"{report.added} added, {report.updated} updated, {report.removed} removed, "
-        f"{report.unchanged} unchanged, {len(report.skipped)} skipped: {to}"
+        f"{report.unchanged} unchanged, {len(report.skipped)} skipped: {to}",
+        flush=True,
     )
-    return 0
+
+
+def _print_news(news: "News", to: Path | str) -> None:
+    """What a watcher did or could not do."""
+    if news.report is None:
+        print(f"hgan: {news.problem}; still watching", file=sys.stderr, flush=True)
+    else:
+        _print_report(news.report, to)
 
 
 def _search_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("query", nargs="*", help="what the photos show, in your own words")
     parser.add_argument("--image", type=Path, metavar="FILE", help="find photos like this one")
     parser.add_argument(
-        "--like", type=str, metavar="PHOTO", help="find photos like this one of the index"
+        "--like",
+        type=str,
+        metavar="PHOTO",
+        help="find photos like this one of the index, given by its path or its id",
     )
     parser.add_argument(
         "--share",
@@ -125,6 +171,14 @@ def _search_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--fold", action="store_true", help="list photos that are nearly the same as one"
     )
+    parser.add_argument(
+        "--candidates",
+        type=PositiveInt,
+        metavar="N",
+        help="photos that the exact score is worked out for, by default 100 or four a hit; more "
+        "may find more of what comparing with every photo would, and a hundred more take about two "
+        "milliseconds",
+    )
     parser.add_argument("--json", action="store_true", help="print the hits as JSON")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet as well")
 
@@ -150,7 +204,10 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
             where=where,
             threshold=chosen.min_score,
             fold=chosen.fold,
+            candidates=chosen.candidates,
         )
+        if chosen.sheet is not None and index.holds == "texts":
+            raise ConfigError("a contact sheet shows photos, and this index holds texts")
     title = _title(query)
     _print_hits(hits, title, first=chosen.offset + 1, as_json=chosen.json)
     if chosen.sheet is not None:
@@ -179,17 +236,26 @@ def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool) -> Non
                 "score": hit.score,
                 "levels": hit.levels,
                 "duplicates": [str(path) for path in hit.duplicates],
+                **({"text": hit.text, "path": _named(hit)} if hit.text else {}),
             }
             for hit in hits
         ]
         print(json.dumps(rows, indent=2, ensure_ascii=False))
-    elif sys.stdout.isatty():
+    elif hits and sys.stdout.isatty():
         from rich.console import Console
 
         Console().print(hits_table(hits, title, first))
+    elif not hits:
+        print("nothing found", file=sys.stderr)
     else:
         for hit in hits:
-            print(f"{hit.score:.4f}\t{hit.path}")
+            shown = f"{hit.text}\t{_named(hit) or ''}" if hit.text else str(hit.path)
+            print(f"{hit.score:.4f}\t{shown}")
+
+
+def _named(hit: "Hit") -> str | None:
+    """The photo that a sentence describes; None where it names none."""
+    return str(hit.path) if hit.path.name else None
 
 
 def hits_table(hits: "list[Hit]", title: str, first: int = 1) -> "Table":
@@ -199,31 +265,43 @@ def hits_table(hits: "list[Hit]", title: str, first: int = 1) -> "Table":
 
     table = Table(title=Text(title), title_justify="left")
     table.add_column("", justify="right", style="dim")
-    table.add_column("photo", overflow="fold")
+    texts = any(hit.text for hit in hits)
+    table.add_column("sentence" if texts else "photo", overflow="fold")
     table.add_column("score", justify="right", style="bold")
     for level in hits[0].levels if hits else ():
         table.add_column(level, justify="right", style="cyan")
     for place, hit in enumerate(hits, first):
         scores = (f"{value:.3f}" for value in (hit.score, *hit.levels.values()))
-        photo = Text(str(hit.path))
+        item = Text(hit.text or str(hit.path))
+        if hit.text and (name := _named(hit)):
+            item.append(f"  {name}", style="dim")
         if hit.duplicates:
-            photo.append(f"  and {len(hit.duplicates)} like it", style="dim")
-        table.add_row(str(place), photo, *scores)
+            item.append(f"  and {len(hit.duplicates)} like it", style="dim")
+        table.add_row(str(place), item, *scores)
     return table
 
 
 FIND = {
     "index": Verb(
-        summary="Index a folder of photos.",
+        summary="Index a folder of photos, or a file of texts.",
         details=(
             "Reads every photo of the folder once; run again, it reads what is new or changed\n"
             "and drops what is gone. Interrupted, it goes on where it stopped. Photos that cannot\n"
             "be read are skipped and listed. An index holds one folder with all folders below it;\n"
-            "without --to, it is $HGAN_INDEX, or else a folder among your user data. On a Qdrant\n"
-            "server it is a collection; settings such as ?shard_number=3&replication_factor=2 may\n"
-            "follow its name, and $HGAN_QDRANT_API_KEY is the server's key. A server that goes\n"
-            "away is waited for. Photos can also lie in S3 (pip install 'hgan[cloud]') and\n"
-            "wherever else fsspec reads; keys are taken from where such a store's tools have them."
+            "without --to, it is $HGAN_INDEX, or else a folder among your user data. Photos can\n"
+            "also lie in S3 (pip install 'hgan[cloud]') and wherever else fsspec reads; keys are\n"
+            "taken from where such a store's tools have them.\n\n"
+            "On a Qdrant server an index is a collection. Settings may follow its name, as in\n"
+            "?shard_number=3&replication_factor=2: shard_number, replication_factor and\n"
+            "write_consistency_factor of a new one; timeout (seconds) and attempts of a question;\n"
+            "patience (seconds), since a server that goes away is waited for. https encrypts;\n"
+            "$SSL_CERT_FILE is a certificate of one's own to trust, $HGAN_QDRANT_API_KEY the\n"
+            "server's key.\n\n"
+            "A file of captions (JSON lines, CSV, the field's forms) or of sentences (.txt, one\n"
+            "on a line) is indexed as texts, in which a photo finds its captions. With --watch, a\n"
+            "folder is followed until Ctrl-C: photos that come, change or go are seen as it\n"
+            "happens, and read once they are written to the end. Meanwhile an index on a server\n"
+            "can be searched, and so can that of `hgan serve --watch`; one in a folder is in use."
         ),
         examples=(
             "hgan index ~/Pictures",
@@ -232,17 +310,21 @@ FIND = {
             "hgan index ~/Pictures --to http://localhost:6333/pictures",
             "hgan index s3://bucket/2023 --to http://localhost:6333/pictures --part 2/8",
             "hgan index ~/Pictures --estimate",
+            "hgan index ~/Pictures --to small.index --regions 9 --quantize int8",
+            "hgan index ~/Pictures --watch",
+            "hgan index captions.jsonl --to captions.index",
         ),
         arguments=_index_arguments,
         run=_index,
     ),
     "search": Verb(
-        summary="Search indexed photos with words, with a photo, or with both.",
+        summary="Search indexed photos, or texts, with words, with a photo, or with both.",
         details=(
             "Prints the best photos with their scores: a table on a screen, tab-separated lines\n"
             "into a pipe. The score is the model's own, the weighted sum of its levels; that of\n"
             "words and a photo is what either scores by its share, less half of what is scored by\n"
-            "each thing that the photos should be without."
+            "each thing that the photos should be without. In an index of texts, hits are\n"
+            "sentences, with the names of their photos where they are known."
         ),
         examples=(
             'hgan search "two dogs playing in the snow"',
@@ -252,6 +334,7 @@ FIND = {
             'hgan search "a beach" --without people --without "a boat"',
             'hgan search "a beach" --where folder=2023/italy --where "taken>=2023-06"',
             'hgan search "a beach" -k 20 --offset 20 --min-score 0.3',
+            "hgan search --image holiday.jpg --index captions.index",
             'hgan search "a red car" --index holidays.index --sheet cars.png',
             'hgan search "a red car" --json',
         ),

@@ -5,6 +5,7 @@ import socket
 import sys
 import threading
 import webbrowser
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,6 +30,9 @@ def _serve_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--index", type=str, help="where the index of a folder of photos is, or will be"
+    )
+    parser.add_argument(
+        "--watch", action="store_true", help="follow the folder of photos while it is served"
     )
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines in")
     parser.add_argument("--port", type=int, default=8000, help="0 for any that is free")
@@ -56,6 +60,7 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
 
     from hgan.serve.app import create_app
     from hgan.serve.connections import Connection
+    from hgan.serve.following import following
     from hgan.serve.logs import log_to_stderr
     from hgan.serve.settings import Settings
 
@@ -88,7 +93,8 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
             # It may take its time. The port is taken already, so the page waits for the service.
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         try:
-            uvicorn.Server(config).run(sockets=[listening])
+            with following(service.library) if chosen.watch else nullcontext():
+                uvicorn.Server(config).run(sockets=[listening])
         except KeyboardInterrupt:  # how a service is ended; requests under way have been answered
             pass
         finally:
@@ -149,6 +155,7 @@ SERVE = {
         examples=(
             "hgan serve",
             "hgan serve ~/Pictures --port 8080",
+            "hgan serve ~/Pictures --watch",
             "hgan serve ~/Pictures --index holidays.index --no-browser",
             "hgan serve http://localhost:6333/pictures --host 0.0.0.0 --require-key --rate 10",
         ),

@@ -29,6 +29,11 @@ FILE_NAMES = (
 _TOKEN_LINE = re.compile(r"([^\t]+)#\d+\t(.*)")
 
 
+def is_token_line(line: str) -> bool:
+    """True for a line of Flickr8k's and Flickr30k's token files."""
+    return _TOKEN_LINE.fullmatch(line) is not None
+
+
 def parse(path: Path) -> Iterator[Record | Problem]:
     """Tell the form of a file by its content, and read it.
 
@@ -46,7 +51,7 @@ def parse(path: Path) -> Iterator[Record | Problem]:
         yield Problem("not UTF-8", f"{path}:{line}", "not UTF-8 text; save the file as UTF-8")
         text = data.decode("utf-8-sig", errors="replace")
     start = text.lstrip()
-    if path.suffix == ".token" or _TOKEN_LINE.fullmatch(start.split("\n", 1)[0]):
+    if path.suffix == ".token" or is_token_line(start.split("\n", 1)[0]):
         yield from _parse_tokens(path, text)
     elif start.startswith(("{", "[")) or path.suffix in (".json", ".jsonl"):
         yield from _parse_json(path, text)

@@ -13,7 +13,7 @@ from hgan.errors import IndexingError
 from hgan.index.filter import Filter
 from hgan.index.manifest import Quantize
 from hgan.index.payload import TIME, WORDS, range_of, to_entry, to_payload, words_of
-from hgan.index.store import Entry, Match, Point, Store, StoreFacts
+from hgan.index.store import BEAM, Entry, Match, Point, Store, StoreFacts
 
 SPACE_KEPT = 256 * 2**20
 """Bytes that must be free before anything is written. The engine maps its files into memory, and a
@@ -102,7 +102,9 @@ class EdgeStore(Store):
             limit=limit,
             query=query,
             filter=_passing(where or Filter()),
-            params=edge.SearchParams(exact=exact, quantization=_quantized_search(exact)),
+            params=edge.SearchParams(
+                hnsw_ef=max(BEAM, limit), exact=exact, quantization=_quantized_search(exact)
+            ),
         )
         with self._open() as shard:
             found = shard.query(request)
@@ -216,9 +218,14 @@ def _vectors(
     distance, half = edge.Distance.Dot, edge.VectorStorageDatatype.Float16
     vectors = {}
     if dense:
-        int8 = edge.ScalarQuantizationConfig(edge.ScalarType.Int8) if quantize else None
+        int8 = edge.ScalarQuantizationConfig(edge.ScalarType.Int8, memory=edge.Memory.Cached)
         vectors["dense"] = edge.EdgeVectorParams(
-            dense, distance, datatype=half, quantization_config=int8
+            dense,
+            distance,
+            datatype=half,
+            # In 8 bits they are searched; the originals are read for the best alone.
+            memory=edge.Memory.Cold if quantize else edge.Memory.Cached,
+            quantization_config=int8 if quantize else None,
         )
     if local:
         vectors["local"] = edge.EdgeVectorParams(
@@ -226,6 +233,8 @@ def _vectors(
             distance,
             # 8 bits a number after a random rotation, with its own scale for every vector.
             datatype=edge.VectorStorageDatatype.Turbo8 if quantize else half,
+            # Five times as large as all else, and read for candidates alone.
+            memory=edge.Memory.Cold,
             multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
             # No graph: local vectors re-rank candidates that the dense ones found.
             hnsw_config=edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),

@@ -1,4 +1,4 @@
-"""What an index says of itself: which photos, which bundle, the widths of the vectors."""
+"""What an index says of itself: which photos or texts, which bundle, the widths of the vectors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +8,15 @@ from hgan.errors import IndexingError
 from hgan.runtime.bundle import Bundle, default_bundle
 from hgan.runtime.similarity import dense_width
 
-FORMAT_VERSION = 2
-"""Version 1 knew no `quantize`; its photos have no time, camera and tags."""
+FORMAT_VERSION = 3
+"""Version 1 knew no `quantize`; its photos have no time, camera and tags. Version 2 knew no
+`holds` and no `regions`: it holds photos, with the model's own regions."""
 
 Quantize = Literal["int8"]
 """How vectors can be made smaller than float16."""
+
+Holds = Literal["photos", "texts"]
+"""What the items of an index are."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class IndexManifest:
     """What `index.json` says, or the metadata of a collection on a server."""
 
     root: str
-    """The folder of photos, absolute, or the address of what is in no folder."""
+    """The folder of photos, or the file of texts, absolute; or an address of photos."""
     bundle: str
     """Id of the bundle that encoded them."""
     bundle_name: str
@@ -33,13 +37,21 @@ class IndexManifest:
     quantize: Quantize | None = None
     """None for vectors in float16. With `int8`, a search compares dense vectors in 8-bit integers
     and scores the best by float16; local vectors have 8 bits a number."""
+    holds: Holds = "photos"
+    regions: int | None = None
+    """Local vectors of a photo, fewer than the model makes; None for all of them."""
     format_version: int = FORMAT_VERSION
 
     @classmethod
     def of(
-        cls, root: Path | str, bundle: Bundle, quantize: Quantize | None = None
+        cls,
+        root: Path | str,
+        bundle: Bundle,
+        quantize: Quantize | None = None,
+        holds: Holds = "photos",
+        regions: int | None = None,
     ) -> "IndexManifest":
-        """What an index of these photos by this bundle says."""
+        """What an index of these photos or texts by this bundle says."""
         path = bundle.folder.resolve()
         config = bundle.config
         return cls(
@@ -50,6 +62,8 @@ class IndexManifest:
             dense=dense_width(config.widths, config.weights),
             local=config.widths["local"] if config.weights["local"] else 0,
             quantize=quantize,
+            holds=holds,
+            regions=regions,
         )
 
     @classmethod
@@ -82,11 +96,18 @@ class IndexManifest:
         self.check_bundle(where, wanted.bundle, wanted.bundle_name)
         if wanted.root != self.root:
             raise IndexingError(
-                f"{where}: holds the photos of {self.root}; index {wanted.root} into another one"
+                f"{where}: holds the {self.holds} of {self.root}; index {wanted.root} into another "
+                "one"
             )
         if wanted.quantize not in (None, self.quantize):
             raise IndexingError(
                 f"{where}: made {f'with {self.quantize}' if self.quantize else 'without'} "
                 f"quantization, not with {wanted.quantize}; leave the option out, or remove the "
                 "index and index again"
+            )
+        if wanted.regions not in (None, self.regions):
+            kept = "all regions" if self.regions is None else f"{self.regions} regions"
+            raise IndexingError(
+                f"{where}: made with {kept} a photo, not with {wanted.regions}; leave the option "
+                "out, or remove the index and index again"
             )

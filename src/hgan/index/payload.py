@@ -12,11 +12,12 @@ TIME = "taken"
 
 
 def to_payload(entry: Entry) -> dict[str, Any]:
-    """What is remembered of a photo; what it does not say takes no room."""
+    """What is remembered of a photo or a text; what it does not say takes no room."""
     known = {
         TIME: entry.taken,
         "camera": entry.camera or None,
         "camera_words": list(camera_words(entry.camera)) or None,
+        "text": entry.text or None,
         "etag": entry.etag or None,
     }
     return {
@@ -45,6 +46,7 @@ def to_entry(payload: Any) -> Entry:
         taken=payload.get(TIME),
         camera=payload.get("camera", ""),
         tags=tuple(payload.get("tags", ())),
+        text=payload.get("text", ""),
         etag=payload.get("etag", ""),
     )
 

@@ -11,7 +11,7 @@ from hgan.index.filter import Filter
 from hgan.index.manifest import Quantize
 from hgan.index.payload import TIME, WORDS, range_of, to_entry, to_payload, words_of
 from hgan.index.server import Server
-from hgan.index.store import Entry, Match, Point, Store, StoreFacts
+from hgan.index.store import BEAM, Entry, Match, Point, Store, StoreFacts
 
 OVERSAMPLING = 2.0
 """Candidates in 8 bits for each that is then scored by its float16 vector."""
@@ -66,7 +66,9 @@ class QdrantStore(Store):
                 query=vector.tolist() if self._dense else None,
                 using="dense" if self._dense else None,
                 query_filter=_passing(where or Filter()),
-                search_params=models.SearchParams(exact=exact, quantization=quantized),
+                search_params=models.SearchParams(
+                    hnsw_ef=max(BEAM, limit), exact=exact, quantization=quantized
+                ),
                 limit=limit,
                 with_payload=False,
             )

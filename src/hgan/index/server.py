@@ -2,8 +2,9 @@
 
     http://qdrant:6333/photos?shard_number=3&replication_factor=2
 
-names the collection `photos` with settings; `https` encrypts. The key of a server that wants one
-is in $HGAN_QDRANT_API_KEY.
+names the collection `photos` with settings; `https` encrypts, and $SSL_CERT_FILE may name a
+certificate to trust in place of the known ones. The key of a server that wants one is in
+$HGAN_QDRANT_API_KEY.
 
 Whoever searches is told soon that the server is away. Indexing, which may have run for hours, waits
 and goes on: `patience` says how long.

@@ -13,14 +13,19 @@ import numpy as np
 from hgan.errors import IndexingError
 from hgan.index.filter import Filter
 
+BEAM = 800
+"""Points that a search through a graph keeps in view. Of 100,000 photos, the best ten by the exact
+score are all found with so many, and 97 % of them with 200, a millisecond sooner."""
+
 
 @dataclass(frozen=True)
 class Entry:
-    """What is remembered of a photo: enough to see that its file is still the same, and to filter
-    by."""
+    """What is remembered of a photo, enough to see that its file is still the same, and to filter
+    by; or of a text."""
 
     path: str
-    """Relative to the folder that was indexed, with `/` between folders."""
+    """Relative to the folder that was indexed, with `/` between folders; of a text, the photo that
+    it describes as its file names it, or nothing."""
     size: int
     """In bytes."""
     mtime: int
@@ -33,13 +38,15 @@ class Entry:
     """Make and model; empty where the photo does not say."""
     tags: tuple[str, ...] = ()
     """In lower case."""
+    text: str = ""
+    """The text itself; nothing for a photo."""
     etag: str = ""
     """What an object store had for it; empty for a file."""
 
     @property
     def id(self) -> str:
-        """The point's id: the same path always has the same."""
-        return str(uuid5(NAMESPACE_URL, self.path))
+        """The point's id: the same path, or the same text of a photo, always has the same."""
+        return str(uuid5(NAMESPACE_URL, f"{self.path}\n{self.text}" if self.text else self.path))
 
     @property
     def folders(self) -> list[str]:
@@ -49,13 +56,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Point:
-    """A photo in an index."""
+    """A photo or a text in an index."""
 
     entry: Entry
     dense: np.ndarray
     """(E,): context and slots, see `hgan.runtime.similarity.dense`."""
     local: np.ndarray
-    """(n, D_l): the real regions."""
+    """(n, D_l): the real regions, or the words."""
 
 
 class Match(NamedTuple):

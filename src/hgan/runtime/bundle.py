@@ -5,9 +5,11 @@ vectors) and `tokenizer.json`. A part is checked and loaded when it is first nee
 search by text does not wait for the image tower.
 """
 
+import ctypes
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -218,6 +220,7 @@ class Bundle:
             )
         except Exception as error:  # ONNX Runtime's errors have no base class of their own
             raise BundleError(f"{path}: not a model that ONNX Runtime can run ({error})") from error
+        _give_back()
         if missing := outputs - {output.name for output in session.get_outputs()}:
             raise BundleError(f"{path}: the model has no output {', '.join(sorted(missing))}")
         return session
@@ -266,6 +269,13 @@ def _parse(file: Path, content: bytes) -> BundleConfig:
 
 def _batches(items: Sequence[Any] | np.ndarray, length: int) -> Iterator[Any]:
     return (items[i : i + length] for i in range(0, len(items), length))
+
+
+def _give_back() -> None:
+    """Return memory to the system that preparing a model took and freed: tens of megabytes that
+    glibc would keep for later."""
+    with suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _pad(array: np.ndarray, length: int) -> np.ndarray:

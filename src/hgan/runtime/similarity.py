@@ -7,7 +7,7 @@ over the query's words (a photo's regions, for a photo as query) of the best reg
 are unit vectors, so a cosine is an inner product.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -71,6 +71,35 @@ def score_levels(
     for name, scores in levels.items():
         total += weights[name] * scores
     return Scores(total, levels)
+
+
+def sentence_levels(
+    items: Sequence[np.ndarray], local: np.ndarray, is_photo: bool
+) -> np.ndarray:
+    """S_local of sentences that are searched, (N,) float32, by a photo or by another sentence.
+
+    The level has a direction, from a sentence's words to a photo's regions. Here the words are on
+    the side of the index, so a photo is compared with them by S_local of the pair, as always: the
+    mean over the sentence's words of the photo's best region. Of two sentences, the one that is
+    asked for has the words, and those of the other are the regions, of unit length like them.
+
+    Args:
+        items: (n_i, D_l) the real words of each sentence, one at least.
+        local: (w, D_l) a photo's regions, or the words that are asked for.
+        is_photo: which of the two.
+    """
+    if not len(items):
+        return np.zeros(0, np.float32)
+    lengths = np.array([len(words) for words in items])
+    starts = np.cumsum(lengths) - lengths  # (N,)
+    rows = np.concatenate(items).astype(np.float32)  # (W, D_l)
+    local = local.astype(np.float32)
+    if is_photo:
+        best = (rows @ local.T).max(axis=1)  # (W,)
+        return np.asarray(np.add.reduceat(best, starts) / lengths, np.float32)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    cosines = rows / np.maximum(norms, np.finfo(np.float32).tiny) @ local.T  # (W, w)
+    return np.asarray(np.maximum.reduceat(cosines, starts, axis=0).mean(axis=1), np.float32)
 
 
 def _context(queries: Encoded[np.ndarray], photos: Encoded[np.ndarray]) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from hgan.errors import HganError
 from hgan.index.manifest import IndexManifest, Quantize
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
+from hgan.runtime.pooling import pooled
 from hgan.runtime.stream import stream
 from hgan.search.source import Source, open_source
 from hgan.search.walk import Photo
@@ -55,7 +56,10 @@ class Estimate:
 
 
 def estimate(
-    folder: Path | str, bundle: Bundle | Path | None = None, quantize: Quantize | None = None
+    folder: Path | str,
+    bundle: Bundle | Path | None = None,
+    quantize: Quantize | None = None,
+    regions: int | None = None,
 ) -> Estimate:
     """Find the photos of a folder, and encode a few of them with a clock running.
 
@@ -65,6 +69,7 @@ def estimate(
     source = open_source(folder)
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
+    bundle = pooled(bundle, regions)
     skipped: dict[str, str] = {}
     photos, _ = source.find(skipped)
     trial = _try(source, photos[:: max(1, len(photos) // TRIED)][:TRIED], bundle)

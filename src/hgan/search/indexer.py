@@ -3,6 +3,8 @@
 Photos are stored as they are encoded, so that a run that is cut short is continued by the next.
 """
 
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,9 +13,10 @@ import numpy as np
 from hgan.errors import DataError
 from hgan.index.manifest import IndexManifest, Quantize
 from hgan.index.store import Entry, Point, Store
-from hgan.index.target import create_store, is_address
+from hgan.index.target import create_store, is_address, read_manifest
 from hgan.progress import console, progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
+from hgan.runtime.pooling import pooled
 from hgan.runtime.stream import Batch, stream
 from hgan.search.part import WHOLE, Part
 from hgan.search.points import points_of
@@ -21,20 +24,20 @@ from hgan.search.source import Source, open_source
 from hgan.search.walk import Photo
 
 FLUSH_EVERY = 500
-"""Photos between two flushes. A kill loses nothing that was stored; a power cut may lose these."""
+"""Items between two flushes. A kill loses nothing that was stored; a power cut may lose these."""
 
 
 @dataclass
 class IndexReport:
-    """What a run did; every photo of the folder is in one of these."""
+    """What a run did; every photo of the folder, or text of the file, is in one of these."""
 
     added: int = 0
     updated: int = 0
     removed: int = 0
-    """Were in the index and are gone from the folder, or cannot be read any more."""
+    """Were in the index and are gone from the folder or the file, or cannot be read any more."""
     unchanged: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
-    """Files that were left out, with the reason."""
+    """Files, or places in a file, that were left out, with the reason."""
 
 
 def index_folder(
@@ -43,6 +46,7 @@ def index_folder(
     bundle: Bundle | Path | None = None,
     quantize: Quantize | None = None,
     part: Part = WHOLE,
+    regions: int | None = None,
 ) -> IndexReport:
     """Bring an index up to date with a folder of photos and all folders below it.
 
@@ -56,6 +60,8 @@ def index_folder(
         bundle: the model, or its folder; by default the one that ships with the program.
         quantize: `int8` for smaller vectors in a new index, see `IndexManifest`.
         part: the share of the photos that this run takes care of.
+        regions: how many local vectors a photo has in a new index, see `hgan.runtime.pooling`; by
+            default as many as the model makes.
 
     Raises:
         HganError: there is no such folder, or no photo in it.
@@ -64,51 +70,87 @@ def index_folder(
             be written.
     """
     source = open_source(folder)
+    report = IndexReport()
+    photos, unread = source.find(report.skipped)  # before an index is made for nothing
+    photos = part.own(photos, report.skipped)
+    with open_updater(source, to, bundle, quantize, part, regions) as updater:
+        updater.update(photos, unread, report)
+        updater.optimize()
+    return report
+
+
+@contextmanager
+def open_updater(
+    source: Source,
+    to: Path | str,
+    bundle: Bundle | Path | None = None,
+    quantize: Quantize | None = None,
+    part: Part = WHOLE,
+    regions: int | None = None,
+) -> Iterator["Updater"]:
+    """Open or make an index to bring it up to date; see `index_folder`."""
     target = to if is_address(to) else Path(to)
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
-    report = IndexReport()
-    photos, unread = source.find(report.skipped)
-    photos = part.own(photos, report.skipped)
-    with create_store(target, IndexManifest.of(source.root, bundle, quantize)) as store:
+    pooled(bundle, regions)  # refuses what the model cannot have, before anything is made
+    manifest = IndexManifest.of(source.root, bundle, quantize, regions=regions)
+    with create_store(target, manifest) as store:
+        yield Updater(source, store, pooled(bundle, read_manifest(target).regions), part)
+
+
+class Updater:
+    """Brings an open index up to date with its photos, once or again and again."""
+
+    def __init__(self, source: Source, store: Store, bundle: Bundle, part: Part = WHOLE) -> None:
+        """Read what the index remembers."""
+        self._source = source
+        self._store = store
+        self._bundle = bundle
         # Those of other parts are not seen, so they are never taken for gone.
-        stored = {entry.path: entry for entry in store.entries() if part.holds(entry.path)}
-        _Run(source, store, bundle, stored, report).encode(photos)
+        self._stored = {entry.path: entry for entry in store.entries() if part.holds(entry.path)}
+        self._copies = {entry.digest: entry.id for entry in self._stored.values()}
+
+    def is_unchanged(self, photo: Photo) -> bool:
+        """True where the index has the photo as it is."""
+        entry = self._stored.get(photo.path)
+        return entry is not None and photo.is_same(entry)
+
+    def update(
+        self,
+        photos: list[Photo],
+        unread: tuple[str, ...],
+        report: IndexReport,
+        aside: Collection[str] = (),
+    ) -> None:
+        """Encode and store what is new or changed, drop what is gone.
+
+        Args:
+            photos: all that are there now.
+            unread: folders that could not be read, as prefixes; what was in them stays.
+            report: counts; photos that it has as skipped already are none.
+            aside: paths of photos that stay in the index as they are there, or out of it.
+        """
+        self._report = report
+        self._encode([photo for photo in photos if photo.path not in aside])
         kept = {photo.path for photo in photos} - report.skipped.keys()
         gone = [
-            entry.id
-            for path, entry in stored.items()
+            entry
+            for path, entry in self._stored.items()
             if path not in kept and not path.startswith(unread)
         ]
         report.removed = len(gone)
         if gone:
-            store.delete(gone)
+            self._store.delete([entry.id for entry in gone])
+        for entry in gone:
+            del self._stored[entry.path]
+
+    def optimize(self) -> None:
+        """Bring the index into the form that is fastest to search."""
         with console.status("arranging the index"):
-            store.optimize()
-    return report
+            self._store.optimize()
 
-
-class _Run:
-    """One run over the photos that a folder holds now."""
-
-    def __init__(
-        self,
-        source: Source,
-        store: Store,
-        bundle: Bundle,
-        stored: dict[str, Entry],
-        report: IndexReport,
-    ) -> None:
-        self._source = source
-        self._store = store
-        self._bundle = bundle
-        self._stored = stored
-        self._report = report
-        self._copies = {entry.digest: entry.id for entry in stored.values()}
-
-    def encode(self, photos: list[Photo]) -> None:
-        """Encode and store what is new or changed."""
-        changed = [photo for photo in photos if not self._is_unchanged(photo)]
+    def _encode(self, photos: list[Photo]) -> None:
+        changed = [photo for photo in photos if not self.is_unchanged(photo)]
         self._report.unchanged = len(photos) - len(changed)
         with progress("index", total=len(changed), unit="photos") as bar:
             unsaved = 0
@@ -119,10 +161,6 @@ class _Run:
                     self._store.flush()
                     unsaved = 0
                 bar.advance(len(batch.items) + len(batch.failed))
-
-    def _is_unchanged(self, photo: Photo) -> bool:
-        entry = self._stored.get(photo.path)
-        return entry is not None and photo.is_same(entry)
 
     def _load(self, photo: Photo) -> np.ndarray:
         """Pixels of a photo; none for bytes that the index has already. Runs in threads."""
@@ -156,6 +194,7 @@ class _Run:
             self._store.upsert(points)
         for point in points:
             self._count(point.entry)
+            self._stored[point.entry.path] = point.entry
             self._copies[point.entry.digest] = point.entry.id
 
     def _twin(self, photo: Photo) -> Point | None:

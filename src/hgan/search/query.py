@@ -116,6 +116,7 @@ class Part(NamedTuple):
     """(E,)"""
     local: np.ndarray
     """(w, D_l): the real words, or a photo's regions."""
+    is_photo: bool
 
 
 @dataclass(frozen=True)
@@ -129,8 +130,10 @@ class Encodings:
     """(w, D_l): words of the parts of positive weight, scaled by weight / words of the part."""
     unwanted: np.ndarray
     """(u, D_l): the same of the parts of negative weight, scaled by the weight's size."""
+    parts: tuple[Part, ...] = ()
+    """What was added up; where sentences are searched, their local level needs each by itself."""
     left_out: frozenset[str] = frozenset()
-    """Ids of photos that are no hits."""
+    """Ids of items that are no hits."""
 
     @classmethod
     def of(cls, parts: Sequence[Part], left_out: Iterable[str] = ()) -> Self:
@@ -139,6 +142,7 @@ class Encodings:
             np.array([part.weight * part.dense for part in parts], np.float32).sum(axis=0),
             _scaled([part for part in parts if part.weight >= 0]),
             _scaled([part for part in parts if part.weight < 0]),
+            tuple(parts),
             frozenset(left_out),
         )
 
@@ -151,7 +155,7 @@ def encode(
     Args:
         queries: what is searched for.
         bundle: the model.
-        stored: finds the photo of the index that `Query.like` names, with its local vectors.
+        stored: finds the item of the index that `Query.like` names, with its local vectors.
 
     Raises:
         DataError: a text has no words in it, or a photo cannot be read.
@@ -165,13 +169,14 @@ def encode(
     of_photos = iter(_rows(bundle.encode_images(pixels), weights))
     encoded = []
     for query in queries:
-        parts = [Part(weight, *of_text[text]) for weight, text in query.weighted_texts]
+        parts = [Part(weight, *of_text[text], False) for weight, text in query.weighted_texts]
         if query.photo is not None:
-            parts.append(Part(query.photo_weight, *next(of_photos)))
+            parts.append(Part(query.photo_weight, *next(of_photos), True))
         left_out = []
         if query.like:
             point = stored(query.like)
-            parts.append(Part(query.photo_weight, point.dense, point.local))
+            is_photo = not point.entry.text
+            parts.append(Part(query.photo_weight, point.dense, point.local, is_photo))
             left_out = [point.entry.id]
         encoded.append(Encodings.of(parts, left_out))
     return encoded

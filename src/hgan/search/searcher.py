@@ -1,6 +1,6 @@
-"""Photos by text or by photo, in two stages: candidates by context and slots, then the exact S.
+"""Photos, or texts, by words or by photo, in two stages: candidates by context and slots, then S.
 
-The first stage is one inner product a photo; the second adds the local level to the candidates
+The first stage is one inner product an item; the second adds the local level to the candidates
 that the first found, so the score of a hit is the model's own similarity.
 """
 
@@ -12,46 +12,63 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
+import numpy as np
+
 from hgan.errors import DataError
 from hgan.index.filter import Filter, inner_folder
+from hgan.index.manifest import Holds, IndexManifest
 from hgan.index.store import Entry, Match, Point, Store
-from hgan.index.target import is_address, open_store, read_manifest
+from hgan.index.target import Target, is_address, open_store, read_manifest
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.similarity import dense_levels
+from hgan.runtime.pooling import pooled
+from hgan.runtime.similarity import dense_levels, sentence_levels
 from hgan.search.duplicates import fold
 from hgan.search.query import Encodings, PhotoSource, Query, Range, encode
 from hgan.search.source import is_elsewhere, place_of
 
-CANDIDATES = 200
-"""Photos that the second stage looks at, at least."""
+CANDIDATES = 100
+"""Items that the second stage looks at, at least."""
 CANDIDATES_EACH = 4
 """Candidates for each hit that is asked for."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A photo that a search found."""
+    """A photo, or a sentence, that a search found."""
 
     path: PurePath
-    """A file; or the address of what is in no folder, see `hgan.search.source.Address`."""
+    """A file; or the address of what is in no folder, see `hgan.search.source.Address`. Of a
+    sentence, the photo that it describes as its file names it; empty where it names none."""
     score: float
     """S, the weighted sum of the levels; for a query of several parts, the weighted sum of S."""
     levels: dict[str, float]
     """Similarity by level, for the levels that the model has; summed over parts like S."""
     id: str = ""
-    """Of the photo in the index; the same as long as its path is."""
+    """Of the item in the index; the same as long as its path is."""
     duplicates: tuple[PurePath, ...] = ()
-    """Photos that are nearly the same and score no more, where a search folds them."""
+    """Photos that are nearly the same and score no more, where a search folds them; of sentences,
+    the photos that they describe."""
+    text: str = ""
+    """The sentence; nothing for a photo."""
 
 
 class Index:
     """An index that is open for searching; several threads may search at once."""
 
-    def __init__(self, store: Store, bundle: Bundle, root: PurePath, closing: ExitStack) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bundle: Bundle,
+        root: PurePath,
+        closing: ExitStack,
+        holds: Holds = "photos",
+    ) -> None:
         """Use `open_index`."""
         self.bundle = bundle
         self.root = root
-        """The folder that the photos are in, or an address."""
+        """The folder that the photos are in, or an address; or the file that the texts are from."""
+        self.holds = holds
+        """What is found: photos or texts."""
         self._store = store
         self._closing = closing
 
@@ -77,10 +94,12 @@ class Index:
             where: only photos that pass this.
             threshold: only photos whose score is as large.
             fold: put photos that are nearly the same under the best of them.
-            candidates: how many photos of the first stage the second looks at.
+            candidates: how many items of the first stage the second looks at, by default
+                `CANDIDATES` or `CANDIDATES_EACH` a hit; more find more of what an exhaustive
+                search would, and take longer.
 
         Raises:
-            DataError: a text has no words in it, a photo cannot be read, or the photo to be like
+            DataError: a text has no words in it, a photo cannot be read, or the item to be like
                 is not in the index.
         """
         return self.find_many(
@@ -173,6 +192,11 @@ class Index:
     def _stored(self, name: str) -> Point:
         """The photo of a path, below the root or from where we are, or of an id."""
         found = self._store.fetch(_ids(name, self.root), local=True)
+        if not found and self.holds == "texts":
+            raise DataError(
+                f"{name}: no sentence of this index, which holds those of {self.root}, has this id;"
+                " name one by its id, as --json prints it, or search by its words instead"
+            )
         if not found:
             raise DataError(
                 f"{name}: no photo of this index, which holds those of {self.root}; name one of "
@@ -207,9 +231,21 @@ class Index:
 
     def _local(self, query: Encodings, ids: list[str]) -> dict[str, float]:
         """Similarity at the local level, summed over the parts of the query."""
+        if self.holds == "texts":
+            return self._local_of_texts(query, ids)
         wanted = self._store.rescore(query.wanted, ids) if len(query.wanted) else {}
         unwanted = self._store.rescore(query.unwanted, ids) if len(query.unwanted) else {}
         return {key: wanted.get(key, 0.0) - unwanted.get(key, 0.0) for key in ids}
+
+    def _local_of_texts(self, query: Encodings, ids: list[str]) -> dict[str, float]:
+        """The same where words are in the index: the engine's MaxSim goes the other way, from the
+        query's vectors to the stored ones."""
+        points = self._store.fetch(ids, local=True)
+        words = [point.local for point in points]
+        total = np.zeros(len(points), np.float32)
+        for part in query.parts:
+            total += part.weight * sentence_levels(words, part.local, part.is_photo)
+        return {point.entry.id: float(score) for point, score in zip(points, total, strict=True)}
 
     def _hits(
         self,
@@ -228,14 +264,18 @@ class Index:
                 parts["local"] = local[point.entry.id]
             hits.append(
                 Hit(
-                    self.root / point.entry.path,
+                    self._path(point.entry),
                     scores[point.entry.id],
                     parts,
                     point.entry.id,
-                    tuple(self.root / other.entry.path for other in others),
+                    tuple(self._path(other.entry) for other in others),
+                    point.entry.text,
                 )
             )
         return hits
+
+    def _path(self, entry: Entry) -> PurePath:
+        return Path(entry.path) if entry.text else self.root / entry.path
 
 
 def _candidates(wanted: Range) -> int:
@@ -288,11 +328,19 @@ def open_index(path: Path | str, bundle: Bundle | Path | None = None) -> Index:
     """
     target = path if is_address(path) else Path(path)
     manifest = read_manifest(target)
+    bundle = bundle_of(manifest, target, bundle)
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(target, manifest))
+        return Index(store, bundle, place_of(manifest.root), stack.pop_all(), manifest.holds)
+
+
+def bundle_of(
+    manifest: IndexManifest, target: Target, bundle: Bundle | Path | None = None
+) -> Bundle:
+    """The bundle that made an index, as the index uses it; see `open_index`."""
     if bundle is None and manifest.bundle_path is not None:
         bundle = Path(manifest.bundle_path)
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
     manifest.check_bundle(target, bundle.id, bundle.config.name)
-    with ExitStack() as stack:
-        store = stack.enter_context(open_store(target, manifest))
-        return Index(store, bundle, place_of(manifest.root), closing=stack.pop_all())
+    return pooled(bundle, manifest.regions)

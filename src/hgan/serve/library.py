@@ -7,14 +7,16 @@ from urllib.parse import urlsplit
 import numpy as np
 from starlette.exceptions import HTTPException
 
-from hgan.errors import DataError
+from hgan.errors import ConfigError, DataError, IndexingError
 from hgan.index.manifest import IndexManifest
 from hgan.index.store import Entry, Store, StoreFacts
 from hgan.index.target import Target, is_address, open_store, read_manifest
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import media_type
-from hgan.search.searcher import Index
+from hgan.search.indexer import Updater
+from hgan.search.searcher import Index, bundle_of
 from hgan.search.source import FolderSource, Source, open_source, place_of
+from hgan.search.watch import Watcher
 from hgan.serve.adding import Adding
 from hgan.serve.encoder import BatchingBundle
 from hgan.serve.metrics import Metrics
@@ -140,6 +142,17 @@ class Library:
         self._store.delete([key])
         self._store.flush()
 
+    def watcher(self) -> Watcher:
+        """What keeps the index up to date with its folder while it is served.
+
+        Raises:
+            ConfigError: the library for watching is not installed, or the photos are in no folder.
+        """
+        if not isinstance(self._source, FolderSource):
+            raise ConfigError(f"{self.manifest.root}: only folders tell of changes")
+        updater = Updater(self._source, self._store, self.index.bundle)
+        return Watcher(self._source.root, updater)
+
     def public(self, message: str) -> str:
         """A message without where things lie on this machine."""
         for place in self._places:
@@ -155,13 +168,18 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
     """Open an index, and load its model, so that the first search is as fast as the second.
 
     Raises:
-        IndexingError: there is no index, or another process has it open.
+        IndexingError: there is no index, it holds texts, or another process has it open.
         BundleError: the bundle is missing or damaged.
     """
     target = _impatient(str(target)) if is_address(target) else Path(target)
     manifest = read_manifest(target)
-    bundle = Bundle.load(Path(manifest.bundle_path) if manifest.bundle_path else None, spin=False)
-    manifest.check_bundle(target, bundle.id, bundle.config.name)
+    if manifest.holds != "photos":
+        raise IndexingError(
+            f"{target}: holds texts, and photos are what is served; `hgan search --index {target}` "
+            "finds them"
+        )
+    loaded = Bundle.load(Path(manifest.bundle_path) if manifest.bundle_path else None, spin=False)
+    bundle = bundle_of(manifest, target, loaded)
     bundle.encode_texts(["a photo"])
     size = bundle.config.size
     bundle.encode_images([np.zeros((size, size, 3), np.uint8)])
