@@ -117,7 +117,8 @@ def test_proxy_with_tls_and_a_prefix(service: str, tmp_path: Path) -> None:
             if ask("/find/health"):
                 break
             time.sleep(0.1)
-        assert json.loads(ask("/find"))["info"]["title"] == "hgan"
+        assert "<title>Photos</title>" in ask("/find")  # redirected to the page
+        assert json.loads(ask("/find/openapi.json"))["info"]["title"] == "hgan"
         found = json.loads(ask("/find/v1/search", "--json", '{"text": "red", "k": 2}'))
         assert len(found["hits"]) == 2
         assert "403" in ask("/find/metrics")

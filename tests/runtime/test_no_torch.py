@@ -10,6 +10,9 @@ from tests.tiny_bundle import write_tiny_bundle
 
 TRAINING = ("torch", "transformers", "accelerate", "matplotlib", "safetensors", "onnx", "scipy")
 
+# Caption files are read by both halves: to train from, and to index.
+BOTH_HALVES = {"hgan.data", "hgan.data.record", "hgan.data.forms", "hgan.data.captions"}
+
 
 def run(code: str, *arguments: object) -> str:
     command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
@@ -37,7 +40,10 @@ def test_no_module_imports_the_training_half():
     assert not [
         name
         for name in imported
-        if name.split(".")[1:2] and name.startswith("hgan.") and name.split(".")[1] in training_half
+        if name.split(".")[1:2]
+        and name.startswith("hgan.")
+        and name.split(".")[1] in training_half
+        and name not in BOTH_HALVES
     ]
 
 
