@@ -12,7 +12,7 @@ import qdrant_edge as edge
 from hgan.errors import IndexingError
 from hgan.index.filter import Filter
 from hgan.index.manifest import Quantize
-from hgan.index.payload import TIME, WORDS, range_of, to_entry, to_payload, words_of
+from hgan.index.payload import TIME, WORDS, Widths, range_of, to_entry, to_payload, words_of
 from hgan.index.store import BEAM, Entry, Match, Point, Store, StoreFacts
 
 SPACE_KEPT = 256 * 2**20
@@ -41,8 +41,7 @@ class EdgeStore(Store):
         """Use `EdgeStore.create` or `EdgeStore.load`."""
         self._folder = folder
         self._shard: edge.EdgeShard | None = shard
-        self._dense = dense
-        self._local = local
+        self._widths = Widths(dense, local)
 
     @classmethod
     def create(
@@ -80,7 +79,8 @@ class EdgeStore(Store):
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Add points, replacing those of the same id."""
-        records = [edge.Point(p.entry.id, self._named(p), to_payload(p.entry)) for p in points]
+        named = self._widths.named
+        records = [edge.Point(p.entry.id, named(p), to_payload(p.entry)) for p in points]
         self._update(edge.UpdateOperation.upsert_points(records))
 
     def delete(self, ids: Sequence[str]) -> None:
@@ -97,7 +97,7 @@ class EdgeStore(Store):
         """The points with the largest inner product with a dense vector (E,), best first."""
         if not limit:
             return []
-        query = edge.Query.Nearest(vector.tolist(), using="dense") if self._dense else None
+        query = edge.Query.Nearest(vector.tolist(), using="dense") if self._widths.dense else None
         request = edge.QueryRequest(
             limit=limit,
             query=query,
@@ -109,7 +109,7 @@ class EdgeStore(Store):
         with self._open() as shard:
             found = shard.query(request)
         # A model with the local level alone has no dense vectors: every photo is as good.
-        return [Match(str(point.id), point.score if self._dense else 0.0) for point in found]
+        return [Match(str(point.id), point.score if self._widths.dense else 0.0) for point in found]
 
     def rescore(self, local: np.ndarray, ids: Sequence[str]) -> dict[str, float]:
         """MaxSim of a query's real words (w, D_l) and each of the points."""
@@ -125,15 +125,10 @@ class EdgeStore(Store):
 
     def fetch(self, ids: Sequence[str], local: bool = False) -> list[Point]:
         """The points of these ids, in this order; ids that are not there are left out."""
-        names = [
-            name
-            for name, wanted in (("dense", self._dense), ("local", self._local and local))
-            if wanted
-        ]
+        names = self._widths.names(local)
         with self._open() as shard:
             records = shard.retrieve(list(ids), with_payload=True, with_vector=names or False)
-        found = {str(record.id): self._point(record) for record in records}
-        return [found[key] for key in ids if key in found]
+        return self._widths.points(records, ids)
 
     def entries(self) -> Iterator[Entry]:
         """What is remembered of every photo."""
@@ -193,22 +188,6 @@ class EdgeStore(Store):
             _require_space(self._folder, SPACE_KEPT)
             shard.update(operation)
             (self._folder / _CHANGED).touch()
-
-    def _named(self, point: Point) -> dict[str, Any]:
-        vectors = {}
-        if self._dense:
-            vectors["dense"] = point.dense.tolist()
-        if self._local:
-            vectors["local"] = point.local.tolist()
-        return vectors
-
-    def _point(self, record: "edge.Record") -> Point:
-        vectors: Any = record.vector or {}
-        return Point(
-            to_entry(record.payload),
-            np.array(vectors.get("dense", ()), np.float32).reshape(self._dense),
-            np.array(vectors.get("local", ()), np.float32).reshape(-1, self._local or 1),
-        )
 
 
 def _vectors(

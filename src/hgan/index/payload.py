@@ -1,14 +1,46 @@
-"""What stands beside a point's vectors, in the shape that every engine of Qdrant's kind keeps."""
+"""A point and what is remembered of it, in the shape that every engine of Qdrant's kind keeps."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from hgan.index.filter import Filter, camera_words
-from hgan.index.store import Entry
+from hgan.index.store import Entry, Point
 
 WORDS = ("folders", "camera_words", "tags")
 """Fields with lists of words, of which a filter names some."""
 TIME = "taken"
 """The field with seconds, of which a filter gives a range."""
+
+
+class Widths(NamedTuple):
+    """Of the vectors of a store; those of width zero are not there."""
+
+    dense: int
+    local: int
+
+    def names(self, local: bool) -> list[str]:
+        """Of the vectors to read, with or without the local ones."""
+        wanted = (("dense", self.dense), ("local", self.local and local))
+        return [name for name, width in wanted if width]
+
+    def named(self, point: Point) -> dict[str, Any]:
+        """The vectors of a point, by name."""
+        return {name: getattr(point, name).tolist() for name in self.names(local=True)}
+
+    def points(self, records: Sequence[Any], ids: Sequence[str]) -> list[Point]:
+        """The points of these ids, in this order; ids that no record has are left out."""
+        found = {str(record.id): self._point(record) for record in records}
+        return [found[key] for key in ids if key in found]
+
+    def _point(self, record: Any) -> Point:
+        vectors = record.vector or {}
+        return Point(
+            to_entry(record.payload),
+            np.array(vectors.get("dense", ()), np.float32).reshape(self.dense),
+            np.array(vectors.get("local", ()), np.float32).reshape(-1, self.local or 1),
+        )
 
 
 def to_payload(entry: Entry) -> dict[str, Any]:

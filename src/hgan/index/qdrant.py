@@ -9,7 +9,7 @@ from qdrant_client import QdrantClient, models
 
 from hgan.index.filter import Filter
 from hgan.index.manifest import Quantize
-from hgan.index.payload import TIME, WORDS, range_of, to_entry, to_payload, words_of
+from hgan.index.payload import TIME, WORDS, Widths, range_of, to_entry, to_payload, words_of
 from hgan.index.server import Server
 from hgan.index.store import BEAM, Entry, Match, Point, Store, StoreFacts
 
@@ -27,15 +27,15 @@ class QdrantStore(Store):
         """The collection that the server's settings name; `create_collection` makes it."""
         self._server = server
         self._name = server.settings.collection
-        self._dense = dense
-        self._local = local
+        self._widths = Widths(dense, local)
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Add points, replacing those of the same id."""
         if not points:
             return
+        named = self._widths.named
         records = [
-            models.PointStruct(id=p.entry.id, vector=self._named(p), payload=to_payload(p.entry))
+            models.PointStruct(id=p.entry.id, vector=named(p), payload=to_payload(p.entry))
             for p in points
         ]
         self._server.ask(lambda client: client.upsert(self._name, records, wait=True))
@@ -63,8 +63,8 @@ class QdrantStore(Store):
         found = self._server.ask(
             lambda client: client.query_points(
                 self._name,
-                query=vector.tolist() if self._dense else None,
-                using="dense" if self._dense else None,
+                query=vector.tolist() if self._widths.dense else None,
+                using="dense" if self._widths.dense else None,
                 query_filter=_passing(where or Filter()),
                 search_params=models.SearchParams(
                     hnsw_ef=max(BEAM, limit), exact=exact, quantization=quantized
@@ -74,7 +74,8 @@ class QdrantStore(Store):
             )
         )
         # A model with the local level alone has no dense vectors: every photo is as good.
-        return [Match(str(point.id), point.score if self._dense else 0.0) for point in found.points]
+        scored = self._widths.dense > 0
+        return [Match(str(point.id), point.score if scored else 0.0) for point in found.points]
 
     def rescore(self, local: np.ndarray, ids: Sequence[str]) -> dict[str, float]:
         """MaxSim of a query's real words (w, D_l) and each of the points."""
@@ -96,13 +97,11 @@ class QdrantStore(Store):
         """The points of these ids, in this order; ids that are not there are left out."""
         if not ids:
             return []
-        wanted = (("dense", self._dense), ("local", self._local and local))
-        names = [name for name, width in wanted if width]
+        names = self._widths.names(local)
         records = self._server.ask(
             lambda client: client.retrieve(self._name, list(ids), with_vectors=names or False)
         )
-        found = {str(record.id): self._point(record) for record in records}
-        return [found[key] for key in ids if key in found]
+        return self._widths.points(records, ids)
 
     def entries(self) -> Iterator[Entry]:
         """What is remembered of every photo."""
@@ -142,22 +141,6 @@ class QdrantStore(Store):
     def _page(self, offset: Any) -> tuple[list[models.Record], Any]:
         return self._server.ask(
             lambda client: client.scroll(self._name, limit=_PAGE, offset=offset, with_payload=True)
-        )
-
-    def _named(self, point: Point) -> dict[str, Any]:
-        vectors = {}
-        if self._dense:
-            vectors["dense"] = point.dense.tolist()
-        if self._local:
-            vectors["local"] = point.local.tolist()
-        return vectors
-
-    def _point(self, record: models.Record) -> Point:
-        vectors: Any = record.vector or {}
-        return Point(
-            to_entry(record.payload),
-            np.array(vectors.get("dense", ()), np.float32).reshape(self._dense),
-            np.array(vectors.get("local", ()), np.float32).reshape(-1, self._local or 1),
         )
 
 
