@@ -239,6 +239,14 @@ def test_bundle_by_its_folder(photos, tmp_path, bundle):
         assert index.bundle.id == bundle.id
 
 
+def test_the_tower_that_searches_need_is_checked_before_photos_are_encoded(photos, tmp_path):
+    folder = write_tiny_bundle(tmp_path / "bundle")
+    (folder / "text.onnx").write_bytes(b"cut short")
+    with pytest.raises(BundleError, match=r"text\.onnx: damaged"):
+        index_folder(photos, tmp_path / "index", folder)
+    assert not (tmp_path / "index").exists()
+
+
 CUT = """
     import os, resource, signal, sys
     from pathlib import Path

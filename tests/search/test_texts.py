@@ -9,7 +9,7 @@ import pytest
 import hgan
 from hgan.cli import main
 from hgan.encoded import Encoded
-from hgan.errors import DataError, HganError, IndexingError
+from hgan.errors import BundleError, DataError, HganError, IndexingError
 from hgan.index.filter import Filter
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import open_photo, to_pixels
@@ -278,3 +278,11 @@ def test_texts_are_not_served(captions, tmp_path, bundle):
     index_texts(captions, tmp_path / "index", bundle)
     with pytest.raises(IndexingError, match="holds texts"):
         open_library(tmp_path / "index", Settings(), Metrics())
+
+
+def test_the_tower_of_photo_queries_is_checked_before_texts_are_encoded(captions, tmp_path):
+    folder = write_tiny_bundle(tmp_path / "bundle")
+    (folder / "image.onnx").write_bytes(b"cut short")
+    with pytest.raises(BundleError, match=r"image\.onnx: damaged"):
+        index_texts(captions, tmp_path / "index", folder)
+    assert not (tmp_path / "index").exists()

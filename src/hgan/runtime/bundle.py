@@ -101,6 +101,16 @@ class Bundle:
                 raise BundleError(f"{folder / name}: is missing; get the bundle again")
         return cls(folder, config, hashlib.sha256(content).hexdigest()[:16], spin)
 
+    def check(self) -> None:
+        """Compare every file with its checksum: before hours of indexing with one of the towers,
+        rather than at the first search, which needs the other.
+
+        Raises:
+            BundleError: a file is damaged.
+        """
+        for name in self.config.files:
+            self._checked(name)
+
     def encode_images(self, pixels: Sequence[np.ndarray] | np.ndarray) -> Encoded[np.ndarray]:
         """Encode photos, each (size, size, 3) uint8.
 

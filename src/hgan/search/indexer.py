@@ -92,6 +92,7 @@ def open_updater(
     target = to if is_address(to) else Path(to)
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
+    bundle.check()
     pooled(bundle, regions)  # refuses what the model cannot have, before anything is made
     manifest = IndexManifest.of(source.root, bundle, quantize, regions=regions)
     with create_store(target, manifest) as store:

@@ -42,6 +42,7 @@ def index_texts(
     target = to if is_address(to) else Path(to)
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
+    bundle.check()
     report = IndexReport()
     entries = find_sentences(file, report.skipped)
     with create_store(target, IndexManifest.of(file, bundle, quantize, "texts")) as store:
