@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from hgan.data.captions import read_captions
+from hgan.data.captions.read import read_captions
 from hgan.encoded import Encoded
 from hgan.evaluation.metrics import Metrics, metrics
 from hgan.evaluation.ranking import rank

@@ -29,11 +29,12 @@ from torch.nn.functional import cosine_similarity, leaky_relu, normalize
 
 from hgan.cli.learn import parse_config
 from hgan.config import ModelConfig
-from hgan.data.captions import Captions, read_captions
+from hgan.data.captions.read import read_captions
+from hgan.data.captions.types import Captions
 from hgan.encoded import Encoded
-from hgan.evaluation.best import Best
 from hgan.evaluation.protocols import CANDIDATES
 from hgan.evaluation.ranking import TILE, rank
+from hgan.evaluation.top_k import Best
 from hgan.model.encoding import take
 from hgan.model.similarity import SIMILARITY, combine, local_similarity
 from hgan.progress import progress

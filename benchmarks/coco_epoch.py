@@ -30,7 +30,7 @@ from rich.table import Table
 
 from hgan.cli.learn import parse_config
 from hgan.config import Config
-from hgan.data.precomp_captions import read_photos
+from hgan.data.captions.precomp import read_photos
 from hgan.training.trainer import Trainer
 
 BAR = 6.0

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hgan.index.indexer import index_folder
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
 from hgan.runtime.images import PHOTO_SUFFIXES, open_photo, to_pixels
 from hgan.runtime.stream import stream
-from hgan.search.indexer import index_folder
 
 
 def main() -> None:

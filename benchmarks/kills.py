@@ -25,12 +25,12 @@ from pathlib import Path
 import numpy as np
 
 from hgan.errors import IndexingError
-from hgan.index.edge import EdgeStore
-from hgan.index.store import Point
-from hgan.index.target import open_store, read_manifest
+from hgan.index.indexer import index_folder
+from hgan.index.store.contract import Point
+from hgan.index.store.edge import EdgeStore
+from hgan.index.store.open import open_store, read_manifest
 from hgan.progress import progress
 from hgan.runtime.images import PHOTO_SUFFIXES
-from hgan.search.indexer import index_folder
 
 OPENING, ARRANGING = 0.1, 0.1
 """Shares of the kills that fall into the opening and into the arranging."""

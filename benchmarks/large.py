@@ -25,13 +25,13 @@ from typing import NamedTuple
 import numpy as np
 
 from hgan.encoded import Encoded
-from hgan.index.manifest import IndexManifest
-from hgan.index.store import Entry, Point
-from hgan.index.target import create_store
+from hgan.index.store.contract import Entry, Point
+from hgan.index.store.manifest import IndexManifest
+from hgan.index.store.open import create_store
 from hgan.progress import console, progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
 from hgan.runtime.images import open_photo, to_pixels
-from hgan.runtime.pooling import pooled
+from hgan.runtime.region_grid import pooled
 from hgan.runtime.similarity import dense
 from hgan.runtime.stream import stream
 from hgan.search.searcher import CANDIDATES, open_index

@@ -20,18 +20,17 @@ from pathlib import Path
 import numpy as np
 
 from hgan.files import sha256
-from hgan.index import edge
-from hgan.index.edge import EdgeStore
-from hgan.index.manifest import IndexManifest, Quantize
-from hgan.index.store import Entry, Point, Store
+from hgan.index.points import entry_of, points_of
+from hgan.index.store.contract import Entry, Point, Store, edge
+from hgan.index.store.edge import EdgeStore
+from hgan.index.store.manifest import IndexManifest, Quantize
 from hgan.progress import progress
 from hgan.runtime.bundle import IMAGE_BATCH, TEXT_BATCH, Bundle
-from hgan.runtime.pooling import pool_regions, pooled
+from hgan.runtime.region_grid import pool_regions, pooled
 from hgan.runtime.similarity import dense
 from hgan.runtime.stream import stream
-from hgan.search.points import points_of
 from hgan.search.searcher import CANDIDATES
-from hgan.search.walk import Photo
+from hgan.sources.types import Photo
 
 CUTOFFS = (1, 5, 10)
 TOP = max(CUTOFFS)
@@ -133,7 +132,7 @@ def encode_photos(root: Path, names: list[str], bundle: Bundle) -> Iterator[Poin
         for batch in stream(photos, load, IMAGE_BATCH):
             encoded = bundle.encode_images(batch.arrays)
             yield from points_of(
-                [photo.entry for photo in batch.items], encoded, bundle.config.weights
+                [entry_of(photo) for photo in batch.items], encoded, bundle.config.weights
             )
             bar.advance(len(batch.items) + len(batch.failed))
 

@@ -34,9 +34,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from hgan.index.target import read_manifest
+from hgan.index.indexer import index_folder
+from hgan.index.store.open import read_manifest
 from hgan.runtime.images import PHOTO_SUFFIXES
-from hgan.search.indexer import index_folder
 from hgan.search.searcher import Index, open_index
 from hgan.serve.settings import Settings
 

@@ -24,8 +24,8 @@ from torch import Tensor
 
 from hgan.cli.learn import parse_config
 from hgan.config import Config
-from hgan.data.batching import Batch, ImageBatch
-from hgan.data.captions import read_captions
+from hgan.data.batches.batching import Batch, ImageBatch
+from hgan.data.captions.read import read_captions
 from hgan.model.matcher import Matcher
 from hgan.training.trainer import Trainer
 

@@ -26,7 +26,7 @@ from rich.console import Console
 from hgan import Bundle, HganError, Hit, index_folder, open_index
 from hgan.cli.find import hits_table
 from hgan.cli.serve import SERVE
-from hgan.search.sheet import contact_sheet
+from hgan.render.contact_sheet import contact_sheet
 
 # What scikit-image ships besides are diagrams, text and microscopy.
 SAMPLES = (

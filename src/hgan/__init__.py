@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hgan.errors import HganError as HganError
-    from hgan.index.filter import Filter as Filter
+    from hgan.index.indexer import IndexReport as IndexReport
+    from hgan.index.indexer import index_folder as index_folder
+    from hgan.index.store.filter import Filter as Filter
+    from hgan.index.texts import index_texts as index_texts
     from hgan.runtime.bundle import Bundle as Bundle
-    from hgan.search.indexer import IndexReport as IndexReport
-    from hgan.search.indexer import index_folder as index_folder
     from hgan.search.query import Query as Query
     from hgan.search.searcher import Hit as Hit
     from hgan.search.searcher import Index as Index
     from hgan.search.searcher import open_index as open_index
-    from hgan.search.texts import index_texts as index_texts
 
 __version__ = "0.1.0"
 
@@ -27,14 +27,14 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Bundle": "hgan.runtime.bundle",
-    "Filter": "hgan.index.filter",
+    "Filter": "hgan.index.store.filter",
     "HganError": "hgan.errors",
     "Hit": "hgan.search.searcher",
     "Index": "hgan.search.searcher",
-    "IndexReport": "hgan.search.indexer",
+    "IndexReport": "hgan.index.indexer",
     "Query": "hgan.search.query",
-    "index_folder": "hgan.search.indexer",
-    "index_texts": "hgan.search.texts",
+    "index_folder": "hgan.index.indexer",
+    "index_texts": "hgan.index.texts",
     "open_index": "hgan.search.searcher",
 }
 

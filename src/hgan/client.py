@@ -62,7 +62,7 @@ class Client:
             query: what to search for; `like` is the id of a photo.
             k: how many hits.
             offset: how many to skip, for another page.
-            where: conditions, as `hgan.index.filter` reads them.
+            where: conditions, as `hgan.index.store.filter` reads them.
             threshold: only photos whose score is as large.
             fold: put photos that are nearly the same under the best of them.
 

@@ -57,7 +57,7 @@ def library(flickr8k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def indexed(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of it by the model that ships, which nobody opens."""
-    from hgan.search.indexer import index_folder
+    from hgan.index.indexer import index_folder
 
     to = tmp_path_factory.mktemp("indexed") / "index"
     index_folder(library, to)

@@ -12,7 +12,7 @@ import yaml
 from compose_spec import PyCompose
 
 from hgan.cli import VERBS
-from hgan.index.server import API_KEY, ServerSettings
+from hgan.index.store.server import API_KEY, ServerSettings
 from hgan.serve.settings import API_KEYS
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.tiny_bundle import write_tiny_bundle
+from tests.fixtures.tiny_bundle import write_tiny_bundle
 
 ROOT = Path(__file__).parents[2]
 COLOURS = {"red": (250, 20, 20), "green": (20, 250, 20), "blue": (20, 20, 250)}

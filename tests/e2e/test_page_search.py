@@ -9,7 +9,7 @@ pytest.importorskip("playwright")
 from playwright.sync_api import Page, Route, expect
 
 from hgan.client import Client
-from hgan.index.store import Entry
+from hgan.index.store.contract import Entry
 from hgan.search.query import Query
 from tests.e2e.looks import TILES, asked, field, loaded, search, shown
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hgan.cli import VERBS
-from hgan.data.features import FeatureStore
+from hgan.data.features.store import FeatureStore
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from hgan.client import Client
-from tests.index.qdrant_process import free_port
-from tests.search.made import save_photo
+from tests.fixtures.photos import save_photo
+from tests.fixtures.qdrant_process import free_port
 
 ROOT = Path(__file__).parents[2]
 KEY = "a key that the examples use"

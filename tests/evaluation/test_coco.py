@@ -13,13 +13,14 @@ import pytest
 import torch
 from eccv_caption import Metrics
 
-from hgan.data.captions import Captions, read_captions
+from hgan.data.captions.read import read_captions
+from hgan.data.captions.types import Captions
 from hgan.encoded import Encoded
 from hgan.errors import DataError
 from hgan.evaluation.coco import coco_ids
 from hgan.evaluation.protocols import Measured, measure
 from hgan.evaluation.scoring import Member, Scores
-from tests.model.made import network
+from tests.fixtures.networks import network
 
 FOLD = 1000
 Vectors = tuple[np.ndarray, np.ndarray]

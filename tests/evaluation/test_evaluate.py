@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from hgan.config import Config
-from hgan.data.batching import Dataset
-from hgan.data.captions import read_captions
-from hgan.data.features import FeatureStore
+from hgan.data.batches.batching import Dataset
+from hgan.data.captions.read import read_captions
+from hgan.data.features.store import FeatureStore
 from hgan.errors import ConfigError, DataError
 from hgan.evaluation.evaluate import choose_weights, evaluate
 from hgan.evaluation.metrics import Metrics, metrics
@@ -15,7 +15,7 @@ from hgan.evaluation.ranking import Ranks
 from hgan.evaluation.scoring import encode
 from hgan.model.io import TrainedModel
 from hgan.model.similarity import combine
-from tests.tiny_model import tiny_config, tiny_dataset, tiny_model
+from tests.fixtures.tiny_model import tiny_config, tiny_dataset, tiny_model
 
 
 @pytest.fixture(scope="module")

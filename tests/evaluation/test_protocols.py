@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from hgan.data.batching import Dataset
-from hgan.data.captions import Captions, read_captions
-from hgan.data.features import FeatureStore
+from hgan.data.batches.batching import Dataset
+from hgan.data.captions.read import read_captions
+from hgan.data.captions.types import Captions
+from hgan.data.features.store import FeatureStore
 from hgan.encoded import Encoded
 from hgan.errors import ConfigError, DataError
 from hgan.evaluation import protocols as module
@@ -19,8 +20,8 @@ from hgan.evaluation.metrics import metrics
 from hgan.evaluation.protocols import check_protocols, fold_metrics, measure
 from hgan.evaluation.ranking import rank
 from hgan.evaluation.scoring import Member, Scores, encode
-from tests.model.made import network
-from tests.tiny_model import tiny_config, tiny_model, write_tiny_data
+from tests.fixtures.networks import network
+from tests.fixtures.tiny_model import tiny_config, tiny_model, write_tiny_data
 
 PHOTOS = 15
 

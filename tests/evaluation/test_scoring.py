@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from hgan.config import Config
-from hgan.data.batching import Dataset
-from hgan.data.captions import Captions
-from hgan.data.features import FeatureStore
+from hgan.data.batches.batching import Dataset
+from hgan.data.captions.types import Captions
+from hgan.data.features.store import FeatureStore
 from hgan.evaluation import scoring as module
 from hgan.evaluation.evaluate import evaluate
 from hgan.evaluation.scoring import Member, Scores, encode, final
 from hgan.model.io import TrainedModel
 from hgan.model.similarity import combine
-from tests.tiny_model import tiny_config, tiny_dataset, tiny_model
+from tests.fixtures.tiny_model import tiny_config, tiny_dataset, tiny_model
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from hgan.config import Level, ModelConfig, TextConfig, VisionConfig
-from hgan.data.batching import ImageBatch
-from hgan.data.tokens import pad, tokenise
+from hgan.data.batches.batching import ImageBatch
+from hgan.data.batches.tokens import pad, tokenise
 from hgan.encoded import Encoded
 from hgan.errors import ConfigError
 from hgan.export import export
@@ -20,7 +20,7 @@ from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.runtime.bundle import Bundle
 from hgan.vision import load_backbone
 from hgan.vision.backbone import grid_boxes
-from tests.tiny_model import write_tiny_bert
+from tests.fixtures.tiny_model import write_tiny_bert
 
 SIZE, GRID = 64, 2
 TEXTS = ["a red dog in the snow", "cat", "the white horse runs on the street at a water in a snow"]

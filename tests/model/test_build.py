@@ -11,16 +11,16 @@ from torch import Tensor
 
 from hgan.cli.learn import parse_config
 from hgan.config import ModelConfig, ModelName
-from hgan.data.batching import ImageBatch
-from hgan.data.tokens import TextBatch
+from hgan.data.batches.batching import ImageBatch
+from hgan.data.batches.tokens import TextBatch
 from hgan.evaluation.evaluate import encode
 from hgan.model.build import MATCHERS, build_matcher
 from hgan.model.encoding import take
 from hgan.model.io import load_checkpoint
 from hgan.model.matcher import Matcher
 from hgan.training.trainer import train
-from tests.model.made import SMALL, WIDTH, captions, network, photos, text_encoder
-from tests.tiny_model import tiny_config, tiny_dataset
+from tests.fixtures.networks import SMALL, WIDTH, captions, network, photos, text_encoder
+from tests.fixtures.tiny_model import tiny_config, tiny_dataset
 
 ROOT = Path(__file__).parents[2]
 SCAN_KINDS = {f"scan {a} {g}": (a, g) for a in ("t2i", "i2t") for g in ("mean", "lse")}

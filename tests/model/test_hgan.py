@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from hgan.config import LEVELS, ModelConfig
-from hgan.data.batching import ImageBatch
-from hgan.data.tokens import TextBatch
+from hgan.data.batches.batching import ImageBatch
+from hgan.data.batches.tokens import TextBatch
 from hgan.errors import ConfigError
 from hgan.model.encoding import take
 from hgan.model.hgan import HGAN
 from hgan.model.tower import unit
-from tests.model.made import SMALL, assert_equal, captions, network, photos
+from tests.fixtures.networks import SMALL, assert_equal, captions, network, photos
 
 
 def head_size(net: HGAN) -> int:

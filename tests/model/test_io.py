@@ -11,8 +11,8 @@ from hgan.config import Config
 from hgan.errors import DataError
 from hgan.evaluation.evaluate import encode
 from hgan.model.io import FORMAT_VERSION, TrainedModel, load_checkpoint
-from tests.model.made import assert_equal
-from tests.tiny_model import tiny_config, tiny_dataset, tiny_model
+from tests.fixtures.networks import assert_equal
+from tests.fixtures.tiny_model import tiny_config, tiny_dataset, tiny_model
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from hgan.model.mfar import Aggregation, Rearrangement
-from tests.model.made import network
+from tests.fixtures.networks import network
 
 
 def aggregation(open_up: bool = True) -> Aggregation:

@@ -13,7 +13,7 @@ from hgan.model.similarity import (
     local_similarity,
     shared_similarity,
 )
-from tests.model.made import encoded
+from tests.fixtures.networks import encoded
 
 sizes = st.integers(1, 4)
 

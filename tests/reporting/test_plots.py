@@ -11,7 +11,7 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from hgan.data.captions import read_captions
+from hgan.data.captions.read import read_captions
 from hgan.reporting.plots import (
     COLOURS,
     MARKERS,
@@ -25,7 +25,7 @@ from hgan.reporting.plots import (
     recall_curve,
 )
 from hgan.reporting.records import find_records, recall
-from tests.reporting.made import write_captions, write_run
+from tests.fixtures.records import write_captions, write_run
 
 
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=50))

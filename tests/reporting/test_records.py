@@ -8,7 +8,7 @@ import pytest
 
 from hgan.errors import DataError
 from hgan.reporting.records import find_records, read_split, recall
-from tests.reporting.made import write_captions, write_run
+from tests.fixtures.records import write_captions, write_run
 
 
 @pytest.fixture

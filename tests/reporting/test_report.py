@@ -8,7 +8,7 @@ from PIL import Image
 
 from hgan.errors import ConfigError, DataError
 from hgan.reporting.report import PICTURES, write_report
-from tests.reporting.made import write_captions, write_run
+from tests.fixtures.records import write_captions, write_run
 
 
 @pytest.fixture

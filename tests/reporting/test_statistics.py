@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hgan.data.captions import read_captions
+from hgan.data.captions.read import read_captions
 from hgan.reporting.records import CUTOFFS, Record, find_records
 from hgan.reporting.statistics import SEED, paired_difference, spread
-from tests.reporting.made import write_captions, write_run
+from tests.fixtures.records import write_captions, write_run
 
 
 def test_spread_is_the_deviation_of_a_sample() -> None:

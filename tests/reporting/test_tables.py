@@ -20,7 +20,7 @@ from hgan.reporting.tables import (
     published_sets,
     rows,
 )
-from tests.reporting.made import write_captions, write_run
+from tests.fixtures.records import write_captions, write_run
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hgan.data.captions import read_captions
+from hgan.data.captions.read import read_captions
 from hgan.reporting.records import Record, find_records
 from hgan.reporting.worst import WORST, write_worst
-from tests.reporting.made import write_captions, write_run
+from tests.fixtures.records import write_captions, write_run
 
 
 @pytest.fixture

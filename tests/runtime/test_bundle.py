@@ -12,7 +12,7 @@ from hgan.errors import BundleError, DataError
 from hgan.files import sha256
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.similarity import score_levels
-from tests.tiny_bundle import COLOURS, SIZE, WEIGHTS, edit_config, write_tiny_bundle
+from tests.fixtures.tiny_bundle import COLOURS, SIZE, WEIGHTS, edit_config, write_tiny_bundle
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.tiny_bundle import write_tiny_bundle
+from tests.fixtures.tiny_bundle import write_tiny_bundle
 
 CODE = """
 import sys

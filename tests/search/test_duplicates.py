@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hgan.index.store import Entry, Point
+from hgan.index.store.contract import Entry, Point
 from hgan.search.duplicates import NEAR, fold
 
 

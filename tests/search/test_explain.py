@@ -16,9 +16,9 @@ from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import to_pixels
 from hgan.runtime.similarity import score_levels
 from hgan.search.explain import Explanation, explain
-from tests.search.made import COLOURS, save_photo
-from tests.tiny_bundle import COLOURS as COLOUR_WORDS
-from tests.tiny_bundle import MAX_WORDS, SIZE, WEIGHTS, WORDS, write_tiny_bundle
+from tests.fixtures.photos import COLOURS, save_photo
+from tests.fixtures.tiny_bundle import COLOURS as COLOUR_WORDS
+from tests.fixtures.tiny_bundle import MAX_WORDS, SIZE, WEIGHTS, WORDS, write_tiny_bundle
 
 MODELS = {
     "all": WEIGHTS,

@@ -8,15 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hgan.errors import DataError
-from hgan.index.filter import Filter
+from hgan.index.indexer import index_folder
+from hgan.index.store.filter import Filter
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import open_photo, to_pixels
 from hgan.runtime.similarity import score_levels
-from hgan.search.indexer import index_folder
 from hgan.search.query import WITHOUT, Query
 from hgan.search.searcher import Index, open_index
-from tests.search.made import COLOURS, save_photo
-from tests.tiny_bundle import SIZE, write_tiny_bundle
+from tests.fixtures.photos import COLOURS, save_photo
+from tests.fixtures.tiny_bundle import SIZE, write_tiny_bundle
 
 # What float16 in the index costs, for each unit of weight.
 HALF = 3e-3

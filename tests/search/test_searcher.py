@@ -10,15 +10,15 @@ import pytest
 from PIL import Image
 
 from hgan.errors import BundleError, DataError, IndexingError
-from hgan.index.filter import Filter
+from hgan.index.indexer import index_folder
+from hgan.index.store.filter import Filter
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import open_photo, to_pixels
 from hgan.runtime.similarity import score_levels
-from hgan.search.indexer import index_folder
 from hgan.search.query import Query
 from hgan.search.searcher import Hit, Index, open_index
-from tests.search.made import COLOURS, save_photo
-from tests.tiny_bundle import SIZE, write_tiny_bundle
+from tests.fixtures.photos import COLOURS, save_photo
+from tests.fixtures.tiny_bundle import SIZE, write_tiny_bundle
 
 # What float16 in the index costs.
 HALF = 3e-3

@@ -12,23 +12,17 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from hgan.index.indexer import index_folder
 from hgan.runtime.bundle import Bundle
-from hgan.search.indexer import index_folder
 from hgan.serve.app import create_app
 from hgan.serve.connections import Connection
 from hgan.serve.settings import Settings
-from tests.search.made import COLOURS, save_photo
-from tests.tiny_bundle import write_tiny_bundle
+from tests.fixtures.photos import COLOURS, save_photo
 
 KEY = "a key of the tests that is long"
 
 Serve = Callable[..., TestClient]
 """Serves an index of the same photos as `client`; takes what `Settings` takes."""
-
-
-@pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return Bundle.load(write_tiny_bundle(tmp_path_factory.mktemp("bundle")))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from hgan.errors import ConfigError, DataError, IndexingError
-from hgan.index.store import Entry
+from hgan.index.store.contract import Entry
 from hgan.serve.app import create_app
 from hgan.serve.logs import JsonFormatter
 from hgan.serve.settings import Settings

@@ -7,13 +7,13 @@ from PIL import Image
 
 from hgan.client import Client
 from hgan.errors import DataError, IndexingError
-from hgan.index.filter import Filter
-from hgan.search.indexer import index_folder
+from hgan.index.indexer import index_folder
+from hgan.index.store.filter import Filter
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from hgan.serve.app import create_app
 from hgan.serve.settings import Settings
-from tests.search.made import save_photo
+from tests.fixtures.photos import save_photo
 from tests.serve.conftest import KEY, listening
 
 

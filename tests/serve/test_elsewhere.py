@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from hgan.index.indexer import index_folder
 from hgan.runtime.bundle import Bundle
-from hgan.search.cloud import CloudSource
-from hgan.search.indexer import index_folder
 from hgan.serve.app import create_app
+from hgan.sources.object_store import CloudSource
 
 PLACE = "memory://served/photos"
 

@@ -17,8 +17,8 @@ from schemathesis.checks import (
     status_code_conformance,
 )
 
-from hgan.index.store import Entry
-from hgan.search.indexer import index_folder
+from hgan.index.indexer import index_folder
+from hgan.index.store.contract import Entry
 from hgan.serve.app import create_app
 from hgan.serve.settings import Settings
 from tests.serve.conftest import KEY

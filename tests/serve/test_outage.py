@@ -4,10 +4,10 @@ from pathlib import Path
 
 from starlette.testclient import TestClient
 
+from hgan.index.indexer import index_folder
 from hgan.runtime.bundle import Bundle
-from hgan.search.indexer import index_folder
 from hgan.serve.app import create_app
-from tests.index.qdrant_process import free_port, start
+from tests.fixtures.qdrant_process import free_port, start
 
 
 def test_server_that_goes_and_comes_back(photos: Path, bundle: Bundle, tmp_path: Path) -> None:

@@ -7,15 +7,15 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from hgan.errors import IndexingError
-from hgan.index.server import FIRST_PAUSE, ServerSettings
-from hgan.search.indexer import index_folder
+from hgan.index.indexer import index_folder
+from hgan.index.store.server import FIRST_PAUSE, ServerSettings
 from hgan.search.searcher import open_index
 from hgan.serve.app import create_app
 from hgan.serve.library import _impatient
 from hgan.serve.settings import Settings
-from tests.index.made import LocalServer
-from tests.index.served import ServedQdrant
-from tests.search.made import COLOURS, save_photo
+from tests.fixtures.photos import COLOURS, save_photo
+from tests.fixtures.points import LocalServer
+from tests.fixtures.qdrant_http import ServedQdrant
 from tests.serve.conftest import KEY
 
 
@@ -24,7 +24,7 @@ def server(tmp_path, bundle, monkeypatch):
     """With an index of three photos."""
     made = LocalServer()
     with monkeypatch.context() as patch:
-        patch.setattr("hgan.index.server.connect", lambda _settings: made)
+        patch.setattr("hgan.index.store.server.connect", lambda _settings: made)
         for name, colour in COLOURS.items():
             save_photo(tmp_path / f"photos/{name}.png", colour)
         index_folder(tmp_path / "photos", "http://qdrant:6333/photos?shard_number=2", bundle)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from hgan.config import ModelConfig
-from hgan.data.batching import Augmenter
-from hgan.data.tokens import pad
+from hgan.data.batches.batching import Augmenter
+from hgan.data.batches.tokens import pad
 from hgan.errors import ConfigError
 from hgan.evaluation.evaluate import choose_weights
 from hgan.export.bundle import TextNetwork
@@ -24,7 +24,7 @@ from hgan.onnx_export import export_onnx
 from hgan.text.bigru import BiGRUEncoder
 from hgan.text.vocabulary import SPECIALS
 from hgan.training.trainer import Trainer
-from tests.tiny_model import tiny_config, tiny_dataset
+from tests.fixtures.tiny_model import tiny_config, tiny_dataset
 
 WORDS, WORD_WIDTH, WIDTH = 40, 6, 5
 

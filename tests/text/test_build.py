@@ -8,14 +8,14 @@ import torch
 from tokenizers import Tokenizer
 
 from hgan.config import TextConfig
-from hgan.data.tokens import pad, tokenise
+from hgan.data.batches.tokens import pad, tokenise
 from hgan.errors import ConfigError, DataError
 from hgan.text.bigru import BiGRUEncoder
 from hgan.text.build import build_encoder, load_encoder
 from hgan.text.encoder import TextEncoder
 from hgan.text.transformer import TransformerEncoder
 from hgan.text.vocabulary import SPECIALS
-from tests.tiny_model import write_tiny_bert
+from tests.fixtures.tiny_model import write_tiny_bert
 
 TEXTS = ["a red dog", "a dog", "a dog runs", "a dog runs"]
 SPECIAL_IDS = {token: i for i, token in enumerate(SPECIALS)}

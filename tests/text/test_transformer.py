@@ -9,10 +9,10 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import DistilBertConfig, DistilBertModel
 
-from hgan.data.tokens import TextBatch, pad, tokenise
+from hgan.data.batches.tokens import TextBatch, pad, tokenise
 from hgan.errors import ConfigError
 from hgan.text.transformer import TransformerEncoder, build_transformer, load_transformer
-from tests.tiny_model import write_tiny_bert
+from tests.fixtures.tiny_model import write_tiny_bert
 
 TEXTS = ["a red dog in the snow", "the blue cat", "horse", "a white bird runs on the street at a z"]
 LAYERS = 3

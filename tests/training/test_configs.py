@@ -10,7 +10,7 @@ import yaml
 from hgan.cli.learn import parse_config
 from hgan.config import LEVELS, Config
 from hgan.model.hgan import HGAN
-from tests.model.made import WIDTH, text_encoder
+from tests.fixtures.networks import WIDTH, text_encoder
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "configs").rglob("*.yaml"))

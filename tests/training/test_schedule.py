@@ -9,7 +9,7 @@ from torch import nn
 from hgan.config import OptimConfig
 from hgan.training.losses import InfoNCE
 from hgan.training.schedule import make_optimizer, make_schedule
-from tests.model.made import network
+from tests.fixtures.networks import network
 
 
 def rates(config: OptimConfig, steps: int) -> list[float]:

@@ -19,8 +19,8 @@ from hgan.files import jsonable
 from hgan.reporting.records import find_records
 from hgan.training.run import Run, is_done
 from hgan.training.sweep import Job, seconds_left, sweep
-from tests.reporting.made import write_captions, write_run
-from tests.tiny_model import tiny_config
+from tests.fixtures.records import write_captions, write_run
+from tests.fixtures.tiny_model import tiny_config
 
 
 def make_run(folder: Path, system: str, **sections: dict[str, Any]) -> Run:

@@ -18,7 +18,7 @@ from hgan.evaluation.evaluate import evaluate
 from hgan.model.io import load_checkpoint
 from hgan.training.checkpoint import load_state
 from hgan.training.trainer import Trainer, run_folder, train
-from tests.tiny_model import tiny_config, tiny_dataset
+from tests.fixtures.tiny_model import tiny_config, tiny_dataset
 
 CLOCK = ("images_per_second", "captions_per_second")
 FAST = {"epochs": 1, "learning_rate": 0.01}
@@ -103,7 +103,7 @@ KILL = """
 import os, signal, sys
 from pathlib import Path
 from hgan.training import checkpoint, trainer
-from tests.tiny_model import tiny_config
+from tests.fixtures.tiny_model import tiny_config
 from dataclasses import replace
 
 def dies(function, calls):

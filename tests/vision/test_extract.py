@@ -12,7 +12,7 @@ import torch
 import transformers as hf
 from PIL import Image
 
-from hgan.data.features import FeatureStore, read_manifest
+from hgan.data.features.store import FeatureStore, read_manifest
 from hgan.errors import DataError
 from hgan.runtime.images import open_photo, to_pixels
 from hgan.vision import load_backbone
@@ -104,7 +104,7 @@ def run_and_kill(arguments: list[str], writes: int) -> int:
 import os, signal, sys
 from pathlib import Path
 import hgan.vision.extract
-from hgan.data.features import FeatureWriter
+from hgan.data.features.store import FeatureWriter
 from hgan.vision import load_backbone
 
 model, photos, folder, *names = sys.argv[1:]

@@ -19,7 +19,7 @@ def _check_arguments(parser: ArgumentParser) -> None:
 def _check(_parser: ArgumentParser, chosen: Namespace) -> int:
     from rich.console import Console
 
-    from hgan.data.check import check
+    from hgan.data.checks.check import check
 
     report = check(chosen.path, chosen.photos)
     if chosen.json:
@@ -37,7 +37,7 @@ def _convert_arguments(parser: ArgumentParser) -> None:
 
 
 def _convert(_parser: ArgumentParser, chosen: Namespace) -> int:
-    from hgan.data.convert import convert
+    from hgan.data.conversion.convert import convert
 
     print(convert(chosen.source, chosen.target, chosen.captions, chosen.ids))
     return 0

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-    from hgan.data.captions import Captions
+    from hgan.data.captions.types import Captions
 
 TOTALS = {"rsum": "rSum", "tied": "tied"}
 WAYS = (("image_to_text", "photo to text"), ("text_to_image", "text to photo"))
@@ -36,9 +36,9 @@ def evaluate_checkpoints(
             protocol is for other data.
         ConfigError: a protocol is not known.
     """
-    from hgan.data.batching import Dataset
-    from hgan.data.captions import read_captions
-    from hgan.data.source import open_features
+    from hgan.data.batches.batching import Dataset
+    from hgan.data.captions.read import read_captions
+    from hgan.data.features.open import open_features
     from hgan.evaluation.protocols import check_protocols, measure
     from hgan.evaluation.record import make_record, save_record
     from hgan.evaluation.scoring import Member, Scores, encode

@@ -37,7 +37,7 @@ def _explain(_parser: ArgumentParser, chosen: Namespace) -> int:
     else:
         _print_lines(explanation)
     if chosen.out is not None:
-        from hgan.search.heatmap import heatmap_sheet
+        from hgan.render.heatmap import heatmap_sheet
 
         heatmap_sheet(chosen.photo, explanation, chosen.out)
         print(f"picture: {chosen.out}", file=sys.stderr)

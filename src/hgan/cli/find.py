@@ -15,10 +15,10 @@ from hgan.errors import ConfigError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hgan.search.indexer import IndexReport
+    from hgan.index.indexer import IndexReport
+    from hgan.index.watcher import News
     from hgan.search.query import Query
     from hgan.search.searcher import Hit
-    from hgan.search.watch import News
 
 
 def default_index() -> Path | str:
@@ -84,17 +84,17 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
         for option in ("estimate", "part", "regions", "watch"):
             if chosen[option]:
                 raise ConfigError(f"{folder} is a file of texts; --{option} is for photos")
-        from hgan.search.texts import index_texts
+        from hgan.index.texts import index_texts
 
         _print_report(index_texts(folder, to, bundle, quantize), to)
     elif chosen.estimate:
-        from hgan.search.estimate import estimate
+        from hgan.index.estimate import estimate
 
         if chosen.part is not None:
             raise ConfigError("--estimate is about all photos; leave --part out")
         print(*estimate(folder, bundle, quantize, regions).lines(), sep="\n")
     elif chosen.watch:
-        from hgan.search.watch import watch_folder
+        from hgan.index.watcher import watch_folder
 
         if chosen.part is not None:
             raise ConfigError("--watch follows all photos; leave --part out")
@@ -103,8 +103,8 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
         except KeyboardInterrupt:  # how watching is ended; what was being written is
             print("stopped", file=sys.stderr)
     else:
-        from hgan.search.indexer import index_folder
-        from hgan.search.part import WHOLE, Part
+        from hgan.index.indexer import index_folder
+        from hgan.index.shard import WHOLE, Part
 
         part = WHOLE if chosen.part is None else Part.parse(chosen.part)
         _print_report(index_folder(folder, to, bundle, quantize, part, regions), to)
@@ -184,7 +184,7 @@ def _search_arguments(parser: ArgumentParser) -> None:
 
 
 def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
-    from hgan.index.filter import Filter
+    from hgan.index.store.filter import Filter
     from hgan.search.query import Query
     from hgan.search.searcher import open_index
 
@@ -211,7 +211,7 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
     title = _title(query)
     _print_hits(hits, title, first=chosen.offset + 1, as_json=chosen.json)
     if chosen.sheet is not None:
-        from hgan.search.sheet import contact_sheet
+        from hgan.render.contact_sheet import contact_sheet
 
         contact_sheet(hits, chosen.sheet, title)
         print(f"contact sheet: {chosen.sheet}", file=sys.stderr)

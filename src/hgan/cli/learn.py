@@ -50,7 +50,7 @@ def parse_config(arguments: list[str]) -> "Config":
 
 def _extract(parser: ArgumentParser, chosen: Namespace) -> int:
     _need_training_half("extract")
-    from hgan.data.captions import read_captions
+    from hgan.data.captions.read import read_captions
     from hgan.vision import load_backbone
     from hgan.vision.extract import extract
 

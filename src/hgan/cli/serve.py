@@ -60,9 +60,9 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
 
     from hgan.serve.app import create_app
     from hgan.serve.connections import Connection
-    from hgan.serve.following import following
     from hgan.serve.logs import log_to_stderr
     from hgan.serve.settings import Settings
+    from hgan.serve.watching import following
 
     prefix = chosen.root_path or ""
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
@@ -123,7 +123,7 @@ def _ready_index(chosen: Namespace) -> Path | str:
                 f"{source} is an index; leave out --index, or name a folder of photos"
             )
         return str(source)
-    from hgan.search.indexer import index_folder
+    from hgan.index.indexer import index_folder
 
     to = chosen.index or default_index()
     report = index_folder(source, to)

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from hgan.data.captions import Captions
+from hgan.data.captions.types import Captions
 from hgan.errors import DataError
-from hgan.evaluation.best import Best
+from hgan.evaluation.top_k import Best
 
 GROUND_TRUTHS = {
     "eccv": {"eccv_r1": "R@1", "eccv_rprecision": "R-P", "eccv_map_at_r": "mAP@R"},

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hgan.data.captions import Captions
+from hgan.data.captions.types import Captions
 from hgan.errors import ConfigError, DataError
-from hgan.evaluation.best import Best
 from hgan.evaluation.coco import GROUND_TRUTHS, coco_figures, coco_ids
 from hgan.evaluation.metrics import Metrics, mean_metrics, metrics
 from hgan.evaluation.ranking import Ranks, rank
 from hgan.evaluation.scoring import Scores, final
+from hgan.evaluation.top_k import Best
 from hgan.progress import progress
 
 WHOLE = {"full": None, "flickr30k-1k": 1000, "coco-5k": 5000}

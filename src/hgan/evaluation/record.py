@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hgan.data.captions import Captions
+from hgan.data.captions.types import Captions
 from hgan.evaluation.protocols import Measured
 from hgan.evaluation.scoring import Scores, final
 from hgan.files import atomic_write, write_json

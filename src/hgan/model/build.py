@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from hgan.config import ModelConfig, ModelName
+from hgan.model.baselines.scan import SCAN
+from hgan.model.baselines.sgraf import SGRAF
+from hgan.model.baselines.vse import VSE
 from hgan.model.hgan import HGAN
 from hgan.model.matcher import Matcher
-from hgan.model.scan import SCAN
-from hgan.model.sgraf import SGRAF
-from hgan.model.vse import VSE
 from hgan.text.encoder import TextEncoder
 
 MATCHERS: dict[ModelName, Callable[[ModelConfig, int, TextEncoder], Matcher]] = {

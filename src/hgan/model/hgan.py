@@ -6,8 +6,8 @@ Guo et al., *HGAN: Hierarchical Graph Alignment Network for Image-Text Retrieval
 from torch import Tensor, nn
 
 from hgan.config import ModelConfig
-from hgan.data.batching import ImageBatch
-from hgan.data.tokens import TextBatch
+from hgan.data.batches.batching import ImageBatch
+from hgan.data.batches.tokens import TextBatch
 from hgan.encoded import Encoded
 from hgan.model.graph import BoxBias, FeatureGraph, OffsetBias
 from hgan.model.matcher import Matcher

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from hgan.data.captions import Captions, read_captions
+from hgan.data.captions.read import read_captions
+from hgan.data.captions.types import Captions
 from hgan.errors import DataError
 
 FORMAT_VERSION = 1

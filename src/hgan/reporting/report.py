@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hgan.data.captions import Captions
+from hgan.data.captions.types import Captions
 from hgan.errors import ConfigError, DataError
 from hgan.files import atomic_write
 from hgan.reporting import plots, tables

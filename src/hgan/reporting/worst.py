@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hgan.data.captions import Captions
+from hgan.data.captions.types import Captions
 from hgan.errors import DataError
 from hgan.files import atomic_write
 from hgan.reporting.records import Record, together

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hgan.index.store import Point
+from hgan.index.store.contract import Point
 
 NEAR = 0.95
 """Of 7,000 photos of Flickr8k no two that differ reach 0.936 by the bundle that ships; copies saved

@@ -19,8 +19,8 @@ from PIL import Image
 
 from hgan.encoded import Encoded
 from hgan.errors import DataError
-from hgan.index.filter import Filter
-from hgan.index.store import Point
+from hgan.index.store.contract import Point
+from hgan.index.store.filter import Filter
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import read_photo, to_pixels
 from hgan.runtime.similarity import dense

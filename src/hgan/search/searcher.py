@@ -15,16 +15,16 @@ from uuid import UUID
 import numpy as np
 
 from hgan.errors import DataError
-from hgan.index.filter import Filter, inner_folder
-from hgan.index.manifest import Holds, IndexManifest
-from hgan.index.store import Entry, Match, Point, Store
-from hgan.index.target import Target, is_address, open_store, read_manifest
+from hgan.index.store.contract import Entry, Match, Point, Store
+from hgan.index.store.filter import Filter, inner_folder
+from hgan.index.store.manifest import Holds, IndexManifest
+from hgan.index.store.open import Target, is_address, open_store, read_manifest
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.pooling import pooled
+from hgan.runtime.region_grid import pooled
 from hgan.runtime.similarity import dense_levels, sentence_levels
 from hgan.search.duplicates import fold
 from hgan.search.query import Encodings, PhotoSource, Query, Range, encode
-from hgan.search.source import is_elsewhere, place_of
+from hgan.sources.open import is_elsewhere, place_of
 
 CANDIDATES = 100
 """Items that the second stage looks at, at least."""
@@ -37,7 +37,7 @@ class Hit:
     """A photo, or a sentence, that a search found."""
 
     path: PurePath
-    """A file; or the address of what is in no folder, see `hgan.search.source.Address`. Of a
+    """A file; or the address of what is in no folder, see `hgan.sources.open.Address`. Of a
     sentence, the photo that it describes as its file names it; empty where it names none."""
     score: float
     """S, the weighted sum of the levels; for a query of several parts, the weighted sum of S."""

@@ -7,14 +7,14 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from hgan import __version__
-from hgan.index.target import Target
-from hgan.serve import manage, photos, search, status
+from hgan.index.store.open import Target
 from hgan.serve.library import open_library
-from hgan.serve.limits import Limits
 from hgan.serve.metrics import Metrics
-from hgan.serve.observe import HEADER, Observe
-from hgan.serve.page import page_router
+from hgan.serve.middleware.limits import Limits
+from hgan.serve.middleware.observe import HEADER, Observe
 from hgan.serve.problems import handle_problems
+from hgan.serve.routes import items, photos, search, status
+from hgan.serve.routes.page import page_router
 from hgan.serve.service import Service
 from hgan.serve.settings import Settings
 
@@ -52,7 +52,7 @@ def create_app(index: Target, settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.service = service
-    for routes in (search, photos, manage, status):
+    for routes in (search, photos, items, status):
         app.include_router(routes.router)
     app.include_router(page_router())
     handle_problems(app)

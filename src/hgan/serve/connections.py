@@ -2,7 +2,8 @@
 
 Uvicorn waits for the head of a request as long as it takes, and after an answer reads the rest of a
 body as long as it comes; a few thousand clients that send a byte now and then would take all of the
-sockets that a process may have. Between the head and the answer, `hgan.serve.limits` watches.
+sockets that a process may have. Between the head and the answer,
+`hgan.serve.middleware.limits` watches.
 """
 
 import asyncio

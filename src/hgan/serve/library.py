@@ -8,22 +8,24 @@ import numpy as np
 from starlette.exceptions import HTTPException
 
 from hgan.errors import ConfigError, DataError, IndexingError
-from hgan.index.manifest import IndexManifest
-from hgan.index.store import Entry, Store, StoreFacts
-from hgan.index.target import Target, is_address, open_store, read_manifest
+from hgan.index.indexer import Updater
+from hgan.index.store.contract import Entry, Store, StoreFacts
+from hgan.index.store.manifest import IndexManifest
+from hgan.index.store.open import Target, is_address, open_store, read_manifest
+from hgan.index.watcher import Watcher
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import media_type
-from hgan.search.indexer import Updater
 from hgan.search.searcher import Index, bundle_of
-from hgan.search.source import FolderSource, Source, open_source, place_of
-from hgan.search.watch import Watcher
-from hgan.serve.adding import Adding
-from hgan.serve.encoder import BatchingBundle
+from hgan.serve.batching import BatchingBundle
 from hgan.serve.metrics import Metrics
 from hgan.serve.settings import Settings
+from hgan.serve.uploads import Adding
+from hgan.sources.folder import FolderSource
+from hgan.sources.open import open_source, place_of
+from hgan.sources.types import Source
 
 PATIENCE = {"timeout": 10, "attempts": 2}
-"""With a Qdrant server, unless its address says otherwise; see `hgan.index.server`."""
+"""With a Qdrant server, unless its address says otherwise; see `hgan.index.store.server`."""
 
 
 class Library:

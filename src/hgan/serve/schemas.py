@@ -11,8 +11,8 @@ from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hgan.errors import DataError
-from hgan.index.filter import EXAMPLES, Filter
-from hgan.index.store import Entry, StoreFacts
+from hgan.index.store.contract import Entry, StoreFacts
+from hgan.index.store.filter import EXAMPLES, Filter
 from hgan.runtime.exif import clean_tag
 from hgan.search.query import Query
 from hgan.search.searcher import Hit, Index

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hgan.config import Config
-from hgan.data.batching import Augmenter, Batch, Dataset, training_batches
-from hgan.data.captions import Captions, read_captions
-from hgan.data.source import Features, open_features
+from hgan.data.batches.batching import Augmenter, Batch, Dataset, training_batches
+from hgan.data.captions.read import read_captions
+from hgan.data.captions.types import Captions
+from hgan.data.features.open import open_features
+from hgan.data.features.types import Features
 from hgan.errors import ConfigError
 from hgan.evaluation.evaluate import choose_weights
 from hgan.files import jsonable, write_json

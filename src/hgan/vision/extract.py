@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import torch
 
-from hgan.data.features import FeatureStore, FeatureWriter, Manifest
+from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
 from hgan.onnx_export import export_onnx
 from hgan.progress import progress
 from hgan.runtime.images import open_photo, to_pixels

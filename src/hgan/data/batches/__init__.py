@@ -1,0 +1,1 @@
+"""Captions and features to the batches that training and evaluation read."""

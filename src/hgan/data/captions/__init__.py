@@ -1,0 +1,1 @@
+"""Caption files of every form, read to photos, captions and an explicit ground truth."""

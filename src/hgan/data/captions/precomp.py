@@ -1,0 +1,144 @@
+"""Caption and id lists of a folder in SCAN's format: which caption is of which photo.
+
+`{split}_caps.txt` has a caption a line; `{split}_ids.txt` a photo's id a line, and line i is row i
+of the split's arrays (`hgan.data.features.precomp`). Train lists a photo once; dev and test list it
+again for each of its captions. The ids tell the two apart; counts such as "five each" are never
+assumed.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from hgan.data.captions.types import Problem, Record, split_name
+
+_SPLITS = ("train", "dev", "test", "testall")
+_MAPPING = "id_mapping.json"
+
+
+def splits(folder: Path, ending: str) -> list[str]:
+    """Splits that have a file of this ending; `test` is left out where `testall` holds it too."""
+    found = [split for split in _SPLITS if (folder / f"{split}_{ending}").is_file()]
+    return [split for split in found if split != "test" or "testall" not in found]
+
+
+def name_of(split: str) -> str:
+    """A split of the format as the rest of the program calls it: train, val or test."""
+    return split_name(split.removesuffix("all")) or split
+
+
+def scan_precomp(folder: Path) -> Iterator[Record | Problem]:
+    """Photos of all splits that have captions, and what is wrong with the lists.
+
+    A photo's name is the file that `id_mapping.json` gives for its id, where the folder or the one
+    above it has that file, else the id itself.
+    """
+    found = splits(folder, "caps.txt")
+    if not found:
+        text = f"no list of captions here is of a split that is known: {', '.join(_SPLITS)}"
+        yield Problem("malformed", str(folder), f"{text}, as in train_caps.txt")
+    for split in found:
+        photos, problems = read_photos(folder, split)
+        yield from problems
+        if photos:
+            yield from _scan_split(folder, split, photos)
+
+
+def read_photos(folder: Path, split: str) -> tuple[list[str], list[Problem]]:
+    """The name of the photo in each row of a split ("" where its id is missing), and problems."""
+    path = folder / f"{split}_ids.txt"
+    ids, problems = _read_lines(path)
+    while ids and not ids[-1]:
+        ids.pop()
+    if not ids and not problems:
+        problems = [Problem("malformed", str(path), "holds no ids; it needs one a line")]
+    mapping, wrong = _read_mapping(folder)
+    problems += wrong
+    names = []
+    for number, key in enumerate(ids, 1):
+        where = f"{path}:{number}"
+        if not key:
+            problems.append(Problem("malformed", where, "the line is empty; it needs a photo's id"))
+        elif mapping is not None and key not in mapping:
+            text = f"id {key} is not in {_MAPPING}; add it, or remove that file if it is of others"
+            problems.append(Problem("malformed", where, text))
+        names.append(key if mapping is None else mapping.get(key, ""))
+    return names, problems
+
+
+def _scan_split(folder: Path, split: str, photos: list[str]) -> Iterator[Record | Problem]:
+    path, ids_path = folder / f"{split}_caps.txt", folder / f"{split}_ids.txt"
+    captions, problems = _read_lines(path)
+    yield from problems
+    surplus = len(captions) % len(photos)
+    if not any(captions[len(captions) - surplus :]):  # a file may end in empty lines
+        captions = captions[: len(captions) - surplus]
+    if len(captions) % len(photos) or not captions:
+        text = (
+            f"{len(captions)} captions, but {len(photos)} ids in {ids_path.name}: there must be an "
+            "id for each caption, or one for each photo and the same number of captions for all"
+        )
+        yield Problem("malformed", f"{path}:{max(1, len(captions))}", text)
+        return
+    share = len(captions) // len(photos)  # captions of a line of ids
+    rows: dict[str, list[int]] = defaultdict(list)
+    for row, name in enumerate(photos):
+        if name:
+            rows[name].append(row)
+    for name, own in rows.items():
+        if share > 1 and len(own) > 1:
+            text = (
+                f"{name} is already at line {own[0] + 1}; a list with {share} captions for each "
+                "id must have a photo once"
+            )
+            yield Problem("photo listed twice", f"{ids_path}:{own[1] + 1}", text)
+            continue
+        lines = [row * share + i for row in own for i in range(share)]
+        yield Record(
+            image=name,
+            split=name_of(split),
+            where=f"{ids_path}:{own[0] + 1}",
+            captions=[captions[line] for line in lines],
+            places=[f"{path}:{line + 1}" for line in lines],
+        )
+
+
+def _read_lines(path: Path) -> tuple[list[str], list[Problem]]:
+    """Lines of a UTF-8 file without white space around them, empty ones in their places."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        what = f"cannot be read ({error.strerror}); a split needs a list of captions and one of ids"
+        return [], [Problem("list missing", str(path), what)]
+    problems = []
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        what = "not UTF-8 text; save the file as UTF-8"
+        problems.append(Problem("not UTF-8", f"{path}:{line}", what))
+        text = data.decode("utf-8-sig", errors="replace")
+    lines = [line.strip() for line in text.split("\n")]  # not splitlines: U+2028 is no line end
+    return lines[:-1] if not lines[-1] else lines, problems
+
+
+def _read_mapping(folder: Path) -> tuple[dict[str, str] | None, list[Problem]]:
+    """File names by id; None where there is no mapping."""
+    path = folder / _MAPPING
+    if not path.is_file():
+        path = folder.absolute().parent / _MAPPING
+    if not path.is_file():
+        return None, []
+    try:
+        mapping = json.loads(path.read_bytes().decode("utf-8-sig"))
+        if not isinstance(mapping, dict) or not all(map(_is_name, mapping.values())):
+            raise ValueError("it must be an object of file names by id")
+    except (ValueError, RecursionError) as error:
+        text = f"not a mapping of ids to file names ({error}); mend it, or remove it"
+        return None, [Problem("malformed", str(path), text)]
+    return mapping, []
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value.strip() != ""

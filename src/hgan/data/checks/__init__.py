@@ -1,0 +1,1 @@
+"""Is a data set fit to train on?"""

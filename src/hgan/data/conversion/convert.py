@@ -1,0 +1,166 @@
+"""Captions and features from one form to another; the forms of source and target say how.
+
+| source | target | result |
+|---|---|---|
+| captions of any form | FILE.jsonl | JSON lines |
+| captions of any form | folder | lists in SCAN's format |
+| folder in SCAN's format with features | folder | feature store, float16 |
+| feature store, and captions | folder | lists and arrays in SCAN's format, float32 |
+| bottom-up attention's TSV, and a list of ids | folder | arrays in SCAN's format, float32 |
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hgan.data.captions.read import read_captions
+from hgan.data.captions.types import Captions
+from hgan.data.conversion.bottom_up import convert_tsv
+from hgan.data.conversion.new_files import refuse_existing
+from hgan.data.conversion.precomp_writer import write_precomp
+from hgan.data.features.precomp import PrecompFeatures
+from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
+from hgan.data.features.types import PRECOMPUTED, RegionFeatures
+from hgan.errors import DataError
+from hgan.files import atomic_write
+from hgan.progress import progress
+
+_BATCH = 64
+"""Photos copied at once."""
+_FLUSH_EVERY = 32
+"""Batches between two writes to disk: what a kill can cost."""
+_OTHER_FORMS = {".json", ".csv", ".tsv", ".txt", ".token", ".npy"}
+_SAME = 1e-4
+"""Boxes that differ by less, as shares of a photo, are the same."""
+_WHOLE = [0.0, 0.0, 1.0, 1.0]
+
+
+def convert(
+    source: Path, target: Path, captions: Path | None = None, ids: Path | None = None
+) -> str:
+    """Convert, and say what was made. What exists is not written over.
+
+    Args:
+        source: a caption file of any form, a folder in SCAN's format, a feature store, or a TSV.
+        target: a .jsonl file or a folder.
+        captions: of the photos of a feature store.
+        ids: the photos of a TSV to write, in this order.
+
+    Raises:
+        DataError: the source is missing or malformed, cannot be expressed in the target's form, or
+            the target exists.
+    """
+    lines = target.suffix == ".jsonl"
+    is_store = (source / "manifest.json").is_file()
+    is_tsv = ids is not None or source.suffix == ".tsv"
+    if captions is not None and not is_store:
+        raise DataError(f"--captions goes with a feature store, and {source} is none")
+    if target.suffix in _OTHER_FORMS:
+        raise DataError(f"{target}: name a .jsonl file or a folder; no other form is written")
+    if lines and (is_store or is_tsv):
+        raise DataError(f"{source} holds features, which JSON lines cannot; name a folder")
+    if is_tsv:
+        if ids is None:
+            raise DataError(f"{source}: say which photos, in which order: --ids test_ids.txt")
+        return f"{convert_tsv(source, ids, target):,} rows: {target}"
+    if is_store:
+        if captions is None:
+            raise DataError(f"{source}: say which captions its photos have: --captions FILE")
+        found, store = read_captions(captions), FeatureStore(source)
+        return _summary(write_precomp(found, target, store), found, target)
+    if not lines and any(source.glob("*_ims.npy")):
+        return f"{write_store(PrecompFeatures(source), target):,} photos: {target}"
+    found = read_captions(source)
+    count = write_jsonl(found, target) if lines else write_precomp(found, target)
+    return _summary(count, found, target)
+
+
+def _summary(count: int, captions: Captions, target: Path) -> str:
+    rest = len(captions.images) - count
+    left_out = f", {rest:,} left out (not in split train, val or test)" if rest else ""
+    return f"{count:,} photos{left_out}: {target}"
+
+
+def write_jsonl(captions: Captions, target: Path) -> int:
+    """Write captions as JSON lines, with the data set's ids where it has them; count the photos.
+
+    Raises:
+        DataError: the target exists.
+    """
+    refuse_existing([target])
+    image_ids, caption_ids = captions.image_ids, captions.caption_ids
+    with atomic_write(target) as file:
+        for photo, texts in enumerate(captions.of_image()):
+            line: dict[str, Any] = {
+                "image": captions.images[photo],
+                "captions": [captions.texts[t] for t in texts],
+                "split": captions.splits[photo],
+            }
+            if image_ids is not None:
+                line["image_id"] = int(image_ids[photo])
+            if caption_ids is not None:
+                line["caption_ids"] = caption_ids[texts].tolist()
+            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+    return len(captions.images)
+
+
+def write_store(features: PrecompFeatures, target: Path) -> int:
+    """Write features as a store, going on where a run was cut short; count the photos.
+
+    The context of a photo is the mean of its regions. A store has one set of boxes for all photos;
+    where they are not known, each is the whole photo.
+
+    Raises:
+        DataError: photos have boxes of their own, a feature is not finite in float16, or the
+            target is another store, or whole already.
+    """
+    if not (target / "manifest.json").is_file():
+        refuse_existing([target])
+    rows = np.array(sorted(features.rows.values()))
+    name_of = {row: name for name, row in features.rows.items()}
+    first = _read(features, rows[:_BATCH])
+    boxes = [_WHOLE] * first.regions.shape[1] if first.boxes is None else first.boxes[0].tolist()
+    manifest = Manifest(
+        backbone=PRECOMPUTED,
+        size=0,  # of the photos, as the detector read them: not known
+        boxes=boxes,
+        width=features.width,
+        views=1,
+        ids=[name_of[row] for row in rows.tolist()],
+    )
+    _check_boxes(first, manifest, 0)
+    with FeatureWriter(target, manifest) as writer:
+        if writer.finished:
+            raise DataError(f"{target} is there already; remove it, or name another target")
+        with progress("convert", total=len(rows), unit="photos") as bar:
+            start = writer.manifest.rows_done
+            bar.advance(start)
+            for number, begin in enumerate(range(start, len(rows), _BATCH), 1):
+                chosen = rows[begin : begin + _BATCH]
+                found = _read(features, chosen)
+                _check_boxes(found, manifest, begin)
+                writer.write(found.regions[:, None], found.context[:, None], {})
+                if number % _FLUSH_EVERY == 0:
+                    writer.flush()
+                bar.advance(len(chosen))
+        writer.finish()
+    return len(rows)
+
+
+def _read(features: PrecompFeatures, rows: np.ndarray) -> RegionFeatures:
+    return features.read(rows, np.zeros(len(rows), dtype=int))
+
+
+def _check_boxes(found: RegionFeatures, manifest: Manifest, start: int) -> None:
+    """Refuse boxes (B, R, 4) that are not those of the manifest (R, 4)."""
+    if found.boxes is None:
+        return
+    other = np.abs(found.boxes - np.asarray(manifest.boxes)).max(axis=(1, 2)) > _SAME
+    if other.any():
+        raise DataError(
+            f"the boxes of {manifest.ids[start + int(other.argmax())]} are not those of "
+            f"{manifest.ids[0]}, and a feature store has one set for all photos; train on the "
+            "folder itself (vision.backbone: precomputed), or remove its boxes"
+        )

@@ -1,0 +1,276 @@
+"""The feature store: region features of many photos in one memory-mapped float16 array.
+
+A folder holds `regions.npy` (N, V, R, D), `context.npy` (N, V, D) and `manifest.json`. V counts the
+views of a photo (as it is, mirrored, cropped); view 0 is the one that evaluation reads.
+"""
+
+import json
+import zlib
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from types import TracebackType
+from typing import cast, get_origin
+
+import numpy as np
+
+from hgan.data.features.npy import open_npy
+from hgan.data.features.row_writer import RowWriter
+from hgan.data.features.types import RegionFeatures
+from hgan.errors import DataError
+from hgan.files import write_json
+
+FORMAT_VERSION = 1
+_ARRAYS = ("regions", "context")
+_DTYPE = "<f2"
+
+
+@dataclass
+class Manifest:
+    """What a feature store holds and how it was made."""
+
+    backbone: str
+    """Weights and architecture, as the backbone names itself."""
+    size: int
+    """Side of the photos as the backbone read them, in pixels."""
+    boxes: list[list[float]]
+    """(R, 4): each region's x0 y0 x1 y1 in 0..1."""
+    width: int
+    """D, the width of a feature."""
+    views: int
+    """V, views of each photo."""
+    ids: list[str]
+    """(N) the photo of each row: its path relative to the photo folder."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Photos that could not be read, with the reason; their rows are zero."""
+    checksums: dict[str, int] = field(default_factory=dict)
+    """CRC-32 of each array file; empty while extraction is under way."""
+    rows_done: int = 0
+    """Rows written so far."""
+    format_version: int = FORMAT_VERSION
+
+
+class FeatureStore:
+    """Read features by row.
+
+    Attributes:
+        manifest: what the store holds.
+        regions: (N, V, R, D) float16, memory-mapped, read-only.
+        context: (N, V, D) float16, memory-mapped, read-only.
+        boxes: (R, 4) float32.
+        rows: the row of each photo that was read; skipped photos are absent.
+        width: D.
+        views: V.
+    """
+
+    def __init__(self, folder: Path, backbone: str | None = None, verify: bool = True) -> None:
+        """Open a store.
+
+        Args:
+            folder: where `hgan extract` wrote it.
+            backbone: refuse a store that another backbone made.
+            verify: read every byte once and compare checksums.
+
+        Raises:
+            DataError: the store is missing, unfinished, damaged, of a newer format, or was made
+                with another backbone.
+        """
+        self.manifest = manifest = read_manifest(folder)
+        if not manifest.checksums:
+            raise DataError(
+                f"{folder}: extraction stopped at {manifest.rows_done} of {len(manifest.ids)} "
+                "photos; run `hgan extract` again to finish it"
+            )
+        if backbone is not None and manifest.backbone != backbone:
+            raise DataError(
+                f"{folder}: made with {manifest.backbone}, but {backbone} is asked for; "
+                "extract again into another folder, or change the backbone in the config"
+            )
+        arrays = {name: _open_array(folder, name, manifest) for name in _ARRAYS}
+        if verify:
+            for name in _ARRAYS:
+                if _crc32(folder / f"{name}.npy") != manifest.checksums.get(name):
+                    raise DataError(
+                        f"{folder / name}.npy: damaged (its checksum is another); extract again"
+                    )
+        self.regions, self.context = arrays["regions"], arrays["context"]
+        self.boxes: np.ndarray | None = np.asarray(manifest.boxes, dtype=np.float32)
+        self.rows = {
+            key: row for row, key in enumerate(manifest.ids) if key not in manifest.skipped
+        }
+        self.width, self.views = manifest.width, manifest.views
+
+    def read(self, rows: np.ndarray, views: np.ndarray) -> RegionFeatures:
+        """Features of the photos in these rows (B), of a view (B) each."""
+        # One read a photo: rows of a memory map come in the order asked for.
+        pairs = list(zip(rows, views, strict=True))
+        regions = np.stack([self.regions[r, v] for r, v in pairs]).astype(np.float32)
+        context = np.stack([self.context[r, v] for r, v in pairs]).astype(np.float32)
+        return RegionFeatures(regions, context, np.ones(regions.shape[:2], bool), self.boxes)
+
+
+class FeatureWriter:
+    """Write a store row by row; what was written survives a kill, and a next run goes on there."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        """Start a store, or continue an unfinished one that has the same ids, views and backbone.
+
+        Raises:
+            DataError: the folder holds a store made in another way, or a damaged one.
+        """
+        self.folder = folder
+        self.manifest = manifest
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "manifest.json").exists():
+            found = read_manifest(folder)
+            for name in ("backbone", "size", "views", "boxes", "width", "ids"):
+                if getattr(found, name) != getattr(manifest, name):
+                    raise DataError(
+                        f"{folder}: holds features made with other {name}; "
+                        "remove it, or extract into another folder"
+                    )
+            self.manifest = found
+        else:
+            _check_ids(manifest)
+            for name, shape in _shapes(manifest).items():
+                with RowWriter(folder / f"{name}.npy", shape, _DTYPE):
+                    pass  # the head, and zeros
+        self._arrays: dict[str, RowWriter] = {}
+        for name, shape in _shapes(self.manifest).items():
+            _open_array(folder, name, self.manifest)  # is it whole?
+            self._arrays[name] = RowWriter(folder / f"{name}.npy", shape, _DTYPE, keep=True)
+        self._save()
+
+    @property
+    def finished(self) -> bool:
+        """True when every row was written and the checksums stand."""
+        return bool(self.manifest.checksums)
+
+    def write(self, regions: np.ndarray, context: np.ndarray, skipped: dict[str, str]) -> None:
+        """Append rows: regions (n, V, R, D), context (n, V, D); zeros for skipped photos.
+
+        Raises:
+            DataError: a feature is not finite, or overflows float16, or the shape is another.
+        """
+        start = self.manifest.rows_done
+        stop = start + len(regions)
+        for name, values in zip(_ARRAYS, (regions, context), strict=True):
+            shape = self._arrays[name].shape
+            expected = (min(stop, shape[0]) - start, *shape[1:])
+            if values.shape != expected:
+                raise DataError(
+                    f"{self.folder}: {name} of shape {values.shape} for rows of {expected}"
+                )
+            with np.errstate(over="ignore"):  # becomes infinite, which is what is looked for
+                half = values.astype(np.float16)
+            if not np.isfinite(half).all():
+                bad = int(np.argwhere(~np.isfinite(half))[0][0])
+                raise DataError(
+                    f"{self.manifest.ids[start + bad]}: its {name} features are not finite, "
+                    "or too large for float16"
+                )
+            self._arrays[name].write(start, half)
+        self.manifest.rows_done = stop
+        self.manifest.skipped.update(skipped)
+
+    def flush(self) -> None:
+        """Bring what was written to disk, then say so in the manifest."""
+        for array in self._arrays.values():
+            array.flush()
+        self._save()
+
+    def finish(self) -> None:
+        """Flush and record checksums; from now on the store opens.
+
+        Raises:
+            DataError: rows are missing.
+        """
+        done, total = self.manifest.rows_done, len(self.manifest.ids)
+        if done != total:
+            raise DataError(f"{self.folder}: only {done} of {total} rows are written")
+        self.flush()
+        self.manifest.checksums = {n: _crc32(self.folder / f"{n}.npy") for n in _ARRAYS}
+        self._save()
+
+    def _save(self) -> None:
+        write_json(self.folder / "manifest.json", asdict(self.manifest))
+
+    def __enter__(self) -> "FeatureWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if not self.finished:
+                self.flush()
+        finally:
+            for array in self._arrays.values():
+                with array:
+                    pass
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a store's manifest.
+
+    Raises:
+        DataError: it is missing, not JSON, lacks a field, or is of a newer format.
+    """
+    path = folder / "manifest.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        version = values["format_version"]
+        if version != FORMAT_VERSION:
+            raise DataError(
+                f"{path}: format version {version}, this program reads {FORMAT_VERSION}"
+            )
+        manifest = Manifest(**values)
+        for entry in fields(Manifest):
+            kind = cast(type, get_origin(entry.type) or entry.type)
+            if not isinstance(value := values.get(entry.name), kind):
+                raise TypeError(f"{entry.name} is {str(value)[:40]}, not of type {kind.__name__}")
+        _check_ids(manifest)
+        if np.asarray(manifest.boxes, dtype=np.float32).shape != (len(manifest.boxes), 4):
+            raise ValueError("boxes are not x0 y0 x1 y1 each")
+        if not 0 <= manifest.rows_done <= len(manifest.ids):
+            raise ValueError(f"{manifest.rows_done} rows done of {len(manifest.ids)}")
+        return manifest
+    except FileNotFoundError as error:
+        raise DataError(f"{folder}: no feature store here; make one with `hgan extract`") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a manifest of a feature store ({error})") from error
+
+
+def _shapes(manifest: Manifest) -> dict[str, tuple[int, ...]]:
+    n, v, r, d = len(manifest.ids), manifest.views, len(manifest.boxes), manifest.width
+    return {"regions": (n, v, r, d), "context": (n, v, d)}
+
+
+def _check_ids(manifest: Manifest) -> None:
+    seen: set[str] = set()
+    for key in manifest.ids:
+        if key in seen:
+            raise DataError(f"{key}: listed twice, but a feature store has one row a photo")
+        seen.add(key)
+
+
+def _open_array(folder: Path, name: str, manifest: Manifest) -> np.memmap:
+    path = folder / f"{name}.npy"
+    array = open_npy(path, "extract again")
+    expected = _shapes(manifest)[name]
+    if array.shape != expected or array.dtype != np.float16:
+        raise DataError(
+            f"{path}: holds {array.dtype} {array.shape}, its manifest says float16 {expected}; "
+            "extract again"
+        )
+    return array
+
+
+def _crc32(path: Path) -> int:
+    value = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            value = zlib.crc32(block, value)
+    return value

@@ -1,0 +1,137 @@
+"""What indexing a folder will cost, tried on a few of its photos before anything is written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from hgan.errors import HganError
+from hgan.index.store.manifest import IndexManifest, Quantize
+from hgan.runtime.bundle import IMAGE_BATCH, Bundle
+from hgan.runtime.region_grid import pooled
+from hgan.runtime.stream import stream
+from hgan.sources.open import open_source
+from hgan.sources.types import Photo, Source
+
+TRIED = 2 * IMAGE_BATCH
+"""Photos that are tried, from all over the folder."""
+ENTRY_BYTES = 700
+"""What is remembered of a photo beside its vectors, with the indexes that filters and long searches
+need; photos that say little take less."""
+LOG_BYTES = 100 * 2**20
+"""The write-ahead log: a few files of 32 MB, however many photos there are."""
+PROGRAM_BYTES = 400 * 2**20
+"""What a search was seen to take beside the files of the model and the vectors."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What an index of a folder takes, were all of its photos new."""
+
+    photos: int
+    skipped: int
+    """Files that look like photos and cannot be any, by their name or kind alone."""
+    tried: int
+    """Photos that the time was measured on."""
+    disk: int
+    """Bytes of the index."""
+    memory: int
+    """Bytes of a process that searches: the program, the model, and the vectors that every search
+    reads."""
+    seconds: float
+    """For all photos."""
+
+    def lines(self) -> list[str]:
+        """As a table for a screen, with no more digits than are known."""
+        pace = self.photos / self.seconds
+        skipped = f"; {self.skipped:,} files that are none are left out" if self.skipped else ""
+        return [
+            f"photos  {self.photos:>12,}{skipped}",
+            f"disk    {_bytes(self.disk):>12}",
+            f"memory  {_bytes(self.memory):>12}  to search",
+            f"time    {_duration(self.seconds):>12}  at {_two_digits(pace)} photos a second, "
+            f"as measured on {self.tried}",
+        ]
+
+
+def estimate(
+    folder: Path | str,
+    bundle: Bundle | Path | None = None,
+    quantize: Quantize | None = None,
+    regions: int | None = None,
+) -> Estimate:
+    """Find the photos of a folder, and encode a few of them with a clock running.
+
+    Raises:
+        HganError: there is no such folder, no photo in it, or none of the few can be read.
+    """
+    source = open_source(folder)
+    if not isinstance(bundle, Bundle):
+        bundle = Bundle.load(bundle)
+    bundle = pooled(bundle, regions)
+    skipped: dict[str, str] = {}
+    photos, _ = source.find(skipped)
+    trial = _try(source, photos[:: max(1, len(photos) // TRIED)][:TRIED], bundle)
+    widths = IndexManifest.of(source.root, bundle, quantize)
+    # In 8 bits, local vectors replace those in float16, and dense ones come on top of them.
+    local, dense, searched = (1, 3, 1) if quantize else (2, 2, 2)
+    each = round(trial.regions * widths.local * local) + widths.dense * dense + ENTRY_BYTES
+    model = sum((bundle.folder / name).stat().st_size for name in bundle.config.files)
+    return Estimate(
+        photos=len(photos),
+        skipped=len(skipped),
+        tried=trial.photos,
+        disk=LOG_BYTES + len(photos) * each,
+        memory=PROGRAM_BYTES + model + len(photos) * widths.dense * searched,
+        seconds=trial.seconds / trial.photos * len(photos),
+    )
+
+
+@dataclass(frozen=True)
+class _Trial:
+    photos: int
+    seconds: float
+    regions: float
+    """On average a photo."""
+
+
+def _try(source: Source, photos: list[Photo], bundle: Bundle) -> _Trial:
+    """Read and encode photos as indexing does."""
+    size = bundle.config.size
+
+    def load(photo: Photo) -> np.ndarray:
+        return photo.pixels(photo.read(source), size)
+
+    bundle.encode_images([np.zeros((size, size, 3), np.uint8)])  # loads the model
+    start = perf_counter()
+    regions: list[int] = []
+    reasons: list[str] = []
+    for batch in stream(photos, load, IMAGE_BATCH, source.threads):
+        reasons += [str(error) for _, error in batch.failed]
+        if batch.arrays:
+            regions += bundle.encode_images(batch.arrays).mask.sum(axis=1).tolist()
+    if not regions:
+        raise HganError(f"none of {len(photos)} photos that were tried can be read: {reasons[0]}")
+    return _Trial(len(regions), perf_counter() - start, sum(regions) / len(regions))
+
+
+def _two_digits(number: float) -> str:
+    """12,345 as 12,000 and 0.1234 as 0.12."""
+    return f"{float(f'{number:.2g}'):,.9f}".rstrip("0").rstrip(".")
+
+
+def _bytes(number: float) -> str:
+    for unit in ("MB", "GB"):
+        number /= 1000 if unit == "GB" else 1e6
+        if number < 1000:
+            break
+    return f"{_two_digits(number)} {unit}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} seconds"
+    if seconds < 90 * 60:
+        return f"{_two_digits(seconds / 60)} minutes"
+    return f"{_two_digits(seconds / 3600)} hours"

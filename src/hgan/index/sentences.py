@@ -1,0 +1,74 @@
+"""The sentences of a text file: a caption file of any form, or plain text with one on a line."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from hgan.data.captions.forms import is_token_line
+from hgan.data.captions.read import scan_captions
+from hgan.data.captions.types import Problem
+from hgan.errors import DataError, HganError
+from hgan.index.store.contract import Entry
+from hgan.runtime.exif import clean_tag
+
+LONGEST = 10_000
+"""Characters of a sentence. Models read the first few dozen words; what is longer is none."""
+
+
+def find_sentences(file: Path, skipped: dict[str, str]) -> list[Entry]:
+    """All sentences of a file in order, each with the photo that it describes, where it says so.
+
+    A sentence of a photo, or without one, comes once; its split is its tag.
+
+    Args:
+        file: JSON lines, CSV or another form of caption files (see
+            `hgan.data.captions.forms`), or a `.txt` with one sentence on a line.
+        skipped: gets the places that hold no sentence, with the reason.
+
+    Raises:
+        HganError: there is no such file, it cannot be read, or there is no sentence in it.
+    """
+    if not file.is_file():
+        raise DataError(f"{file}: no such file")
+    found: dict[str, Entry] = {}
+    places: dict[str, str] = {}
+    for place, photo, text, split in _read(file, skipped):
+        if len(text) > LONGEST:
+            skipped[place] = f"no sentence: {len(text):,} characters, {LONGEST:,} at most"
+            continue
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        tags = (clean_tag(split),) if split else ()
+        entry = Entry(photo, len(text.encode()), 0, digest, tags=tags, text=text)
+        if entry.id in found:
+            skipped[place] = f"the same sentence as {places[entry.id]}"
+        else:
+            found[entry.id], places[entry.id] = entry, place
+    if not found:
+        raise HganError(f"{file}: no sentence in it")
+    return list(found.values())
+
+
+def _read(file: Path, skipped: dict[str, str]) -> Iterator[tuple[str, str, str, str | None]]:
+    """Place, photo, sentence and split of each."""
+    if file.suffix.lower() == ".txt":
+        lines = _lines(file)
+        if not any(is_token_line(line) for line in lines[:1]):
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield f"{file.name}:{number}", "", line.strip(), None
+            return
+    for record in scan_captions(file):
+        if isinstance(record, Problem):
+            skipped[record.where] = record.text
+        else:
+            for place, text in zip(record.places, record.captions, strict=True):
+                yield place, record.image, text, record.split
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text(encoding="utf-8-sig").split("\n")  # U+2028 is no line end
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file}: not UTF-8 text; save the file as UTF-8") from error

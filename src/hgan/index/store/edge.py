@@ -1,0 +1,283 @@
+"""The default store: Qdrant Edge, the engine of Qdrant clusters inside this process."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import qdrant_edge as edge
+
+from hgan.errors import IndexingError
+from hgan.index.store.contract import BEAM, Entry, Match, Point, Store, StoreFacts
+from hgan.index.store.filter import Filter
+from hgan.index.store.manifest import Quantize
+from hgan.index.store.payload import TIME, WORDS, Widths, range_of, to_entry, to_payload, words_of
+
+SPACE_KEPT = 256 * 2**20
+"""Bytes that must be free before anything is written. The engine maps its files into memory, and a
+mapped file that the disk has no room for ends the process with a bus error, no exception."""
+
+GRAPH_FROM = 200_000
+"""Kilobytes of vectors in a segment, some 20,000 photos, from which a graph is worth its building
+and its misses; fewer are compared one by one, in a millisecond or two."""
+
+OVERSAMPLING = 2.0
+"""Candidates in 8 bits for each that is then scored by its float16 vector."""
+
+_CHANGED = "changed"
+"""An empty file beside the engine's; its time is that of the last change. Those of the engine's own
+files say nothing: it writes some whenever it opens."""
+
+_PAGE = 2000
+"""Entries that are read at once."""
+
+
+class EdgeStore(Store):
+    """A folder with one Qdrant Edge shard; one process at a time."""
+
+    def __init__(self, folder: Path, shard: "edge.EdgeShard", dense: int, local: int) -> None:
+        """Use `EdgeStore.create` or `EdgeStore.load`."""
+        self._folder = folder
+        self._shard: edge.EdgeShard | None = shard
+        self._widths = Widths(dense, local)
+
+    @classmethod
+    def create(
+        cls, folder: Path, dense: int, local: int, quantize: Quantize | None = None
+    ) -> "EdgeStore":
+        """A new store for vectors of these widths; a level of width zero is not stored.
+
+        Raises:
+            IndexingError: the folder cannot be written, or holds a store.
+        """
+        with _engine(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            _require_space(folder, SPACE_KEPT)
+            # The threshold is for the largest vectors, the local ones, and those are half as large.
+            threshold = GRAPH_FROM // 2 if quantize else GRAPH_FROM
+            config = edge.EdgeConfig(
+                vectors=_vectors(dense, local, quantize),
+                optimizers=edge.EdgeOptimizersConfig(indexing_threshold=threshold),
+            )
+            shard = edge.EdgeShard.create(str(folder), config)
+            _index_payload(shard)
+            return cls(folder, shard, dense, local)
+
+    @classmethod
+    def load(cls, folder: Path, dense: int, local: int) -> "EdgeStore":
+        """A store that was made with these widths.
+
+        Raises:
+            IndexingError: it is damaged, or another process has it open.
+        """
+        with _engine(folder):
+            shard = edge.EdgeShard.load(str(folder))
+            _index_payload(shard)
+            return cls(folder, shard, dense, local)
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Add points, replacing those of the same id."""
+        named = self._widths.named
+        records = [edge.Point(p.entry.id, named(p), to_payload(p.entry)) for p in points]
+        self._update(edge.UpdateOperation.upsert_points(records))
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove points; ids that are not there are fine."""
+        self._update(edge.UpdateOperation.delete_points(list(ids)))
+
+    def search(
+        self,
+        vector: np.ndarray,
+        limit: int,
+        where: Filter | None = None,
+        exact: bool = False,
+    ) -> list[Match]:
+        """The points with the largest inner product with a dense vector (E,), best first."""
+        if not limit:
+            return []
+        query = edge.Query.Nearest(vector.tolist(), using="dense") if self._widths.dense else None
+        request = edge.QueryRequest(
+            limit=limit,
+            query=query,
+            filter=_passing(where or Filter()),
+            params=edge.SearchParams(
+                hnsw_ef=max(BEAM, limit), exact=exact, quantization=_quantized_search(exact)
+            ),
+        )
+        with self._open() as shard:
+            found = shard.query(request)
+        # A model with the local level alone has no dense vectors: every photo is as good.
+        return [Match(str(point.id), point.score if self._widths.dense else 0.0) for point in found]
+
+    def rescore(self, local: np.ndarray, ids: Sequence[str]) -> dict[str, float]:
+        """MaxSim of a query's real words (w, D_l) and each of the points."""
+        if not ids:
+            return {}
+        request = edge.QueryRequest(
+            limit=len(ids),
+            query=edge.Query.Nearest(local.tolist(), using="local"),
+            filter=edge.Filter(must=[edge.HasIdCondition(set(ids))]),
+        )
+        with self._open() as shard:
+            return {str(point.id): point.score for point in shard.query(request)}
+
+    def fetch(self, ids: Sequence[str], local: bool = False) -> list[Point]:
+        """The points of these ids, in this order; ids that are not there are left out."""
+        names = self._widths.names(local)
+        with self._open() as shard:
+            records = shard.retrieve(list(ids), with_payload=True, with_vector=names or False)
+        return self._widths.points(records, ids)
+
+    def entries(self) -> Iterator[Entry]:
+        """What is remembered of every photo."""
+        offset = None
+        while True:
+            with self._open() as shard:
+                page, offset = shard.scroll(
+                    edge.ScrollRequest(offset=offset, limit=_PAGE, with_payload=True)
+                )
+            yield from (to_entry(record.payload) for record in page)
+            if offset is None:
+                return
+
+    def count(self) -> int:
+        """How many points there are."""
+        with self._open() as shard:
+            return shard.count(edge.CountRequest())
+
+    def facts(self) -> StoreFacts:
+        """How it is kept: the engine, its size, the last change."""
+        changed = None
+        with self._open():
+            with suppress(OSError):  # an index that was made before there was this file
+                changed = (self._folder / _CHANGED).stat().st_mtime
+            return StoreFacts("edge", bytes_on_disk=_size(self._folder), changed=changed)
+
+    def flush(self) -> None:
+        """Bring everything to disk."""
+        with self._open() as shard:
+            shard.flush()
+
+    def optimize(self) -> None:
+        """Merge segments and build the search graph, where the disk has room for a second copy."""
+        with self._open() as shard:
+            if shutil.disk_usage(self._folder).free > SPACE_KEPT + _size(self._folder):
+                shard.optimize()
+
+    def close(self) -> None:
+        """Flush and release."""
+        if self._shard is not None:
+            try:
+                with self._open() as shard:
+                    shard.flush()
+                    shard.close()
+            finally:
+                self._shard = None
+
+    @contextmanager
+    def _open(self) -> Iterator["edge.EdgeShard"]:
+        if self._shard is None:
+            raise IndexingError(f"{self._folder}: the index is closed")
+        with _engine(self._folder):
+            yield self._shard
+
+    def _update(self, operation: "edge.UpdateOperation") -> None:
+        with self._open() as shard:
+            _require_space(self._folder, SPACE_KEPT)
+            shard.update(operation)
+            (self._folder / _CHANGED).touch()
+
+
+def _vectors(
+    dense: int, local: int, quantize: Quantize | None
+) -> dict[str, "edge.EdgeVectorParams"]:
+    # Inner product, not cosine: the norms of dense vectors carry the weights of the levels.
+    distance, half = edge.Distance.Dot, edge.VectorStorageDatatype.Float16
+    vectors = {}
+    if dense:
+        int8 = edge.ScalarQuantizationConfig(edge.ScalarType.Int8, memory=edge.Memory.Cached)
+        vectors["dense"] = edge.EdgeVectorParams(
+            dense,
+            distance,
+            datatype=half,
+            # In 8 bits they are searched; the originals are read for the best alone.
+            memory=edge.Memory.Cold if quantize else edge.Memory.Cached,
+            quantization_config=int8 if quantize else None,
+        )
+    if local:
+        vectors["local"] = edge.EdgeVectorParams(
+            local,
+            distance,
+            # 8 bits a number after a random rotation, with its own scale for every vector.
+            datatype=edge.VectorStorageDatatype.Turbo8 if quantize else half,
+            # Five times as large as all else, and read for candidates alone.
+            memory=edge.Memory.Cold,
+            multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
+            # No graph: local vectors re-rank candidates that the dense ones found.
+            hnsw_config=edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
+        )
+    return vectors
+
+
+def _index_payload(shard: "edge.EdgeShard") -> None:
+    """Index the fields that filters ask for, those that an older index has not."""
+    kinds = dict.fromkeys(WORDS, edge.PayloadSchemaType.Keyword)
+    kinds[TIME] = edge.PayloadSchemaType.Integer
+    there = shard.info().payload_schema
+    for name, kind in kinds.items():
+        if name not in there:
+            shard.update(edge.UpdateOperation.create_field_index(name, kind))
+
+
+def _quantized_search(exact: bool) -> "edge.QuantizationSearchParams":
+    # Scores count, not the order alone: they are added to those of the local level.
+    return edge.QuantizationSearchParams(ignore=exact, rescore=True, oversampling=OVERSAMPLING)
+
+
+def _passing(where: Filter) -> "edge.Filter | None":
+    if where.empty:
+        return None
+    must: list[Any] = [
+        edge.FieldCondition(key=name, match=edge.MatchValue(value=word))
+        for name, word in words_of(where)
+    ]
+    if bounds := range_of(where):
+        must.append(edge.FieldCondition(key=TIME, range=edge.RangeFloat(**bounds)))
+    return edge.Filter(must=must)
+
+
+def _require_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise IndexingError(
+            f"{folder}: the disk is full ({free / 2**20:.0f} MB free, {needed / 2**20:.0f} MB are "
+            "kept free); make room and index again, what was written stays"
+        )
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for file in folder.rglob("*"):
+        with suppress(OSError):  # the engine removes files of its own at any time
+            total += file.stat().st_blocks * 512
+    return total
+
+
+@contextmanager
+def _engine(folder: Path) -> Iterator[None]:
+    """Turn what the engine raises, plain exceptions and panics, into errors that say what to do."""
+    try:
+        yield
+    except (IndexingError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a panic in Rust is no Exception
+        reason = str(error).strip()
+        if "WouldBlock" in reason:
+            message = "another process is using this index; wait for it or end it"
+        elif any(text in reason for text in ("No space left", "File too large", "quota")):
+            message = f"cannot be written ({reason}); make room and index again"
+        else:
+            message = f"the index failed ({reason}); remove the folder and index again"
+        raise IndexingError(f"{folder}: {message}") from error

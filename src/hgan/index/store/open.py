@@ -1,0 +1,67 @@
+"""Where an index is: a folder on this machine, or a collection on a server, by its address.
+
+    photos.index                      a folder, see `hgan.index.store.folder`
+    http://qdrant:6333/photos         a collection, see `hgan.index.store.collection`
+
+Whoever has the one can do all that is done with the other.
+"""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import ModuleType
+
+from hgan.errors import ConfigError
+from hgan.index.store import folder
+from hgan.index.store.contract import Store
+from hgan.index.store.manifest import IndexManifest
+
+Target = Path | str
+"""A folder, or the text of an address."""
+
+
+def is_address(target: Target) -> bool:
+    """True for a collection on a server."""
+    return isinstance(target, str) and target.startswith(("http://", "https://"))
+
+
+def read_manifest(target: Target) -> IndexManifest:
+    """What an index says of itself.
+
+    Raises:
+        IndexingError: there is none, or it is damaged or of a newer format.
+    """
+    if is_address(target):
+        return _remote().read_manifest(str(target))
+    return folder.read_manifest(Path(target))
+
+
+def open_store(target: Target, manifest: IndexManifest) -> AbstractContextManager[Store]:
+    """Open the store of an index; a folder is open for one process alone.
+
+    Raises:
+        IndexingError: it is damaged or locked, or the server does not answer.
+    """
+    if is_address(target):
+        return _remote().open_store(str(target), manifest)
+    return folder.open_store(Path(target), manifest)
+
+
+def create_store(target: Target, manifest: IndexManifest) -> AbstractContextManager[Store]:
+    """Make an index, or open the one that is there, to write to it.
+
+    Raises:
+        IndexingError: another index or other things are there, or it cannot be written.
+    """
+    if is_address(target):
+        return _remote().create_store(str(target), manifest)
+    return folder.create_store(Path(target), manifest)
+
+
+def _remote() -> ModuleType:
+    try:
+        from hgan.index.store import collection
+    except ImportError as error:
+        raise ConfigError(
+            f"an index on a server needs qdrant-client ({error}); pip install 'hgan[serve]'"
+        ) from error
+    return collection

@@ -1,0 +1,232 @@
+"""A collection on a Qdrant server, for more photos than one machine holds, or many readers."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from qdrant_client import QdrantClient, models
+
+from hgan.index.store.contract import BEAM, Entry, Match, Point, Store, StoreFacts
+from hgan.index.store.filter import Filter
+from hgan.index.store.manifest import Quantize
+from hgan.index.store.payload import TIME, WORDS, Widths, range_of, to_entry, to_payload, words_of
+from hgan.index.store.server import Server
+
+OVERSAMPLING = 2.0
+"""Candidates in 8 bits for each that is then scored by its float16 vector."""
+
+_PAGE = 1000
+"""Entries that are read at once."""
+
+
+class QdrantStore(Store):
+    """A collection; several processes may read and write at once."""
+
+    def __init__(self, server: Server, dense: int, local: int) -> None:
+        """The collection that the server's settings name; `create_collection` makes it."""
+        self._server = server
+        self._name = server.settings.collection
+        self._widths = Widths(dense, local)
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Add points, replacing those of the same id."""
+        if not points:
+            return
+        named = self._widths.named
+        records = [
+            models.PointStruct(id=p.entry.id, vector=named(p), payload=to_payload(p.entry))
+            for p in points
+        ]
+        self._server.ask(lambda client: client.upsert(self._name, records, wait=True))
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove points; ids that are not there are fine."""
+        if ids:
+            chosen = models.PointIdsList(points=list(ids))
+            self._server.ask(lambda client: client.delete(self._name, chosen, wait=True))
+
+    def search(
+        self,
+        vector: np.ndarray,
+        limit: int,
+        where: Filter | None = None,
+        exact: bool = False,
+    ) -> list[Match]:
+        """The points with the largest inner product with a dense vector (E,), best first."""
+        if not limit:
+            return []
+        # Scores count, not the order alone: they are added to those of the local level.
+        quantized = models.QuantizationSearchParams(
+            ignore=exact, rescore=True, oversampling=OVERSAMPLING
+        )
+        found = self._server.ask(
+            lambda client: client.query_points(
+                self._name,
+                query=vector.tolist() if self._widths.dense else None,
+                using="dense" if self._widths.dense else None,
+                query_filter=_passing(where or Filter()),
+                search_params=models.SearchParams(
+                    hnsw_ef=max(BEAM, limit), exact=exact, quantization=quantized
+                ),
+                limit=limit,
+                with_payload=False,
+            )
+        )
+        # A model with the local level alone has no dense vectors: every photo is as good.
+        scored = self._widths.dense > 0
+        return [Match(str(point.id), point.score if scored else 0.0) for point in found.points]
+
+    def rescore(self, local: np.ndarray, ids: Sequence[str]) -> dict[str, float]:
+        """MaxSim of a query's real words (w, D_l) and each of the points."""
+        if not ids:
+            return {}
+        found = self._server.ask(
+            lambda client: client.query_points(
+                self._name,
+                query=local.tolist(),
+                using="local",
+                query_filter=models.Filter(must=[models.HasIdCondition(has_id=list(ids))]),
+                limit=len(ids),
+                with_payload=False,
+            )
+        )
+        return {str(point.id): point.score for point in found.points}
+
+    def fetch(self, ids: Sequence[str], local: bool = False) -> list[Point]:
+        """The points of these ids, in this order; ids that are not there are left out."""
+        if not ids:
+            return []
+        names = self._widths.names(local)
+        records = self._server.ask(
+            lambda client: client.retrieve(self._name, list(ids), with_vectors=names or False)
+        )
+        return self._widths.points(records, ids)
+
+    def entries(self) -> Iterator[Entry]:
+        """What is remembered of every photo."""
+        offset: Any = None
+        while True:
+            page, offset = self._page(offset)
+            yield from (to_entry(record.payload) for record in page)
+            if offset is None:
+                return
+
+    def count(self) -> int:
+        """How many points there are."""
+        return self._server.ask(lambda client: client.count(self._name, exact=True)).count
+
+    def facts(self) -> StoreFacts:
+        """How it is kept: the collection's shards and copies, and whether it is being optimized."""
+        info = self._server.ask(lambda client: client.get_collection(self._name))
+        params = info.config.params
+        return StoreFacts(
+            "server",
+            optimizing=info.status == models.CollectionStatus.YELLOW,
+            shards=params.shard_number,
+            replicas=params.replication_factor,
+            write_consistency=params.write_consistency_factor,
+        )
+
+    def flush(self) -> None:
+        """Nothing is left to do: a change has reached the servers' logs before it returns."""
+
+    def optimize(self) -> None:
+        """Nothing is left to do: servers optimize by themselves."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._server.close()
+
+    def _page(self, offset: Any) -> tuple[list[models.Record], Any]:
+        return self._server.ask(
+            lambda client: client.scroll(self._name, limit=_PAGE, offset=offset, with_payload=True)
+        )
+
+
+def create_collection(
+    server: Server, dense: int, local: int, quantize: Quantize | None, metadata: dict[str, Any]
+) -> None:
+    """Make the collection for vectors of these widths, unless it is there."""
+    settings = server.settings
+    vectors = _vectors(dense, local, quantize)
+
+    def create(client: QdrantClient) -> None:
+        if client.collection_exists(settings.collection):
+            return
+        try:
+            client.create_collection(
+                settings.collection,
+                vectors_config=vectors,
+                shard_number=settings.shard_number,
+                replication_factor=settings.replication_factor,
+                write_consistency_factor=settings.write_consistency_factor,
+                on_disk_payload=True,
+                metadata=metadata,
+                timeout=settings.timeout,
+            )
+        except Exception:
+            # Of several processes that begin at once, one makes it; to the others it is there.
+            if not client.collection_exists(settings.collection):
+                raise
+
+    server.ask(create)
+
+
+def index_payload(server: Server) -> None:
+    """Index the fields that filters ask for; those that are indexed already are fine."""
+    kinds = dict.fromkeys(WORDS, models.PayloadSchemaType.KEYWORD)
+    kinds[TIME] = models.PayloadSchemaType.INTEGER
+    name = server.settings.collection
+    there = server.ask(lambda client: client.get_collection(name)).payload_schema
+    for field, kind in kinds.items():
+        if field not in there:
+            server.ask(partial(_index_field, name=name, field=field, kind=kind))
+
+
+def _index_field(
+    client: QdrantClient, name: str, field: str, kind: models.PayloadSchemaType
+) -> None:
+    client.create_payload_index(name, field, field_schema=kind, wait=True)
+
+
+def _vectors(dense: int, local: int, quantize: Quantize | None) -> dict[str, models.VectorParams]:
+    # Inner product, not cosine: the norms of dense vectors carry the weights of the levels.
+    distance, half = models.Distance.DOT, models.Datatype.FLOAT16
+    vectors = {}
+    if dense:
+        int8 = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
+        vectors["dense"] = models.VectorParams(
+            size=dense,
+            distance=distance,
+            datatype=half,
+            # The originals are read for the best alone, and need no memory of their own.
+            on_disk=quantize is not None,
+            quantization_config=models.ScalarQuantization(scalar=int8) if quantize else None,
+        )
+    if local:
+        vectors["local"] = models.VectorParams(
+            size=local,
+            distance=distance,
+            # 8 bits a number after a random rotation, with its own scale for every vector.
+            datatype=models.Datatype.TURBO8 if quantize else half,
+            on_disk=True,
+            multivector_config=models.MultiVectorConfig(
+                comparator=models.MultiVectorComparator.MAX_SIM
+            ),
+            # No graph: local vectors re-rank candidates that the dense ones found.
+            hnsw_config=models.HnswConfigDiff(m=0),
+        )
+    return vectors
+
+
+def _passing(where: Filter) -> models.Filter | None:
+    if where.empty:
+        return None
+    must: list[models.Condition] = [
+        models.FieldCondition(key=name, match=models.MatchValue(value=word))
+        for name, word in words_of(where)
+    ]
+    if bounds := range_of(where):
+        must.append(models.FieldCondition(key=TIME, range=models.Range(**bounds)))
+    return models.Filter(must=must)

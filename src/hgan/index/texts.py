@@ -1,0 +1,84 @@
+"""A file of sentences to an index, in which photos and words find them.
+
+Sentences are stored as they are encoded, so that a run that is cut short is continued by the next.
+"""
+
+from pathlib import Path
+
+from hgan.errors import DataError
+from hgan.index.indexer import FLUSH_EVERY, IndexReport
+from hgan.index.points import points_of
+from hgan.index.sentences import find_sentences
+from hgan.index.store.contract import Entry, Store
+from hgan.index.store.manifest import IndexManifest, Quantize
+from hgan.index.store.open import create_store, is_address
+from hgan.progress import console, progress
+from hgan.runtime.bundle import TEXT_BATCH, Bundle
+
+
+def index_texts(
+    file: Path | str,
+    to: Path | str,
+    bundle: Bundle | Path | None = None,
+    quantize: Quantize | None = None,
+) -> IndexReport:
+    """Bring an index up to date with the sentences of a file, so that photos and words find them.
+
+    A sentence is known by its words and its photo, wherever in the file it stands. One that has no
+    words that the model could read is skipped and listed.
+
+    Args:
+        file: a caption file of any form, or a `.txt` with one sentence on a line.
+        to: the index, as `index_folder` has it.
+        bundle: the model, or its folder; by default the one that ships with the program.
+        quantize: `int8` for smaller vectors in a new index, see `IndexManifest`.
+
+    Raises:
+        HganError: there is no such file, or no sentence in it.
+        IndexingError: the index is of other texts or another bundle, is open elsewhere, or cannot
+            be written.
+    """
+    file = Path(file)
+    target = to if is_address(to) else Path(to)
+    if not isinstance(bundle, Bundle):
+        bundle = Bundle.load(bundle)
+    bundle.check()
+    report = IndexReport()
+    entries = find_sentences(file, report.skipped)
+    with create_store(target, IndexManifest.of(file, bundle, quantize, "texts")) as store:
+        stored = {entry.id: entry for entry in store.entries()}
+        changed = [entry for entry in entries if stored.get(entry.id) != entry]
+        report.unchanged = len(entries) - len(changed)
+        report.updated = sum(entry.id in stored for entry in changed)
+        refused = _encode_texts(changed, store, bundle)
+        report.added = len(changed) - report.updated - len(refused)
+        report.skipped |= {repr(entry.text): reason for entry, reason in refused}
+        gone = list(stored.keys() - {entry.id for entry in entries})
+        report.removed = len(gone)
+        if gone:
+            store.delete(gone)
+        with console.status("arranging the index"):
+            store.optimize()
+    return report
+
+
+def _encode_texts(entries: list[Entry], store: Store, bundle: Bundle) -> list[tuple[Entry, str]]:
+    """Encode and store sentences; those that the model cannot read are returned with the reason."""
+    refused: list[tuple[Entry, str]] = []
+    readable: list[Entry] = []
+    for entry in entries:
+        try:
+            bundle.words(entry.text)
+            readable.append(entry)
+        except DataError as error:
+            refused.append((entry, str(error)))
+    readable.sort(key=lambda entry: entry.size)  # sentences of a batch are as long as the longest
+    with progress("index", total=len(readable), unit="sentences") as bar:
+        for start in range(0, len(readable), TEXT_BATCH):
+            batch = readable[start : start + TEXT_BATCH]
+            encoded = bundle.encode_texts([entry.text for entry in batch])
+            store.upsert(points_of(batch, encoded, bundle.config.weights))
+            if start // FLUSH_EVERY != (start + TEXT_BATCH) // FLUSH_EVERY:
+                store.flush()
+            bar.advance(len(batch))
+    return refused

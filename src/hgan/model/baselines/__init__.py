@@ -1,0 +1,1 @@
+"""The methods that HGAN is compared with, one a file."""

@@ -1,0 +1,1 @@
+"""Results as pictures: contact sheets and heat maps."""

@@ -1,0 +1,1 @@
+"""Where photos are: a folder, or an object store. They are listed and read here."""

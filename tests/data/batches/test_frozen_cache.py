@@ -1,0 +1,94 @@
+"""States of frozen layers: the same whether computed or read, never those of another encoder."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import hgan.data.batches.frozen_cache as module
+from hgan.data.batches.frozen_cache import cache_folder, frozen_states
+from hgan.data.batches.tokens import tokenise
+from hgan.text.transformer import TransformerEncoder, load_transformer
+from tests.fixtures.tiny_model import tiny_tokenizer, write_tiny_bert
+
+TEXTS = ["a red dog in the snow", "cat", "the blue horse runs on the grass", "white bird"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(module, "ON_DISK_FROM", 2)
+    return tmp_path / "cache"
+
+
+def encoder(folder: Path, seed: int = 0, trainable: int = 1) -> TransformerEncoder:
+    made, _ = load_transformer(str(write_tiny_bert(folder / f"bert{seed}", seed=seed)))
+    made.freeze(trainable)
+    return made
+
+
+def rows(texts: list[str] = TEXTS) -> list[torch.Tensor]:
+    return tokenise(tiny_tokenizer(), texts, 16)
+
+
+def test_equal_one_caption_at_a_time(tmp_path: Path) -> None:
+    made, tokens = encoder(tmp_path), rows()
+    found = frozen_states(made, tokens)
+    assert found is not None
+    for ids, states in zip(tokens, found, strict=True):
+        alone = made.frozen_states(ids[None], torch.ones_like(ids)[None])[0]
+        assert states.dtype == torch.bfloat16
+        torch.testing.assert_close(states.float(), alone, atol=0.02, rtol=0.01)
+
+
+def test_the_second_time_they_are_read_and_the_same(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, tokens = encoder(tmp_path), rows()
+    first = frozen_states(made, tokens)
+    assert len(list(cache.iterdir())) == 1
+    monkeypatch.setattr(made, "frozen_states", None)  # would raise if it were asked
+    again = frozen_states(made, tokens)
+    assert first is not None and again is not None
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_other_weights_layers_or_captions_have_a_file_of_their_own(
+    tmp_path: Path, cache: Path
+) -> None:
+    frozen_states(encoder(tmp_path), rows())
+    frozen_states(encoder(tmp_path, seed=1), rows())
+    frozen_states(encoder(tmp_path, trainable=2), rows())
+    frozen_states(encoder(tmp_path), rows([*TEXTS[:-1], "white dog"]))
+    assert len(list(cache.iterdir())) == 4
+
+
+def test_a_damaged_file_is_made_anew(tmp_path: Path, cache: Path) -> None:
+    made, tokens = encoder(tmp_path), rows()
+    first = frozen_states(made, tokens)
+    (file,) = cache.iterdir()
+    file.write_bytes(file.read_bytes()[:-40])
+    again = frozen_states(made, tokens)
+    assert first is not None and again is not None
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_where_nothing_can_be_kept_they_are_still_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    monkeypatch.setenv("HGAN_CACHE", str(blocked / "cache"))
+    assert frozen_states(encoder(tmp_path), rows()) is not None
+    assert "not kept for the next run" in " ".join(capsys.readouterr().err.split())
+
+
+def test_too_much_is_not_kept_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LIMIT", 1000)
+    assert frozen_states(encoder(tmp_path), rows()) is None
+
+
+def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HGAN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "hgan"

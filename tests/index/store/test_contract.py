@@ -1,0 +1,250 @@
+"""What every store must do; the engines are those of `conftest.py`."""
+
+import numpy as np
+import pytest
+
+from hgan.errors import IndexingError
+from hgan.index.store.contract import Entry
+from hgan.index.store.filter import Filter
+from tests.fixtures.points import DENSE, LOCAL, points, unit
+
+# What float16 costs on unit vectors of this width.
+HALF = 3e-3
+# What 8 bits a number cost there.
+EIGHT_BITS = 1.5e-2
+
+
+def maxsim(words: np.ndarray, regions: np.ndarray) -> float:
+    return sum(max(float(word @ region) for region in regions) for word in words)
+
+
+def test_new_store_is_empty(open_store):
+    with open_store() as store:
+        assert store.count() == 0
+        assert list(store.entries()) == []
+        assert store.search(np.ones(DENSE), 5) == []
+        assert store.rescore(np.ones((2, LOCAL)), []) == {}
+        assert store.fetch([]) == []
+
+
+def test_entries_come_back_whole(open_store):
+    stored = points(30)
+    with open_store() as store:
+        store.upsert(stored)
+        assert store.count() == 30
+        assert sorted(store.entries(), key=lambda e: e.size) == [p.entry for p in stored]
+
+
+def test_more_entries_than_a_page(open_store):
+    with open_store(dense=2, local=0) as store:
+        stored = points(4500, dense=2, local=0)
+        store.upsert(stored)
+        assert {entry.id for entry in store.entries()} == {point.entry.id for point in stored}
+
+
+def test_search_is_the_inner_product(open_store):
+    stored, query = points(50), unit(np.random.default_rng(9).normal(size=DENSE))
+    expected = {point.entry.id: float(point.dense @ query) for point in stored}
+    with open_store() as store:
+        store.upsert(stored)
+        found = store.search(query, 50)
+        assert [m.score for m in found] == sorted((m.score for m in found), reverse=True)
+        assert {m.id for m in found} == set(expected)
+        for match in found:
+            assert match.score == pytest.approx(expected[match.id], abs=HALF)
+        assert [m.id for m in store.search(query, 7)] == [m.id for m in found[:7]]
+        assert store.search(query, 7, exact=True) == found[:7]
+        assert store.search(query, 0) == []
+
+
+def test_rescore_is_maxsim(open_store):
+    stored, words = points(40), unit(np.random.default_rng(8).normal(size=(7, LOCAL)))
+    chosen = stored[3:33:2]
+    with open_store() as store:
+        store.upsert(stored)
+        found = store.rescore(words, [point.entry.id for point in chosen])
+        assert set(found) == {point.entry.id for point in chosen}
+        for point in chosen:
+            expected = maxsim(words, point.local)
+            assert found[point.entry.id] == pytest.approx(expected, abs=len(words) * HALF)
+
+
+def test_rescore_knows_only_what_is_there(open_store):
+    stored = points(3)
+    with open_store() as store:
+        store.upsert(stored[:2])
+        found = store.rescore(np.ones((1, LOCAL)), [point.entry.id for point in stored])
+        assert set(found) == {point.entry.id for point in stored[:2]}
+
+
+def test_fetch_keeps_the_order(open_store):
+    stored = points(10)
+    ids = [stored[i].entry.id for i in (7, 2, 5)]
+    with open_store() as store:
+        store.upsert(stored)
+        found = store.fetch([ids[0], Entry("gone.jpg", 0, 0, "").id, *ids[1:]], local=True)
+        assert [point.entry.id for point in found] == ids
+        for point, number in zip(found, (7, 2, 5), strict=True):
+            assert point.entry == stored[number].entry
+            np.testing.assert_allclose(point.dense, stored[number].dense, atol=HALF)
+            np.testing.assert_allclose(point.local, stored[number].local, atol=HALF)
+        assert store.fetch(ids)[0].local.size == 0
+
+
+def test_upsert_replaces(open_store):
+    old, new = points(5), points(5, seed=1)
+    with open_store() as store:
+        store.upsert(old)
+        store.upsert(new[:2])
+        assert store.count() == 5
+        for i, point in enumerate(store.fetch([p.entry.id for p in old], local=True)):
+            expected = (new if i < 2 else old)[i]
+            np.testing.assert_allclose(point.dense, expected.dense, atol=HALF)
+            np.testing.assert_allclose(point.local, expected.local, atol=HALF)
+
+
+def test_delete(open_store):
+    stored = points(6)
+    with open_store() as store:
+        store.upsert(stored)
+        store.delete([stored[1].entry.id, stored[4].entry.id, Entry("never.jpg", 0, 0, "").id])
+        store.delete([])
+        left = {point.entry.id for i, point in enumerate(stored) if i not in (1, 4)}
+        assert store.count() == 4
+        assert {entry.id for entry in store.entries()} == left
+        assert {m.id for m in store.search(np.ones(DENSE), 10)} == left
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        ["folder=1"],
+        ["folder=1/sub 0"],
+        ["folder=sub 0"],
+        ["folder=nowhere"],
+        ["taken>=1970-02"],
+        ["taken<1970"],
+        ["taken>=1969-12-31", "taken<1971-06-15T12:30"],
+        ["camera=canon"],
+        ["camera=5d Canon"],
+        ["camera=can"],
+        ["tag=Beach"],
+        ["tag=beach", "tag=été à  DEUX"],
+        ["folder=2", "taken>=1970", "camera=canon", "tag=beach"],
+    ],
+    ids="; ".join,
+)
+@pytest.mark.parametrize("exact", [True, False])
+def test_search_with_a_filter(open_store, conditions, exact):
+    stored, where = points(60), Filter.parse(conditions)
+    with open_store() as store:
+        store.upsert(stored)
+        expected = {point.entry.id for point in stored if passes(point.entry, where)}
+        assert {m.id for m in store.search(np.ones(DENSE), 60, where, exact)} == expected
+        assert len(store.search(np.ones(DENSE), 2, where, exact)) == min(2, len(expected))
+
+
+def test_empty_filter_is_no_filter(open_store):
+    with open_store() as store:
+        store.upsert(points(9))
+        assert len(store.search(np.ones(DENSE), 60, Filter())) == 9
+
+
+def passes(entry: Entry, where: Filter) -> bool:
+    """What a filter means, photo by photo."""
+    if where.folder is not None and not entry.path.startswith(f"{where.folder}/"):
+        return False
+    if where.taken_from is not None and (entry.taken is None or entry.taken < where.taken_from):
+        return False
+    if where.taken_until is not None and (entry.taken is None or entry.taken >= where.taken_until):
+        return False
+    if not set(where.camera) <= set(entry.camera.lower().split()):
+        return False
+    return set(where.tags) <= set(entry.tags)
+
+
+def test_quantized_vectors_are_nearly_the_same(open_store):
+    stored, query = points(300), unit(np.random.default_rng(9).normal(size=DENSE))
+    expected = {point.entry.id: float(point.dense @ query) for point in stored}
+    words = unit(np.random.default_rng(8).normal(size=(5, LOCAL)))
+    with open_store(quantize="int8") as store:
+        store.upsert(stored)
+        store.optimize()
+        for exact in (True, False):
+            for match in store.search(query, 300, exact=exact):
+                assert match.score == pytest.approx(expected[match.id], abs=HALF)
+        found = store.rescore(words, list(expected))
+        for point in stored:
+            told = found[point.entry.id]
+            assert told == pytest.approx(maxsim(words, point.local), abs=len(words) * EIGHT_BITS)
+    with open_store(quantize="int8") as store:
+        back = store.fetch([stored[7].entry.id], local=True)[0]
+        np.testing.assert_allclose(back.local, stored[7].local, atol=EIGHT_BITS)
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_what_was_written_is_there_after_opening_again(open_store, flush):
+    stored = points(20)
+    with open_store() as store:
+        store.upsert(stored)
+        if flush:
+            store.flush()
+    with open_store() as store:
+        assert store.count() == 20
+        found = store.fetch([stored[11].entry.id], local=True)[0]
+        np.testing.assert_allclose(found.local, stored[11].local, atol=HALF)
+        store.delete([stored[11].entry.id])
+    with open_store() as store:
+        assert store.count() == 19
+
+
+def test_facts(open_store):
+    with open_store() as store:
+        store.upsert(points(20))
+        facts = store.facts()
+        assert facts.engine in ("edge", "server")
+        assert facts.bytes_on_disk is None or facts.bytes_on_disk > 20 * 2 * (DENSE + LOCAL)
+        assert not facts.optimizing
+    with pytest.raises(IndexingError, match="closed"):
+        store.facts()
+
+
+def test_optimize_changes_no_answer(open_store):
+    stored, query = points(400), unit(np.random.default_rng(9).normal(size=DENSE))
+    with open_store() as store:
+        store.upsert(stored)
+        before = store.search(query, 20, exact=True)
+        store.optimize()
+        assert store.search(query, 20, exact=True) == before
+        assert store.count() == 400
+
+
+def test_store_without_local_vectors(open_store):
+    stored = points(5, local=0)
+    with open_store(local=0) as store:
+        store.upsert(stored)
+        query = stored[3].dense
+        assert store.search(query, 1)[0].id == stored[3].entry.id
+        assert store.fetch([stored[3].entry.id], local=True)[0].entry == stored[3].entry
+
+
+def test_store_without_dense_vectors(open_store):
+    stored = points(5, dense=0)
+    with open_store(dense=0) as store:
+        store.upsert(stored)
+        assert {m.id for m in store.search(np.zeros(0), 9)} == {p.entry.id for p in stored}
+        assert len(store.rescore(stored[0].local, [p.entry.id for p in stored])) == 5
+        assert store.fetch([stored[0].entry.id])[0].dense.shape == (0,)
+
+
+def test_closed_store(open_store):
+    store = open_store()
+    store.close()
+    store.close()
+    with pytest.raises(IndexingError, match="closed"):
+        store.count()
+
+
+def test_wrong_width_is_an_error_of_ours(open_store):
+    with open_store() as store, pytest.raises(IndexingError):
+        store.upsert(points(1, dense=DENSE + 1))

@@ -1,0 +1,217 @@
+"""A folder that is followed: what comes, changes and goes, half-written photos, how it ends."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from hgan.errors import ConfigError, HganError
+from hgan.index import watcher as watch
+from hgan.index.indexer import IndexReport, Updater, index_folder, open_updater
+from hgan.index.watcher import News, Watcher, watch_folder
+from hgan.search.searcher import open_index
+from hgan.sources.open import open_source
+from tests.fixtures.photos import COLOURS, save_photo
+from tests.fixtures.points import LocalServer
+
+PATIENCE = 60.0
+"""Seconds; machines may be busy."""
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    patience = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < patience, "it did not happen"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def settle(monkeypatch: pytest.MonkeyPatch) -> float:
+    """A short time to settle."""
+    monkeypatch.setattr(watch, "SETTLE", 0.2)
+    return 0.2
+
+
+@pytest.fixture
+def updater(photos, tmp_path, bundle) -> Iterator[Updater]:
+    index_folder(photos, tmp_path / "index", bundle)
+    with open_updater(open_source(photos), tmp_path / "index", bundle) as opened:
+        yield opened
+
+
+def paths(updater: Updater) -> set[str]:
+    return {entry.path for entry in updater._store.entries()}
+
+
+def test_a_look_takes_what_has_settled(photos, updater, settle):
+    watcher = Watcher(photos, updater)
+    assert watcher.look() == IndexReport(unchanged=12)
+    save_photo(photos / "new.png", (200, 200, 0))
+    save_photo(photos / "red 0.png", COLOURS["blue"], seed=5)
+    (photos / "blue 0.png").unlink()
+    assert watcher.look() == IndexReport(removed=1, unchanged=10)
+    assert watcher.waits
+    assert watcher.look() == IndexReport(unchanged=10)
+    time.sleep(settle)
+    assert watcher.look() == IndexReport(added=1, updated=1, unchanged=10)
+    assert not watcher.waits
+    assert paths(updater) >= {"new.png", "red 0.png"}
+    assert "blue 0.png" not in paths(updater)
+
+
+def test_a_photo_that_grows_is_not_read(photos, updater, settle, monkeypatch):
+    whole = save_photo(photos.parent / "whole.png", (9, 99, 9)).read_bytes()
+    read = []
+    monkeypatch.setattr(
+        "hgan.sources.types.Photo.read", lambda photo, _source: read.append(photo.path) or 1 / 0
+    )
+    watcher = Watcher(photos, updater)
+    with (photos / "slow.png").open("wb") as file:
+        for start in range(0, len(whole), len(whole) // 5):
+            file.write(whole[start : start + len(whole) // 5])
+            file.flush()
+            assert watcher.look() == IndexReport(unchanged=12)
+            time.sleep(settle)
+    assert read == []
+    monkeypatch.undo()
+    monkeypatch.setattr(watch, "SETTLE", settle)
+    assert watcher.look().added == 1
+
+
+def test_a_bad_photo_is_tried_and_told_once(photos, updater, settle, monkeypatch):
+    good = (photos / "red 0.png").read_bytes()
+    watcher = Watcher(photos, updater)
+    (photos / "red 0.png").write_bytes(good[: len(good) // 2])
+    (photos / "link.png").symlink_to("nowhere")
+    assert set(watcher.look().skipped) == {"link.png"}
+    time.sleep(settle)
+    report = watcher.look()
+    assert (set(report.skipped), report.removed) == ({"red 0.png"}, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr("hgan.sources.types.Photo.read", None)
+        assert watcher.look() == IndexReport(unchanged=11)
+    (photos / "red 0.png").write_bytes(good)
+    watcher.look()
+    time.sleep(settle)
+    assert watcher.look() == IndexReport(added=1, unchanged=11)
+
+
+def test_the_index_is_arranged_after_many_changes(photos, updater, settle, monkeypatch):
+    monkeypatch.setattr(watch, "OPTIMIZE_AFTER", 3)
+    arranged = []
+    monkeypatch.setattr(updater, "optimize", lambda: arranged.append(1))
+    watcher = Watcher(photos, updater)
+    for path in ("red 0.png", "blue 0.png", "green 0.png", "red/red 1.png"):
+        (photos / path).unlink()
+        watcher.look()
+    assert len(arranged) == 1
+
+
+@contextmanager
+def following(folder: Path, to: Path | str, bundle, told: list[News]) -> Iterator[None]:
+    """`watch_folder` in a thread, past its first pass."""
+    stop = Event()
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            watch_folder(folder, to, bundle, tell=told.append, stop=stop)
+        except Exception as error:
+            errors.append(error)
+
+    thread = Thread(target=run)
+    thread.start()
+    try:
+        wait_for(lambda: bool(told or errors))
+        yield
+    finally:
+        stop.set()
+        thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert errors == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "inside", "server"])
+def test_a_folder_is_followed(photos, tmp_path, bundle, settle, kind, monkeypatch):
+    made = LocalServer()
+    monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: made)
+    places = {"folder": tmp_path / "index", "inside": photos / "my.index"}
+    to = places.get(kind, "http://qdrant:6333/photos")
+    told: list[News] = []
+    with following(photos, to, bundle, told):
+        assert told.pop(0).report == IndexReport(added=12)
+        save_photo(photos / "new folder.2023" / "deep" / "new.png", (200, 200, 0))
+        shutil.move(photos / "red", photos / "moved")
+        (photos / "blue/blue 2.png").unlink()
+        (photos / "notes.txt").write_text("no photo")
+
+        def done() -> bool:
+            reports = [news.report for news in told if news.report]
+            return (sum(r.added for r in reports), sum(r.removed for r in reports)) == (4, 4)
+
+        wait_for(done)
+    with open_index(to, bundle) as index:
+        names = {hit.path.relative_to(photos).as_posix() for hit in index.search("red", k=50)}
+    expected = {path.relative_to(photos).as_posix() for path in photos.rglob("*.png")}
+    assert names == expected
+    assert "new folder.2023/deep/new.png" in names
+
+
+def test_trouble_is_told_once_and_tried_again(photos, tmp_path, bundle, settle):
+    told: list[News] = []
+    with following(photos, tmp_path / "index", bundle, told):
+        told.clear()
+        photos.rename(tmp_path / "away")  # as when a disk is taken out
+        photos.mkdir()
+        (tmp_path / "away/red 0.png").unlink()
+        wait_for(lambda: any(news.problem for news in told))
+        time.sleep(4 * settle)
+        assert [news.report for news in told] == [None]
+        assert "no photos here" in told[0].problem
+        for path in (tmp_path / "away").iterdir():
+            path.rename(photos / path.name)
+        wait_for(lambda: len(told) > 1)
+        save_photo(photos / "new.png", (200, 200, 0))  # the folder is another now
+        wait_for(lambda: len(told) > 2)
+    assert told[1].report == IndexReport(removed=1, unchanged=11)
+    assert told[2].report == IndexReport(added=1, unchanged=11)
+
+
+def test_without_the_library(photos, tmp_path, bundle, monkeypatch):
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    with pytest.raises(ConfigError, match=r"pip install 'hgan\[watch\]'"):
+        watch_folder(photos, tmp_path / "index", bundle)
+
+
+def test_first_pass_raises(tmp_path, bundle):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(HganError, match="no photos here"):
+        watch_folder(tmp_path / "empty", tmp_path / "index", bundle)
+
+
+def test_by_command_until_interrupted(photos, tmp_path, bundle):
+    to = tmp_path / "index"
+    command = [sys.executable, "-m", "hgan", "index", str(photos), "--to", str(to), "--watch"]
+    command += ["--bundle", str(bundle.folder)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as watching:  # fmt: skip
+        assert watching.stdout is not None
+        assert watching.stdout.readline().startswith("12 added, ")
+        save_photo(photos / "new.png", (200, 200, 0))
+        assert watching.stdout.readline().startswith("1 added, ")
+        os.kill(watching.pid, signal.SIGINT)
+        _, errors = watching.communicate(timeout=PATIENCE)
+    assert watching.returncode == 0, errors
+    assert errors.strip() == "stopped"
+    with open_index(to, bundle) as index:
+        assert len(index) == 13

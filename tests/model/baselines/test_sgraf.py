@@ -1,0 +1,150 @@
+"""SGR and SAF against loops that follow the paper pair by pair."""
+
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from hgan.encoded import Encoded
+from hgan.model.baselines import sgraf
+from hgan.model.baselines.sgraf import SGRAF, Filtration, Gather, SimilarityVector
+from tests.fixtures.networks import SMALL, WIDTH, captions, encoded, photos, text_encoder
+
+Reasoning = Literal["sgr", "saf"]
+D = 6
+sizes = st.integers(1, 4)
+both = pytest.mark.parametrize("reasoning", ["sgr", "saf"])
+
+
+def network(reasoning: Reasoning) -> SGRAF:
+    torch.manual_seed(2)
+    config = replace(SMALL, name="sgraf", width=D, similarity_width=5, reasoning=reasoning)
+    return SGRAF(config, WIDTH, text_encoder()).eval()
+
+
+def items(count: int, rows: int, seed: int, full: bool = True) -> Encoded[Tensor]:
+    """Items whose contexts are as wide as their rows."""
+    made = encoded(count, rows, seed, full=full, width=D)
+    return replace(made, context=encoded(count, 1, seed + 50, full=True, width=D).local[:, 0])
+
+
+def naive_vector(weight: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Equation 1."""
+    found = weight @ (x - y) ** 2
+    return found / found.norm()
+
+
+def naive_nodes(net: SGRAF, photo: Tensor, regions: Tensor, text: Tensor, words: Tensor) -> Tensor:
+    """The global similarity vector of a pair, then one a word; equations 1 to 4."""
+    nodes = [naive_vector(net.compare_whole.weight.weight, photo, text)]
+    above = (words @ regions.T).clamp_min(0)  # of unit rows
+    for word, row in zip(words, above, strict=True):
+        lengths = above.norm(dim=0)
+        shares = torch.where(lengths > 0, row / lengths, row)
+        attended = ((9.0 * shares).softmax(0)[:, None] * regions).sum(0)
+        nodes.append(naive_vector(net.compare_local.weight.weight, attended, word))
+    return torch.stack(nodes)
+
+
+def naive_reasoning(net: SGRAF, nodes: Tensor) -> Tensor:
+    """What is read out of the nodes of a pair: three graph steps, or a weighted mean."""
+    if isinstance(net.reasoning, Filtration):
+        gates = torch.sigmoid(net.reasoning.importance(nodes)[:, 0])
+        return sum((g * n for g, n in zip(gates, nodes, strict=True)), torch.zeros(5)) / gates.sum()
+    for step in net.reasoning.steps:
+        edges = (step.into(nodes) @ step.out(nodes).T).softmax(-1)
+        nodes = torch.relu(step.update(edges @ nodes))
+    return nodes[0]
+
+
+def naive(net: SGRAF, images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
+    scores = torch.empty(len(images.mask), len(texts.mask))
+    for i, real in enumerate(images.mask):
+        for t, said in enumerate(texts.mask):
+            photo, text = images.context[i], texts.context[t]
+            nodes = naive_nodes(net, photo, images.local[i][real], text, texts.local[t][said])
+            scores[i, t] = torch.sigmoid(net.score(naive_reasoning(net, nodes)))[0]
+    return scores
+
+
+@both
+@given(sizes, sizes, st.integers(1, 5), st.integers(1, 5), st.integers(0, 99))
+def test_equals_a_loop_over_pairs_for_any_mask(
+    reasoning: Reasoning, b: int, t: int, regions: int, words: int, seed: int
+) -> None:
+    net = network(reasoning)
+    # Captions may have no word at all: the global similarity is left.
+    images, texts = items(b, regions, seed), items(t, words, seed + 1, full=False)
+    found = net.levels(images, texts)["reasoning"]
+    torch.testing.assert_close(found, naive(net, images, texts), atol=1e-5, rtol=0)
+
+
+@both
+def test_gradients_equal_those_of_the_loop(reasoning: Reasoning) -> None:
+    """Blocks are made anew in the backward pass; nothing may be lost on the way."""
+    net, images, texts = network(reasoning), items(3, 4, 0), items(4, 5, 1)
+    inputs = (images.local, images.context, texts.local, texts.context)
+    inputs = (*(x.requires_grad_() for x in inputs), *net.score.parameters())
+    inputs = (*inputs, *net.reasoning.parameters(), net.compare_local.weight.weight)
+    found = torch.autograd.grad(net.levels(images, texts)["reasoning"].sum(), inputs)
+    expected = torch.autograd.grad(naive(net, images, texts).sum(), inputs)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-3)
+
+
+@both
+def test_blocks_do_not_change_the_scores(
+    reasoning: Reasoning, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, images, texts = network(reasoning), items(7, 5, 0), items(9, 6, 1, full=False)
+    expected = net.levels(images, texts)["reasoning"]
+    monkeypatch.setattr(sgraf, "PHOTOS", 3)
+    monkeypatch.setattr(sgraf, "CAPTIONS", 2)
+    found = net.levels(images, texts)["reasoning"]
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
+
+
+@both
+def test_items_without_anything_have_finite_scores_and_gradients(reasoning: Reasoning) -> None:
+    net, images, texts = network(reasoning), items(3, 4, 0), items(2, 4, 1)
+    images.mask[0], texts.mask[0] = False, False
+    for x in (images.local, images.context, texts.local, texts.context):
+        x[0] = 0.0
+        x.requires_grad_()
+    scores = net.levels(images, texts)["reasoning"]
+    assert ((scores > 0) & (scores < 1)).all()
+    scores.sum().backward()
+    inputs = (images.local, images.context, texts.local, texts.context)
+    assert all(torch.isfinite(x.grad).all() for x in inputs)
+
+
+def test_a_similarity_vector_of_a_case_by_hand() -> None:
+    compare = SimilarityVector(2, 2)
+    with torch.no_grad():
+        compare.weight.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 3.0]]))
+    found = compare(torch.tensor([3.0, 0.0]), torch.tensor([1.0, 1.0]))  # squares 4 and 1
+    torch.testing.assert_close(found, torch.tensor([0.8, 0.6]))
+    assert torch.equal(compare(torch.ones(2), torch.ones(2)), torch.zeros(2))
+
+
+def test_gathering_attends_from_the_mean() -> None:
+    gather = Gather(4)
+    made = encoded(3, 5, seed=4, full=True, width=4)
+    found = gather(made.local, made.mask)
+    for item, rows, real in zip(found, made.local, made.mask, strict=True):
+        rows = rows[real]
+        weights = (gather.key(rows) @ gather.query(rows.mean(0)) / 2).softmax(0)
+        expected = weights @ rows
+        torch.testing.assert_close(item, expected / expected.norm())
+
+
+@both
+def test_context_and_rows_are_units(reasoning: Reasoning) -> None:
+    net = network(reasoning)
+    for found in (net.encode_image(photos()), net.encode_text(captions())):
+        torch.testing.assert_close(found.context.norm(dim=-1), torch.ones(len(found.context)))
+        torch.testing.assert_close(found.local.norm(dim=-1), found.mask.float())

@@ -1,0 +1,170 @@
+"""The picture of an explanation."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hgan.errors import DataError, HganError
+from hgan.render.heatmap import PANELS, heat, heat_panel, heatmap_sheet, shown_words
+from hgan.runtime.bundle import Bundle
+from hgan.search.explain import Explanation, Word, explain
+from tests.fixtures.photos import COLOURS, save_photo
+from tests.fixtures.tiny_bundle import write_tiny_bundle
+
+BOXES = [[x / 3, y / 3, (x + 1) / 3, (y + 1) / 3] for y in range(3) for x in range(3)]
+GRAY = Image.new("RGB", (90, 60), (128, 128, 128))
+
+
+def word(text: str, similarity: list[float] | None = None, start: int = 0) -> Word:
+    row = np.array([similarity or [0.0] * 8 + [1.0]])
+    return Word(text, start, start + len(text), row, np.ones(1), 0.0)
+
+
+def warmth(picture: Image.Image) -> np.ndarray:
+    """(h, w): how much more red than blue."""
+    pixels = np.asarray(picture).astype(int)
+    return pixels[..., 0] - pixels[..., 2]
+
+
+def test_heat_equals_plain_loops():
+    dice = np.random.default_rng(0)
+    values, boxes = dice.normal(size=5), [[*a, *(a + b)] for a, b in dice.random((5, 2, 2)) / 2]
+    found = heat(values, boxes, 7, 4)
+    assert found.shape == (4, 7)
+    for row in range(4):
+        for column in range(7):
+            x, y = (column + 0.5) / 7, (row + 0.5) / 4
+            total = weights = 0.0
+            for value, (x0, y0, x1, y1) in zip(values, boxes, strict=True):
+                dx = (x - (x0 + x1) / 2) / (0.42 * (x1 - x0))
+                dy = (y - (y0 + y1) / 2) / (0.42 * (y1 - y0))
+                weight = np.exp(-(dx**2 + dy**2) / 2)
+                total += weight * value
+                weights += weight
+            assert found[row, column] == pytest.approx(total / weights)
+
+
+def test_heat_is_smooth_and_within_its_values():
+    field = heat(np.arange(9.0), BOXES, 90, 90)
+    assert field.min() >= 0 and field.max() <= 8
+    steps = max(np.abs(np.diff(field, axis=axis)).max() for axis in (0, 1))
+    assert steps < 0.35  # a hard edge between rows of regions would be a step of 3
+    np.testing.assert_allclose(heat(np.full(9, 0.3), BOXES, 20, 10), 0.3)
+
+
+def test_far_from_every_region_is_no_heat_rather_than_nonsense():
+    field = heat(np.ones(2), [[0, 0, 0.01, 0.01], [0.5, 0.5, 0.5, 0.5]], 40, 40)
+    assert np.isfinite(field).all()
+    assert field[-1, -1] == 0
+
+
+def test_warm_is_where_the_word_is():
+    warm = warmth(heat_panel(GRAY, word("dog"), BOXES, 1.0))
+    assert warm[45, 70] > warm[20, 45] + 50
+    assert abs(warm[:20, :30]).max() < 5  # no heat leaves the photo gray
+
+
+def test_one_scale_for_all_panels():
+    weak = word("dog", [0.5] * 8 + [0.7])
+    own, shared = (np.asarray(heat_panel(GRAY, weak, BOXES, top))[50, 75] for top in (0.2, 1.0))
+    assert np.ptp(own) > np.ptp(shared) > 10  # the more heat, the more colour
+    raised = word("dog", [0.9] * 8 + [1.1])
+    assert (np.asarray(heat_panel(GRAY, raised, BOXES, 1.0))[50, 75] == shared).all()
+
+
+def test_lightness_rises_with_heat():
+    ramp = word("dog", [0.0, 0.5, 1.0] * 3)
+    flat = Image.new("RGB", (300, 30), (60, 60, 60))
+    light = np.asarray(heat_panel(flat, ramp, BOXES, 1.0).convert("L")).astype(int)
+    assert (np.diff(light[25, 50:250]) >= -1).all()  # below the frame
+    assert light[25, 250] > light[25, 50] + 60
+
+
+def test_function_words_are_paler_and_have_no_frame():
+    plain, dimmed = (np.asarray(heat_panel(GRAY, word(w), BOXES, 1.0)) for w in ("dog", "the"))
+    assert dimmed.min() > plain.min() + 50
+    assert np.ptp(dimmed[..., 0]) < np.ptp(plain[..., 0]) / 2
+    edge = heat_panel(GRAY, word("dog"), BOXES, 1.0).getpixel((61, 50))
+    assert edge == (255, 255, 255)
+
+
+def test_no_heat_at_all():
+    picture = heat_panel(GRAY, word("dog", [0.4] * 9), BOXES, 0.0)
+    assert abs(warmth(picture)).max() == 0
+
+
+def test_shown_words_are_those_that_tell_most_in_their_order():
+    texts = [f"thing{i}" for i in range(10)] + ["the", "of", "a", "."]
+    words = [word(text, [0.0] * 8 + [1 + i], start=20 * i) for i, text in enumerate(texts)]
+    assert [w.text for w in shown_words(words)] == [*texts[:10], "of", "a"]
+    assert len(shown_words(words * 3)) == PANELS
+    assert shown_words([]) == []
+    assert [w.text for w in shown_words([word("!")])] == ["!"]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return Bundle.load(write_tiny_bundle(tmp_path_factory.mktemp("bundle")))
+
+
+def sheet(bundle: Bundle, photo: Path | Image.Image, text: str, folder: Path) -> np.ndarray:
+    heatmap_sheet(photo, explain(bundle, photo, text), folder / "why.png")
+    with Image.open(folder / "why.png") as picture:
+        assert picture.format == "PNG"
+        return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def test_the_photo_stands_plain_beside_its_levels(bundle, tmp_path):
+    photo = save_photo(tmp_path / "green.png", COLOURS["green"])
+    pixels = sheet(bundle, photo, "a green photo", tmp_path)
+    green = (pixels[..., 1] > 170) & (pixels[..., ::2].max(axis=-1) < 120)
+    assert green.sum() == pytest.approx(460 * 345, rel=0.05)  # once: the panels are gray
+
+
+@pytest.mark.parametrize(("n", "columns", "rows"), [(1, 3, 1), (4, 4, 1), (5, 5, 1), (12, 4, 3)])
+def test_panels_stand_in_rows(bundle, tmp_path, n, columns, rows):
+    bundle_words = ["red", "green", "blue", "white", "black", "dog", "snow", "photo", "two"]
+    text = " ".join((bundle_words * 2)[:n])
+    if n == 12:  # the tiny model reads ten words
+        explanation = explain(bundle, GRAY, "red")
+        words = [word(f"w{i}", [0.0, 0.0, 0.0, 1.0], start=i) for i in range(12)]
+        explanation = Explanation("many", explanation.levels, [], words, explanation.boxes)
+    else:
+        explanation = explain(bundle, GRAY, text)
+    heatmap_sheet(GRAY, explanation, tmp_path / "why.png")
+    with Image.open(tmp_path / "why.png") as picture:
+        side = (1180 - (columns - 1) * 20) // columns
+        assert picture.height == 380 + 56 + rows * (round(side * 2 / 3) + 42 + 20)
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 5000, "word " * 500, "雪の中の犬 🐕", "собака", "\ud800", "naïve", "?!", "कुत्ता"]
+)
+def test_any_text(bundle, tmp_path, text):
+    assert sheet(bundle, GRAY, text, tmp_path).shape[1] == 1236
+
+
+@pytest.mark.parametrize("size", [(1, 1), (900, 1), (1, 900), (300, 900), (40, 7)])
+def test_any_shape_of_photo(bundle, tmp_path, size):
+    pixels = sheet(bundle, Image.new("RGB", size, (250, 0, 0)), "a red dog", tmp_path)
+    assert pixels.shape[0] < 1200
+
+
+@pytest.mark.parametrize("level", ["context", "shared"])
+def test_a_model_without_words_shows_its_levels(tmp_path, level):
+    weights = {name: float(name == level) for name in ("context", "shared", "local")}
+    bundle = Bundle.load(write_tiny_bundle(tmp_path / "bundle", weights=weights))
+    pixels = sheet(bundle, GRAY, "a red dog", tmp_path)
+    assert pixels.shape[0] == 436
+    assert (pixels.sum(axis=-1) < 200).any()  # something is written
+
+
+def test_errors(bundle, tmp_path):
+    explanation = explain(bundle, GRAY, "red")
+    with pytest.raises(DataError, match="no such file"):
+        heatmap_sheet(tmp_path / "gone.jpg", explanation, tmp_path / "why.png")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(HganError, match="cannot be written"):
+        heatmap_sheet(GRAY, explanation, tmp_path / "file" / "why.png")
