@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from hgan.data.checks.check import Finding, Report, check
+from hgan.data.checks.check import check
+from hgan.data.checks.report import Finding, Report
 from hgan.data.features.store import FeatureWriter, Manifest
 from hgan.errors import DataError
 

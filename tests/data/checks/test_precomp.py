@@ -11,7 +11,8 @@ from PIL import Image
 from rich.console import Console
 
 from hgan.cli import main
-from hgan.data.checks.check import Finding, Report, check
+from hgan.data.checks.check import check
+from hgan.data.checks.report import Finding, Report
 
 REGIONS, WIDTH = 3, 5
 IDS = {"train": ["7", "3"], "dev": ["5", "5", "9", "9"], "test": ["1", "1"]}
