@@ -23,9 +23,9 @@ from typing import Any
 
 import torch
 
-from hgan.cli.evaluation import evaluate_checkpoints
-from hgan.cli.learn import parse_config
+from hgan.cli.settings import parse_config
 from hgan.config import Config
+from hgan.evaluation.checkpoints import evaluate_checkpoints
 from hgan.files import write_json
 from hgan.training.trainer import run_folder, train
 

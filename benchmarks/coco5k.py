@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, leaky_relu, normalize
 
-from hgan.cli.learn import parse_config
+from hgan.cli.settings import parse_config
 from hgan.config import ModelConfig
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions

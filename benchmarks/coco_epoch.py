@@ -28,7 +28,7 @@ from numpy.lib.format import open_memmap
 from rich.console import Console
 from rich.table import Table
 
-from hgan.cli.learn import parse_config
+from hgan.cli.settings import parse_config
 from hgan.config import Config
 from hgan.data.captions.precomp import read_photos
 from hgan.training.trainer import Trainer

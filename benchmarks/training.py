@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from hgan.cli.learn import parse_config
+from hgan.cli.settings import parse_config
 from hgan.config import Config
 from hgan.data.batches.batching import Batch, ImageBatch
 from hgan.data.captions.read import read_captions

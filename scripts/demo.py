@@ -24,7 +24,7 @@ from PIL import Image
 from rich.console import Console
 
 from hgan import Bundle, HganError, Hit, index_folder, open_index
-from hgan.cli.find import hits_table
+from hgan.cli.search import hits_table
 from hgan.cli.serve import SERVE
 from hgan.render.contact_sheet import contact_sheet
 
@@ -100,9 +100,8 @@ def main() -> None:
     print(f"\nContact sheet: {sheet}")
     if chosen.serve:
         # Any free port: the demo should not fail because another service runs already.
-        serve = SERVE["serve"]
-        parser = serve.parser("serve")
-        sys.exit(serve.run(parser, parser.parse_args([str(folder), "--port", "0"])))
+        parser = SERVE.parser("serve")
+        sys.exit(SERVE.run(parser, parser.parse_args([str(folder), "--port", "0"])))
 
 
 def collect_samples(folder: Path) -> Path:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from hgan import __version__
 from hgan.cli import VERBS, main
-from hgan.cli.find import default_index
+from hgan.locations import default_index
 from tests.fixtures.tiny_bundle import write_tiny_bundle
 
 COLOURS = {"red": (250, 20, 20), "green": (20, 250, 20), "blue": (20, 20, 250)}

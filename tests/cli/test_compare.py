@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hgan.cli.compare import COMPARE, plan_runs, plan_systems
+from hgan.cli import VERBS
+from hgan.cli.sweep import SWEEP, plan_runs, plan_systems
 from hgan.errors import ConfigError, DataError
 from tests.fixtures.records import write_captions, write_run
 
 
 def run(name: str, *words: str) -> int:
     """The verb's exit code."""
-    parser = COMPARE[name].parser(name)
-    return COMPARE[name].run(parser, parser.parse_args(list(words)))
+    parser = VERBS[name].parser(name)
+    return VERBS[name].run(parser, parser.parse_args(list(words)))
 
 
 def write(file: Path, **settings: object) -> Path:
@@ -84,7 +85,7 @@ def test_settings_that_cannot_be(settings: list[str], message: str, folder: Path
 
 
 def test_a_folder_of_systems_works_with_the_defaults() -> None:
-    parser = COMPARE["sweep"].parser("sweep")
+    parser = SWEEP.parser("sweep")
     chosen = parser.parse_args(["--config", "configs/ablations/"])
     assert (chosen.seeds, chosen.jobs, chosen.split) == ("1,2,3", 1, "val")
     root = Path(__file__).parents[2]
@@ -100,7 +101,7 @@ def test_seeds_that_cannot_be(seeds: str, folder: Path) -> None:
 
 
 def test_jobs_are_at_least_one(folder: Path) -> None:
-    parser = COMPARE["sweep"].parser("sweep")
+    parser = SWEEP.parser("sweep")
     with pytest.raises((SystemExit, argparse.ArgumentError)):
         parser.parse_args(["--config", str(folder / "base.yaml"), "--jobs", "0"])
 
@@ -133,6 +134,6 @@ def test_a_report_says_where_it_is_and_what_it_lacks(
 
 @pytest.mark.parametrize("name", ["sweep --config a", "report a"])
 def test_without_the_training_half(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hgan.cli.learn.find_spec", lambda _: None)
+    monkeypatch.setattr("hgan.cli.settings.find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r"pip install '.\[train\]'"):
         run(*name.split())

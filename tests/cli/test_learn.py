@@ -11,15 +11,15 @@ import transformers as hf
 import yaml
 from PIL import Image
 
-from hgan.cli import main
-from hgan.cli.learn import LEARN, _config
+from hgan.cli import VERBS, main
+from hgan.cli.settings import config_of
 
 # --- settings
 
 
 def settings(verb: str, *words: str) -> Any:
-    parser = LEARN[verb].parser(verb)
-    return _config(parser, parser.parse_args(list(words)))
+    parser = VERBS[verb].parser(verb)
+    return config_of(parser, parser.parse_args(list(words)))
 
 
 def test_settings_come_from_the_file_then_from_the_command_line(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_settings_that_contradict_each_other(capsys: pytest.CaptureFixture[str])
 def test_without_the_training_half(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("hgan.cli.learn.find_spec", lambda _: None)
+    monkeypatch.setattr("hgan.cli.settings.find_spec", lambda _: None)
     assert main(name.split()) == 2
     assert "pip install '.[train]'" in capsys.readouterr().err
 

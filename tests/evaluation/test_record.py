@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from hgan.cli.evaluation import evaluate_checkpoints, tables
+from hgan.cli.evaluate import tables
 from hgan.config import Config
 from hgan.data.captions.read import read_captions
 from hgan.errors import DataError
 from hgan.evaluation import protocols
+from hgan.evaluation.checkpoints import evaluate_checkpoints
 from hgan.evaluation.evaluate import evaluate
 from hgan.files import jsonable, write_json
 from hgan.model.io import load_checkpoint

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hgan.cli.learn import parse_config
+from hgan.cli.settings import parse_config
 from hgan.config import ModelConfig, ModelName
 from hgan.data.batches.batching import ImageBatch
 from hgan.data.batches.tokens import TextBatch

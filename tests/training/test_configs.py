@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hgan.cli.learn import parse_config
+from hgan.cli.settings import parse_config
 from hgan.config import LEVELS, Config
 from hgan.model.hgan import HGAN
 from tests.fixtures.networks import WIDTH, text_encoder

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from hgan.cli.learn import parse_config
+from hgan.cli.settings import parse_config
 from hgan.errors import ConfigError
 from hgan.files import jsonable
 from hgan.reporting.records import find_records

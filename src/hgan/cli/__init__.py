@@ -9,16 +9,33 @@ import sys
 from collections.abc import Sequence
 
 from hgan import __version__
-from hgan.cli.compare import COMPARE
-from hgan.cli.data import DATA
+from hgan.cli.data_check import DATA_CHECK
+from hgan.cli.data_convert import DATA_CONVERT
+from hgan.cli.evaluate import EVALUATE
 from hgan.cli.explain import EXPLAIN
-from hgan.cli.find import FIND
-from hgan.cli.learn import LEARN
+from hgan.cli.export import EXPORT
+from hgan.cli.extract import EXTRACT
+from hgan.cli.index import INDEX
+from hgan.cli.report import REPORT
+from hgan.cli.search import SEARCH
 from hgan.cli.serve import SERVE
+from hgan.cli.sweep import SWEEP
+from hgan.cli.train import TRAIN
 from hgan.cli.verb import Verb
 from hgan.errors import HganError
 
-VERBS: dict[str, Verb] = {**FIND, **EXPLAIN, **SERVE, **DATA, **LEARN, **COMPARE}
+FIND: dict[str, Verb] = {"index": INDEX, "search": SEARCH, "explain": EXPLAIN, "serve": SERVE}
+LEARN: dict[str, Verb] = {
+    "data check": DATA_CHECK,
+    "data convert": DATA_CONVERT,
+    "extract": EXTRACT,
+    "train": TRAIN,
+    "evaluate": EVALUATE,
+    "export": EXPORT,
+    "sweep": SWEEP,
+    "report": REPORT,
+}
+VERBS = FIND | LEARN
 
 DONE, PROBLEMS, USER_ERROR = 0, 1, 2
 """Exit codes: all went well; what was checked has problems; the input or a setting is wrong."""
@@ -76,7 +93,7 @@ def _help() -> str:
     width = max(map(len, VERBS))
     find, learn = (
         "\n".join(f"  {name:{width}}  {verb.summary}" for name, verb in verbs.items())
-        for verbs in (FIND | EXPLAIN | SERVE, DATA | LEARN | COMPARE)
+        for verbs in (FIND, LEARN)
     )
     return f"""\
 usage: hgan VERB ...

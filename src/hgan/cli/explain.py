@@ -103,22 +103,19 @@ def region_name(box: list[float]) -> str:
     return f"{x0}-{x1}% {y0}-{y1}%"
 
 
-EXPLAIN = {
-    "explain": Verb(
-        summary="Say why a photo matches a sentence, level by level and word by word.",
-        details=(
-            "Prints what each level adds to the similarity, and for each word the region of the\n"
-            "photo that is most similar to it: across from the left and down from the top, in per\n"
-            "cent, then the similarity (cosine times the word's weight). Tables on a screen,\n"
-            "tab-separated lines into a pipe. The picture of --out shows the whole of it."
-        ),
-        examples=(
-            'hgan explain dog.jpg "a black dog catches a ball" --out why.png',
-            'hgan explain dog.jpg "a black dog catches a ball" --json',
-            'hgan explain dog.jpg "a black dog" --bundle bundles/mine',
-        ),
-        arguments=_explain_arguments,
-        run=_explain,
+EXPLAIN = Verb(
+    summary="Say why a photo matches a sentence, level by level and word by word.",
+    details=(
+        "Prints what each level adds to the similarity, and for each word the region of the\n"
+        "photo that is most similar to it: across from the left and down from the top, in per\n"
+        "cent, then the similarity (cosine times the word's weight). Tables on a screen,\n"
+        "tab-separated lines into a pipe. The picture of --out shows the whole of it."
     ),
-}
-"""By name."""
+    examples=(
+        'hgan explain dog.jpg "a black dog catches a ball" --out why.png',
+        'hgan explain dog.jpg "a black dog catches a ball" --json',
+        'hgan explain dog.jpg "a black dog" --bundle bundles/mine',
+    ),
+    arguments=_explain_arguments,
+    run=_explain,
+)

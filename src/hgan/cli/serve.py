@@ -11,9 +11,9 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from hgan.cli.find import default_index
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
+from hgan.locations import default_index
 
 _NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 SHUTDOWN = 30
@@ -142,25 +142,22 @@ def _listen(host: str, port: int) -> socket.socket:
         raise ConfigError(f"{host}:{port}: cannot listen there ({reason})") from error
 
 
-SERVE = {
-    "serve": Verb(
-        summary="Search photos in the browser, and over HTTP.",
-        details=(
-            "Opens a page for searching, and answers programs under /v1 (/openapi.json says what\n"
-            "can be asked), until it is interrupted. A folder of photos is indexed first. Logs\n"
-            "go to standard error, a JSON object a line.\n\n"
-            "Keys are in $HGAN_API_KEYS, separated by commas; whoever sends one in the header\n"
-            "X-API-Key may add photos, and take them out of the index."
-        ),
-        examples=(
-            "hgan serve",
-            "hgan serve ~/Pictures --port 8080",
-            "hgan serve ~/Pictures --watch",
-            "hgan serve ~/Pictures --index holidays.index --no-browser",
-            "hgan serve http://localhost:6333/pictures --host 0.0.0.0 --require-key --rate 10",
-        ),
-        arguments=_serve_arguments,
-        run=_serve,
+SERVE = Verb(
+    summary="Search photos in the browser, and over HTTP.",
+    details=(
+        "Opens a page for searching, and answers programs under /v1 (/openapi.json says what\n"
+        "can be asked), until it is interrupted. A folder of photos is indexed first. Logs\n"
+        "go to standard error, a JSON object a line.\n\n"
+        "Keys are in $HGAN_API_KEYS, separated by commas; whoever sends one in the header\n"
+        "X-API-Key may add photos, and take them out of the index."
     ),
-}
-"""By name."""
+    examples=(
+        "hgan serve",
+        "hgan serve ~/Pictures --port 8080",
+        "hgan serve ~/Pictures --watch",
+        "hgan serve ~/Pictures --index holidays.index --no-browser",
+        "hgan serve http://localhost:6333/pictures --host 0.0.0.0 --require-key --rate 10",
+    ),
+    arguments=_serve_arguments,
+    run=_serve,
+)

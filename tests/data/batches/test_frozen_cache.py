@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import hgan.data.batches.frozen_cache as module
-from hgan.data.batches.frozen_cache import cache_folder, frozen_states
+from hgan.data.batches.frozen_cache import frozen_states
 from hgan.data.batches.tokens import tokenise
+from hgan.locations import cache_folder
 from hgan.text.transformer import TransformerEncoder, load_transformer
 from tests.fixtures.tiny_model import tiny_tokenizer, write_tiny_bert
 

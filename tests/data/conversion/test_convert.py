@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hgan.data.conversion.convert
-from hgan.cli.data import DATA
+from hgan.cli import VERBS
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
 from hgan.data.conversion.convert import convert, write_jsonl
@@ -303,7 +303,7 @@ def test_too_large_for_float16(tmp_path: Path) -> None:
 
 
 def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    verb = DATA["data convert"]
+    verb = VERBS["data convert"]
     parser = verb.parser("data convert")
     write_jsonl(captions_of([2, 2], ["train", "val"]), tmp_path / "c.jsonl")
     store_of(tmp_path / "store", 2)

@@ -3,7 +3,6 @@
 Runs of one recipe differ in seed and matcher, not in these; a sweep would compute them for each.
 """
 
-import os
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from hgan.data.batches.tokens import pad
 from hgan.files import atomic_write
+from hgan.locations import cache_folder
 from hgan.progress import console, progress
 from hgan.text.encoder import TextEncoder
 
@@ -51,13 +51,6 @@ def frozen_states(encoder: TextEncoder, tokens: Sequence[Tensor]) -> list[Tensor
         except OSError as error:
             console.print(f"{file}: not kept for the next run ({error.strerror})")
     return list(torch.split(flat, lengths))
-
-
-def cache_folder() -> Path:
-    """What can be computed again is kept here: $HGAN_CACHE, or a folder among the user's caches."""
-    if named := os.environ.get("HGAN_CACHE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hgan"
 
 
 def _read(file: Path) -> Tensor | None:

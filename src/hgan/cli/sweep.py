@@ -1,4 +1,4 @@
-"""The verbs that compare systems: `sweep` trains and evaluates, `report` shows what came out."""
+"""The verb `sweep`: many systems, with many seeds."""
 
 import argparse
 import sys
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
-from hgan.cli.learn import _need_training_half, parse_config
+from hgan.cli.settings import need_training_half, parse_config
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 
 if TYPE_CHECKING:
     from hgan.training.run import Run
     from hgan.training.sweep import Job
+
 
 LOG_LINES = 15
 """Shown of a failed run's log."""
@@ -36,7 +37,7 @@ def _sweep_arguments(parser: ArgumentParser) -> None:
 
 
 def _sweep(_parser: ArgumentParser, chosen: Namespace) -> int:
-    _need_training_half("sweep")
+    need_training_half("sweep")
     from rich.console import Console
 
     from hgan.training.sweep import sweep, table
@@ -128,61 +129,19 @@ def _print_failure(job: "Job") -> None:
     print("\n".join(f"  {line}" for line in lines[-LOG_LINES:]), file=sys.stderr)
 
 
-def _report_arguments(parser: ArgumentParser) -> None:
-    add = parser.add_argument
-    add("runs", type=Path, nargs="+", help="folders with runs in them, at any depth")
-    add("--out", type=Path, default=Path("report"), help="folder of the report")
-    add("--split", default="test", help="split whose records are compared")
-    add("--reference", metavar="NAME", help="system to compare with, by default the best")
-    add("--photos", type=Path, help="folder of the photos, by default the runs' own")
-    add("--published", metavar="NAME",
-        help="published figures beside ours: flickr30k-1k, coco-1k or coco-5k")
-
-
-def _report(_parser: ArgumentParser, chosen: Namespace) -> int:
-    _need_training_half("report")
-    from hgan.reporting.report import write_report
-
-    problems = write_report(
-        chosen.runs, chosen.out, chosen.split, chosen.reference, chosen.photos, chosen.published
-    )
-    for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
-    print(chosen.out / "report.md")
-    return 0
-
-
-COMPARE = {
-    "sweep": Verb(
-        summary="Train and evaluate several systems with several seeds.",
-        details=(
-            "A run goes to RUNS/SYSTEM/seedS, with what it printed in train.log. What is done is\n"
-            "not done again and a run that was cut short goes on, so the same command finishes a\n"
-            "sweep that was stopped. A run that fails stops no other; the exit code is 1 then."
-        ),
-        examples=(
-            "hgan sweep --config configs/flickr8k.yaml --config configs/ablations --base full",
-            "hgan sweep --config configs/flickr8k.yaml --config configs/ablations --jobs 2",
-            "hgan sweep --config configs/flickr8k.yaml --seeds 1 --set optim.epochs=2",
-        ),
-        arguments=_sweep_arguments,
-        run=_sweep,
-        usage="hgan sweep --config PATH [--config PATH ...] [--seeds 1,2,3] [--jobs N] [...]",
+SWEEP = Verb(
+    summary="Train and evaluate several systems with several seeds.",
+    details=(
+        "A run goes to RUNS/SYSTEM/seedS, with what it printed in train.log. What is done is\n"
+        "not done again and a run that was cut short goes on, so the same command finishes a\n"
+        "sweep that was stopped. A run that fails stops no other; the exit code is 1 then."
     ),
-    "report": Verb(
-        summary="Tables, plots and worst queries of evaluated runs, beside each other.",
-        details=(
-            "Reads the records that `hgan evaluate` left in the runs' folders; weights need not\n"
-            "be there. Differences come with 95 % intervals over the queries. What is missing or\n"
-            "damaged is listed, and left out."
-        ),
-        examples=(
-            "hgan report runs/ablations --split val --out report",
-            "hgan report runs --reference flickr8k --photos data/flickr8k/images",
-            "hgan report runs/f30k --published flickr30k-1k",
-        ),
-        arguments=_report_arguments,
-        run=_report,
+    examples=(
+        "hgan sweep --config configs/flickr8k.yaml --config configs/ablations --base full",
+        "hgan sweep --config configs/flickr8k.yaml --config configs/ablations --jobs 2",
+        "hgan sweep --config configs/flickr8k.yaml --seeds 1 --set optim.epochs=2",
     ),
-}
-"""By name."""
+    arguments=_sweep_arguments,
+    run=_sweep,
+    usage="hgan sweep --config PATH [--config PATH ...] [--seeds 1,2,3] [--jobs N] [...]",
+)

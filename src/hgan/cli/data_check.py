@@ -1,0 +1,47 @@
+"""The verb `data check`: is a data set fit to train on?"""
+
+import json
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from hgan.cli.verb import Verb
+
+
+def _check_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "path", type=Path, help="caption file or its folder, features, or a folder of SCAN's form"
+    )
+    parser.add_argument("--photos", type=Path, help="folder of the photos, by default beside it")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def _check(_parser: ArgumentParser, chosen: Namespace) -> int:
+    from rich.console import Console
+
+    from hgan.data.checks.check import check
+
+    report = check(chosen.path, chosen.photos)
+    if chosen.json:
+        print(json.dumps(report.as_dict(), indent=2))
+    else:
+        report.render(Console())
+    return 0 if report.ok else 1
+
+
+DATA_CHECK = Verb(
+    summary="Check that captions and photos are fit to train on.",
+    details=(
+        "Lists what is missing, cannot be read, is empty, too long, doubled or in two splits\n"
+        "of a caption file with its photos, or of a feature store. Exits with 1 where\n"
+        "training, or the figures after it, would be wrong."
+    ),
+    examples=(
+        "hgan data check data/flickr8k/captions.jsonl",
+        "hgan data check captions.csv --photos ~/Pictures --json",
+        "hgan data check features/flickr8k",
+        "hgan data check data/f30k_precomp",
+    ),
+    arguments=_check_arguments,
+    run=_check,
+)

@@ -1,0 +1,44 @@
+"""The verb `data convert`: captions and features from one form to another."""
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from hgan.cli.verb import Verb
+
+
+def _convert_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, help="captions, a feature store, a folder, or a TSV")
+    parser.add_argument("target", type=Path, help="a .jsonl file, or a folder")
+    parser.add_argument("--captions", type=Path, help="captions of a feature store's photos")
+    parser.add_argument("--ids", type=Path, help="SPLIT_ids.txt: the photos of a TSV to write")
+
+
+def _convert(_parser: ArgumentParser, chosen: Namespace) -> int:
+    from hgan.data.conversion.convert import convert
+
+    print(convert(chosen.source, chosen.target, chosen.captions, chosen.ids))
+    return 0
+
+
+DATA_CONVERT = Verb(
+    summary="Convert captions or features from one form to another.",
+    details=(
+        "What is made follows from the source and the name of the target:\n"
+        "  captions of any form       FILE.jsonl  JSON lines\n"
+        "  captions of any form       a folder    lists in SCAN's format\n"
+        "  a folder in SCAN's format  a folder    a feature store, from its SPLIT_ims.npy\n"
+        "  a feature store            a folder    lists and arrays in SCAN's format\n"
+        "  bottom-up attention's TSV  a folder    arrays in SCAN's format, of one split\n"
+        "Nothing is written over, and nothing half written is left to be taken for whole."
+    ),
+    examples=(
+        "hgan data convert captions_val2017.json coco.jsonl",
+        "hgan data convert data/flickr8k/captions.jsonl data/flickr8k_lists",
+        "hgan data convert data/f30k_precomp features/f30k",
+        "hgan data convert features/flickr8k out --captions data/flickr8k/captions.jsonl",
+        "hgan data convert test.tsv data/coco_precomp --ids lists/test_ids.txt",
+    ),
+    arguments=_convert_arguments,
+    run=_convert,
+)

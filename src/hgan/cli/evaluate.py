@@ -1,0 +1,140 @@
+"""The verb `evaluate`: figures of checkpoints on a split, as tables or JSON."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from hgan.cli.settings import need_training_half
+from hgan.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+
+TOTALS = {"rsum": "rSum", "tied": "tied"}
+
+
+WAYS = (("image_to_text", "photo to text"), ("text_to_image", "text to photo"))
+
+
+def _evaluate_arguments(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("checkpoint", type=Path, nargs="+",
+        help="folder of a checkpoint, as runs/.../best; of several, their scores are averaged")
+    add("--split", default="test", help="split of its data set: test, val, ...")
+    add("--protocol", default="full", help="full, flickr30k-1k, coco-5k, coco-1k, eccv or cxc; "
+        "several with commas between them")
+    add("--captions", type=Path, help="caption file, by default the run's own")
+    add("--features", type=Path, help="feature store, by default the run's own")
+    add("--out", type=Path, help="folder of the record, by default the run's own")
+    add("--json", action="store_true", help="print the record as JSON")
+
+
+def _evaluate(_parser: ArgumentParser, chosen: Namespace) -> int:
+    need_training_half("evaluate")
+    from rich.console import Console
+
+    from hgan.evaluation.checkpoints import evaluate_checkpoints
+
+    protocols = [name.strip() for name in chosen.protocol.split(",")]
+    record = evaluate_checkpoints(
+        chosen.checkpoint, chosen.split, protocols, chosen.captions, chosen.features, chosen.out
+    )
+    if chosen.json:
+        print(json.dumps(record, indent=2))
+    else:
+        for table in tables(record, protocols):
+            Console().print(table, "")
+    return 0
+
+
+def tables(record: dict[str, Any], protocols: Sequence[str]) -> "Iterator[Group]":
+    """A table for each protocol, with what its figures belong to; it fits into 80 columns."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from hgan.evaluation.protocols import PROTOCOLS
+
+    for protocol in protocols:
+        levels = record["protocols"][protocol]
+        recalls = "rsum" in next(iter(levels.values()))
+        yield Group(
+            Text(f"{_title(record)}: {record['split']} split, protocol {protocol}", "bold"),
+            _table(levels),
+            Text(f"{PROTOCOLS[protocol]}; {_caption(record, recalls)}"),
+        )
+
+
+def _title(record: dict[str, Any]) -> str:
+    if members := record["ensemble"]:
+        return f"ensemble of {len(members)} ({', '.join(members)})"
+    return str(record["checkpoint"])
+
+
+def _caption(record: dict[str, Any], recalls: bool) -> str:
+    """What the figures belong to."""
+    from hgan.evaluation.record import final_level
+    from hgan.reporting.records import together
+
+    tied = record["protocols"]["full"][final_level(record)]["tied"]
+    ties = f"ties {record['ties']}" if recalls else f"ties broken by position ({tied} queries)"
+    weights = ", ".join(f"{name} {value:.1f}" for name, value in record["weights"].items())
+    total = "the mean of the models' scores" if record["ensemble"] else weights
+    seed, epoch = together(record["seeds"]), together(record["epochs"])
+    return (
+        f"{record['photos']:,} photos, {record['texts']:,} captions of {record['captions']}; "
+        f"{record['model']}, seed {seed}, epoch {epoch}; in per cent, {ties}; S = {total}"
+    )
+
+
+def _table(levels: dict[str, Any]) -> "Table":
+    """Two rows a level, one for each way; rSum and ties, of both ways, stand in the first."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table("", "", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    names = list(_cells(next(iter(levels.values()))[WAYS[0][0]]))
+    totals = [name for name in TOTALS if name in next(iter(levels.values()))]
+    for name in (*names, *(TOTALS[name] for name in totals)):
+        table.add_column(name, justify="right")
+    for level, figures in levels.items():
+        both = [f"{figures[name]:.1f}" if name == "rsum" else f"{figures[name]}" for name in totals]
+        for way, title in WAYS:
+            first = way == WAYS[0][0]
+            cells = _cells(figures[way]).values()
+            table.add_row(level if first else "", title, *cells, *(both if first else []))
+    return table
+
+
+def _cells(direction: dict[str, Any]) -> dict[str, str]:
+    """Figures of one way, by column."""
+    if "recall" not in direction:  # of a protocol with figures of its own
+        return {name: f"{value:.1f}" for name, value in direction.items()}
+    recalls = {name: f"{value:.1f}" for name, value in direction["recall"].items()}
+    median, mean = f"{direction['median_rank']:g}", f"{direction['mean_rank']:.1f}"
+    return recalls | {"median": median, "mean": mean}
+
+
+EVALUATE = Verb(
+    summary="Recall of a checkpoint in both directions, by level and combined.",
+    details=(
+        "Ties count against the model, and are reported. SPLIT.json and SPLIT.npz keep the\n"
+        "figures and every query's rank, beside the checkpoint of a run that is evaluated on\n"
+        "its own captions, else in --out. Of several checkpoints, the mean of their scores is\n"
+        "evaluated, and is called an ensemble everywhere.\n\n"
+        "coco-1k is the mean over five folds of 1,000 photos; eccv and cxc know more right\n"
+        "answers than COCO's own pairs."
+    ),
+    examples=(
+        "hgan evaluate runs/flickr8k/seed1/best --split test",
+        "hgan evaluate runs/flickr8k/seed1/best --split val --json",
+        "hgan evaluate runs/coco/seed1/best --protocol coco-5k,coco-1k,eccv,cxc",
+        "hgan evaluate runs/saf/seed1/best runs/sgr/seed1/best --out runs/sgraf",
+    ),
+    arguments=_evaluate_arguments,
+    run=_evaluate,
+)

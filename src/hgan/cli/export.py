@@ -1,0 +1,35 @@
+"""The verb `export`: a checkpoint as a bundle."""
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from hgan.cli.settings import need_training_half
+from hgan.cli.verb import Verb
+
+
+def _export_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("checkpoint", type=Path, help="folder of a checkpoint, as runs/.../best")
+    parser.add_argument("out", type=Path, help="folder of the bundle")
+    parser.add_argument("--compact", action="store_true", help="smaller: int8 and float16 weights")
+
+
+def _export(_parser: ArgumentParser, chosen: Namespace) -> int:
+    need_training_half("export")
+    from hgan.export import export
+
+    export(chosen.checkpoint, chosen.out, chosen.compact)
+    print(chosen.out)
+    return 0
+
+
+EXPORT = Verb(
+    summary="Export a checkpoint as a bundle that `hgan index` can use.",
+    details="It runs without torch: two ONNX networks, a tokenizer, the settings, a card.",
+    examples=(
+        "hgan export runs/flickr8k/seed1/best bundles/mine",
+        "hgan export runs/flickr8k/seed1/best bundles/small --compact",
+    ),
+    arguments=_export_arguments,
+    run=_export,
+)

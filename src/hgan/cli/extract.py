@@ -1,0 +1,44 @@
+"""The verb `extract`: region features of a data set's photos."""
+
+import sys
+
+from jsonargparse import ArgumentParser, Namespace
+
+from hgan.cli.settings import config_arguments, config_of, need_training_half
+from hgan.cli.verb import Verb
+
+
+def _extract(parser: ArgumentParser, chosen: Namespace) -> int:
+    need_training_half("extract")
+    from hgan.data.captions.read import read_captions
+    from hgan.vision import load_backbone
+    from hgan.vision.extract import extract
+
+    config = config_of(parser, chosen)
+    captions = read_captions(config.data.captions)
+    vision = config.vision
+    backbone = load_backbone(vision.backbone, vision.grid, vision.size)
+    folder = config.data.features
+    store = extract(backbone, config.data.photos, captions.images, folder, vision.views)
+    skipped = store.manifest.skipped
+    for name, reason in skipped.items():
+        print(f"skipped {name}: {reason}", file=sys.stderr)
+    print(f"{len(store.rows)} photos, {vision.views} views each, {len(skipped)} skipped: {folder}")
+    return 0
+
+
+EXTRACT = Verb(
+    summary="Extract region features of a data set's photos, once.",
+    details=(
+        "Every photo of the caption file goes through the frozen vision backbone; training\n"
+        "reads the result. Interrupted, it goes on where it stopped. Every setting of the\n"
+        "YAML file can be given as --KEY VALUE after it."
+    ),
+    examples=(
+        "hgan extract --config configs/flickr8k.yaml",
+        "hgan extract --config configs/flickr8k.yaml --vision.views 2",
+    ),
+    arguments=config_arguments,
+    run=_extract,
+    usage="hgan extract --config FILE [--KEY VALUE ...]",
+)

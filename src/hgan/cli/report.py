@@ -1,0 +1,50 @@
+"""The verb `report`: tables, plots and worst queries of evaluated runs."""
+
+import sys
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from hgan.cli.settings import need_training_half
+from hgan.cli.verb import Verb
+
+
+def _report_arguments(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("runs", type=Path, nargs="+", help="folders with runs in them, at any depth")
+    add("--out", type=Path, default=Path("report"), help="folder of the report")
+    add("--split", default="test", help="split whose records are compared")
+    add("--reference", metavar="NAME", help="system to compare with, by default the best")
+    add("--photos", type=Path, help="folder of the photos, by default the runs' own")
+    add("--published", metavar="NAME",
+        help="published figures beside ours: flickr30k-1k, coco-1k or coco-5k")
+
+
+def _report(_parser: ArgumentParser, chosen: Namespace) -> int:
+    need_training_half("report")
+    from hgan.reporting.report import write_report
+
+    problems = write_report(
+        chosen.runs, chosen.out, chosen.split, chosen.reference, chosen.photos, chosen.published
+    )
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    print(chosen.out / "report.md")
+    return 0
+
+
+REPORT = Verb(
+    summary="Tables, plots and worst queries of evaluated runs, beside each other.",
+    details=(
+        "Reads the records that `hgan evaluate` left in the runs' folders; weights need not\n"
+        "be there. Differences come with 95 % intervals over the queries. What is missing or\n"
+        "damaged is listed, and left out."
+    ),
+    examples=(
+        "hgan report runs/ablations --split val --out report",
+        "hgan report runs --reference flickr8k --photos data/flickr8k/images",
+        "hgan report runs/f30k --published flickr30k-1k",
+    ),
+    arguments=_report_arguments,
+    run=_report,
+)

@@ -1,0 +1,196 @@
+"""The verb `search`: photos, or texts, by words, by a photo, or by both."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+from hgan.cli.verb import Verb
+from hgan.errors import ConfigError
+from hgan.locations import default_index
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hgan.search.query import Query
+    from hgan.search.searcher import Hit
+
+
+def _search_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("query", nargs="*", help="what the photos show, in your own words")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="find photos like this one")
+    parser.add_argument(
+        "--like",
+        type=str,
+        metavar="PHOTO",
+        help="find photos like this one of the index, given by its path or its id",
+    )
+    parser.add_argument(
+        "--share",
+        type=float,
+        default=0.5,
+        help="what a photo counts beside words, which count the rest",
+    )
+    parser.add_argument(
+        "--without",
+        type=str,
+        metavar="WORDS",
+        action="append",
+        help="what the photos should not show; may be given more than once",
+    )
+    parser.add_argument(
+        "--where",
+        type=str,
+        metavar="CONDITION",
+        action="append",
+        help="only photos that pass, such as folder=2023/italy, taken>=2023-06, camera=Canon or "
+        "tag=beach; may be given more than once",
+    )
+    parser.add_argument("--index", type=str, help="where to look, by default your own index")
+    parser.add_argument("-k", "--k", type=PositiveInt, default=10, help="how many photos to list")
+    parser.add_argument(
+        "--offset", type=NonNegativeInt, default=0, help="how many photos to skip before them"
+    )
+    parser.add_argument(
+        "--min-score", type=float, metavar="SCORE", help="only photos that score as much"
+    )
+    parser.add_argument(
+        "--fold", action="store_true", help="list photos that are nearly the same as one"
+    )
+    parser.add_argument(
+        "--candidates",
+        type=PositiveInt,
+        metavar="N",
+        help="photos that the exact score is worked out for, by default 100 or four a hit; more "
+        "may find more of what comparing with every photo would, and a hundred more take about two "
+        "milliseconds",
+    )
+    parser.add_argument("--json", action="store_true", help="print the hits as JSON")
+    parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet as well")
+
+
+def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
+    from hgan.index.store.filter import Filter
+    from hgan.search.query import Query
+    from hgan.search.searcher import open_index
+
+    query = Query(
+        text=" ".join(chosen.query),
+        photo=chosen.image,
+        like=chosen.like,
+        without=tuple(chosen.without or ()),
+        photo_share=chosen.share,
+    )
+    where = Filter.parse(chosen.where or ())
+    with open_index(chosen.index or default_index()) as index:
+        hits = index.find(
+            query,
+            chosen.k,
+            offset=chosen.offset,
+            where=where,
+            threshold=chosen.min_score,
+            fold=chosen.fold,
+            candidates=chosen.candidates,
+        )
+        if chosen.sheet is not None and index.holds == "texts":
+            raise ConfigError("a contact sheet shows photos, and this index holds texts")
+    title = _title(query)
+    _print_hits(hits, title, first=chosen.offset + 1, as_json=chosen.json)
+    if chosen.sheet is not None:
+        from hgan.render.contact_sheet import contact_sheet
+
+        contact_sheet(hits, chosen.sheet, title)
+        print(f"contact sheet: {chosen.sheet}", file=sys.stderr)
+    return 0
+
+
+def _title(query: "Query") -> str:
+    """What was searched for, on a line."""
+    photos = [Path(str(photo)).name for photo in (query.photo, query.like) if photo]
+    like = f"photos like {' and '.join(photos)}" if photos else ""
+    without = f"without {', '.join(query.without)}" if query.without else ""
+    return ", ".join(part for part in (query.text, like, without) if part.strip())
+
+
+def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool) -> None:
+    """As JSON, as a table on a screen, and as tab-separated lines for other programs."""
+    if as_json:
+        rows = [
+            {
+                "id": hit.id,
+                "path": str(hit.path),
+                "score": hit.score,
+                "levels": hit.levels,
+                "duplicates": [str(path) for path in hit.duplicates],
+                **({"text": hit.text, "path": _named(hit)} if hit.text else {}),
+            }
+            for hit in hits
+        ]
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    elif hits and sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(hits_table(hits, title, first))
+    elif not hits:
+        print("nothing found", file=sys.stderr)
+    else:
+        for hit in hits:
+            shown = f"{hit.text}\t{_named(hit) or ''}" if hit.text else str(hit.path)
+            print(f"{hit.score:.4f}\t{shown}")
+
+
+def _named(hit: "Hit") -> str | None:
+    """The photo that a sentence describes; None where it names none."""
+    return str(hit.path) if hit.path.name else None
+
+
+def hits_table(hits: "list[Hit]", title: str, first: int = 1) -> "Table":
+    """Hits as a table for a screen: rank, photo, score, and the similarity at each level."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left")
+    table.add_column("", justify="right", style="dim")
+    texts = any(hit.text for hit in hits)
+    table.add_column("sentence" if texts else "photo", overflow="fold")
+    table.add_column("score", justify="right", style="bold")
+    for level in hits[0].levels if hits else ():
+        table.add_column(level, justify="right", style="cyan")
+    for place, hit in enumerate(hits, first):
+        scores = (f"{value:.3f}" for value in (hit.score, *hit.levels.values()))
+        item = Text(hit.text or str(hit.path))
+        if hit.text and (name := _named(hit)):
+            item.append(f"  {name}", style="dim")
+        if hit.duplicates:
+            item.append(f"  and {len(hit.duplicates)} like it", style="dim")
+        table.add_row(str(place), item, *scores)
+    return table
+
+
+SEARCH = Verb(
+    summary="Search indexed photos, or texts, with words, with a photo, or with both.",
+    details=(
+        "Prints the best photos with their scores: a table on a screen, tab-separated lines\n"
+        "into a pipe. The score is the model's own, the weighted sum of its levels; that of\n"
+        "words and a photo is what either scores by its share, less half of what is scored by\n"
+        "each thing that the photos should be without. In an index of texts, hits are\n"
+        "sentences, with the names of their photos where they are known."
+    ),
+    examples=(
+        'hgan search "two dogs playing in the snow"',
+        "hgan search --image holiday.jpg -k 5",
+        'hgan search "at night" --image holiday.jpg --share 0.3',
+        "hgan search --like italy/beach.jpg --fold",
+        'hgan search "a beach" --without people --without "a boat"',
+        'hgan search "a beach" --where folder=2023/italy --where "taken>=2023-06"',
+        'hgan search "a beach" -k 20 --offset 20 --min-score 0.3',
+        "hgan search --image holiday.jpg --index captions.index",
+        'hgan search "a red car" --index holidays.index --sheet cars.png',
+        'hgan search "a red car" --json',
+    ),
+    arguments=_search_arguments,
+    run=_search,
+)

@@ -1,0 +1,41 @@
+"""The verb `train`: a model on extracted features."""
+
+import sys
+
+from jsonargparse import ArgumentParser, Namespace
+
+from hgan.cli.settings import config_arguments, config_of, need_training_half
+from hgan.cli.verb import Verb
+
+
+def _train_arguments(parser: ArgumentParser) -> None:
+    config_arguments(parser)
+    parser.add_argument("--resume", action="store_true", help="go on where the run was cut short")
+
+
+def _train(parser: ArgumentParser, chosen: Namespace) -> int:
+    need_training_half("train")
+    from hgan.training.trainer import train
+
+    result = train(config_of(parser, chosen), resume=chosen.resume)
+    print(f"best epoch: {result.epoch}, validation rSum {result.rsum:.1f}", file=sys.stderr)
+    print(result.best)
+    return 0
+
+
+TRAIN = Verb(
+    summary="Train a model on extracted features.",
+    details=(
+        "Prints the folder of the best checkpoint, chosen on the validation split. Every\n"
+        "setting of the YAML file can be given as --KEY VALUE after it. A run that was cut\n"
+        "short loses at most an epoch: --resume goes on as if nothing had happened."
+    ),
+    examples=(
+        "hgan train --config configs/flickr8k.yaml --seed 1",
+        "hgan train --config configs/flickr8k.yaml --seed 1 --resume",
+        "hgan train --config configs/flickr8k.yaml --optim.epochs 3 --run runs/short",
+    ),
+    arguments=_train_arguments,
+    run=_train,
+    usage="hgan train --config FILE [--seed N] [--resume] [--KEY VALUE ...]",
+)
