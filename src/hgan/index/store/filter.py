@@ -1,12 +1,12 @@
-"""Which photos a search looks at, by folder, time, camera and tags; one parser for every caller.
+"""Filters of a search, by folder, time, camera and tags; one parser for every caller.
 
     folder=2023/italy    in this folder, at any depth
     taken>=2023-06       from June 2023 on; also <, <=, > and =; a year, a month, a day or a minute
     camera=Canon EOS     cameras whose make and model have all of these words
-    tag=beach            has this tag; given twice, both of the tags
+    tag=beach            has this tag, in the file or from a user; given twice, both of the tags
 
-Times are what the camera's own clock showed, as EXIF has them. Photos that have no time, camera or
-tag never pass a condition on it.
+Times are those of the camera's own clock, as in EXIF. Photos without a time, camera or tag never
+pass a condition on it.
 """
 
 import re
@@ -26,12 +26,12 @@ _MOMENT = re.compile(
     r"(\d{4})(?:-(\d\d?)(?:-(\d\d?)(?:[T ](\d\d?):(\d\d)(?::(\d\d))?)?)?)?", re.ASCII
 )
 _LENGTHS = {3: timedelta(days=1), 5: timedelta(minutes=1), 6: timedelta(seconds=1)}
-"""How long a time is that is given in so many numbers: 2023-06-30 is a day."""
+"""Length of the period that so many numbers name: 2023-06-30 is a day."""
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Conditions that all have to hold; one that is not set holds for every photo."""
+    """Conditions that must all hold; a condition that is not set holds for every photo."""
 
     folder: str | None = None
     """Relative to the root, with `/` between folders; None for all of them."""
@@ -51,10 +51,10 @@ class Filter:
 
     @classmethod
     def parse(cls, conditions: Iterable[str]) -> Self:
-        """Read conditions, one a text, in the form that the top of this file shows.
+        """Read conditions, one per text, in the form that the top of this file shows.
 
         Raises:
-            DataError: a text is no condition, or contradicts one before it.
+            DataError: a text is not a condition, or contradicts one before it.
         """
         found = cls()
         for text in conditions:
