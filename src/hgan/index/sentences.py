@@ -16,7 +16,7 @@ LONGEST = 10_000
 
 
 def find_sentences(file: Path, skipped: dict[str, str]) -> list[Entry]:
-    """All sentences of a file in order, each with the photo that it describes, if the file names it.
+    """All sentences of a file in order, each with its photo, if the file names one.
 
     The same sentence of the same photo is returned once; its split becomes its tag.
 

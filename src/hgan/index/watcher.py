@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SETTLE = 1.0
 """Seconds that size and time of a photo must stay the same before it is read."""
 OPTIMIZE_AFTER = 2000
-"""Changes after which the index is optimized again; up to so many slow a search down very little."""
+"""Changes after which the index is optimized again; fewer hardly slow a search down."""
 
 _BURST = 1000
 """Milliseconds in which changes are taken together."""

@@ -5,8 +5,8 @@ while photos are read or encoded. Every change gets a number, its revision. An u
 revision before it lists the photos, and leaves alone what was changed later, so that it neither
 overwrites nor removes a photo that was uploaded meanwhile.
 
-Tags that users gave are not in the files. Whenever a photo is stored again, they are taken over from
-the store, also from what another process wrote to an index on a server.
+Tags that users gave are not in the files. Whenever a photo is stored again, they are taken over
+from the store, also from what another process wrote to an index on a server.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -64,9 +64,7 @@ class Changes:
 class IndexWriter:
     """Writes to an open index of photos; any thread may call any method."""
 
-    def __init__(
-        self, source: Source, store: Store, bundle: Bundle, shard: Shard = WHOLE
-    ) -> None:
+    def __init__(self, source: Source, store: Store, bundle: Bundle, shard: Shard = WHOLE) -> None:
         """A writer; there must be no other one for this store in this process.
 
         Args:

@@ -14,9 +14,7 @@ from hgan.runtime.images import PHOTO_SUFFIXES, open_photo, to_pixels
 
 LARGEST_PHOTO = 128 * 2**20
 """Bytes of the largest photo that is read, since a photo is held in memory while it is decoded."""
-TOO_LARGE = (
-    f"larger than the {LARGEST_PHOTO // 2**20} MB that are read; make a smaller copy of it"
-)
+TOO_LARGE = f"larger than the {LARGEST_PHOTO // 2**20} MB that are read; make a smaller copy of it"
 
 
 @dataclass(frozen=True)

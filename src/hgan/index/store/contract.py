@@ -65,7 +65,7 @@ class Entry:
 
     @property
     def folders(self) -> list[str]:
-        """Every folder that contains the photo: `2023` and `2023/italy` for a photo in the latter."""
+        """Every folder that contains the photo: `2023` and `2023/italy` for `2023/italy/a.jpg`."""
         return [str(parent) for parent in PurePosixPath(self.path).parents if parent.name]
 
 
@@ -107,8 +107,8 @@ class StoreFacts:
 
 
 class Store(ABC):
-    """An engine that holds the points of one index; vectors are stored in float16, or smaller if the
-    index was made with `quantize`.
+    """An engine that holds the points of one index; vectors are stored in float16, or smaller if
+    the index was made with `quantize`.
 
     Every method raises `IndexingError` if the engine fails. Once `upsert` or `delete` has returned,
     the change survives a kill of the process. Any thread may call any method.

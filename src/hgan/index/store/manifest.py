@@ -9,8 +9,8 @@ from hgan.runtime.bundle import Bundle, default_bundle
 from hgan.runtime.similarity import dense_width
 
 FORMAT_VERSION = 3
-"""Version 1 has no `quantize`; its photos have no time, camera and tags. Version 2 has no `holds` and
-no `regions`: it holds photos, with the model's own regions.
+"""Version 1 has no `quantize`; its photos have no time, camera and tags. Version 2 has no `holds`
+and no `regions`: it holds photos, with the model's own regions.
 
 Tags of users (`user_tags` of a photo) came later without a new version: an older program shows them
 and filters by them like all tags, and loses them only of photos that it indexes again."""
@@ -38,8 +38,8 @@ class IndexManifest:
     local: int
     """Width of the local vectors."""
     quantize: Quantize | None = None
-    """None for vectors in float16. With `int8`, a search compares dense vectors of 8-bit integers and
-    scores the best candidates by float16; local vectors have 8 bits a number."""
+    """None for vectors in float16. With `int8`, a search compares dense vectors of 8-bit integers
+    and scores the best candidates by float16; local vectors have 8 bits a number."""
     holds: Holds = "photos"
     regions: int | None = None
     """Local vectors of a photo, fewer than the model makes; None for all of them."""

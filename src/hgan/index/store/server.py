@@ -6,8 +6,8 @@ names the collection `photos` with settings; `https` encrypts, and $SSL_CERT_FIL
 certificate to trust instead of the usual ones. If the server requires a key, it is read from
 $HGAN_QDRANT_API_KEY.
 
-If the server does not answer, a search fails soon. Indexing, which may have run for hours, waits and
-continues: `patience` says how long.
+If the server does not answer, a search fails soon. Indexing, which may have run for hours, waits
+and continues: `patience` says how long.
 """
 
 import os
@@ -31,8 +31,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds before the second attempt, at most, and before any other."""
 
 _BUSY = (408, 429, 500, 502, 503, 504)
-"""HTTP status codes of temporary errors. Qdrant answers 500 while one of its nodes is away. Repeating
-a request does no harm, since everything is written under its own id."""
+"""HTTP status codes of temporary errors. Qdrant answers 500 while one of its nodes is away. Sending
+a request twice does no harm, since everything is written under its own id."""
 
 Answer = TypeVar("Answer")
 
