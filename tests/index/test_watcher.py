@@ -16,7 +16,7 @@ import pytest
 from hgan.errors import ConfigError, HganError
 from hgan.index import watcher as watch
 from hgan.index.indexer import IndexReport, index_folder, open_writer
-from hgan.index.watcher import WatchEvent, Watcher, watch_folder
+from hgan.index.watcher import Watcher, WatchEvent, watch_folder
 from hgan.index.writer import IndexWriter
 from hgan.search.searcher import open_index
 from hgan.sources.folder import FolderSource

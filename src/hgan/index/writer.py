@@ -82,7 +82,7 @@ class IndexWriter:
         self._stored: dict[str, _Known] | None = None  # by path; read when first needed
         self._copies: dict[str, str] = {}  # digest to id
         self._removed: dict[str, _Known] = {}  # by `remove`, whose files are still there
-        self._replaced: list[tuple[Entry, Point | None]] = []
+        self._replaced: list[tuple[Entry, Point | None]] | None = None  # in `exclusive` blocks
 
     def compare(self) -> Changes:
         """List the photos, and compare them with the index.
@@ -142,19 +142,21 @@ class IndexWriter:
         If the block raises, the photos that it added are taken back.
         """
         with self._lock:
-            self._replaced = []
+            outer, self._replaced = self._replaced, []
             try:
                 yield
+                if outer is not None:
+                    outer += self._replaced
             except BaseException:
-                self._take_back()
+                self._take_back(self._replaced)
                 raise
             finally:
-                self._replaced = []
+                self._replaced = outer
 
     def add(self, content: PhotoContent, encoded: Encoded[np.ndarray], user_tags: Tags) -> Entry:
         """Store an encoded photo, in place of the photo of this path and of its tags.
 
-        Call it in an `exclusive` block that also puts the file in its place.
+        Call it in an `exclusive` block that also writes the file.
 
         Args:
             content: the photo, with the size and time that its file has.
@@ -166,9 +168,10 @@ class IndexWriter:
         """
         entry = replace(entry_of(content), user_tags=user_tags)
         points = points_of([entry], encoded, self._bundle.config.weights)
-        with self._lock:
+        with self.exclusive():
             before = self._store.fetch([entry.id], local=True)
-            self._replaced.append((entry, before[0] if before else None))
+            if self._replaced is not None:
+                self._replaced.append((entry, before[0] if before else None))
             self._store.upsert(points)
             self._store.flush()
             self._remember([entry])
@@ -335,17 +338,18 @@ class IndexWriter:
             if self._stored is not None:
                 self._stored.pop(entry.path, None)
 
-    def _take_back(self) -> None:
+    def _take_back(self, replaced: list[tuple[Entry, Point | None]]) -> None:
         """Bring back what was stored before the photos of an `exclusive` block."""
         with suppress(IndexingError):  # if the store has failed, the next update puts it right
-            for entry, before in reversed(self._replaced):
+            for entry, before in reversed(replaced):
                 if before is None:
                     self._store.delete([entry.id])
                     self._forget([entry])
                 else:
                     self._store.upsert([before])
                     self._remember([before.entry])
-            self._store.flush()
+            if replaced:
+                self._store.flush()
 
 
 def _kept_tags(entry: Entry, before: Entry | None, moved: Mapping[str, Tags]) -> Tags:
