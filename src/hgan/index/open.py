@@ -1,4 +1,4 @@
-"""Opens an index to write to it: loads and checks the model, makes the index if there is none."""
+"""Opens an index to write to it: loads and checks the model, creates the index if there is none."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -70,7 +70,7 @@ class Library:
             HTTPException: 403, the photos are not in a folder.
         """
         if self._adding is None:
-            raise HTTPException(403, "photos are added where they are stored, then indexed again")
+            raise HTTPException(403, "these photos are not in a folder; add them where they are stored, then index again")
         return self._adding
 
     @property

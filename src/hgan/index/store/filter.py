@@ -65,7 +65,7 @@ class Filter:
         match = _CONDITION.fullmatch(text)
         name, sign, value = match.groups() if match else ("", "", "")
         if not value:
-            raise DataError(f"{text!r} is no condition; write one such as {EXAMPLES}")
+            raise DataError(f"{text!r} is not a condition; write one such as {EXAMPLES}")
         if name == "taken":
             return self._within(text, sign, value)
         if name not in ("folder", "camera", "tag"):
@@ -103,7 +103,7 @@ def inner_folder(text: str) -> str | None:
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts:
         raise DataError(
-            f"{text!r}: write the folder as it lies below the one that was indexed, such as "
+            f"{text!r}: write the path of the folder below the one that was indexed, such as "
             "2023/italy"
         )
     return str(path) if path.name else None
@@ -135,7 +135,7 @@ def _period(text: str, value: str) -> tuple[int, int]:
             end = start + _LENGTHS[len(parts)]
     except (ValueError, OverflowError) as error:
         raise DataError(
-            f"{text!r}: {value!r} is no time ({error}); write a year, a month, a day or a minute: "
+            f"{text!r}: {value!r} is not a time ({error}); write a year, a month, a day or a minute: "
             "2023, 2023-06, 2023-06-30, 2023-06-30T12:30"
         ) from error
     return seconds(start), seconds(end)
