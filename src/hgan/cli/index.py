@@ -13,7 +13,7 @@ from hgan.locations import default_index
 
 if TYPE_CHECKING:
     from hgan.index.indexer import IndexReport
-    from hgan.index.watcher import News
+    from hgan.index.watcher import WatchEvent
 
 
 def _index_arguments(parser: ArgumentParser) -> None:
@@ -79,15 +79,15 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
         if chosen.part is not None:
             raise ConfigError("--watch follows all photos; leave --part out")
         try:
-            watch_folder(folder, to, bundle, quantize, regions, lambda news: _print_news(news, to))
+            watch_folder(folder, to, bundle, quantize, regions, lambda done: _print_event(done, to))
         except KeyboardInterrupt:  # how watching is ended; what was being written is
             print("stopped", file=sys.stderr)
     else:
         from hgan.index.indexer import index_folder
-        from hgan.index.shard import WHOLE, Part
+        from hgan.index.shard import WHOLE, Shard
 
-        part = WHOLE if chosen.part is None else Part.parse(chosen.part)
-        _print_report(index_folder(folder, to, bundle, quantize, part, regions), to)
+        shard = WHOLE if chosen.part is None else Shard.parse(chosen.part)
+        _print_report(index_folder(folder, to, bundle, quantize, shard, regions), to)
     return 0
 
 
@@ -102,12 +102,12 @@ def _print_report(report: "IndexReport", to: Path | str) -> None:
     )
 
 
-def _print_news(news: "News", to: Path | str) -> None:
+def _print_event(event: "WatchEvent", to: Path | str) -> None:
     """What a watcher did or could not do."""
-    if news.report is None:
-        print(f"hgan: {news.problem}; still watching", file=sys.stderr, flush=True)
+    if event.report is None:
+        print(f"hgan: {event.problem}; still watching", file=sys.stderr, flush=True)
     else:
-        _print_report(news.report, to)
+        _print_report(event.report, to)
 
 
 INDEX = Verb(

@@ -37,7 +37,7 @@ class Hit:
     """A photo, or a sentence, that a search found."""
 
     path: PurePath
-    """A file; or the address of what is in no folder, see `hgan.sources.open.Address`. Of a
+    """A file; or the address of what is in no folder, see `hgan.sources.types.Address`. Of a
     sentence, the photo that it describes as its file names it; empty where it names none."""
     score: float
     """S, the weighted sum of the levels; for a query of several parts, the weighted sum of S."""

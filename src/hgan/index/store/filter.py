@@ -1,12 +1,12 @@
-"""Which photos a search looks at, by folder, time, camera and tags; one parser for every caller.
+"""Filters of a search, by folder, time, camera and tags; one parser for every caller.
 
     folder=2023/italy    in this folder, at any depth
     taken>=2023-06       from June 2023 on; also <, <=, > and =; a year, a month, a day or a minute
     camera=Canon EOS     cameras whose make and model have all of these words
-    tag=beach            has this tag; given twice, both of the tags
+    tag=beach            has this tag, in the file or from a user; given twice, both of the tags
 
-Times are what the camera's own clock showed, as EXIF has them. Photos that have no time, camera or
-tag never pass a condition on it.
+Times are those of the camera's own clock, as in EXIF. Photos without a time, camera or tag never
+pass a condition on it.
 """
 
 import re
@@ -26,12 +26,12 @@ _MOMENT = re.compile(
     r"(\d{4})(?:-(\d\d?)(?:-(\d\d?)(?:[T ](\d\d?):(\d\d)(?::(\d\d))?)?)?)?", re.ASCII
 )
 _LENGTHS = {3: timedelta(days=1), 5: timedelta(minutes=1), 6: timedelta(seconds=1)}
-"""How long a time is that is given in so many numbers: 2023-06-30 is a day."""
+"""Length of the period that so many numbers name: 2023-06-30 is a day."""
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Conditions that all have to hold; one that is not set holds for every photo."""
+    """Conditions that must all hold; a condition that is not set holds for every photo."""
 
     folder: str | None = None
     """Relative to the root, with `/` between folders; None for all of them."""
@@ -51,10 +51,10 @@ class Filter:
 
     @classmethod
     def parse(cls, conditions: Iterable[str]) -> Self:
-        """Read conditions, one a text, in the form that the top of this file shows.
+        """Read conditions, one per text, in the form that the top of this file shows.
 
         Raises:
-            DataError: a text is no condition, or contradicts one before it.
+            DataError: a text is not a condition, or contradicts one before it.
         """
         found = cls()
         for text in conditions:
@@ -65,7 +65,7 @@ class Filter:
         match = _CONDITION.fullmatch(text)
         name, sign, value = match.groups() if match else ("", "", "")
         if not value:
-            raise DataError(f"{text!r} is no condition; write one such as {EXAMPLES}")
+            raise DataError(f"{text!r} is not a condition; write one such as {EXAMPLES}")
         if name == "taken":
             return self._within(text, sign, value)
         if name not in ("folder", "camera", "tag"):
@@ -103,7 +103,7 @@ def inner_folder(text: str) -> str | None:
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts:
         raise DataError(
-            f"{text!r}: write the folder as it lies below the one that was indexed, such as "
+            f"{text!r}: write the path of the folder below the one that was indexed, such as "
             "2023/italy"
         )
     return str(path) if path.name else None
@@ -135,7 +135,7 @@ def _period(text: str, value: str) -> tuple[int, int]:
             end = start + _LENGTHS[len(parts)]
     except (ValueError, OverflowError) as error:
         raise DataError(
-            f"{text!r}: {value!r} is no time ({error}); write a year, a month, a day or a minute: "
+            f"{text!r}: {value!r} is not a time ({error}); write a year, a month, a day or a minute: "
             "2023, 2023-06, 2023-06-30, 2023-06-30T12:30"
         ) from error
     return seconds(start), seconds(end)
