@@ -11,7 +11,7 @@ from rich.console import Console
 from hgan.cli import main
 from hgan.cli.explain import levels_table, region_name, words_table
 from hgan.runtime.bundle import Bundle
-from hgan.search.explain import explain
+from hgan.runtime.explain import explain
 from tests.fixtures.tiny_bundle import write_tiny_bundle
 
 

@@ -77,7 +77,7 @@ def test_the_levels_shares_are_those_of_the_score(opened: Page, address):
 
 
 def test_slots_agree_as_the_explanation_says(opened: Page, indexed, library):
-    from hgan.search.explain import explain
+    from hgan.runtime.explain import explain
 
     with open_index(indexed) as index:
         path = library / opened.locator(TILES).first.get_attribute("aria-label")
@@ -89,7 +89,7 @@ def test_slots_agree_as_the_explanation_says(opened: Page, indexed, library):
 @pytest.mark.parametrize("way", ["hover", "focus"])
 def test_a_word_lights_its_regions(opened: Page, indexed, library, way):
     from hgan.render.heatmap import heat as field_of_heat
-    from hgan.search.explain import explain
+    from hgan.runtime.explain import explain
 
     with open_index(indexed) as index:
         path = library / opened.locator(TILES).first.get_attribute("aria-label")

@@ -9,7 +9,7 @@ from PIL import Image
 from hgan.errors import DataError, HganError
 from hgan.render.heatmap import PANELS, heat, heat_panel, heatmap_sheet, shown_words
 from hgan.runtime.bundle import Bundle
-from hgan.search.explain import Explanation, Word, explain
+from hgan.runtime.explain import Explanation, Word, explain
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.tiny_bundle import write_tiny_bundle
 

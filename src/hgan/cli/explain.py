@@ -12,7 +12,7 @@ from hgan.cli.verb import Verb
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hgan.search.explain import Explanation
+    from hgan.runtime.explain import Explanation
 
 
 def _explain_arguments(parser: ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def _explain_arguments(parser: ArgumentParser) -> None:
 
 def _explain(_parser: ArgumentParser, chosen: Namespace) -> int:
     from hgan.runtime.bundle import Bundle
-    from hgan.search.explain import explain
+    from hgan.runtime.explain import explain
 
     explanation = explain(Bundle.load(chosen.bundle), chosen.photo, " ".join(chosen.text))
     if chosen.json:

@@ -230,7 +230,7 @@ class Word(BaseModel):
 
 
 class Explained(BaseModel):
-    """S taken apart; see `hgan.search.explain.Explanation`."""
+    """S taken apart; see `hgan.runtime.explain.Explanation`."""
 
     text: str
     score: float

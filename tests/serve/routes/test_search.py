@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hgan.index.store.filter import Filter
-from hgan.search.explain import explain
+from hgan.runtime.explain import explain
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from tests.fixtures.photos import COLOURS

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 
 from hgan.errors import DataError
 from hgan.runtime.images import open_photo
-from hgan.search.explain import explain
+from hgan.runtime.explain import explain
 from hgan.search.query import Query
 from hgan.serve.keys import Searcher, SearcherRoute
 from hgan.serve.library import Library

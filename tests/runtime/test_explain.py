@@ -15,7 +15,7 @@ from hgan.errors import DataError
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import to_pixels
 from hgan.runtime.similarity import score_levels
-from hgan.search.explain import Explanation, explain
+from hgan.runtime.explain import Explanation, explain
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.tiny_bundle import COLOURS as COLOUR_WORDS
 from tests.fixtures.tiny_bundle import MAX_WORDS, SIZE, WEIGHTS, WORDS, write_tiny_bundle
