@@ -25,9 +25,8 @@ def _explain_arguments(parser: ArgumentParser) -> None:
 
 def _explain(_parser: ArgumentParser, chosen: Namespace) -> int:
     from hgan.runtime.bundle import Bundle
-    from hgan.runtime.explain import explain
-
-    explanation = explain(Bundle.load(chosen.bundle), chosen.photo, " ".join(chosen.text))
+    
+    explanation = Bundle.load(chosen.bundle).explain(chosen.photo, " ".join(chosen.text))
     if chosen.json:
         print(json.dumps(explanation.as_dict(), indent=2, ensure_ascii=False))
     elif sys.stdout.isatty():

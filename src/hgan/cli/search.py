@@ -15,8 +15,8 @@ from hgan.locations import default_index
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from hgan.search.finder import Hit
     from hgan.search.query import Query
-    from hgan.search.searcher import Hit
 
 
 def _search_arguments(parser: ArgumentParser) -> None:

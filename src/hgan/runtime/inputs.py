@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TypeGuard
+from typing import TypeGuard, cast
 
 import numpy as np
 from PIL import Image
@@ -33,7 +33,7 @@ def photos_of(photos: Photos) -> Iterator[PhotoSource]:
         return iter((photos,))
     if not isinstance(photos, Iterable) or isinstance(photos, dict):
         raise DataError(not_a_photo(photos))
-    return iter(photos)
+    return iter(cast("Iterable[PhotoSource]", photos))
 
 
 def texts_of(texts: Texts) -> list[str]:

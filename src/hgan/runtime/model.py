@@ -110,11 +110,11 @@ class Model(ABC):
             BundleError: the model is damaged.
         """
         _check_batch_size(batch_size)
-        single = is_one_photo(images)
+        size, single = self.size, is_one_photo(images)
         photos = enumerate(photos_of(images))
 
         def load(item: tuple[int, PhotoSource]) -> np.ndarray:  # (size, size, 3)
-            return to_pixels(read_photo(item[1], hint=self.size), self.size)
+            return to_pixels(read_photo(item[1], hint=size), size)
 
         parts = []
         with _bar("encode", images, "photos", progress) as bar:
