@@ -53,7 +53,8 @@ class Embeddings(Encoded[np.ndarray]):
         shapes = ", ".join(
             f"{name} {getattr(self, name).shape}" for name in ("context", "slots", "local")
         )
-        return f"Embeddings({len(self)} {self.kind}: {shapes})"
+        kind = self.kind[:-1] if len(self) == 1 else self.kind
+        return f"Embeddings({len(self)} {kind}: {shapes})"
 
     @property
     def dense(self) -> np.ndarray:
