@@ -24,7 +24,8 @@ def main() -> None:
     for word in explanation.words:
         if not word.is_function:
             left, top, right, bottom = explanation.boxes[word.region]
-            print(f"{word.text}: {word.best:.3f} at {left:.0%}-{right:.0%} x {top:.0%}-{bottom:.0%}")
+            where = f"{left:.0%}-{right:.0%} x {top:.0%}-{bottom:.0%}"
+            print(f"{word.text}: {word.best:.3f} at {where}")
     if chosen.out is not None:
         heatmap_sheet(chosen.photo, explanation, chosen.out)
         print(f"picture: {chosen.out}")

@@ -71,7 +71,7 @@ _TRAINING = {
 }
 """The module of each public name of the training half."""
 
-__all__ = ["__version__", *_RUNTIME, *_TRAINING]  # noqa: PLE0604 - names of the tables above
+__all__ = ["__version__", *_RUNTIME, *_TRAINING]
 
 
 def __getattr__(name: str) -> Any:

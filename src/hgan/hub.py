@@ -55,8 +55,8 @@ def download(name: str, revision: str | None = None) -> Path:
         raise DataError(f"{name}: there is no revision {revision} on the hub") from error
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise DataError(
-            f"{name}: neither a folder here nor a model on the Hugging Face hub; for a private one, "
-            "log in with `hf auth login`"
+            f"{name}: neither a folder here nor a model on the Hugging Face hub; log in with "
+            "`hf auth login` if it is private"
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise DataError(

@@ -14,15 +14,14 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+import hgan.model.hgan as networks
 from hgan.data.batches.batching import ImageBatch
 from hgan.data.batches.tokens import TextBatch
 from hgan.encoded import Encoded
 from hgan.errors import ConfigError, DataError
 from hgan.hub import PREFIX, download, hub_name
-from hgan.model.hgan import HGAN as Network
 from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.model.matcher import Matcher
-from hgan.model.similarity import combine
 from hgan.runtime.embeddings import Embeddings, check_pair, concatenate
 from hgan.runtime.inputs import texts_of
 from hgan.runtime.model import IMAGE_BATCH, TEXT_BATCH, Model, batches, check_pixels
@@ -109,7 +108,8 @@ class HGAN(Model):
         digest = hashlib.sha256()
         for name, weight in self.network.state_dict().items():
             digest.update(name.encode())
-            digest.update(weight.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+            flat = weight.detach().cpu().contiguous().view(-1)
+            digest.update(flat.view(torch.uint8).numpy().data)
         return digest.hexdigest()[:16]
 
     @property
@@ -130,7 +130,7 @@ class HGAN(Model):
     @property
     def weights(self) -> dict[str, float] | None:
         """Weight of each level in S; None for a method that compares pairs with its network."""
-        if not isinstance(self.network, Network):
+        if not isinstance(self.network, networks.HGAN):
             return None
         weights = self.network.weights
         return {level: weights.get(level, 0.0) for level in LEVELS}
@@ -158,7 +158,8 @@ class HGAN(Model):
         places = None if boxes is None else torch.from_numpy(boxes).to(self.device)
         parts = []
         for batch in batches(pixels, batch_size):
-            regions, context = self._backbone(torch.from_numpy(np.stack(list(batch))).to(self.device))
+            photos = torch.from_numpy(np.stack(list(batch))).to(self.device)
+            regions, context = self._backbone(photos)
             mask = torch.ones(regions.shape[:2], dtype=torch.bool, device=self.device)
             parts.append(self.network.encode_image(ImageBatch(regions, context, mask, places)))
         return concatenate([_to_numpy(part) for part in parts])
@@ -187,7 +188,9 @@ class HGAN(Model):
         self, photos: Embeddings, texts: Embeddings, levels: Literal[False] = False
     ) -> np.ndarray: ...
     @overload
-    def similarity(self, photos: Embeddings, texts: Embeddings, levels: Literal[True]) -> Scores: ...
+    def similarity(
+        self, photos: Embeddings, texts: Embeddings, levels: Literal[True]
+    ) -> Scores: ...
 
     def similarity(
         self, photos: Embeddings, texts: Embeddings, levels: bool = False
@@ -209,18 +212,18 @@ class HGAN(Model):
     @torch.inference_mode()
     def _compare(self, photos: Embeddings, texts: Embeddings) -> Scores:
         """Scores of a network that looks at photo and text together, tile by tile."""
-        names = self.network.level_names
-        found = {name: np.zeros((len(photos), len(texts)), np.float32) for name in ("S", *names)}
+        weights = self.network.weights
+        found = {name: np.zeros((len(photos), len(texts)), np.float32) for name in weights}
         for top in range(0, len(photos), PHOTOS_AT_ONCE):
             rows = slice(top, top + PHOTOS_AT_ONCE)
             images = self._to_torch(photos[rows])
             for left in range(0, len(texts), TEXTS_AT_ONCE):
                 columns = slice(left, left + TEXTS_AT_ONCE)
                 tiles = self.network.levels(images, self._to_torch(texts[columns]))
-                tiles = tiles | {"S": combine(tiles, self.network.weights)}
                 for name, tile in tiles.items():
                     found[name][rows, columns] = tile.float().cpu().numpy()
-        return Scores(found.pop("S"), found)
+        total = sum((weights[name] * scores for name, scores in found.items()), np.float32(0))
+        return Scores(np.asarray(total, np.float32), found)
 
     def _to_torch(self, encoded: Encoded[np.ndarray]) -> Encoded[Tensor]:
         arrays = (encoded.context, encoded.slots, encoded.local, encoded.mask)

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hgan.errors import HganError
 from hgan.files import atomic_write
-from hgan.runtime.images import read_photo
 from hgan.runtime.explain import Explanation, Level, Word
+from hgan.runtime.images import read_photo
 
 PANELS = 12
 """Words that are shown; of a longer sentence, those that tell least are left out."""

@@ -158,7 +158,7 @@ class Bundle(Model):
         return self._join(parts)
 
     def words(self, text: str) -> list[tuple[int, int] | None]:
-        """Start and end of each token's word in a text, in the order of `encode_texts([text]).local`.
+        """Start and end of each token's word in a text, in the order of `Encoded.local`.
 
         Pieces of one word have that word's start and end; the start and end marks have None.
 

@@ -165,7 +165,9 @@ class Model(ABC):
         self, photos: Embeddings, texts: Embeddings, levels: Literal[False] = False
     ) -> np.ndarray: ...
     @overload
-    def similarity(self, photos: Embeddings, texts: Embeddings, levels: Literal[True]) -> Scores: ...
+    def similarity(
+        self, photos: Embeddings, texts: Embeddings, levels: Literal[True]
+    ) -> Scores: ...
 
     def similarity(
         self, photos: Embeddings, texts: Embeddings, levels: bool = False
@@ -202,8 +204,10 @@ class Model(ABC):
         return take_apart(image, sentence, text, spans, self.weights, self.boxes)
 
     def __repr__(self) -> str:
-        levels = ", ".join(f"{level} {(self.weights or {})[level]:.2f}" for level in self.levels)
-        return f"{type(self).__name__}({self.name!r}, id={self.id!r}, levels: {levels or 'its own'})"
+        weights = self.weights or {}
+        levels = ", ".join(f"{level} {weights[level]:.2f}" for level in self.levels)
+        kind = type(self).__name__
+        return f"{kind}({self.name!r}, id={self.id!r}, levels: {levels or 'its own'})"
 
     def _embeddings(
         self, encoded: Encoded[np.ndarray], kind: Literal["photos", "texts"]

@@ -48,17 +48,24 @@ class Query:
     """Weight of the photos beside the text, which has the rest; alone, either has weight 1."""
 
     def __post_init__(self) -> None:
-        if not (self.text.strip() or self.photo is not None or self.like):
-            beside = " besides what they should not show" if self.without else ""
+        if not isinstance(self.text, str):
             raise DataError(
-                f"no words and no photo to search for; describe what photos should show{beside}, or "
-                "give a photo that they should be like"
+                f"the text of a query is a str, not {type(self.text).__name__}; search by a photo "
+                "with Query(photo=...)"
+            )
+        if not (self.text.strip() or self.photo is not None or self.like):
+            besides = " besides what they should not show" if self.without else ""
+            raise DataError(
+                f"no words and no photo to search for; describe what photos should show{besides}, "
+                "or give a photo that they should be like"
             )
         given: object = self.without
         if isinstance(given, str):
             raise DataError(f"without is a tuple of texts; write without=({given!r},)")
         if not all(text.strip() for text in self.without):
-            raise DataError("without has an empty text; describe what should not be there, or omit it")
+            raise DataError(
+                "without has an empty text; describe what photos should not show, or omit it"
+            )
         if not 0 <= self.photo_share <= 1:
             raise DataError(f"photo_share is a number from 0 to 1, not {self.photo_share}")
 

@@ -133,7 +133,9 @@ def _written(moment: int) -> str:
     try:
         return (datetime(1970, 1, 1) + timedelta(seconds=moment)).isoformat()
     except OverflowError as error:
-        raise DataError(f"taken: {moment} seconds since 1970 is not in the years 1 to 9999") from error
+        raise DataError(
+            f"taken: {moment} seconds since 1970 is not in the years 1 to 9999"
+        ) from error
 
 
 def _joined(first: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
