@@ -306,7 +306,7 @@ def test_output_onto_a_full_disk(index: Path) -> None:
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert result.returncode == 2
-    assert result.stderr == "hgan: No space left on device; what was done is kept\n"
+    assert result.stderr == "hgan: No space left on device; finished work is kept\n"
 
 
 def test_an_error_of_the_system_names_the_file(
@@ -354,7 +354,7 @@ def test_an_interrupted_run_says_so_and_goes_on_the_next_time(tmp_path: Path) ->
     command = [sys.executable, "-c", INTERRUPTED, *words]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 130
-    assert "interrupted; what was done is kept" in result.stderr
+    assert "interrupted; finished work is kept" in result.stderr
     assert "Traceback" not in result.stderr
 
     again = hgan(*words)

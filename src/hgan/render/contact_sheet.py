@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from hgan.errors import DataError, HganError, SourceError
 from hgan.files import atomic_write
 from hgan.runtime.images import open_photo
-from hgan.search.searcher import Hit
+from hgan.search.finder import Hit
 from hgan.sources.open import content_of
 
 COLUMNS = 5

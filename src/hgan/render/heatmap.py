@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hgan.errors import HganError
 from hgan.files import atomic_write
+from hgan.runtime.explain import Explanation, Level, Word
 from hgan.runtime.images import read_photo
-from hgan.search.explain import Explanation, Level, Word
 
 PANELS = 12
 """Words that are shown; of a longer sentence, those that tell least are left out."""
@@ -58,7 +58,7 @@ def heatmap_sheet(photo: _Photo, explanation: Explanation, path: Path) -> None:
 
     Args:
         photo: the one that was explained.
-        explanation: of `hgan.search.explain.explain`.
+        explanation: of `hgan.runtime.explain.explain`.
         path: where the picture goes.
 
     Raises:

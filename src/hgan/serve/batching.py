@@ -16,6 +16,8 @@ import numpy as np
 
 from hgan.encoded import Encoded
 from hgan.runtime.bundle import Bundle
+from hgan.runtime.inputs import texts_of
+from hgan.runtime.model import IMAGE_BATCH, TEXT_BATCH
 
 
 @dataclass
@@ -47,8 +49,11 @@ class BatchingBundle(Bundle):
         self._changing = Lock()
         self._encoding = Lock()
 
-    def encode_texts(self, texts: Sequence[str]) -> Encoded[np.ndarray]:
+    def encode_texts(
+        self, texts: Sequence[str], batch_size: int = TEXT_BATCH
+    ) -> Encoded[np.ndarray]:
         """Encode sentences, with those of other threads; see `Bundle.encode_texts`."""
+        texts = texts_of(texts)
         if not texts:
             return self._bundle.encode_texts(texts)
         # Texts without words are refused here, before they could spoil the batch of others.
@@ -64,9 +69,11 @@ class BatchingBundle(Bundle):
                 self._encode(batch)
         return mine.encoded.result()
 
-    def encode_images(self, pixels: Sequence[np.ndarray] | np.ndarray) -> Encoded[np.ndarray]:
+    def encode_images(
+        self, pixels: Sequence[np.ndarray] | np.ndarray, batch_size: int = IMAGE_BATCH
+    ) -> Encoded[np.ndarray]:
         """Encode photos; one already keeps a processor busy, so they are not joined."""
-        return self._bundle.encode_images(pixels)
+        return self._bundle.encode_images(pixels, batch_size)
 
     def words(self, text: str) -> list[tuple[int, int] | None]:
         """Where each token's word stands in a text."""

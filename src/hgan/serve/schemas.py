@@ -14,8 +14,9 @@ from hgan.errors import DataError
 from hgan.index.store.contract import Entry, StoreFacts
 from hgan.index.store.filter import EXAMPLES, Filter
 from hgan.runtime.exif import clean_tag
+from hgan.search.finder import Hit
 from hgan.search.query import Query
-from hgan.search.searcher import Hit, Index
+from hgan.search.searcher import Index
 from hgan.serve.thumbnails import Size
 
 LONGEST_TEXT = 100_000
@@ -223,6 +224,7 @@ class Word(BaseModel):
     start: int
     end: int
     weight: float
+    weights: list[float]
     part: float
     region: int
     similarity: list[float]
@@ -230,7 +232,7 @@ class Word(BaseModel):
 
 
 class Explained(BaseModel):
-    """S taken apart; see `hgan.search.explain.Explanation`."""
+    """S taken apart; see `hgan.runtime.explain.Explanation`."""
 
     text: str
     score: float

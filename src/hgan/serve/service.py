@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from hgan.search.finder import Hit
 from hgan.search.query import Query
-from hgan.search.searcher import Hit
 from hgan.serve.library import Library
 from hgan.serve.metrics import Metrics
 from hgan.serve.pool import Pool

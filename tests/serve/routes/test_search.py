@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from hgan.index.store.filter import Filter
-from hgan.search.explain import explain
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from tests.fixtures.photos import COLOURS
@@ -129,7 +128,7 @@ def test_explanation_is_that_of_the_photo(client, photos, bundle):
     [red] = hits(client.post("/v1/search", json={"text": "a red photo", "k": 1}))
     answer = client.post("/v1/explain", json={"id": red["id"], "text": "a red photo"})
     assert answer.status_code == 200
-    expected = explain(bundle, photos / red["path"], "a red photo").as_dict()
+    expected = bundle.explain(photos / red["path"], "a red photo").as_dict()
     found = answer.json()
     assert found["score"] == pytest.approx(expected["score"], abs=1e-5)
     assert found["score"] == pytest.approx(red["score"], abs=3e-3)

@@ -49,6 +49,20 @@ class Filter:
         """True where every photo passes."""
         return self == Filter()
 
+    def conditions(self) -> tuple[str, ...]:
+        """The conditions as text, of which `parse` makes an equal filter.
+
+        Raises:
+            DataError: a time is before the year 1 or after the year 9999.
+        """
+        found = [] if self.folder is None else [f"folder={self.folder}"]
+        for sign, moment in ((">=", self.taken_from), ("<", self.taken_until)):
+            if moment is not None:
+                found.append(f"taken{sign}{_written(moment)}")
+        if self.camera:
+            found.append(f"camera={' '.join(self.camera)}")
+        return (*found, *(f"tag={tag}" for tag in self.tags))
+
     @classmethod
     def parse(cls, conditions: Iterable[str]) -> Self:
         """Read conditions, one per text, in the form that the top of this file shows.
@@ -112,6 +126,16 @@ def inner_folder(text: str) -> str | None:
 def camera_words(camera: str) -> tuple[str, ...]:
     """The words by which a camera is found, in lower case."""
     return _joined((), tuple(camera.lower().split()))
+
+
+def _written(moment: int) -> str:
+    """Seconds since 1970 as a time to the second."""
+    try:
+        return (datetime(1970, 1, 1) + timedelta(seconds=moment)).isoformat()
+    except OverflowError as error:
+        raise DataError(
+            f"taken: {moment} seconds since 1970 is not in the years 1 to 9999"
+        ) from error
 
 
 def _joined(first: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from starlette.exceptions import HTTPException
 
 from hgan.errors import DataError
 from hgan.runtime.images import open_photo
-from hgan.search.explain import explain
 from hgan.search.query import Query
 from hgan.serve.keys import Searcher, SearcherRoute
 from hgan.serve.library import Library
@@ -101,4 +100,4 @@ def _explain(library: Library, key: str, text: str) -> Explained:
     entry = library.entry(key)
     photo = library.content(entry)
     library.media_type(entry, photo)
-    return Explained.model_validate(explain(library.index.bundle, photo, text).as_dict())
+    return Explained.model_validate(library.index.bundle.explain(photo, text).as_dict())
