@@ -35,7 +35,7 @@ def test_a_client_finds_what_the_index_finds(address, photos):
         assert [hit.path.parent.name for hit in found] == ["green"] * 2
         assert red.id not in [hit.id for hit in client.find(Query(like=red.id))]
         assert client.explain(red.id, "a red photo")["score"] == pytest.approx(red.score, abs=3e-3)
-        with pytest.raises(DataError, match=r"no condition.*status 422"):
+        with pytest.raises(DataError, match=r"not a condition.*status 422"):
             client.search("red", where=("nonsense",))
         with pytest.raises(DataError, match="status 404"):
             client.find(Query(like="00000000-0000-0000-0000-000000000000"))
