@@ -97,6 +97,9 @@ class Client(Finder):
     def _find(self, queries: Sequence[Query], options: SearchOptions) -> list[list[Hit]]:
         """The hits of each query; queries without a photo of their own are sent in batches."""
         page = _page(options)
+        if len(queries) == 1 and queries[0].photo is None:
+            answer = self._ask_json("/v1/search", page | _words(queries[0]))
+            return [[_hit(hit) for hit in answer["hits"]]]
         found: dict[int, list[Hit]] = {}
         words = [row for row, query in enumerate(queries) if query.photo is None]
         for start in range(0, len(words), MOST_QUERIES):

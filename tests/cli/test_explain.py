@@ -104,4 +104,4 @@ def test_errors_of_the_user(photo, bundle, tmp_path, capsys, name, text, message
 
 def test_no_bundle(photo, tmp_path, capsys):
     assert main(["explain", str(photo), "red", "--bundle", str(tmp_path / "none")]) == 2
-    assert "no model bundle here" in capsys.readouterr().err
+    assert "none: no such folder" in capsys.readouterr().err

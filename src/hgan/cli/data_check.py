@@ -12,7 +12,7 @@ def _check_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "path", type=Path, help="caption file or its folder, features, or a folder of SCAN's form"
     )
-    parser.add_argument("--photos", type=Path, help="folder of the photos, by default next to the captions")
+    parser.add_argument("--photos", type=Path, help="folder of the photos, by default next to it")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 

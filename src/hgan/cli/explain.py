@@ -23,14 +23,14 @@ def _explain_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--bundle",
         type=str,
-        help="the model: the folder of a bundle or a checkpoint, or a name on the Hugging Face hub; "
-        "by default the bundle that ships with hgan",
+        help="the model: the folder of a bundle or a checkpoint, or a name on the Hugging Face "
+        "hub; by default the bundle that ships with hgan",
     )
 
 
 def _explain(_parser: ArgumentParser, chosen: Namespace) -> int:
     from hgan.loading import load
-    
+
     explanation = load(chosen.bundle).explain(chosen.photo, " ".join(chosen.text))
     if chosen.json:
         print(json.dumps(explanation.as_dict(), indent=2, ensure_ascii=False))

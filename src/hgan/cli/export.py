@@ -9,7 +9,7 @@ from hgan.cli.verb import Verb
 
 
 def _export_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("checkpoint", type=Path, help="folder of a checkpoint, such as runs/.../best")
+    parser.add_argument("checkpoint", type=Path, help="folder of a checkpoint")
     parser.add_argument("out", type=Path, help="folder of the bundle")
     parser.add_argument("--compact", action="store_true", help="smaller: int8 and float16 weights")
 
