@@ -197,8 +197,8 @@ def _draw_head(
         _draw_level(sheet, (left, line), right, level, abs(level.part) / whole)
         line += 30
     if explanation.slots:
-        cosines = "   ".join(f"{cosine:.2f}" for cosine in explanation.slots)
-        draw_text(sheet, (left, line), f"slots   {cosines}", 15, _FAINT, right - left)
+        cosines = ", ".join(f"{cosine:.2f}" for cosine in explanation.slots)
+        draw_text(sheet, (left, line), f"slots: {cosines}", 15, _FAINT, right - left)
         line += 30
     if warmest:
         _draw_scale(sheet, (left, line + 10), warmest)
@@ -225,5 +225,5 @@ def _draw_scale(sheet: Image.Image, corner: tuple[int, int], warmest: float) -> 
     ramp = np.tile(np.linspace(0, 1, length), (14, 1))[..., None]  # (14, length, 1)
     sheet.paste(_heated(np.full_like(ramp, 128), ramp), (left + 20, line - 13))
     draw_text(sheet, (left, line), "0", 15, _FAINT)
-    text = f"{warmest:.2f}   above the similarity of the word's least similar region"
+    text = f"{warmest:.2f} above the similarity of the word's least similar region"
     draw_text(sheet, (left + 28 + length, line), text, 15, _FAINT)
