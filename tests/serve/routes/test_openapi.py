@@ -1,7 +1,7 @@
 """The contract of the HTTP API: paths, parameters, answers and property names stay as they are.
 
-`openapi.json` holds them. Clients depend on every one of these names: add to the file when something
-is added to the API, and change nothing else in it without a new version of the API.
+They are in `openapi.json`. Clients depend on all of these names: when something is added to the
+API, add it to the file; change nothing else in it without a new version of the API.
 """
 
 import json
