@@ -7,6 +7,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from hgan.version import __version__
+
 if TYPE_CHECKING:
     from hgan.errors import HganError as HganError
     from hgan.index.indexer import IndexReport as IndexReport
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from hgan.search.searcher import Hit as Hit
     from hgan.search.searcher import Index as Index
     from hgan.search.searcher import open_index as open_index
-
-__version__ = "0.1.0"
 
 # ONNX Runtime reports to its maker from 1.29 on, unless it finds this before it is imported. What
 # runs here needs no network, and tells nobody.
