@@ -36,7 +36,7 @@ lint: .venv/.installed ## ruff, mypy and import-linter
 	.venv/bin/lint-imports --no-logo
 
 docs: .venv-docs/.installed ## the documentation as a site, in site/
-	.venv-docs/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 
 dist: .venv/.installed ## a wheel and a source distribution, in dist/
 	rm -rf build dist
