@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from hgan import __version__
 from hgan.index.store.open import Target
 from hgan.serve.library import open_library
 from hgan.serve.metrics import Metrics
@@ -17,6 +16,7 @@ from hgan.serve.routes import items, photos, search, status
 from hgan.serve.routes.page import page_router
 from hgan.serve.service import Service
 from hgan.serve.settings import Settings
+from hgan.version import __version__
 
 
 def create_app(index: Target, settings: Settings | None = None) -> FastAPI:

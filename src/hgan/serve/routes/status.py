@@ -3,7 +3,6 @@
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from hgan import __version__
 from hgan.errors import HganError
 from hgan.serve.keys import SearchAccess
 from hgan.serve.logs import LOG
@@ -11,6 +10,7 @@ from hgan.serve.problems import RETRY_LATER, problem, problem_responses
 from hgan.serve.schemas import BundleInfo, Engine, Health, Status
 from hgan.serve.service import Service, ServiceDependency
 from hgan.serve.thumbnails import Size
+from hgan.version import __version__
 
 router = APIRouter(tags=["status"])
 
