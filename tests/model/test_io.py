@@ -1,6 +1,7 @@
 """Checkpoints: what comes back is what was saved; damage and newer formats are refused."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -55,6 +56,35 @@ def test_a_loaded_model_can_be_saved_again(saved: Path, tmp_path: Path) -> None:
         assert (tmp_path / "again" / name).read_bytes() == (saved / name).read_bytes()
     first, again = (load_checkpoint(f).network.state_dict() for f in (saved, tmp_path / "again"))
     assert all(torch.equal(again[name], tensor) for name, tensor in first.items())
+
+
+def test_a_kill_while_saving_leaves_the_old_model(
+    model: TrainedModel, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {path.name: path.read_bytes() for path in saved.iterdir()}
+    monkeypatch.setattr("hgan.model.io.save_model", killed)
+    with pytest.raises(KeyboardInterrupt):
+        model.save_pretrained(saved)
+    assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+
+
+def test_weights_are_synced_when_they_are_saved(
+    model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def sync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    model.save_pretrained(tmp_path / "model")
+    assert {"model.safetensors", "tokenizer.json", "README.md", "config.json"} <= set(synced)
+    assert synced[-1] == tmp_path.name
 
 
 def test_towers_still_share_mfar_after_loading(saved: Path) -> None:

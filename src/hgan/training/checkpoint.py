@@ -4,8 +4,6 @@ Tensors go to safetensors, everything else to JSON; nothing is pickled.
 """
 
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hgan.errors import DataError
-from hgan.files import write_json
+from hgan.files import replace_folder, write_json
 
 Tree = Any
 """Nested dicts and lists whose leaves are tensors or JSON values."""
@@ -39,26 +37,6 @@ def load_state(folder: Path) -> Tree:
     except (OSError, ValueError, SafetensorError) as error:
         raise DataError(f"{folder}: no state to resume from ({error})") from error
     return _join(tree, tensors)
-
-
-def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Fill a new folder, then put it in the old one's place; a kill leaves one of the two."""
-    new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    write(new)
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def recover_folder(folder: Path) -> None:
-    """Undo a `replace_folder` that was killed between its two renames."""
-    old = folder.with_name(f".{folder.name}.old")
-    if old.exists() and not folder.exists():
-        old.rename(folder)
 
 
 def random_state() -> Tree:

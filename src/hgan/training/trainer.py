@@ -23,7 +23,7 @@ from hgan.data.features.open import open_features
 from hgan.data.features.types import Features
 from hgan.errors import ConfigError
 from hgan.evaluation.evaluate import choose_weights
-from hgan.files import jsonable, write_json
+from hgan.files import jsonable, recover_folder, write_json
 from hgan.model.io import TrainedModel
 from hgan.model.matcher import Matcher
 from hgan.model.similarity import combine
@@ -31,8 +31,6 @@ from hgan.progress import console, progress
 from hgan.training.checkpoint import (
     load_state,
     random_state,
-    recover_folder,
-    replace_folder,
     save_state,
     set_random_state,
 )
@@ -246,7 +244,7 @@ class Trainer:
         rsum = row.get("rsum_S", row[f"rsum_{self.model.network.level_names[0]}"])
         if rsum > self.best["rsum"]:
             self.best = {"rsum": rsum, "epoch": int(row["epoch"])}
-            replace_folder(self.folder / "best", self._save_best)
+            self._save_best(self.folder / "best")
         save_state(self.folder / "last", self._state())
         write_log(self.folder / "log.csv", self.history)
         plot_curves(self.folder / "curves.png", self.history)

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hgan.data.conversion.new_files import new_files
 from hgan.data.features.row_writer import RowWriter
 from hgan.errors import DataError
+from hgan.files import new_files
 from hgan.progress import progress
 
 COLUMNS = ("image_id", "image_w", "image_h", "num_boxes", "boxes", "features")

@@ -18,13 +18,12 @@ import numpy as np
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
 from hgan.data.conversion.bottom_up import convert_tsv
-from hgan.data.conversion.new_files import refuse_existing
 from hgan.data.conversion.precomp_writer import write_precomp
 from hgan.data.features.precomp import PrecompFeatures
 from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
 from hgan.data.features.types import PRECOMPUTED, RegionFeatures
 from hgan.errors import DataError
-from hgan.files import atomic_write
+from hgan.files import atomic_write, refuse_existing
 from hgan.progress import progress
 
 _BATCH = 64
@@ -133,7 +132,7 @@ def write_store(features: PrecompFeatures, target: Path) -> int:
     _check_boxes(first, manifest, 0)
     with FeatureWriter(target, manifest) as writer:
         if writer.finished:
-            raise DataError(f"{target} is there already; remove it, or name another target")
+            raise DataError(f"{target} exists already; remove it, or name another target")
         with progress("convert", total=len(rows), unit="photos") as bar:
             start = writer.manifest.rows_done
             bar.advance(start)

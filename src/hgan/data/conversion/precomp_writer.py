@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from hgan.data.captions.types import Captions
-from hgan.data.conversion.new_files import new_files
 from hgan.data.features.row_writer import RowWriter
 from hgan.data.features.store import FeatureStore
 from hgan.errors import DataError
+from hgan.files import new_files
 from hgan.progress import Bar, progress
 
 _SPLITS = {"train": "train", "val": "dev", "test": "test"}
