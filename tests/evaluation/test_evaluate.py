@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hgan.config import Config
-from hgan.data.batches.batching import Dataset
+from hgan.data.batches.dataset import Dataset
 from hgan.data.captions.read import read_captions
 from hgan.data.features.store import FeatureStore
 from hgan.errors import ConfigError, DataError

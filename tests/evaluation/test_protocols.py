@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hgan.data.batches.batching import Dataset
+from hgan.data.batches.dataset import Dataset
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
 from hgan.data.features.store import FeatureStore
@@ -42,15 +42,15 @@ def captions_of(photos: int, each: int = 1) -> Captions:
 
 def random_scores(captions: Captions, seed: int = 0) -> Scores:
     """A real model's comparison of encodings that were drawn, a caption's near its photo's."""
-    dice = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     image_of = torch.from_numpy(captions.image_of)
 
     def encoded(context: torch.Tensor) -> Encoded[torch.Tensor]:
         count, none = len(context), torch.zeros(len(context), 0, 0)
         return Encoded(context, none, none, torch.zeros(count, 0, dtype=torch.bool))
 
-    images = torch.randn(len(captions.images), 8, generator=dice)
-    texts = images[image_of] + torch.randn(len(image_of), 8, generator=dice)
+    images = torch.randn(len(captions.images), 8, generator=rng)
+    texts = images[image_of] + torch.randn(len(image_of), 8, generator=rng)
     model = network(levels=["context"], mfar=False, image_graph=False, text_graph=False)
     return Scores([Member(model, encoded(images), encoded(texts))])
 

@@ -31,9 +31,9 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     return tiny_config(tmp_path)
 
 
-def write_run(config: Config, folder: Path, dice: int = 0, **facts: Any) -> Path:
+def write_run(config: Config, folder: Path, weights_seed: int = 0, **facts: Any) -> Path:
     """A run's folder with settings and best checkpoint, its model at random."""
-    model = tiny_model(config, dice)
+    model = tiny_model(config, weights_seed)
     model.facts = FACTS | facts
     model.save_pretrained(folder / "best")
     write_json(folder / "config.json", {"data": jsonable(vars(config.data))})
@@ -145,7 +145,7 @@ def test_foreign_captions_leave_the_runs_record_alone(
 
 
 def test_an_ensemble_is_called_one_everywhere(config: Config, best: Path, tmp_path: Path) -> None:
-    other = write_run(config, tmp_path / "other" / "seed4", dice=1, seed=4)
+    other = write_run(config, tmp_path / "other" / "seed4", weights_seed=1, seed=4)
     out = tmp_path / "both"
     record = evaluate_checkpoints([best, other], "test", ["full", "coco-1k"], out=out)
     assert record["ensemble"] == [str(best), str(other)]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hgan.config import Config
-from hgan.data.batches.batching import Dataset
+from hgan.data.batches.dataset import Dataset
 from hgan.data.captions.types import Captions
 from hgan.data.features.store import FeatureStore
 from hgan.evaluation import scoring as module

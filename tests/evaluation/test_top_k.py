@@ -29,8 +29,8 @@ sizes = st.integers(1, 9)
 def test_equals_a_sort_for_any_tile(
     photos: int, texts: int, k: int, tile: tuple[int, int], levels: int
 ) -> None:
-    dice = torch.Generator().manual_seed(photos + texts)
-    scores = torch.randint(levels, (photos, texts), generator=dice) / levels - 0.5
+    rng = torch.Generator().manual_seed(photos + texts)
+    scores = torch.randint(levels, (photos, texts), generator=rng) / levels - 0.5
     found = best(scores, k, tile)
     assert found.texts.tolist() == naive(scores.tolist(), k)
     assert found.images.tolist() == naive(scores.T.tolist(), k)

@@ -10,8 +10,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from hgan.config import Level, ModelConfig, TextConfig, VisionConfig
-from hgan.data.batches.batching import ImageBatch
 from hgan.data.batches.tokens import pad, tokenise
+from hgan.data.batches.types import ImageBatch
 from hgan.encoded import Encoded
 from hgan.errors import ConfigError
 from hgan.export import export
@@ -130,12 +130,12 @@ def test_a_bundle_needs_the_context_level(tmp_path: Path) -> None:
 
 
 def test_compact_keeps_small_weights_and_bounds_the_error(tmp_path: Path) -> None:
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     weights = {
-        "matrix": dice.normal(size=(64, 128)).astype(np.float32),
-        "zero_row": np.vstack([np.zeros((1, 128)), dice.normal(size=(63, 128))]).astype(np.float32),
-        "bias": dice.normal(size=128).astype(np.float32),
-        "kernel": dice.normal(size=(16, 16, 5, 5)).astype(np.float32),
+        "matrix": rng.normal(size=(64, 128)).astype(np.float32),
+        "zero_row": np.vstack([np.zeros((1, 128)), rng.normal(size=(63, 128))]).astype(np.float32),
+        "bias": rng.normal(size=128).astype(np.float32),
+        "kernel": rng.normal(size=(16, 16, 5, 5)).astype(np.float32),
     }
     graph = helper.make_graph(
         [helper.make_node("Identity", [name], [f"out_{name}"]) for name in weights],

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from hgan.cli.settings import parse_config
 from hgan.config import ModelConfig, ModelName
-from hgan.data.batches.batching import ImageBatch
-from hgan.data.batches.tokens import TextBatch
+from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.evaluation.evaluate import encode
 from hgan.model.build import MATCHERS, build_matcher
 from hgan.model.encoding import take

@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import DistilBertConfig, DistilBertModel
 
-from hgan.data.batches.tokens import TextBatch, pad, tokenise
+from hgan.data.batches.tokens import pad, tokenise
+from hgan.data.batches.types import TextBatch
 from hgan.errors import ConfigError
 from hgan.text.transformer import TransformerEncoder, build_transformer, load_transformer
 from tests.fixtures.tiny_model import write_tiny_bert

@@ -24,10 +24,10 @@ from hgan.vision.views import view
 def write_photos(folder: Path, count: int) -> list[str]:
     """JPEG photos of smooth noise, of several shapes and modes."""
     folder.mkdir(exist_ok=True)
-    dice = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     names = []
     for i in range(count):
-        coarse = dice.integers(0, 256, (6, 7, 3), dtype=np.uint8)
+        coarse = rng.integers(0, 256, (6, 7, 3), dtype=np.uint8)
         photo = Image.fromarray(coarse).resize((90 + 11 * i % 70, 80 + 7 * i % 50))
         names.append(f"photo {i:02}.jpg")
         photo.convert("L" if i % 5 == 4 else "RGB").save(folder / names[-1])

@@ -86,8 +86,8 @@ def save(name: str, folder: Path) -> hf.PreTrainedModel:
 
 
 def photos(count: int, size: int) -> torch.Tensor:
-    dice = torch.Generator().manual_seed(1)
-    return torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8, generator=dice)
+    rng = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8, generator=rng)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hgan.data.batches.batching import Dataset
+from hgan.data.batches.dataset import Dataset
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
 from hgan.data.features.open import open_features

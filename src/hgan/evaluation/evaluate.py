@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from hgan.data.batches.batching import Dataset
+from hgan.data.batches.dataset import Dataset
 from hgan.errors import ConfigError
 from hgan.evaluation.metrics import Metrics, metrics
 from hgan.evaluation.ranking import TILE, rank, tiles

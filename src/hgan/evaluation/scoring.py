@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hgan.data.batches.batching import Dataset
+from hgan.data.batches.dataset import Dataset
 from hgan.encoded import Encoded
 from hgan.model.encoding import concatenate, take
 from hgan.model.matcher import Matcher

@@ -67,12 +67,12 @@ def paired_difference(
     ours_image, ours_text = _points(ours, image_of, photos)
     theirs_image, theirs_text = _points(theirs, image_of, photos)
     image, text = ours_image - theirs_image, ours_text - theirs_text  # (N) each
-    dice = np.random.default_rng(SEED)
+    rng = np.random.default_rng(SEED)
     drawn = []
     for start in range(0, resamples, _AT_ONCE):
         count = min(_AT_ONCE, resamples - start)
         # (R, N): how often each photo is drawn
-        times = dice.multinomial(photos, np.full(photos, 1 / photos), count).astype(np.float64)
+        times = rng.multinomial(photos, np.full(photos, 1 / photos), count).astype(np.float64)
         drawn.append(times @ image / photos + times @ text / (times @ captions_of))
     low, high = np.quantile(np.concatenate(drawn), [0.025, 0.975])
     mean = image.sum() / photos + text.sum() / captions_of.sum()

@@ -16,7 +16,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hgan.config import Config
-from hgan.data.batches.batching import Augmenter, Batch, Dataset, training_batches
+from hgan.data.batches.augmentation import Augmenter
+from hgan.data.batches.dataset import Dataset
+from hgan.data.batches.epoch import training_batches
+from hgan.data.batches.types import Batch
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
 from hgan.data.features.open import open_features
@@ -122,7 +125,7 @@ class Trainer:
         self.val_data = Dataset(captions.split("val"), store, self.model.tokenizer, limit)
         text = self.model.network.text
         for data in (self.train_data, self.val_data):
-            data.keep_states(text)
+            data.cache_frozen_states(text)
         self.augmenter = Augmenter(
             region_drop=config.optim.region_drop,
             word_drop=config.optim.word_drop,

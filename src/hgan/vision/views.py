@@ -14,12 +14,12 @@ def view(photo: Image.Image, number: int, key: str) -> Image.Image:
         return photo
     if number == 1:
         return ImageOps.mirror(photo)
-    dice = random.Random(f"{key} {number}")
-    area = dice.uniform(0.5, 1.0)
-    ratio = dice.uniform(0.8, 1.25)
+    rng = random.Random(f"{key} {number}")
+    area = rng.uniform(0.5, 1.0)
+    ratio = rng.uniform(0.8, 1.25)
     width = min(1.0, (area * ratio) ** 0.5) * photo.width
     height = min(1.0, (area / ratio) ** 0.5) * photo.height
-    left = dice.uniform(0, photo.width - width)
-    top = dice.uniform(0, photo.height - height)
+    left = rng.uniform(0, photo.width - width)
+    top = rng.uniform(0, photo.height - height)
     crop = photo.crop((round(left), round(top), round(left + width), round(top + height)))
-    return ImageOps.mirror(crop) if dice.random() < 0.5 else crop
+    return ImageOps.mirror(crop) if rng.random() < 0.5 else crop

@@ -242,10 +242,10 @@ def test_an_unknown_split_names_those_there_are(tmp_path: Path) -> None:
     st.randoms(),
 )
 def test_split_and_of_image_equal_the_naive_loops(
-    photos: list[tuple[str | None, int]], dice: object
+    photos: list[tuple[str | None, int]], rng: object
 ) -> None:
     pairs = [i for i, (_, count) in enumerate(photos) for _ in range(count)]
-    dice.shuffle(pairs)  # type: ignore[attr-defined]  # captions need not lie together
+    rng.shuffle(pairs)  # type: ignore[attr-defined]  # captions need not lie together
     captions = Captions(
         images=[f"{i}.jpg" for i in range(len(photos))],
         texts=[f"caption {t}" for t in range(len(pairs))],

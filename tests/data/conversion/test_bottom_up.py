@@ -81,11 +81,11 @@ def test_the_program_trains_on_what_is_written(tmp_path: Path) -> None:
 @settings(max_examples=30)  # each syncs files
 @given(st.lists(st.sampled_from(sorted(PHOTOS)), min_size=1, max_size=12), st.randoms())
 def test_row_i_is_the_photo_of_line_i_whatever_repeats(
-    tmp_path_factory: pytest.TempPathFactory, ids: list[str], dice: object
+    tmp_path_factory: pytest.TempPathFactory, ids: list[str], rng: object
 ) -> None:
     folder = tmp_path_factory.mktemp("ids")
     lines = LINES * 2  # parts of the published files overlap
-    dice.shuffle(lines)  # type: ignore[attr-defined]
+    rng.shuffle(lines)  # type: ignore[attr-defined]
     (folder / "dev_caps.txt").write_text("".join(f"{i} {key}\n" for i, key in enumerate(ids)))
     tsv, file = write(folder, lines, ids, "dev")
     convert(tsv, folder / "out", ids=file)

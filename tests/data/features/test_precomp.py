@@ -75,19 +75,19 @@ def test_any_shape_against_the_array_in_memory(
     half: bool,
     seed: int,
 ) -> None:
-    folder, dice = tmp_path_factory.mktemp("arrays"), np.random.default_rng(seed)
+    folder, rng = tmp_path_factory.mktemp("arrays"), np.random.default_rng(seed)
     names = ["train", "dev", "testall", "test"][: len(rows)]
     whole: dict[str, np.ndarray] = {}
     for split, count in zip(names, rows, strict=True):
-        ids = dice.integers(0, 3, count)  # photos repeat
-        array = dice.normal(size=(count, *shape)).astype(np.float16 if half else np.float32)
+        ids = rng.integers(0, 3, count)  # photos repeat
+        array = rng.normal(size=(count, *shape)).astype(np.float16 if half else np.float32)
         np.save(folder / f"{split}_ims.npy", array)
         (folder / f"{split}_ids.txt").write_text("".join(f"{split}{i}\n" for i in ids))
         if split != "test":  # whose photos are those of testall
             for key, row in zip(ids, array, strict=True):
                 whole.setdefault(f"{split}{key}", row.astype(np.float32))
     store = PrecompFeatures(folder)
-    order = dice.permutation(list(whole))
+    order = rng.permutation(list(whole))
     assert set(store.rows) == set(whole)
     assert np.array_equal(read(store, *order).regions, np.stack([whole[name] for name in order]))
 

@@ -1,30 +1,19 @@
-"""Image-major batches: every photo once an epoch, captions of their photo, nothing all dropped."""
+"""The batches of an epoch: every photo once, with captions of its own."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hgan.config import OptimConfig
-from hgan.data.batches.batching import (
-    Augmenter,
-    Batch,
-    Dataset,
-    ImageBatch,
-    TextBatch,
-    pad,
-    training_batches,
-)
+from hgan.data.batches.augmentation import Augmenter
+from hgan.data.batches.dataset import Dataset
+from hgan.data.batches.epoch import training_batches
+from hgan.data.batches.types import Batch
 from hgan.data.captions.read import read_captions
-from hgan.data.captions.types import Captions
 from hgan.data.features.store import FeatureStore
-from hgan.errors import DataError
-from hgan.text.transformer import load_transformer
-from tests.fixtures.tiny_model import tiny_tokenizer, write_tiny_bert, write_tiny_data
+from tests.fixtures.tiny_model import tiny_tokenizer, write_tiny_data
 
 CLS, SEP, MASK = 2, 3, 4
 PLAIN = OptimConfig(batch_images=8, captions_per_image=2, region_drop=0.0, word_drop=0.0)
@@ -36,14 +25,9 @@ def augmenter(region_drop: float = 0.0, word_drop: float = 0.0) -> Augmenter:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("data")
-    write_tiny_data(made)
-    return made
-
-
-@pytest.fixture(scope="module")
-def data(folder: Path) -> Dataset:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("data")
+    write_tiny_data(folder)
     captions = read_captions(folder / "captions.jsonl").split("train")
     return Dataset(captions, FeatureStore(folder / "features"), tiny_tokenizer(), 16)
 
@@ -75,13 +59,13 @@ def captions_of(batch: Batch) -> list[list[int]]:
     ]
 
 
-def test_every_photo_comes_once_an_epoch(data: Dataset) -> None:
+def test_every_photo_is_in_an_epoch_once(data: Dataset) -> None:
     for number in range(3):
         seen = [i for batch in epoch(data, number=number) for i in photos_of(batch, data)]
         assert sorted(seen) == list(range(32))
 
 
-def test_the_last_smaller_batch_is_left_out(data: Dataset) -> None:
+def test_the_last_smaller_batch_is_dropped(data: Dataset) -> None:
     batches = epoch(data, replace(PLAIN, batch_images=10))
     assert [len(b.images.regions) for b in batches] == [10, 10, 10]
     all_at_once = epoch(data, replace(PLAIN, batch_images=500))
@@ -151,91 +135,7 @@ def test_parts_go_by_length_so_that_little_is_padded(data: Dataset) -> None:
         assert all(part.ids.shape[1] == int(part.mask.sum(1).max()) for part in batch.texts)
 
 
-@given(
-    rate=st.floats(0, 1),
-    rows=st.lists(st.lists(st.booleans(), min_size=5, max_size=5), min_size=1, max_size=5),
-    seed=st.integers(0, 999),
-)
-def test_regions_are_never_all_dropped(rate: float, rows: list[list[bool]], seed: int) -> None:
-    mask = torch.tensor(rows)
-    batch = ImageBatch(torch.zeros(*mask.shape, 2), torch.zeros(len(mask), 2), mask, torch.zeros(5))
-    found = augmenter(region_drop=rate).images(batch, torch.Generator().manual_seed(seed))
-    assert (found.mask <= mask).all()  # none comes into being
-    assert torch.equal(found.mask.any(1), mask.any(1))
-
-
-@given(
-    rate=st.floats(0, 1),
-    lengths=st.lists(st.integers(0, 6), min_size=1, max_size=5),
-    ahead=st.booleans(),
-    seed=st.integers(0, 999),
-)
-def test_words_are_never_all_dropped_and_specials_never(
-    rate: float, lengths: list[int], ahead: bool, seed: int
-) -> None:
-    words = [torch.tensor([CLS, *range(5, 5 + n), SEP]) for n in lengths]
-    batch = pad(words)
-    if ahead:
-        batch = TextBatch(batch.ids, batch.mask, torch.zeros(*batch.ids.shape, 3))
-    found = augmenter(word_drop=rate).texts(batch, torch.Generator().manual_seed(seed))
-    special = (batch.ids == CLS) | (batch.ids == SEP)
-    assert (found.ids[special] == batch.ids[special]).all() and found.mask[special].all()
-    assert (found.mask <= batch.mask).all()
-    left = (found.mask.bool() & ~special).sum(1).tolist()
-    assert all((n > 0) == (length > 0) for n, length in zip(left, lengths, strict=True))
-    if ahead:  # the states behind the words are as they were: they can only be left out
-        assert torch.equal(found.ids, batch.ids)
-
-
-def test_about_as_many_words_are_changed_as_asked_for() -> None:
-    batch = pad([torch.tensor([CLS, *[10] * 50, SEP]) for _ in range(200)])
-    found = augmenter(word_drop=0.2).texts(batch, torch.Generator().manual_seed(0))
-    words = batch.ids == 10
-    masked = ((found.ids == MASK) & words).float().sum() / words.sum()
-    gone = ((found.mask == 0) & words).float().sum() / words.sum()
-    swapped = ((found.ids != 10) & (found.ids != MASK) & words).float().sum() / words.sum()
-    assert masked.item() == pytest.approx(0.1, abs=0.015)
-    assert gone.item() == pytest.approx(0.08, abs=0.015)
-    assert swapped.item() == pytest.approx(0.02, abs=0.01)
-
-
 def test_without_augmentation_nothing_changes(data: Dataset) -> None:
     for batch in epoch(data):
         assert batch.images.mask.all()
         assert all(MASK not in tokens for tokens in captions_of(batch))
-
-
-def test_states_kept_ahead_go_with_their_captions(folder: Path, tmp_path: Path) -> None:
-    encoder, tokenizer = load_transformer(str(write_tiny_bert(tmp_path / "bert")))
-    encoder.freeze(1)
-    captions = read_captions(folder / "captions.jsonl").split("val")
-    data = Dataset(captions, FeatureStore(folder / "features"), tokenizer, 16)
-    data.keep_states(encoder)
-    chosen = [5, 0, 11]
-    batch = data.texts(chosen)
-    expected = encoder.frozen_states(batch.ids, batch.mask)
-    real = batch.mask.bool()
-    torch.testing.assert_close(batch.states[real], expected[real], atol=0.02, rtol=0.01)
-    assert (batch.states[~real] == 0).all()
-
-
-def test_evaluation_reads_view_zero_of_each_photo_in_order(data: Dataset) -> None:
-    batch = data.images([4, 2])
-    stored = data.store.regions[data.rows[[4, 2]], 0].astype(np.float32)
-    assert np.array_equal(batch.regions.numpy(), stored)
-    assert batch.mask.all() and torch.equal(batch.boxes, torch.from_numpy(data.store.boxes))
-    mirrored = data.images([4, 2], np.array([1, 0]))
-    assert np.array_equal(mirrored.regions[1].numpy(), stored[1])
-    assert not np.array_equal(mirrored.regions[0].numpy(), stored[0])
-
-
-def test_reading_a_photo_twice_gives_the_same(data: Dataset) -> None:
-    """Nothing is edited in place: boxes and features are as they were at the second access."""
-    first, again = data.images([3]), data.images([3])
-    assert torch.equal(first.regions, again.regions) and torch.equal(first.boxes, again.boxes)
-
-
-def test_photos_without_features_are_named(data: Dataset) -> None:
-    captions = Captions(["000.jpg", "new.jpg"], ["a", "b"], np.array([0, 1]), ["train", "train"])
-    with pytest.raises(DataError, match=r"1 of 2 photos have no features, the first is new\.jpg"):
-        Dataset(captions, data.store, tiny_tokenizer(), 16)
