@@ -14,12 +14,12 @@ from hgan.data.batches.tokens import pad, tokenise
 from hgan.data.batches.types import ImageBatch
 from hgan.encoded import Encoded
 from hgan.errors import ConfigError
-from hgan.export import export
+from hgan.export.bundle import export
 from hgan.export.compact import compact
 from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.runtime.bundle import Bundle
-from hgan.vision import load_backbone
 from hgan.vision.backbone import grid_boxes
+from hgan.vision.load import load_backbone
 from tests.fixtures.tiny_model import write_tiny_bert
 
 SIZE, GRID = 64, 2

@@ -20,10 +20,10 @@ from hgan.evaluation.evaluate import choose_weights
 from hgan.export.bundle import TextNetwork
 from hgan.model.build import build_matcher
 from hgan.model.io import TrainedModel, load_checkpoint
-from hgan.onnx_export import export_onnx
 from hgan.text.bigru import BiGRUEncoder
 from hgan.text.vocabulary import SPECIALS
 from hgan.training.trainer import Trainer
+from hgan.vision.onnx_export import export_onnx
 from tests.fixtures.tiny_model import tiny_config, tiny_dataset
 
 WORDS, WORD_WIDTH, WIDTH = 40, 6, 5

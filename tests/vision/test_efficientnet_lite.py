@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from hgan.errors import ConfigError
-from hgan.vision import load_backbone
 from hgan.vision.efficientnet_lite import EfficientNetLite
 from hgan.vision.extract import backbone_session
+from hgan.vision.load import load_backbone
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from PIL import Image
 from hgan.data.features.store import FeatureStore, read_manifest
 from hgan.errors import DataError
 from hgan.runtime.images import open_photo, to_pixels
-from hgan.vision import load_backbone
 from hgan.vision.backbone import Backbone, grid_boxes
 from hgan.vision.extract import extract
+from hgan.vision.load import load_backbone
 from hgan.vision.views import view
 
 
@@ -105,7 +105,7 @@ import os, signal, sys
 from pathlib import Path
 import hgan.vision.extract
 from hgan.data.features.store import FeatureWriter
-from hgan.vision import load_backbone
+from hgan.vision.load import load_backbone
 
 model, photos, folder, *names = sys.argv[1:]
 hgan.vision.extract.FLUSH_EVERY = 8

@@ -9,9 +9,9 @@ import torch
 import transformers as hf
 
 from hgan.errors import ConfigError
-from hgan.vision import load_backbone
 from hgan.vision.extract import backbone_session
 from hgan.vision.hub import HubBackbone
+from hgan.vision.load import load_backbone
 
 PATCHES = {
     "hidden_size": 32,

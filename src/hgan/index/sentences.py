@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from hgan.data.captions.token_file import is_token_line
 from hgan.data.captions.read import scan_captions
+from hgan.data.captions.token_file import is_token_line
 from hgan.data.captions.types import Problem
 from hgan.errors import DataError, HganError
 from hgan.index.store.contract import Entry

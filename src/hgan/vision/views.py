@@ -1,4 +1,4 @@
-"""Views of a photo: as it is, mirrored, and random crops; each is extracted once and stored."""
+"""Views of a photo: the original, mirrored, and random crops; features of each are stored."""
 
 import random
 
@@ -6,9 +6,9 @@ from PIL import Image, ImageOps
 
 
 def view(photo: Image.Image, number: int, key: str) -> Image.Image:
-    """A photo's view: 0 as it is, 1 mirrored, 2 and up a random crop of 50 to 100 % of its area.
+    """A view: 0 is the original, 1 mirrored, others are random crops of 50 to 100 % of the area.
 
-    The crop depends on the number and the key alone, so that extracting again gives the same.
+    A crop depends only on the number and the key, so that a second extraction gives the same.
     """
     if number == 0:
         return photo
