@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hgan.evaluation.metrics import mean_metrics, metrics
-from hgan.evaluation.ranking import Ranks
+from hgan.evaluation.types import Ranks
 
 
 def test_by_hand() -> None:

@@ -180,7 +180,7 @@ def test_every_table_names_what_it_shows(best: Path) -> None:
     for name, meaning, ties in (
         ("full", "all photos and captions of the split", "ties count against the model"),
         ("coco-1k", "mean over five folds of 1,000 photos", "ties count against the model"),
-        ("eccv", "right answers of ECCV Caption", "ties broken by position (77 queries)"),
+        ("eccv", "correct answers of ECCV Caption", "ties broken by position (77 queries)"),
     ):
         table = shown(record, [name])
         for word in (
@@ -189,7 +189,7 @@ def test_every_table_names_what_it_shows(best: Path) -> None:
         ):
             assert word.replace(" ", "") in table.replace(" ", "")  # long lines are broken
     rows = shown(record, ["eccv"])
-    assert "S photo to text 12.2 34.5 56.8" in rows and "text to photo 1.5 2.5 3.5" in rows
+    assert "S image to text 12.2 34.5 56.8" in rows and "text to image 1.5 2.5 3.5" in rows
     console = Console(width=80)
     with console.capture() as capture:
         console.print(*tables(record, ["full", "coco-1k"]))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hgan.evaluation.ranking import tiles
-from hgan.evaluation.top_k import Best
+from hgan.evaluation.top_k import TopK
 
 
 def naive(scores: list[list[float]], k: int) -> list[list[int]]:
@@ -14,9 +14,9 @@ def naive(scores: list[list[float]], k: int) -> list[list[int]]:
     return [sorted(range(len(row)), key=lambda c: -row[c])[:k] for row in scores]
 
 
-def best(scores: Tensor, k: int, tile: tuple[int, int]) -> Best:
+def best(scores: Tensor, k: int, tile: tuple[int, int]) -> TopK:
     photos, texts = scores.shape
-    found = Best(photos, texts, k)
+    found = TopK(photos, texts, k)
     for rows, columns in tiles(photos, texts, tile):
         found.add(scores[rows, columns], rows, columns)
     return found

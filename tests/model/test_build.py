@@ -161,18 +161,6 @@ def test_one_epoch_trains_and_the_checkpoint_scores_the_same(kind: str, tmp_path
     assert torch.isfinite(expected).all() and expected.std() > 1e-4
 
 
-@kinds
-def test_the_card_speaks_of_this_model(kind: str, tmp_path: Path) -> None:
-    from hgan.model.card import METHODS, model_card
-
-    net = made(kind)
-    config = tiny_config(tmp_path)
-    card = model_card(net, config.vision, config.text, {})
-    assert f"# {METHODS[net.config.name][0]}: image-text retrieval" in card
-    assert ("MFAR" in card) == (kind == "hgan")
-    assert "{" not in card
-
-
 @pytest.mark.parametrize("file", BASELINES)
 def test_a_shipped_baseline_is_what_its_name_says(file: str) -> None:
     name, level, settings = BASELINES[file]

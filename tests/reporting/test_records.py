@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from hgan.errors import DataError
-from hgan.reporting.records import find_records, read_split, recall
+from hgan.evaluation.metrics import recall
+from hgan.reporting.records import find_records, read_split
 from tests.fixtures.records import write_captions, write_run
 
 
@@ -73,7 +74,7 @@ def damage(run: Path, what: str) -> None:
 @pytest.mark.parametrize(
     "what",
     [
-        "not there", "lacks cost", "version 2 is unknown", "No such file", "rSum of S is",
+        "missing", "lacks cost", "version 2 is unknown", "No such file", "rSum of S is",
         "File is not a zip", "are not of 29 photos", "JSONDecodeError",
     ],
 )

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hgan.data.captions.read import read_captions
-from hgan.reporting.records import CUTOFFS, Record, find_records
+from hgan.evaluation.types import CUTOFFS
+from hgan.reporting.records import Record, find_records
 from hgan.reporting.statistics import SEED, paired_difference, spread
 from tests.fixtures.records import write_captions, write_run
 

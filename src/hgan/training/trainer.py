@@ -20,10 +20,12 @@ from hgan.data.batches.augmentation import Augmenter
 from hgan.data.batches.dataset import Dataset
 from hgan.data.batches.epoch import training_batches
 from hgan.data.batches.types import Batch
+from hgan.data.captions.known import dataset_key
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
 from hgan.data.features.open import open_features
 from hgan.data.features.types import Features
+from hgan.encoded import final_level
 from hgan.errors import ConfigError
 from hgan.evaluation.evaluate import choose_weights
 from hgan.files import jsonable, recover_folder, write_json
@@ -261,11 +263,13 @@ class Trainer:
             self.model.boxes,
             facts={
                 "captions": self.config.data.captions.name,
+                "data set": dataset_key(self.config.data.captions) or "own captions",
                 "training photos": len(self.train_data.rows),
                 "seed": self.config.seed,
                 "epoch": f"{self.best['epoch']} of {self.config.optim.epochs}",
                 "chosen on": "val",
                 "rSum on val": {n.removeprefix("rsum_"): m.rsum for n, m in self.metrics.items()},
+                "recall on val": self.metrics[final_level(self.metrics)].recalls(),
             },
         )
         best.save_pretrained(folder)
