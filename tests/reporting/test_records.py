@@ -52,7 +52,7 @@ def test_two_records_of_one_system_and_seed_are_refused(captions: Path, tmp_path
 
 def damage(run: Path, what: str) -> None:
     record = json.loads((run / "test.json").read_text())
-    if what == "not there":
+    if what == "missing":
         (run / "test.json").unlink()
     elif what == "lacks cost":
         del record["cost"]
