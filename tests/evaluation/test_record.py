@@ -12,7 +12,7 @@ from rich.console import Console
 from hgan.cli.evaluate import tables
 from hgan.config import Config
 from hgan.data.captions.read import read_captions
-from hgan.errors import DataError
+from hgan.errors import ConfigError, DataError
 from hgan.evaluation import protocols
 from hgan.evaluation.checkpoints import evaluate_checkpoints
 from hgan.evaluation.evaluate import evaluate
@@ -82,6 +82,14 @@ def test_it_says_what_the_figures_belong_to(config: Config, best: Path) -> None:
     model = load_checkpoint(best)
     found = evaluate(model.network, tiny_dataset(config, model, "test"))
     assert record["protocols"] == {"full": {name: m.as_dict() for name, m in found.items()}}
+
+
+def test_one_path_or_several(best: Path, tmp_path: Path) -> None:
+    cost = {"cost": None}
+    one = evaluate_checkpoints(str(best), out=str(tmp_path))
+    assert one | cost == evaluate_checkpoints([best], out=tmp_path) | cost
+    with pytest.raises(ConfigError, match="no checkpoint to evaluate"):
+        evaluate_checkpoints([])
 
 
 def test_it_holds_ranks_and_best_candidates_of_every_query(best: Path) -> None:
@@ -167,7 +175,7 @@ def test_an_ensemble_needs_the_same_captions(config: Config, best: Path, tmp_pat
     fewer.write_text("\n".join(lines[:-2]) + "\n")
     data = replace(config.data, captions=fewer)
     other = write_run(replace(config, data=data), tmp_path / "other" / "seed4")
-    with pytest.raises(DataError, match=r"fewer.jsonl: its split is not that of .*captions.jsonl"):
+    with pytest.raises(DataError, match=r"fewer.jsonl: its split differs from .*captions.jsonl"):
         evaluate_checkpoints([best, other], "test")
 
 

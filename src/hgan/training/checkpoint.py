@@ -1,4 +1,4 @@
-"""A run's state on disk: enough for a resumed run to equal an uninterrupted one bit for bit.
+"""The state of a run on disk: a resumed run equals an uninterrupted one bit for bit.
 
 Tensors go to safetensors, everything else to JSON; nothing is pickled.
 """
@@ -21,7 +21,7 @@ Tree = Any
 
 
 def save_state(folder: Path, state: Tree) -> None:
-    """Write a state so that `folder` is always complete: either the old one or the new one."""
+    """Write a state; a kill leaves the old one or the new one, complete."""
     replace_folder(folder, lambda new: _write(new, state))
 
 
@@ -40,12 +40,12 @@ def load_state(folder: Path) -> Tree:
 
 
 def random_state() -> Tree:
-    """State of the random generators that training draws from."""
+    """State of the random generators of training."""
     return {"torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
 
 
 def set_random_state(state: Tree) -> None:
-    """Set what `random_state` gave."""
+    """Restore what `random_state` gave."""
     torch.set_rng_state(state["torch"])
     torch.cuda.set_rng_state_all(state["cuda"])
 
@@ -60,12 +60,12 @@ def _write(folder: Path, state: Tree) -> None:
 def _split(value: Tree, path: str, tensors: dict[str, Tensor]) -> Tree:
     """Replace each tensor by a reference to its name in the tensor file."""
     if isinstance(value, Tensor):
-        # Tensors may share memory (MFAR in both towers): the file holds a copy of each.
+        # Tensors can share memory (MFAR in both towers): the file has a copy of each.
         tensors[path] = value.detach().cpu().clone().contiguous()
         return {"tensor": path}
     if isinstance(value, dict):
         pairs = [[key, _split(item, f"{path}/{key}", tensors)] for key, item in value.items()]
-        return {"dict": pairs}  # pairs, since JSON would turn the optimiser's integer keys to text
+        return {"dict": pairs}  # JSON objects would turn the optimiser's integer keys into text
     if isinstance(value, list | tuple):
         return {"list": [_split(item, f"{path}/{i}", tensors) for i, item in enumerate(value)]}
     if isinstance(value, np.generic):
