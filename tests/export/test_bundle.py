@@ -48,7 +48,7 @@ def save_model(folder: Path, levels: list[Level]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """A checkpoint, its bundle and its compact bundle."""
     folder = tmp_path_factory.mktemp("export")
     checkpoint = save_model(folder, ["context", "shared", "local"])
@@ -76,11 +76,11 @@ def pixels() -> np.ndarray:
 
 @pytest.mark.parametrize(("which", "tolerance"), [(1, 1e-4), (2, 5e-2)])
 def test_bundle_equals_checkpoint(
-    made: tuple[Path, ...], pixels: np.ndarray, which: int, tolerance: float
+    exported: tuple[Path, ...], pixels: np.ndarray, which: int, tolerance: float
 ) -> None:
-    bundle = Bundle.load(made[which])
+    bundle = Bundle.load(exported[which])
     pairs = zip(
-        encode_with_torch(made[0], pixels),
+        encode_with_torch(exported[0], pixels),
         (bundle.encode_images(pixels), bundle.encode_texts(TEXTS)),
         strict=True,
     )
@@ -92,24 +92,37 @@ def test_bundle_equals_checkpoint(
         np.testing.assert_array_equal(found.mask, expected.mask.numpy())
 
 
-def test_text_does_not_depend_on_its_batch(made: tuple[Path, ...]) -> None:
-    bundle = Bundle.load(made[1])
+def test_text_does_not_depend_on_its_batch(exported: tuple[Path, ...]) -> None:
+    bundle = Bundle.load(exported[1])
     together, alone = bundle.encode_texts(TEXTS), bundle.encode_texts(TEXTS[1:2])
     np.testing.assert_allclose(together.context[1], alone.context[0], atol=1e-5)
     np.testing.assert_allclose(together.slots[1], alone.slots[0], atol=1e-5)
 
 
-def test_compact_is_smaller(made: tuple[Path, ...]) -> None:
-    size = {folder: (folder / "image.onnx").stat().st_size for folder in made[1:]}
-    assert size[made[2]] < 0.6 * size[made[1]]
+def test_compact_is_smaller(exported: tuple[Path, ...]) -> None:
+    size = {folder: (folder / "image.onnx").stat().st_size for folder in exported[1:]}
+    assert size[exported[2]] < 0.6 * size[exported[1]]
 
 
-def test_config_names_weights_and_widths(made: tuple[Path, ...]) -> None:
-    config = json.loads((made[1] / "config.json").read_text())
-    weights = load_checkpoint(made[0]).network.weights
+def test_config_names_weights_and_widths(exported: tuple[Path, ...]) -> None:
+    config = json.loads((exported[1] / "config.json").read_text())
+    weights = load_checkpoint(exported[0]).network.weights
     assert config["weights"] == weights
     assert config["widths"] == {"context": 24, "slots": 2, "slot": 8, "local": 8}
-    assert "non-commercial" in (made[1] / "README.md").read_text()
+    assert "EfficientNet-Lite weights" in (exported[1] / "README.md").read_text()
+
+
+def test_a_kill_while_exporting_leaves_the_old_bundle(
+    exported: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {path.name: path.read_bytes() for path in exported[1].iterdir()}
+    monkeypatch.setattr("hgan.export.bundle.export_onnx", killed)
+    with pytest.raises(KeyboardInterrupt):
+        export(exported[0], exported[1])
+    assert {path.name: path.read_bytes() for path in exported[1].iterdir()} == before
 
 
 @pytest.mark.slow

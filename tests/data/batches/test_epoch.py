@@ -75,10 +75,10 @@ def test_the_last_smaller_batch_is_dropped(data: Dataset) -> None:
 def test_captions_belong_to_their_photo_and_none_is_drawn_twice(data: Dataset) -> None:
     for batch in epoch(data):
         photos = photos_of(batch, data)
-        said = captions_of(batch)
-        assert len(said) == len(batch.image_of)
+        chosen = captions_of(batch)
+        assert len(chosen) == len(batch.image_of)
         drawn: dict[int, list[list[int]]] = {}
-        for tokens, position in zip(said, batch.image_of.tolist(), strict=True):
+        for tokens, position in zip(chosen, batch.image_of.tolist(), strict=True):
             drawn.setdefault(photos[position], []).append(tokens)
         assert set(drawn) == set(photos)
         for photo, texts in drawn.items():
@@ -89,16 +89,16 @@ def test_captions_belong_to_their_photo_and_none_is_drawn_twice(data: Dataset) -
 
 
 def test_over_epochs_every_caption_and_every_view_is_drawn(data: Dataset) -> None:
-    said: set[tuple[int, ...]] = set()
+    chosen: set[tuple[int, ...]] = set()
     views: set[tuple[int, int]] = set()
     contexts = data.store.context[data.rows].astype(np.float32)
     for number in range(12):
         for batch in epoch(data, number=number):
-            said |= {tuple(tokens) for tokens in captions_of(batch)}
+            chosen |= {tuple(tokens) for tokens in captions_of(batch)}
             for context in batch.images.context.numpy():
                 photo, view = np.argwhere((contexts == context).all(-1))[0]
                 views.add((int(photo), int(view)))
-    assert said == {tuple(tokens.tolist()) for tokens in data.tokens}
+    assert chosen == {tuple(tokens.tolist()) for tokens in data.tokens}
     assert len(views) == 64
 
 
