@@ -126,15 +126,15 @@ def changed(column: int, value: str) -> str:
 
 
 BAD = {
-    "short row": ("\t".join(["7", *GOOD[1:5]]), "5 cells in place of 6"),
-    "long row": ("\t".join(["7", *GOOD[1:], "x"]), "7 cells in place of 6"),
+    "short row": ("\t".join(["7", *GOOD[1:5]]), "5 cells instead of 6"),
+    "long row": ("\t".join(["7", *GOOD[1:], "x"]), "7 cells instead of 6"),
     "cut in the base64": (changed(5, GOOD[5][:-3]), "photo 7: features: not base64"),
     "no base64": (changed(4, "%%%"), "photo 7: boxes: not base64"),
     "bytes too few": (changed(5, GOOD[5][:-8]), "photo 7: features: 54 bytes are not float32"),
     "empty cell": (changed(5, ""), "photo 7: features: 0 bytes"),
     "another count": (changed(3, "2"), "photo 7: features: 60 bytes are not float32 of 2"),
     "boxes of five": (changed(4, GOOD[5]), "photo 7: boxes of 5 numbers each"),
-    "no number": (changed(1, "wide"), "image_w, image_h or num_boxes is no number"),
+    "no number": (changed(1, "wide"), "image_w, image_h or num_boxes is not a number"),
     "no width": (changed(1, "0"), "all must be over 0"),
     "no boxes": (changed(3, "0"), "all must be over 0"),
     "nan": (changed(5, encode(np.full((R, D), np.nan))), "photo 7: features: not finite"),
@@ -160,7 +160,7 @@ def test_a_bad_line_is_named_and_nothing_is_left(tmp_path: Path, case: str) -> N
         ("test_ids.txt", b"", r"test_ids\.txt:1: the line is empty"),
         ("test_ids.txt", b"42\n\n7\n", r"test_ids\.txt:2: the line is empty"),
         ("test_ids.txt", b"\xff\n", "cannot be read"),
-        ("list.txt", b"42\n", "must be called SPLIT_ids.txt"),
+        ("list.txt", b"42\n", "must be named SPLIT_ids.txt"),
     ],
 )
 def test_a_bad_list_of_ids(tmp_path: Path, name: str, content: bytes, words: str) -> None:

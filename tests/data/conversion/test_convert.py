@@ -280,8 +280,8 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         ((tmp_path / "absent", target), "no such file"),
         ((source, tmp_path / "t.json"), "name a .jsonl file or a folder"),
         ((store, target), "--captions FILE"),
-        ((source, target, source), "goes with a feature store"),
-        ((store, tmp_path / "t.jsonl", source), "holds features"),
+        ((source, target, source), "is for feature stores"),
+        ((store, tmp_path / "t.jsonl", source), "has features"),
         ((store, target, source), "1 of 3 photos have no features, the first is folder/1 ü.jpg"),
         ((tmp_path / "x.tsv", target), "--ids test_ids.txt"),
     ]:

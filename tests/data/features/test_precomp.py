@@ -203,14 +203,14 @@ def test_photos_and_rows_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"dev_ims\.npy: 4 rows, but 3 ids in dev_ids\.txt"):
         PrecompFeatures(tmp_path)
     np.save(tmp_path / "dev_ims.npy", features(2))
-    with pytest.raises(DataError, match="must name each photo once"):
+    with pytest.raises(DataError, match="must also name each photo once"):
         PrecompFeatures(tmp_path)
 
 
 def test_one_id_in_two_splits(tmp_path: Path) -> None:
     """Ids that count from 0 in each split would mix up photos without a word."""
     write(tmp_path, train=["0", "1"], dev=["5", "0"])
-    with pytest.raises(DataError, match=r"dev_ids\.txt:2: photo 0 is in another split"):
+    with pytest.raises(DataError, match=r"dev_ids\.txt:2: photo 0 is also in another split"):
         PrecompFeatures(tmp_path)
 
 
@@ -314,7 +314,7 @@ def test_a_feature_store_is_not_precomputed(tmp_path: Path) -> None:
         writer.write(np.ones((1, 1, 1, WIDTH)), np.ones((1, 1, WIDTH)), {})
         writer.finish()
     assert isinstance(open_features(tmp_path, "net"), FeatureStore)
-    with pytest.raises(DataError, match="made with net, but precomputed is asked for"):
+    with pytest.raises(DataError, match="made with net, but precomputed is required"):
         open_features(tmp_path, "precomputed")
 
 

@@ -23,7 +23,7 @@ def open_features(path: Path, backbone: str) -> Features:
         return PrecompFeatures(path)
     if not is_store and any(path.glob("*_ims.npy")):
         raise DataError(
-            f"{path}: precomputed features, but the backbone is {backbone}; set vision.backbone "
+            f"{path}: precomputed features, but {backbone} is required; set vision.backbone "
             f"to {PRECOMPUTED}"
         )
     return FeatureStore(path, backbone)

@@ -82,7 +82,7 @@ class FeatureStore:
             )
         if backbone is not None and manifest.backbone != backbone:
             raise DataError(
-                f"{folder}: made with {manifest.backbone}, but the backbone is {backbone}; "
+                f"{folder}: made with {manifest.backbone}, but {backbone} is required; "
                 "extract again into another folder, or change the backbone in the config"
             )
         arrays = {name: _open_array(folder, name, manifest) for name in _ARRAYS}
