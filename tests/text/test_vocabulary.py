@@ -104,12 +104,12 @@ def test_words_seen_four_times_are_known_the_most_frequent_first() -> None:
 
 
 def test_the_order_of_captions_does_not_matter() -> None:
-    dice = random.Random(0)
-    captions = [" ".join(dice.choices([f"w{i}" for i in range(40)], k=9)) for _ in range(60)]
+    rng = random.Random(0)
+    captions = [" ".join(rng.choices([f"w{i}" for i in range(40)], k=9)) for _ in range(60)]
     expected = count_words(captions)
     assert len(expected) > 30
     for _ in range(3):
-        dice.shuffle(captions)
+        rng.shuffle(captions)
         assert count_words(captions) == expected
 
 

@@ -15,19 +15,19 @@ from PIL import Image
 from hgan.data.features.store import FeatureStore, read_manifest
 from hgan.errors import DataError
 from hgan.runtime.images import open_photo, to_pixels
-from hgan.vision import load_backbone
 from hgan.vision.backbone import Backbone, grid_boxes
 from hgan.vision.extract import backbone_session, extract
+from hgan.vision.load import load_backbone
 from hgan.vision.views import view
 
 
 def write_photos(folder: Path, count: int) -> list[str]:
     """JPEG photos of smooth noise, of several shapes and modes."""
     folder.mkdir(exist_ok=True)
-    dice = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     names = []
     for i in range(count):
-        coarse = dice.integers(0, 256, (6, 7, 3), dtype=np.uint8)
+        coarse = rng.integers(0, 256, (6, 7, 3), dtype=np.uint8)
         photo = Image.fromarray(coarse).resize((90 + 11 * i % 70, 80 + 7 * i % 50))
         names.append(f"photo {i:02}.jpg")
         photo.convert("L" if i % 5 == 4 else "RGB").save(folder / names[-1])
@@ -125,7 +125,7 @@ import os, signal, sys
 from pathlib import Path
 import hgan.vision.extract
 from hgan.data.features.store import FeatureWriter
-from hgan.vision import load_backbone
+from hgan.vision.load import load_backbone
 
 model, photos, folder, *names = sys.argv[1:]
 hgan.vision.extract.FLUSH_EVERY = 8
