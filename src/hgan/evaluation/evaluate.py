@@ -11,8 +11,7 @@ from hgan.errors import ConfigError
 from hgan.evaluation.metrics import Metrics, metrics
 from hgan.evaluation.ranking import TILE, rank, tiles
 from hgan.evaluation.scoring import Member, Scores, encode
-from hgan.model.matcher import Matcher
-from hgan.model.similarity import combine
+from hgan.model.matcher import Matcher, combine
 
 WEIGHT_STEPS = 10
 """Level weights are searched on a grid of tenths."""

@@ -11,8 +11,7 @@ from torch import Tensor
 from hgan.data.batches.batching import Dataset
 from hgan.encoded import Encoded
 from hgan.model.encoding import concatenate, take
-from hgan.model.matcher import Matcher
-from hgan.model.similarity import combine
+from hgan.model.matcher import Matcher, combine
 from hgan.progress import Bar
 
 IMAGES_AT_ONCE = 128
@@ -62,12 +61,8 @@ class Member:
 
     @torch.inference_mode()
     def levels(self, rows: slice, columns: slice) -> dict[str, Tensor]:
-        """A tile (photos, captions) for each level.
-
-        Float32 always: bfloat16 has so few digits that many scores would be ties.
-        """
-        with torch.autocast(self.images.context.device.type, enabled=False):
-            return self.model.levels(take(self.images, rows), take(self.texts, columns))
+        """A tile (photos, captions) for each level."""
+        return self.model.levels(take(self.images, rows), take(self.texts, columns))
 
     @torch.inference_mode()
     def scores(self, rows: slice, columns: slice) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hgan.config import ModelConfig, TextConfig, VisionConfig
+from hgan.config import TextConfig, VisionConfig
 from hgan.model.matcher import Matcher
 
 TEMPLATE = """\
@@ -47,31 +47,12 @@ Trained on a few thousand photos of people and dogs outdoors, with English capti
 those show; it does not read text, count well, or recognise persons.
 """
 
-METHODS = {
-    "hgan": (
-        "HGAN",
-        "Hierarchical Graph Alignment Network (Guo et al., IEEE TMM 25, 2023; arXiv 2212.08281).",
-    ),
-    "vse++": ("VSE++", "Visual-semantic embedding (Faghri et al., BMVC 2018; arXiv 1707.05612)."),
-    "vse_infinity": (
-        "VSE-infinity",
-        "Generalised pooling (Chen et al., CVPR 2021; arXiv 2011.04305).",
-    ),
-    "scan": ("SCAN", "Stacked cross attention (Lee et al., ECCV 2018; arXiv 1803.08024)."),
-    "sgraf": (
-        "SGRAF",
-        "Similarity reasoning and filtration (Diao et al., AAAI 2021; arXiv 2101.01368).",
-    ),
-}
-"""Name of a matcher to its title and where it comes from."""
-
-
 def model_card(
     network: Matcher, vision: VisionConfig, text: TextConfig, facts: dict[str, Any]
 ) -> str:
     """The card as Markdown, with the metadata that the Hugging Face hub reads."""
-    title, source = METHODS[network.config.name]
     layers = "all" if text.trainable_layers is None else str(text.trainable_layers)
+    parts = network.describe_parts()
     rows = "\n".join(f"| {name} | {_text(value)} |" for name, value in facts.items())
     return TEMPLATE.format(
         weights=", ".join(f"{name} {value:.1f}" for name, value in network.weights.items()),
@@ -79,29 +60,11 @@ def model_card(
         backbone=vision.backbone,
         encoder=text.encoder,
         layers=layers,
-        parts="\n".join(f"| {name} | {value} |" for name, value in _parts(network.config).items()),
-        title=title,
-        source=source,
+        parts="\n".join(f"| {name} | {value} |" for name, value in parts.items()),
+        title=network.title,
+        source=network.source,
         facts=f"| | |\n|---|---|\n{rows}" if facts else "Not trained yet.",
     )
-
-
-def _parts(config: ModelConfig) -> dict[str, str]:
-    """What the matcher is made of, as far as its configuration leaves a choice."""
-    if config.name == "scan":
-        ways = {"t2i": "words attend to regions", "i2t": "regions attend to words"}
-        return {"attention": ways[config.attention], "aggregation": config.aggregation}
-    if config.name == "sgraf":
-        ways = {"sgr": "graph (SGR)", "saf": "attention filtration (SAF)"}
-        return {"reasoning": f"{ways[config.reasoning]}, {config.similarity_width} wide"}
-    if config.name != "hgan":
-        return {"pooling": "mean" if config.name == "vse++" else "generalised"}
-
-    def have(part: bool) -> str:
-        return "yes" if part else "no"
-
-    graphs = f"photo {have(config.image_graph)}, sentence {have(config.text_graph)}"
-    return {"feature graphs": graphs, "MFAR": have(config.mfar)}
 
 
 def _text(value: Any) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hgan.encoded import Encoded
+from hgan.encoded import LEVELS, Encoded
 from hgan.errors import BundleError, DataError
 from hgan.files import sha256
 
@@ -31,7 +31,6 @@ IMAGE_BATCH = 8
 TEXT_BATCH = 32
 
 _FILES = ("image.onnx", "text.onnx", "tokenizer.json")
-_WEIGHTS = ("context", "shared", "local")
 _WIDTHS = ("context", "slots", "slot", "local")
 
 
@@ -260,7 +259,7 @@ def _parse(file: Path, content: bytes) -> BundleConfig:
         config = BundleConfig(**values)
         if not np.shape(config.boxes)[1:] == (4,):
             raise ValueError("boxes are not rows of four")
-        for name, keys in (("weights", _WEIGHTS), ("widths", _WIDTHS), ("files", _FILES)):
+        for name, keys in (("weights", LEVELS), ("widths", _WIDTHS), ("files", _FILES)):
             if set(getattr(config, name)) != set(keys):
                 raise ValueError(f"{name} has not the fields {', '.join(keys)}")
         if min(config.size, config.max_words - 2, *(w + 1 for w in config.widths.values())) < 1:

@@ -12,10 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hgan.encoded import Encoded
-
-LEVELS = ("context", "shared", "local")
-"""The levels from coarse to fine, as weights and scores name them."""
+from hgan.encoded import LEVELS, Encoded
 
 
 class Scores(NamedTuple):
@@ -66,7 +63,9 @@ def score_levels(
     queries: Encoded[np.ndarray], photos: Encoded[np.ndarray], weights: Mapping[str, float]
 ) -> Scores:
     """S and its levels for every query and every photo; a level of weight zero is left out."""
-    levels = {name: _LEVEL[name](queries, photos) for name in LEVELS if weights[name]}
+    levels: dict[str, np.ndarray] = {
+        name: _LEVEL[name](queries, photos) for name in LEVELS if weights[name]
+    }
     total = np.zeros((len(queries.context), len(photos.context)), np.float32)
     for name, scores in levels.items():
         total += weights[name] * scores

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from hgan.encoded import Encoded
+from hgan.encoded import LEVELS, Encoded
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import read_photo, to_pixels
-from hgan.runtime.similarity import LEVELS
 
 _FUNCTION_WORDS = """\
 a an the this that these those some any each both all its his her their my your our

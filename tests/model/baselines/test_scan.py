@@ -99,9 +99,9 @@ def test_gradients_equal_those_of_the_loop(way: Way, aggregation: Aggregation) -
     """The attended vectors are never made, but the gradient passes through them."""
     net, images, texts = network(way, aggregation), encoded(3, 4, 5), encoded(3, 5, 6)
     images.mask[:, 0] = texts.mask[:, 0] = True
-    dice = torch.Generator().manual_seed(0)
-    inputs = [torch.randn(x.local.shape, generator=dice).requires_grad_() for x in (images, texts)]
-    weight = torch.randn(3, 3, generator=dice)
+    rng = torch.Generator().manual_seed(0)
+    inputs = [torch.randn(x.local.shape, generator=rng).requires_grad_() for x in (images, texts)]
+    weight = torch.randn(3, 3, generator=rng)
     # The rows are units by contract, so only gradients along the sphere are told apart.
     images, texts = (
         replace(x, local=F.normalize(raw, dim=-1) * x.mask[..., None])
@@ -144,10 +144,10 @@ def test_a_sum_of_large_exponentials_does_not_overflow(way: Way) -> None:
 
 def test_regions_that_cancel_each_other_have_a_finite_relevance() -> None:
     """The attended vector is zero but for rounding, which may make its square negative."""
-    dice = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     for _ in range(50):
-        row = F.normalize(torch.randn(9, generator=dice), dim=0)
-        query = torch.randn(9, generator=dice)
+        row = F.normalize(torch.randn(9, generator=rng), dim=0)
+        query = torch.randn(9, generator=rng)
         query = F.normalize(query - (query @ row) * row, dim=0)
         keys = torch.stack([row, -row])[None].requires_grad_()
         real = torch.ones(1, 2, dtype=torch.bool)
