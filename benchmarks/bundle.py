@@ -23,7 +23,8 @@ from hgan.encoded import Encoded
 from hgan.evaluation.metrics import Metrics, metrics
 from hgan.evaluation.ranking import rank
 from hgan.model.encoding import take
-from hgan.model.similarity import SIMILARITY, combine
+from hgan.model.hgan import SIMILARITY
+from hgan.model.matcher import combine
 from hgan.progress import progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
 from hgan.runtime.images import open_photo, to_pixels

@@ -48,7 +48,7 @@ class Registry(Generic[Kind]):
         return name in self._classes
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._classes)
+        return iter(sorted(self._classes))
 
     def find(self, name: str) -> type[Kind]:
         """The class of a name.
@@ -58,7 +58,7 @@ class Registry(Generic[Kind]):
         """
         if name not in self._classes:
             raise ConfigError(
-                f"{self.section}.name: {name!r} is not known, only {', '.join(self._classes)}; "
+                f"{self.section}.name: {name!r} is not known, only {', '.join(self)}; "
                 "a file that defines another one is given with --plugin FILE.py"
             )
         return self._classes[name]
@@ -74,7 +74,7 @@ class Registry(Generic[Kind]):
 
     def owners(self, key: str) -> list[str]:
         """Names of the classes that have a setting of this key."""
-        return [name for name in self._classes if key in self.keys(name)]
+        return [name for name in self if key in self.keys(name)]
 
 
 def import_all(package: str, path: Iterable[str]) -> None:
