@@ -24,9 +24,9 @@ from typing import Any
 import torch
 
 from hgan.cli.settings import parse_config
-from hgan.config import Config
 from hgan.evaluation.checkpoints import evaluate_checkpoints
 from hgan.files import write_json
+from hgan.training.config import Config
 from hgan.training.trainer import run_folder, train
 
 RECALLS = [("image_to_text", "i2t"), ("text_to_image", "t2i")]

@@ -24,7 +24,8 @@ from hgan.evaluation.metrics import metrics
 from hgan.evaluation.ranking import rank
 from hgan.evaluation.types import Metrics
 from hgan.model.encoding import take
-from hgan.model.similarity import SIMILARITY, combine
+from hgan.model.hgan import SIMILARITY
+from hgan.model.matcher import combine
 from hgan.progress import progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
 from hgan.runtime.images import open_photo, to_pixels

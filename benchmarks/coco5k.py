@@ -28,7 +28,6 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, leaky_relu, normalize
 
 from hgan.cli.settings import parse_config
-from hgan.config import ModelConfig
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
 from hgan.encoded import Encoded
@@ -36,7 +35,8 @@ from hgan.evaluation.protocols import CANDIDATES
 from hgan.evaluation.ranking import TILE, rank
 from hgan.evaluation.top_k import TopK
 from hgan.model.encoding import take
-from hgan.model.similarity import SIMILARITY, combine, local_similarity
+from hgan.model.hgan import SIMILARITY, HGANConfig, local_similarity
+from hgan.model.matcher import combine
 from hgan.progress import progress
 
 REGIONS = 36
@@ -70,6 +70,7 @@ def main() -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     model = parse_config(["--config", options.config] if options.config else []).model
+    assert isinstance(model, HGANConfig)
     captions = read_captions(options.lists).split("test")
     images, texts = encodings(captions, options.photos, model)
     memory = print_whole(images, texts, captions.image_of)
@@ -81,7 +82,7 @@ def main() -> int:
 
 
 def encodings(
-    captions: Captions, photos: int, model: ModelConfig
+    captions: Captions, photos: int, model: HGANConfig
 ) -> tuple[Encoded[Tensor], Encoded[Tensor]]:
     """Random unit rows at a model's widths; captions of one text have one encoding, as in truth."""
     dice = torch.Generator().manual_seed(0)

@@ -29,8 +29,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hgan.cli.settings import parse_config
-from hgan.config import Config
 from hgan.data.captions.precomp import read_photos
+from hgan.training.config import Config
 from hgan.training.trainer import Trainer
 
 BAR = 6.0

@@ -23,10 +23,10 @@ from rich.table import Table
 from torch import Tensor
 
 from hgan.cli.settings import parse_config
-from hgan.config import Config
 from hgan.data.batches.types import Batch, ImageBatch
 from hgan.data.captions.read import read_captions
 from hgan.model.matcher import Matcher
+from hgan.training.config import Config
 from hgan.training.trainer import Trainer
 
 

@@ -43,14 +43,15 @@ def baseline(tmp_path_factory: pytest.TempPathFactory) -> hgan.Model:
     """SCAN, which compares photos and texts by cross attention."""
     import torch
 
-    from hgan.config import ModelConfig, TextConfig, VisionConfig
+    from hgan.config import TextConfig, VisionConfig
+    from hgan.model.baselines.scan import SCANConfig
     from hgan.model.io import TrainedModel
     from hgan.vision.backbone import grid_boxes
     from tests.fixtures.tiny_model import write_tiny_bert
 
     torch.manual_seed(0)
     trained = TrainedModel.create(
-        ModelConfig(name="scan", width=24),
+        SCANConfig(width=24),
         VisionConfig("efficientnet-lite2", 64, 2),
         TextConfig(str(write_tiny_bert(tmp_path_factory.mktemp("scan"))), None, None, 1, 16),
         image_width=1280,

@@ -19,7 +19,6 @@ from hgan.version import __version__
 
 if TYPE_CHECKING:
     from hgan.client import Client as Client
-    from hgan.config import Config as Config
     from hgan.errors import HganError as HganError
     from hgan.evaluation.paths import evaluate as evaluate
     from hgan.index.indexer import IndexReport as IndexReport
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
     from hgan.search.query import Query as Query
     from hgan.search.searcher import Index as Index
     from hgan.search.searcher import open_index as open_index
+    from hgan.training.config import Config as Config
+    from hgan.training.config import load_config as load_config
     from hgan.training.trainer import train as train
 
 # From version 1.29 on, ONNX Runtime sends usage data unless this is set before it is imported.
@@ -46,7 +47,6 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 _RUNTIME = {
     "Bundle": "hgan.runtime.bundle",
     "Client": "hgan.client",
-    "Config": "hgan.config",
     "Embeddings": "hgan.runtime.embeddings",
     "Explanation": "hgan.runtime.explain",
     "Filter": "hgan.index.store.filter",
@@ -65,8 +65,10 @@ _RUNTIME = {
 }
 """The module of each public name that needs no torch."""
 _TRAINING = {
+    "Config": "hgan.training.config",
     "HGAN": "hgan.pretrained",
     "evaluate": "hgan.evaluation.paths",
+    "load_config": "hgan.training.config",
     "train": "hgan.training.trainer",
 }
 """The module of each public name of the training half."""

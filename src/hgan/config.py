@@ -1,20 +1,49 @@
-"""Every setting of a training run, as dataclasses: a YAML file and the command line fill them."""
+"""Settings that need no torch, as dataclasses: data, vision, text encoder, optimiser.
 
-from dataclasses import dataclass, field
+A matcher's and a loss's settings stand in its own file; `hgan.training.config` puts a run together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from hgan.errors import ConfigError
 
-ModelName = Literal["hgan", "vse++", "vse_infinity", "scan", "sgraf"]
-Level = Literal["context", "shared", "local"]
-LEVELS: tuple[Level, ...] = ("context", "shared", "local")
+POSITIVE = 1e-9
+"""Least value of a setting that must be above zero."""
+
+
+Bounds = Mapping[str, tuple[float, float]]
+"""The least value of a setting, and the first that is too large."""
+
+
+class Section:
+    """A section of a run's settings; a value outside its bounds is refused when it is made.
+
+    Attributes:
+        section: the section's key in the YAML file.
+        bounds: of its settings.
+    """
+
+    section: ClassVar[str]
+    bounds: ClassVar[Bounds] = {}
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in self.bounds.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value < high:
+                least = "above 0" if low == POSITIVE else f"at least {low:g}"
+                below = "" if high == inf else f" and below {high:g}"
+                raise ConfigError(f"{self.section}.{name}: {value}, but it must be {least}{below}")
 
 
 @dataclass
-class DataConfig:
+class DataConfig(Section):
     """Where captions, photos and features are."""
+
+    section = "data"
 
     captions: Path = Path("data/flickr8k/captions.jsonl")
     """Caption file (JSONL, Karpathy JSON or CSV), or a folder in the SCAN format."""
@@ -26,8 +55,11 @@ class DataConfig:
 
 
 @dataclass
-class VisionConfig:
+class VisionConfig(Section):
     """The frozen vision backbone."""
+
+    section = "vision"
+    bounds: ClassVar[Bounds] = dict.fromkeys(("size", "grid", "views"), (1, inf))
 
     backbone: str = "efficientnet-lite2"
     """efficientnet-lite0, 1 or 2 (offline), the name or folder of a Hugging Face model, or
@@ -41,8 +73,11 @@ class VisionConfig:
 
 
 @dataclass
-class TextConfig:
+class TextConfig(Section):
     """The text encoder."""
+
+    section = "text"
+    bounds: ClassVar[Bounds] = {"trainable_layers": (0, inf), "max_words": (3, inf)}
 
     encoder: str = "minilm"
     """minilm (all-MiniLM-L6-v2, offline), bigru (trained from scratch), or the name or folder of a
@@ -59,71 +94,18 @@ class TextConfig:
 
 
 @dataclass
-class ModelConfig:
-    """The matcher. Of HGAN, each part can be switched off, so that an ablation shows its worth."""
-
-    name: ModelName = "hgan"
-    """HGAN, or a method to compare it with: VSE++ (mean pooling), VSE-infinity (generalised
-    pooling), SCAN (cross attention), SGRAF (reasoning over similarities)."""
-    levels: list[Level] = field(default_factory=lambda: list(LEVELS))
-    """Levels of similarity the model has."""
-    image_graph: bool = True
-    """Feature graph over the photo's regions and its context."""
-    text_graph: bool = True
-    """Feature graph over the caption's words and its context."""
-    mfar: bool = True
-    """Multi-granularity feature aggregation and rearrangement; the shared level needs it."""
-    width: int = 512
-    """D, width of the context level."""
-    node_width: int = 256
-    """Width of the graph's nodes."""
-    graph_layers: int = 2
-    """Graph convolution layers."""
-    slots: int = 4
-    """K, slots of the shared space."""
-    slot_width: int = 128
-    """D_s, width of a slot."""
-    local_width: int = 128
-    """D_l, width of a region or word at the local level."""
-    dropout: float = 0.2
-    """On backbone features before each projection."""
-    attention: Literal["t2i", "i2t"] = "t2i"
-    """Of SCAN: words attend to regions, or regions to words."""
-    aggregation: Literal["mean", "lse"] = "mean"
-    """Of SCAN: how the attended similarities of a pair become one."""
-    reasoning: Literal["sgr", "saf"] = "sgr"
-    """Of SGRAF: similarity graph reasoning, or similarity attention filtration."""
-    similarity_width: int = 256
-    """Of SGRAF: width of a similarity vector."""
-
-    def __post_init__(self) -> None:
-        if self.name != "hgan":
-            return
-        if not self.levels or len(set(self.levels)) != len(self.levels):
-            raise ConfigError(f"model.levels: {self.levels} must name one to three levels, once")
-        if "shared" in self.levels and not self.mfar:
-            raise ConfigError("model.levels: the shared level is made by MFAR, which is off")
-
-
-@dataclass
-class LossConfig:
-    """What training minimises, on each level and on their weighted sum."""
-
-    kind: Literal["infonce", "hinge"] = "infonce"
-    """Symmetric InfoNCE with learned temperatures, or the hinge on the hardest negative."""
-    margin: float = 0.2
-    """Of the hinge."""
-    warmup_epochs: int = 1
-    """Epochs in which the hinge takes the mean of all negatives, not the hardest."""
-    temperature: float = 0.05
-    """Where InfoNCE's learned temperatures start."""
-    smoothing: float = 0.0
-    """Share of InfoNCE's target that is spread over the negatives."""
-
-
-@dataclass
-class OptimConfig:
+class OptimConfig(Section):
     """Optimiser, schedule and augmentation."""
+
+    section = "optim"
+    bounds: ClassVar[Bounds] = {
+        "epochs": (1, inf),
+        "batch_images": (2, inf),  # negatives are other photos
+        "captions_per_image": (1, inf),
+        **dict.fromkeys(("learning_rate", "clip"), (POSITIVE, inf)),
+        **dict.fromkeys(("text_rate", "weight_decay", "warmup_steps"), (0, inf)),
+        **dict.fromkeys(("region_drop", "word_drop", "ema"), (0, 1)),
+    }
 
     epochs: int = 6
     """Passes over the training photos."""
@@ -149,56 +131,3 @@ class OptimConfig:
     """Decay of the averaged weights that are evaluated and saved; 0 switches averaging off."""
     precision: Literal["bf16", "no"] = "bf16"
     """Autocast to bfloat16, where the processor has matrix units for it."""
-
-
-@dataclass
-class Config:
-    """A whole run."""
-
-    data: DataConfig = field(default_factory=DataConfig)
-    vision: VisionConfig = field(default_factory=VisionConfig)
-    text: TextConfig = field(default_factory=TextConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
-    seed: int = 1
-    """Of weights, batches and augmentation."""
-    run: Path = Path("runs/flickr8k")
-    """Folder of the run; the seed is appended."""
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that would end a run hours later, or quietly spoil it."""
-        for section, bounds in _BOUNDS.items():
-            for name, (low, high) in bounds.items():
-                value = getattr(getattr(self, section), name)
-                if value is not None and not low <= value < high:
-                    least = "above 0" if low == _POSITIVE else f"at least {low:g}"
-                    below = "" if high == inf else f" and below {high:g}"
-                    raise ConfigError(f"{section}.{name}: {value}, but it must be {least}{below}")
-
-
-_POSITIVE = 1e-9
-_BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
-    "vision": dict.fromkeys(("size", "grid", "views"), (1, inf)),
-    "text": {"trainable_layers": (0, inf), "max_words": (3, inf)},
-    "model": {
-        **dict.fromkeys(("width", "node_width", "graph_layers", "slots"), (1, inf)),
-        **dict.fromkeys(("slot_width", "local_width", "similarity_width"), (1, inf)),
-        "dropout": (0, 1),
-    },
-    "loss": {
-        "margin": (0, inf),
-        "warmup_epochs": (0, inf),
-        "temperature": (0.01, inf),
-        "smoothing": (0, 1),
-    },
-    "optim": {
-        "epochs": (1, inf),
-        "batch_images": (2, inf),  # negatives are other photos
-        "captions_per_image": (1, inf),
-        **dict.fromkeys(("learning_rate", "clip"), (_POSITIVE, inf)),
-        **dict.fromkeys(("text_rate", "weight_decay", "warmup_steps"), (0, inf)),
-        **dict.fromkeys(("region_drop", "word_drop", "ema"), (0, 1)),
-    },
-}
-"""Least value of a setting, and the first that is too large."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import hgan.model.hgan as networks
 from hgan.data.batches.types import ImageBatch, TextBatch
-from hgan.encoded import Encoded
+from hgan.encoded import LEVELS, Encoded
 from hgan.errors import ConfigError, DataError
 from hgan.hub import PREFIX, download, hub_name
 from hgan.model.io import TrainedModel, load_checkpoint
@@ -24,7 +24,7 @@ from hgan.model.matcher import Matcher
 from hgan.runtime.embeddings import Embeddings, check_pair, concatenate
 from hgan.runtime.inputs import texts_of
 from hgan.runtime.model import IMAGE_BATCH, TEXT_BATCH, Model, batches, check_pixels
-from hgan.runtime.similarity import LEVELS, Scores
+from hgan.runtime.similarity import Scores
 from hgan.runtime.tokens import TextReader
 from hgan.vision.backbone import Backbone
 from hgan.vision.load import load_backbone

@@ -13,6 +13,8 @@ from PIL import Image
 
 from hgan.cli import VERBS, main
 from hgan.cli.settings import config_of
+from hgan.model.baselines.scan import SCANConfig
+from hgan.training.losses.hinge import HingeConfig
 from tests.fixtures.tiny_model import write_tiny_bert
 
 # --- settings
@@ -37,7 +39,7 @@ def test_settings_come_from_the_file_then_from_the_command_line(tmp_path: Path) 
 
 @pytest.mark.parametrize("verb", ["train", "extract"])
 @pytest.mark.parametrize(
-    "text", ["optim:\n  epoch: 3\n", "sead: 1\n", "optim:\n  epochs: many\n", "loss: {kind: mse}\n"]
+    "text", ["optim:\n  epoch: 3\n", "sead: 1\n", "optim:\n  epochs: many\n"]
 )
 def test_settings_that_do_not_exist_or_fit_are_refused(
     verb: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -48,7 +50,60 @@ def test_settings_that_do_not_exist_or_fit_are_refused(
         main([verb, "--config", str(file)])
     assert stop.value.code == 2
     shown = capsys.readouterr().err
-    assert any(word in shown for word in ("epoch", "sead", "kind"))
+    assert any(word in shown for word in ("epoch", "sead"))
+
+
+@pytest.mark.parametrize("verb", ["train", "extract"])
+@pytest.mark.parametrize(
+    ("text", "words", "message"),
+    [
+        ("loss: {kind: hinge}", [], "run.yaml: loss.kind is called loss.name now"),
+        ("", ["--loss.kind", "hinge"], "loss.kind is called loss.name now"),
+        ("loss: {name: mse}", [], "loss.name: 'mse' is not known, only hinge, infonce"),
+        ("model: {name: hgam}", [], "'hgam' is not known, only hgan, scan, sgraf, vse++"),
+        ("model: {attention: t2i}", [], "model.attention is a setting of scan, not of hgan"),
+        ("model: {name: scan, slots: 3}", [], "model.slots is a setting of hgan, not of scan"),
+        ("model: {name: scan}", ["--model.slots=3"], "model.slots is a setting of hgan, not of"),
+        ("model: {slotz: 3}", [], "model.slotz is not a setting of hgan; it has name, levels"),
+        ("loss: {margin: 0.3}", [], "loss.margin is a setting of hinge, not of infonce"),
+        ("", ["--plugin", "none.py"], "none.py: no such Python file"),
+    ],
+)
+def test_a_setting_of_another_matcher_or_loss_is_refused_and_says_whose_it_is(
+    verb: str, text: str, words: list[str], message: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(text or "seed: 1")
+    assert main([verb, "--config", str(file), *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_that_names_another_matcher_keeps_what_both_have(tmp_path: Path) -> None:
+    """A data set's file sets HGAN's widths; a baseline's file on top of it takes what it has."""
+    first, second = tmp_path / "data_set.yaml", tmp_path / "baseline.yaml"
+    first.write_text("model: {width: 96, node_width: 48, dropout: 1e-1}\nseed: 3\n")
+    second.write_text("model: {name: scan, attention: i2t}\nloss: {name: hinge}\n")
+    config = settings("train", "--config", str(first), f"--config={second}")
+    assert config.model == SCANConfig(width=96, dropout=0.1, attention="i2t")
+    assert config.loss == HingeConfig() and config.seed == 3
+    again = settings("train", "--config", str(first), "--model.name=scan", "--model.width", "8")
+    assert again.model == SCANConfig(width=8, dropout=0.1)
+
+
+def test_the_help_shows_the_settings_of_the_matcher_that_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words, has, lacks in (
+        (["--model.name", "scan"], "--model.attention", "--model.slots"),
+        ([], "--model.slots", "--model.attention"),
+        (["--loss.name", "hinge"], "--loss.margin", "--loss.temperature"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["train", *words, "--help"])
+        shown = capsys.readouterr().out
+        assert stop.value.code == 0 and has in shown and lacks not in shown
+        assert "hgan, scan, sgraf, vse++, vse_infinity" in " ".join(shown.split())
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from hgan.config import Config
 from hgan.data.batches.dataset import Dataset
 from hgan.data.captions.read import read_captions
 from hgan.data.features.store import FeatureStore
@@ -14,7 +13,8 @@ from hgan.evaluation.metrics import metrics
 from hgan.evaluation.scoring import encode
 from hgan.evaluation.types import Metrics, Ranks
 from hgan.model.io import TrainedModel
-from hgan.model.similarity import combine
+from hgan.model.matcher import combine
+from hgan.training.config import Config
 from tests.fixtures.tiny_model import tiny_config, tiny_dataset, tiny_model
 
 

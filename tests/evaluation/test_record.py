@@ -10,7 +10,6 @@ import pytest
 from rich.console import Console
 
 from hgan.cli.evaluate import tables
-from hgan.config import Config
 from hgan.data.captions.read import read_captions
 from hgan.errors import ConfigError, DataError
 from hgan.evaluation import protocols
@@ -18,6 +17,7 @@ from hgan.evaluation.checkpoints import evaluate_checkpoints
 from hgan.evaluation.evaluate import evaluate
 from hgan.files import jsonable, write_json
 from hgan.model.io import load_checkpoint
+from hgan.training.config import Config
 from tests.fixtures.tiny_model import tiny_config, tiny_dataset, tiny_model, write_tiny_data
 
 FACTS = {"seed": 3, "epoch": "8 of 12", "rSum on val": {"context": 200.0, "S": 312.5}}

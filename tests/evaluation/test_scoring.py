@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from hgan.config import Config
 from hgan.data.batches.dataset import Dataset
 from hgan.data.captions.types import Captions
 from hgan.data.features.store import FeatureStore
@@ -15,7 +14,8 @@ from hgan.evaluation import scoring as module
 from hgan.evaluation.evaluate import evaluate
 from hgan.evaluation.scoring import Member, Scores, encode
 from hgan.model.io import TrainedModel
-from hgan.model.similarity import combine
+from hgan.model.matcher import combine
+from hgan.training.config import Config
 from tests.fixtures.tiny_model import tiny_config, tiny_dataset, tiny_model
 
 

@@ -12,13 +12,14 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from hgan.config import Level, ModelConfig, TextConfig, VisionConfig
+from hgan.config import TextConfig, VisionConfig
 from hgan.data.batches.tokens import pad, tokenise
 from hgan.data.batches.types import ImageBatch
-from hgan.encoded import Encoded
+from hgan.encoded import Encoded, Level
 from hgan.errors import ConfigError
 from hgan.export.bundle import export
 from hgan.export.compact import compact
+from hgan.model.hgan import HGANConfig
 from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.runtime.bundle import Bundle
 from hgan.vision.backbone import grid_boxes
@@ -33,7 +34,7 @@ TEXTS = ["a red dog in the snow", "cat", "the white horse runs on the street at 
 def save_model(folder: Path, levels: list[Level]) -> Path:
     """A checkpoint with random weights everywhere, also where training starts from zeros."""
     torch.manual_seed(0)
-    config = ModelConfig(
+    config = HGANConfig(
         levels=levels, width=24, node_width=16, slots=2, slot_width=8, local_width=8
     )
     bert = write_tiny_bert(folder / "bert")

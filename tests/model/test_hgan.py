@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hgan.config import LEVELS, ModelConfig
 from hgan.data.batches.types import ImageBatch, TextBatch
+from hgan.encoded import LEVELS
 from hgan.errors import ConfigError
 from hgan.model.encoding import take
-from hgan.model.hgan import HGAN
-from hgan.model.tower import unit
+from hgan.model.hgan import HGAN, HGANConfig
+from hgan.model.layers import unit
 from tests.fixtures.networks import SMALL, assert_equal, captions, network, photos
 
 
@@ -206,11 +206,11 @@ def test_every_part_can_be_switched_off(off: dict) -> None:
 
 def test_the_shared_level_needs_mfar_and_levels_must_make_sense() -> None:
     with pytest.raises(ConfigError, match="MFAR"):
-        ModelConfig(mfar=False)
+        HGANConfig(mfar=False)
     with pytest.raises(ConfigError, match="once"):
-        ModelConfig(levels=[])
+        HGANConfig(levels=[])
     with pytest.raises(ConfigError, match="once"):
-        ModelConfig(levels=["local", "local"])
+        HGANConfig(levels=["local", "local"])
 
 
 @pytest.mark.parametrize("levels", [list(LEVELS), ["context"]], ids="+".join)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from hgan.config import Config
 from hgan.errors import DataError
 from hgan.evaluation.evaluate import encode
 from hgan.model.io import FORMAT_VERSION, TrainedModel, load_checkpoint
+from hgan.training.config import Config
 from tests.fixtures.networks import assert_equal
 from tests.fixtures.tiny_model import tiny_config, tiny_dataset, tiny_model
 
@@ -156,3 +156,36 @@ def test_weights_of_another_model_are_refused(saved: Path, config: Config, tmp_p
 def test_a_folder_without_a_model_says_where_one_would_be(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"runs/NAME/best"):
         load_checkpoint(tmp_path)
+
+
+OLD_MODEL = {
+    "name": "hgan", "levels": ["context", "shared", "local"], "image_graph": True,
+    "text_graph": True, "mfar": True, "width": 24, "node_width": 16, "graph_layers": 2, "slots": 2,
+    "slot_width": 8, "local_width": 8, "dropout": 0.2, "attention": "t2i", "aggregation": "mean",
+    "reasoning": "sgr", "similarity_width": 256,
+}
+"""A model's settings in format 1: those of all matchers, whichever it is."""
+
+
+def test_a_checkpoint_of_format_1_is_read(model: TrainedModel, saved: Path) -> None:
+    change(saved, format_version=1, model=OLD_MODEL)
+    loaded = load_checkpoint(saved)
+    assert loaded.network.config == model.network.config
+    weights = model.network.state_dict()
+    assert all(torch.equal(weights[n], w) for n, w in loaded.network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["vse++", "vse_infinity", "scan", "sgraf"])
+def test_each_baseline_of_format_1_is_read(name: str, config: Config, tmp_path: Path) -> None:
+    other = tiny_config(config.data.captions.parent, model={"name": name})
+    tiny_model(other).save_pretrained(tmp_path)
+    width = {"similarity_width": other.model.similarity_width} if name == "sgraf" else {}
+    change(tmp_path, format_version=1, model=OLD_MODEL | {"name": name} | width)
+    assert load_checkpoint(tmp_path).network.config == other.model
+
+
+def test_a_matcher_that_is_not_registered_is_named(saved: Path) -> None:
+    settings = json.loads((saved / "config.json").read_text())["model"]
+    change(saved, model=settings | {"name": "somebody_else's"})
+    with pytest.raises(DataError, match=r"somebody_else's.*not registered.*--plugin FILE.py"):
+        load_checkpoint(saved)

@@ -1,9 +1,9 @@
-"""MFAR: begins as no exchange, hears no padding, and is one set of parameters for both towers."""
+"""MFAR: begins as no exchange, ignores padding, and is one set of parameters for both towers."""
 
 import torch
 from torch import nn
 
-from hgan.model.mfar import Aggregation, Rearrangement
+from hgan.model.hgan import Aggregation, Rearrangement
 from tests.fixtures.networks import network
 
 

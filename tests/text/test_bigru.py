@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from hgan.config import ModelConfig
 from hgan.data.batches.augmentation import Augmenter
 from hgan.data.batches.tokens import pad
 from hgan.errors import ConfigError
 from hgan.evaluation.evaluate import choose_weights
 from hgan.export.bundle import TextNetwork
-from hgan.model.build import build_matcher
+from hgan.model.hgan import HGANConfig
 from hgan.model.io import TrainedModel, load_checkpoint
+from hgan.model.matchers import build_matcher
 from hgan.text.bigru import BiGRUEncoder
 from hgan.text.vocabulary import SPECIALS
 from hgan.training.trainer import Trainer
@@ -173,7 +173,7 @@ def test_words_are_hidden_where_all_are_unknown() -> None:
 def test_an_exported_network_gives_what_torch_gives(tmp_path: Path) -> None:
     """For batches of other sizes than the traced one, and masks with holes."""
     torch.manual_seed(0)
-    config = ModelConfig(width=12, node_width=8, slots=2, slot_width=4, local_width=4)
+    config = HGANConfig(width=12, node_width=8, slots=2, slot_width=4, local_width=4)
     matcher = build_matcher(config, 16, make_encoder()).eval()
     matcher.text_tower.freeze_pooling(20)
     network = TextNetwork(matcher.text, matcher.text_tower)

@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from hgan.cli.settings import parse_config
-from hgan.config import LEVELS, Config
-from hgan.model.hgan import HGAN
+from hgan.encoded import LEVELS
+from hgan.model.hgan import HGAN, HGANConfig
+from hgan.training.config import Config
 from tests.fixtures.networks import WIDTH, text_encoder
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,7 @@ def settings(file: str) -> Config:
 
 
 def size(config: Config) -> int:
+    assert isinstance(config.model, HGANConfig)
     net = HGAN(config.model, WIDTH, text_encoder())
     return sum(p.numel() for n, p in net.named_parameters() if not n.startswith("text."))
 

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hgan.training.losses import MAX_LOGIT_SCALE, Hinge, InfoNCE, objective
+from hgan.training.losses.hinge import Hinge, HingeConfig
+from hgan.training.losses.infonce import MIN_TEMPERATURE, InfoNCE, InfoNCEConfig
+from hgan.training.losses.loss import LOSSES, Loss, build_loss, objective
 
 counts = st.lists(st.integers(1, 4), min_size=2, max_size=5)
 """Captions of each photo of a batch."""
@@ -16,10 +18,18 @@ counts = st.lists(st.integers(1, 4), min_size=2, max_size=5)
 
 def example(captions: list[int], seed: int = 0) -> tuple[Tensor, Tensor]:
     """Scores (B, T) and each caption's photo, the captions shuffled."""
-    dice = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     image_of = torch.repeat_interleave(torch.arange(len(captions)), torch.tensor(captions))
-    image_of = image_of[torch.randperm(len(image_of), generator=dice)]
-    return torch.rand(len(captions), len(image_of), generator=dice) * 2 - 1, image_of
+    image_of = image_of[torch.randperm(len(image_of), generator=rng)]
+    return torch.rand(len(captions), len(image_of), generator=rng) * 2 - 1, image_of
+
+
+def infonce(temperature: float = 0.07, smoothing: float = 0.0) -> InfoNCE:
+    return InfoNCE(InfoNCEConfig(temperature=temperature, smoothing=smoothing), ["S"])
+
+
+def hinge_of(margin: float = 0.2) -> Hinge:
+    return Hinge(HingeConfig(margin=margin), ["S"])
 
 
 def naive_infonce(scores: Tensor, image_of: Tensor, scale: float, smoothing: float) -> float:
@@ -29,7 +39,8 @@ def naive_infonce(scores: Tensor, image_of: Tensor, scale: float, smoothing: flo
     for t, own in enumerate(owner):
         column = [row[t] for row in logits]
         log_sum = math.log(sum(map(math.exp, column)))
-        target = (1 - smoothing) * column[own] + smoothing * sum(column) / len(column)
+        images = [score for b, score in enumerate(column) if b != own]
+        target = (1 - smoothing) * column[own] + smoothing * sum(images) / len(images)
         to_image.append(log_sum - target)
         others = [logits[own][u] for u in range(len(owner)) if owner[u] != own]
         positive = logits[own][t]
@@ -62,7 +73,7 @@ def test_infonce_equals_a_double_loop(
     captions: list[int], seed: int, smoothing: float, temperature: float
 ) -> None:
     scores, image_of = example(captions, seed)
-    found = InfoNCE(["S"], temperature, smoothing)("S", scores, image_of)
+    found = infonce(temperature, smoothing)("S", scores, image_of)
     expected = naive_infonce(scores, image_of, 1 / temperature, smoothing)
     assert found.item() == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
@@ -72,16 +83,16 @@ def test_hinge_equals_a_double_loop(
     captions: list[int], seed: int, hardest: bool, margin: float
 ) -> None:
     scores, image_of = example(captions, seed)
-    hinge = Hinge(margin)
+    hinge = hinge_of(margin)
     hinge.hardest = hardest
     found = hinge("S", scores, image_of).item()
     assert found == pytest.approx(naive_hinge(scores, image_of, margin, hardest), abs=1e-5)
 
 
-CRITERIA = {
-    "infonce": InfoNCE(["S"], 0.07, 0.0),
-    "smoothed": InfoNCE(["S"], 0.07, 0.1),
-    "hinge": Hinge(0.2),
+CRITERIA: dict[str, Loss] = {
+    "infonce": infonce(),
+    "smoothed": infonce(smoothing=0.1),
+    "hinge": hinge_of(),
 }
 
 
@@ -98,7 +109,7 @@ def test_a_better_sibling_changes_nothing_for_a_caption_in_the_batch() -> None:
     """A sibling enters its own terms alone: the loss is the sum of what each caption has alone."""
     scores, image_of = example([2, 1, 1])
     first, second = (image_of == 0).nonzero()[:, 0].tolist()
-    loss = InfoNCE(["S"], 0.07, 0.0)
+    loss = infonce()
 
     def alone(caption: int) -> Tensor:
         kept = torch.tensor([t for t in range(4) if image_of[t] != 0 or t == caption])
@@ -142,7 +153,7 @@ def test_half_precision_scores_are_compared_in_float32() -> None:
 def test_the_warm_up_takes_the_mean_of_negatives_and_then_the_hardest() -> None:
     scores = torch.tensor([[0.5, 0.4, 0.1], [0.6, 0.5, 0.0], [0.0, 0.0, 0.5]])
     image_of = torch.arange(3)
-    hinge = Hinge(0.2)
+    hinge = hinge_of()
     hardest = hinge("S", scores, image_of).item()
     hinge.hardest = False
     mean = hinge("S", scores, image_of).item()
@@ -151,39 +162,69 @@ def test_the_warm_up_takes_the_mean_of_negatives_and_then_the_hardest() -> None:
     assert mean == pytest.approx(0.4 / 6 + 0.4 / 6)
 
 
-def test_constant_scores_give_the_loss_that_the_collapse_warning_knows() -> None:
-    for photos in (2, 4, 32):  # whatever the batch: a sum would grow with it
-        hinge = Hinge(0.2)
-        for hinge.hardest in (True, False):
-            constant = torch.full((photos, 3 * photos), 0.7)
-            found = hinge("S", constant, torch.arange(photos).repeat(3)).item()
-            assert found == pytest.approx(0.4)
-    image_of = torch.arange(4).repeat(3)
-    scores = torch.full((4, 12), 0.7)
-    blind = (math.log(4) + math.log(3 * 3 + 1)) / 2
-    for smoothing in (0.0, 0.1):
-        found = InfoNCE(["S"], 0.05, smoothing)("S", scores, image_of).item()
-        assert found == pytest.approx(blind, abs=1e-4)
+@pytest.mark.parametrize("name", CRITERIA)
+@pytest.mark.parametrize("photos", [2, 4, 32])
+def test_constant_scores_give_the_chance_level_loss(name: str, photos: int) -> None:
+    loss = CRITERIA[name]
+    for epoch in (0, 9):
+        loss.start_epoch(epoch)
+        constant = torch.full((photos, 3 * photos), 0.7)
+        found = loss("S", constant, torch.arange(photos).repeat(3)).item()
+        assert found == pytest.approx(loss.chance_level(photos, 3 * photos), abs=1e-4)
 
 
-def test_each_score_learns_a_temperature_of_its_own_within_bounds() -> None:
-    criterion = InfoNCE(["context", "S"], 0.05, 0.0)
+def test_every_registered_loss_is_tested() -> None:
+    built_in = {name for name in LOSSES if LOSSES.find(name).__module__.startswith("hgan.")}
+    assert built_in == {loss.config.name for loss in CRITERIA.values()}
+
+
+def test_chance_levels_by_hand() -> None:
+    assert hinge_of(0.2).chance_level(8, 24) == pytest.approx(0.4)
+    # A caption has 4 candidates; a photo's caption has the 9 captions of the other 3 photos.
+    assert infonce().chance_level(4, 12) == pytest.approx((math.log(4) + math.log(10)) / 2)
+
+
+def test_each_score_has_its_own_temperature() -> None:
+    loss = build_loss(InfoNCEConfig(), ["context", "local"])
+    assert isinstance(loss, InfoNCE) and set(loss.log_scale) == {"context", "local", "S"}
+    assert set(build_loss(InfoNCEConfig(), ["context"]).log_scale) == {"context"}
     scores, image_of = example([1, 2, 1])
-    criterion("context", scores, image_of).backward()
-    assert criterion.log_scale["context"].grad is not None
-    assert criterion.log_scale["S"].grad is None
+    loss("context", scores, image_of).backward()
+    assert loss.log_scale["context"].grad is not None
+    assert loss.log_scale["S"].grad is None
+
+
+def test_a_temperature_at_its_bound_still_learns_and_comes_back() -> None:
+    """A bound in the forward pass has no gradient beyond it: the temperature would stay there."""
+    loss = infonce()
+    scale = loss.log_scale["S"]
     with torch.no_grad():
-        criterion.log_scale["S"].fill_(20.0)
-    found = criterion("S", scores, image_of).item()
-    bound = naive_infonce(scores, image_of, MAX_LOGIT_SCALE, 0.0)
-    assert found == pytest.approx(bound, rel=1e-4)
+        scale.fill_(20.0)
+    loss.after_step()
+    assert scale.exp().item() == pytest.approx(1 / MIN_TEMPERATURE)
+    with torch.no_grad():
+        scale.add_(1e-6)  # a step's rounding beyond the bound
+    wrong, image_of = torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.arange(2)
+    optimizer = torch.optim.SGD(loss.parameters(), lr=0.01)
+    loss("S", wrong, image_of).backward()
+    optimizer.step()
+    loss.after_step()
+    assert scale.exp().item() < 0.9 / MIN_TEMPERATURE
+
+
+def test_smoothing_is_the_same_in_both_directions() -> None:
+    """With one caption a photo, the transposed scores have the same loss."""
+    scores, image_of = example([1, 1, 1, 1])
+    scores = scores[:, image_of.argsort()]
+    loss, own = infonce(smoothing=0.2), torch.arange(4)
+    assert loss("S", scores, own).item() == pytest.approx(loss("S", scores.T, own).item())
 
 
 def test_the_objective_is_the_mean_over_levels_and_s() -> None:
     image_of = torch.arange(3)
     levels = {name: example([1, 1, 1], seed)[0] for seed, name in enumerate(("context", "local"))}
     combined = 0.5 * levels["context"] + 0.5 * levels["local"]
-    hinge = Hinge(0.2)
+    hinge = hinge_of()
 
     def value(scores: Tensor) -> float:
         return hinge("", scores, image_of).item()

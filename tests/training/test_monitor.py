@@ -1,4 +1,4 @@
-"""What a run tells: the log, the curves, and when it warns of collapse."""
+"""What a run reports: the log, the curves, and when it warns of collapse."""
 
 import csv
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hgan.training.losses.hinge import Hinge
+from hgan.training.losses.infonce import InfoNCE
 from hgan.training.monitor import collapse_warning, plot_curves, write_log
 
 HISTORY = [
@@ -33,7 +35,7 @@ def test_the_curves_are_a_picture(tmp_path: Path) -> None:
     [[0.4, 0.4], [0.9, 0.405, 0.4], [0.1, 0.397, 0.403]],
 )
 def test_a_loss_stuck_at_twice_the_margin_is_called_collapse(losses: list[float]) -> None:
-    warning = collapse_warning("hinge", losses, 0.4)
+    warning = collapse_warning(losses, 0.4, Hinge.remedy)
     assert warning is not None
     assert f"epoch {len(losses)}" in warning and "loss.warmup_epochs" in warning
 
@@ -49,9 +51,9 @@ def test_a_loss_stuck_at_twice_the_margin_is_called_collapse(losses: list[float]
     ],
 )
 def test_a_loss_that_moves_is_not(losses: list[float]) -> None:
-    assert collapse_warning("hinge", losses, 0.4) is None
+    assert collapse_warning(losses, 0.4, Hinge.remedy) is None
 
 
 def test_the_remedy_fits_the_loss() -> None:
-    warning = collapse_warning("infonce", [5.0, 5.0], 5.0)
+    warning = collapse_warning([5.0, 5.0], 5.0, InfoNCE.remedy)
     assert warning is not None and "optim.learning_rate" in warning and "warmup" not in warning

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hgan.config import OptimConfig
-from hgan.training.losses import InfoNCE
+from hgan.training.losses.infonce import InfoNCE, InfoNCEConfig
 from hgan.training.schedule import make_optimizer, make_schedule
 from tests.fixtures.networks import network
 
@@ -40,7 +40,7 @@ def test_a_short_run_warms_up_for_at_most_a_quarter() -> None:
 def test_groups_of_the_optimizer() -> None:
     net = network()
     net.text.freeze(1)
-    criterion = InfoNCE(["S"], 0.05, 0.0)
+    criterion = InfoNCE(InfoNCEConfig(), ["S"])
     config = OptimConfig(learning_rate=0.1, text_rate=0.2, weight_decay=0.3)
     head, text, temperature = make_optimizer(net, criterion, config).param_groups
     assert (head["lr"], text["lr"], temperature["lr"]) == pytest.approx((0.1, 0.02, 0.1))
@@ -54,5 +54,5 @@ def test_groups_of_the_optimizer() -> None:
 def test_a_frozen_encoder_makes_no_group() -> None:
     net = network()
     net.text.freeze(0)
-    groups = make_optimizer(net, InfoNCE(["S"], 0.05, 0.0), OptimConfig()).param_groups
+    groups = make_optimizer(net, InfoNCE(InfoNCEConfig(), ["S"]), OptimConfig()).param_groups
     assert len(groups) == 2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from hgan.cli.settings import need_training_half
+from hgan.cli.settings import load_plugins, need_training_half, plugin_argument
 from hgan.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -29,10 +29,12 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
     add("--features", type=Path, help="feature store, by default the one of the run")
     add("--out", type=Path, help="folder of the record, by default the folder of the run")
     add("--json", action="store_true", help="print the record as JSON")
+    plugin_argument(parser)
 
 
 def _evaluate(_parser: ArgumentParser, chosen: Namespace) -> int:
     need_training_half("evaluate")
+    load_plugins(chosen.plugin)
     from rich.console import Console
 
     from hgan.evaluation.checkpoints import evaluate_checkpoints

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from hgan.cli.settings import need_training_half
+from hgan.cli.settings import load_plugins, need_training_half, plugin_argument
 from hgan.cli.verb import Verb
 
 
@@ -12,10 +12,12 @@ def _export_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, help="folder of a checkpoint")
     parser.add_argument("out", type=Path, help="folder of the bundle")
     parser.add_argument("--compact", action="store_true", help="smaller: int8 and float16 weights")
+    plugin_argument(parser)
 
 
 def _export(_parser: ArgumentParser, chosen: Namespace) -> int:
     need_training_half("export")
+    load_plugins(chosen.plugin)
     from hgan.export.bundle import export
 
     export(chosen.checkpoint, chosen.out, chosen.compact)

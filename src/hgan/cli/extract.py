@@ -4,7 +4,7 @@ import sys
 
 from jsonargparse import ArgumentParser, Namespace
 
-from hgan.cli.settings import config_arguments, config_of, need_training_half
+from hgan.cli.settings import SettingsParser, config_of, need_training_half, plugin_argument
 from hgan.cli.verb import Verb
 
 
@@ -38,7 +38,8 @@ EXTRACT = Verb(
         "hgan extract --config configs/flickr8k.yaml",
         "hgan extract --config configs/flickr8k.yaml --vision.views 2",
     ),
-    arguments=config_arguments,
+    arguments=plugin_argument,
     run=_extract,
     usage="hgan extract --config FILE [--KEY VALUE ...]",
+    parser_class=SettingsParser,
 )

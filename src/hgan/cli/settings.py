@@ -1,14 +1,17 @@
-"""What the verbs of the training half share: that it is installed, and a run's settings."""
+"""What the verbs of the training half share: that it is installed, plug-ins, a run's settings."""
 
+import itertools
+import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse import ArgumentParser, Namespace
 
 from hgan.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hgan.config import Config
+    from hgan.training.config import Config
 
 
 def need_training_half(verb: str) -> None:
@@ -20,25 +23,62 @@ def need_training_half(verb: str) -> None:
         )
 
 
-def config_arguments(parser: ArgumentParser) -> None:
-    from hgan.config import Config
+class SettingsParser(ArgumentParser):
+    """A parser that also takes the settings of a run.
 
-    if find_spec("docstring_parser"):  # reads what hgan.config says of each setting
-        set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser.add_argument("--config", action="config", help="YAML file with the settings")
-    parser.add_class_arguments(Config)
+    Which settings there are depends on the matcher and the loss that the command line or a YAML
+    file names, and these may be a plug-in's: so they are added when the words to parse are known.
+    """
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, *more: Any, **options: Any
+    ) -> Any:
+        """The words as a namespace; `config_of` makes a `Config` of it."""
+        words = list(sys.argv[1:] if args is None else args)
+        if find_spec("torch") is None:
+            if not {"-h", "--help"} & set(words):
+                need_training_half(self.prog.removeprefix("hgan "))
+            return super().parse_args(words, *more, **options)
+        from hgan.training.config import add_settings
+
+        load_plugins(plugins_of(words))
+        return super().parse_args(add_settings(self, words), *more, **options)
+
+
+def plugin_argument(parser: ArgumentParser) -> None:
+    """Add --plugin to a parser."""
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="file that defines a matcher or a loss; it is run; can be repeated",
+    )
+
+
+def plugins_of(words: Sequence[str]) -> list[str]:
+    """The files that --plugin names among the words."""
+    found = [file for option, file in itertools.pairwise(words) if option == "--plugin"]
+    return found + [w.removeprefix("--plugin=") for w in words if w.startswith("--plugin=")]
+
+
+def load_plugins(files: Sequence[str]) -> None:
+    """Run the files, so that their matchers and losses can be named."""
+    if files:  # the training half is imported only where it is needed
+        from hgan.model import plugins
+
+        plugins.load_plugins(files)
 
 
 def config_of(parser: ArgumentParser, chosen: Namespace) -> "Config":
     """The settings of a run: defaults, then the YAML files, then the command line."""
-    from hgan.config import Config
+    from hgan.training import config
 
-    made = parser.instantiate(chosen)
-    return Config(**{name: made[name] for name in Config.__dataclass_fields__})
+    return config.config_of(parser, chosen)
 
 
-def parse_config(arguments: list[str]) -> "Config":
+def parse_config(arguments: Sequence[str]) -> "Config":
     """The settings that `hgan train` would take from these arguments, for scripts."""
-    parser = ArgumentParser(exit_on_error=False)
-    config_arguments(parser)
+    parser = SettingsParser(exit_on_error=False)
+    plugin_argument(parser)
     return config_of(parser, parser.parse_args(arguments))

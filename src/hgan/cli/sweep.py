@@ -3,13 +3,14 @@
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
-from hgan.cli.settings import need_training_half, parse_config
+from hgan.cli.settings import load_plugins, need_training_half, parse_config, plugin_argument
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 
@@ -34,16 +35,19 @@ def _sweep_arguments(parser: ArgumentParser) -> None:
     add("--jobs", type=PositiveInt, default=1, help="runs at the same time; they share the processors")
     add("--set", action="append", default=[], metavar="KEY=VALUE",
         help="setting of all systems, such as optim.epochs=2; can be repeated")
+    plugin_argument(parser)
 
 
 def _sweep(_parser: ArgumentParser, chosen: Namespace) -> int:
     need_training_half("sweep")
+    load_plugins(chosen.plugin)
     from rich.console import Console
 
     from hgan.training.sweep import sweep, table
 
     systems = plan_systems([Path(path) for path in chosen.config], chosen.base)
-    runs = plan_runs(systems, _seeds(chosen.seeds), chosen.runs, chosen.set)
+    seeds = _seeds(chosen.seeds)
+    runs = plan_runs(systems, seeds, chosen.runs, chosen.set, chosen.plugin)
     jobs = sweep(runs, chosen.split, chosen.jobs)
     Console().print(table(jobs))
     failed = [job for job in jobs if job.state == "failed"]
@@ -85,7 +89,11 @@ def plan_systems(configs: list[Path], base: str | None) -> dict[str, list[Path]]
 
 
 def plan_runs(
-    systems: dict[str, list[Path]], seeds: list[int], runs: Path, settings: list[str]
+    systems: dict[str, list[Path]],
+    seeds: list[int],
+    runs: Path,
+    settings: list[str],
+    plugins: Sequence[str] = (),
 ) -> "list[Run]":
     """All systems with the first seed, then with the next, so that a partial sweep compares all.
 
@@ -107,9 +115,9 @@ def plan_runs(
             arguments += [*words, "--run", str(runs / name), "--seed", str(seed)]
             try:
                 config = parse_config(arguments)
-            except argparse.ArgumentError as error:
+            except (argparse.ArgumentError, ConfigError) as error:
                 raise ConfigError(f"system {name}: {error}") from error
-            planned.append(Run(name, config, tuple(arguments)))
+            planned.append(Run(name, config, tuple(arguments), tuple(plugins)))
     return planned
 
 

@@ -4,12 +4,12 @@ import sys
 
 from jsonargparse import ArgumentParser, Namespace
 
-from hgan.cli.settings import config_arguments, config_of, need_training_half
+from hgan.cli.settings import SettingsParser, config_of, need_training_half, plugin_argument
 from hgan.cli.verb import Verb
 
 
 def _train_arguments(parser: ArgumentParser) -> None:
-    config_arguments(parser)
+    plugin_argument(parser)
     parser.add_argument("--resume", action="store_true", help="go on where the run was cut short")
 
 
@@ -28,14 +28,17 @@ TRAIN = Verb(
     details=(
         "Prints the folder of the best checkpoint, chosen on the validation split. Every\n"
         "setting of the YAML file can be given as --KEY VALUE after it. A run that was cut\n"
-        "short loses at most an epoch: --resume goes on as if nothing had happened."
+        "short loses at most an epoch: --resume continues it. --model.name and --loss.name\n"
+        "choose the matcher and the loss; --model.name scan --help shows SCAN's settings."
     ),
     examples=(
         "hgan train --config configs/flickr8k.yaml --seed 1",
         "hgan train --config configs/flickr8k.yaml --seed 1 --resume",
         "hgan train --config configs/flickr8k.yaml --optim.epochs 3 --run runs/short",
+        "hgan train --config configs/flickr8k.yaml --plugin my.py --model.name mine",
     ),
     arguments=_train_arguments,
     run=_train,
     usage="hgan train --config FILE [--seed N] [--resume] [--KEY VALUE ...]",
+    parser_class=SettingsParser,
 )

@@ -42,11 +42,13 @@ class Verb:
     """Runs the verb and returns the exit code."""
     usage: str | None = None
     """The usage line, where the generated one would be too long."""
+    parser_class: type[ArgumentParser] = ArgumentParser
+    """`SettingsParser` for a verb that takes the settings of a run."""
 
     def parser(self, name: str) -> ArgumentParser:
         """The parser of this verb alone."""
         examples = "\n".join(f"  {example}" for example in self.examples)
-        parser = ArgumentParser(
+        parser = self.parser_class(
             prog=f"hgan {name}",
             usage=self.usage,
             description=f"{self.summary}\n\n{self.details}",

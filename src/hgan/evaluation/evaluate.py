@@ -7,14 +7,13 @@ import torch
 from torch import Tensor
 
 from hgan.data.batches.dataset import Dataset
-from hgan.encoded import COMBINED
+from hgan.encoded import TOTAL
 from hgan.errors import ConfigError
 from hgan.evaluation.metrics import metrics
 from hgan.evaluation.ranking import TILE, rank, tiles
 from hgan.evaluation.scoring import Member, Scores, encode
 from hgan.evaluation.types import Metrics
-from hgan.model.matcher import Matcher
-from hgan.model.similarity import combine
+from hgan.model.matcher import Matcher, combine
 
 WEIGHT_STEPS = 10
 """Level weights are searched on a grid of tenths."""
@@ -64,8 +63,8 @@ def choose_weights(model: Matcher, data: Dataset) -> tuple[dict[str, float], dic
     levels = measure(scores)
     if len(scores) == 1:
         return dict.fromkeys(scores, 1.0), levels
-    tried = [(w, measure({COMBINED: combine(scores, w)})) for w in _simplex(model.level_names)]
-    weights, best = max(tried, key=lambda pair: pair[1][COMBINED].rsum)
+    tried = [(w, measure({TOTAL: combine(scores, w)})) for w in _simplex(model.level_names)]
+    weights, best = max(tried, key=lambda pair: pair[1][TOTAL].rsum)
     return weights, levels | best
 
 

@@ -10,10 +10,9 @@ from torch import Tensor
 
 from hgan.chunks import chunks
 from hgan.data.batches.dataset import Dataset
-from hgan.encoded import COMBINED, Encoded, final_level
+from hgan.encoded import TOTAL, Encoded, final_level
 from hgan.model.encoding import concatenate, take
-from hgan.model.matcher import Matcher
-from hgan.model.similarity import combine
+from hgan.model.matcher import Matcher, combine
 from hgan.progress import Bar
 
 IMAGES_AT_ONCE = 128
@@ -63,12 +62,8 @@ class Member:
 
     @torch.inference_mode()
     def levels(self, rows: slice, columns: slice) -> dict[str, Tensor]:
-        """A tile (photos, captions) for each level.
-
-        Always float32: with the few digits of bfloat16, many scores would be equal.
-        """
-        with torch.autocast(self.images.context.device.type, enabled=False):
-            return self.model.levels(take(self.images, rows), take(self.texts, columns))
+        """A tile (photos, captions) for each level."""
+        return self.model.levels(take(self.images, rows), take(self.texts, columns))
 
     @torch.inference_mode()
     def scores(self, rows: slice, columns: slice) -> dict[str, Tensor]:
@@ -76,7 +71,7 @@ class Member:
         levels = self.levels(rows, columns)
         if len(levels) == 1:
             return levels
-        return levels | {COMBINED: combine(levels, self.model.weights)}
+        return levels | {TOTAL: combine(levels, self.model.weights)}
 
 
 class Scores:
@@ -99,7 +94,7 @@ class Scores:
         found = [member.scores(rows, columns) for member in self.members]
         if len(found) > 1:
             mean = torch.stack([one[final_level(one)] for one in found]).mean(0)
-            found = [{COMBINED: mean}]
+            found = [{TOTAL: mean}]
         tiles = {name: tile.float().cpu() for name, tile in found[0].items()}
         self.seconds += time.perf_counter() - start
         self.pairs += (rows.stop - rows.start) * (columns.stop - columns.start)

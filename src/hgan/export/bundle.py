@@ -6,14 +6,13 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from hgan.config import LEVELS
+from hgan.encoded import LEVELS
 from hgan.errors import ConfigError
 from hgan.export.compact import compact
 from hgan.files import replace_folder, sha256, write_json
 from hgan.model.card import model_card
-from hgan.model.hgan import HGAN
+from hgan.model.hgan import HGAN, Tower
 from hgan.model.io import TrainedModel, load_checkpoint
-from hgan.model.tower import Tower
 from hgan.text.encoder import TextEncoder
 from hgan.vision.backbone import Backbone
 from hgan.vision.load import load_backbone
@@ -73,7 +72,7 @@ def export(checkpoint: Path, folder: Path, compact_weights: bool = False) -> Pat
             f"{checkpoint}: only HGAN over a backbone of `hgan extract` can be exported; this is "
             f"{model.network.config.name} over {model.vision.backbone}"
         )
-    if "context" not in model.network.config.levels:
+    if "context" not in model.network.level_names:
         raise ConfigError(f"{checkpoint}: a bundle needs the context level to search an index by")
     backbone = load_backbone(model.vision.backbone, model.vision.grid, model.vision.size)
 
@@ -122,7 +121,7 @@ def _save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
 
 def _write_config(model: TrainedModel, backbone: Backbone, folder: Path) -> None:
     boxes = model.boxes
-    assert boxes is not None
+    assert boxes is not None and isinstance(model.network, HGAN)
     config = model.network.config
     weights = model.network.weights
     files = ("image.onnx", "text.onnx", "tokenizer.json")

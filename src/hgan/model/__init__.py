@@ -1,1 +1,1 @@
-"""The Hierarchical Graph Alignment Network, one concept a file."""
+"""Matchers: HGAN in `hgan.py`, the methods it is compared with in `baselines/`."""

@@ -16,7 +16,6 @@ from hgan.config import TextConfig, VisionConfig
 from hgan.data.captions.known import KNOWN_DATASETS
 from hgan.data.features.types import PRECOMPUTED
 from hgan.encoded import final_level
-from hgan.model.card_shim import parts_of, source_of, title_of
 from hgan.model.matcher import Matcher
 
 PIPELINE_TAG = "zero-shot-image-classification"
@@ -84,17 +83,17 @@ def model_card(
         "levels of similarity, weights chosen on validation": network.weights,
         "photos": _photos(vision),
         "sentences": _sentences(text),
-        **parts_of(network),
+        **network.describe_parts(),
     }
     body = BODY.format(
-        title=title_of(network),
-        source=source_of(network),
+        title=network.title,
+        source=network.source,
         parts=_rows(parts),
         facts=f"| | |\n|---|---|\n{_rows(facts)}" if facts else "Not trained yet.",
         terms="\n".join(f"- {line}" for line in _terms(vision, text, facts)),
         limits=_limits(facts),
     )
-    metadata = _metadata(title_of(network), vision, text, facts)
+    metadata = _metadata(network.title, vision, text, facts)
     return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n{body}"))
 
 

@@ -1,4 +1,4 @@
-"""Handle encoded photos and captions as one: join batches, take some of the items."""
+"""Make `Encoded` tensors of what a matcher has, join batches of them, take some of the items."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -7,6 +7,33 @@ import torch
 from torch import Tensor
 
 from hgan.encoded import Encoded
+
+
+def make_encoded(
+    *,
+    context: Tensor | None = None,
+    slots: Tensor | None = None,
+    local: Tensor | None = None,
+    mask: Tensor | None = None,
+) -> Encoded[Tensor]:
+    """Encoded items (N); what is left out has zero width.
+
+    Args:
+        context: (N, D)
+        slots: (N, K, D_s)
+        local: (N, n, D_l), zero outside the mask
+        mask: (N, n) bool, given with `local`
+    """
+    given = next(x for x in (context, slots, local) if x is not None)
+    count = given.shape[0]
+    if local is None or mask is None:
+        local, mask = given.new_zeros(count, 0, 0), given.new_zeros(count, 0).bool()
+    return Encoded(
+        context=given.new_zeros(count, 0) if context is None else context,
+        slots=given.new_zeros(count, 0, 0) if slots is None else slots,
+        local=local,
+        mask=mask,
+    )
 
 
 def concatenate(parts: Sequence[Encoded[Tensor]]) -> Encoded[Tensor]:

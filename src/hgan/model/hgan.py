@@ -1,31 +1,404 @@
-"""HGAN, the Hierarchical Graph Alignment Network: two towers into one multi-granularity space.
+"""HGAN, the Hierarchical Graph Alignment Network: from features of photos and sentences to S.
 
 Guo et al., *HGAN: Hierarchical Graph Alignment Network for Image-Text Retrieval*, IEEE TMM, 2023.
+The abstract fixes the parts; the equations are our reading. (1) to (16) are those of docs/model.md.
+
+From top to bottom: settings, feature graph, MFAR, the tower of a modality, levels, the network.
+In comments: B photos or sentences, n regions or words; d, D, D_l, D_s and K as in the settings.
 """
 
-from torch import Tensor, nn
+from dataclasses import dataclass, field
+from math import inf
+from typing import ClassVar, Literal
 
-from hgan.config import ModelConfig
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from hgan.config import Bounds
 from hgan.data.batches.types import ImageBatch, TextBatch
-from hgan.encoded import Encoded
-from hgan.model.graph import BoxBias, FeatureGraph, OffsetBias
-from hgan.model.matcher import Matcher
-from hgan.model.mfar import Aggregation, Rearrangement
-from hgan.model.similarity import SIMILARITY
-from hgan.model.tower import Tower
+from hgan.encoded import LEVELS, Encoded, Level
+from hgan.errors import ConfigError
+from hgan.model.encoding import make_encoded
+from hgan.model.layers import LOW, FeatureDropout, unit
+from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
+from hgan.model.pooling import GeneralisedPooling
 from hgan.text.encoder import TextEncoder
 
+MAX_OFFSET = 8
+"""Word distances beyond this count as this."""
+CACHED = 1 << 19
+"""Scores of words and regions that are computed and reduced at once: about a core's cache."""
 
-class HGAN(Matcher):
-    """Photos and sentences to `Encoded`, and three levels of similarity.
+
+@dataclass
+class HGANConfig(MatcherConfig):
+    """HGAN. Each part can be switched off, so that an ablation shows what it contributes."""
+
+    bounds: ClassVar[Bounds] = {
+        **dict.fromkeys(("width", "node_width", "graph_layers", "slots"), (1, inf)),
+        **dict.fromkeys(("slot_width", "local_width"), (1, inf)),
+        "dropout": (0, 1),
+    }
+
+    name: Literal["hgan"] = "hgan"
+    """Which matcher; the other keys are its own settings."""
+    levels: list[Level] = field(default_factory=lambda: list(LEVELS))
+    """Levels of similarity the model has."""
+    image_graph: bool = True
+    """Feature graph over the photo's regions and its context."""
+    text_graph: bool = True
+    """Feature graph over the caption's words and its context."""
+    mfar: bool = True
+    """Multi-granularity feature aggregation and rearrangement; the shared level needs it."""
+    width: int = 512
+    """D, width of the context level."""
+    node_width: int = 256
+    """d, width of the graph's nodes."""
+    graph_layers: int = 2
+    """Graph convolution layers."""
+    slots: int = 4
+    """K, slots of the shared space."""
+    slot_width: int = 128
+    """D_s, width of a slot."""
+    local_width: int = 128
+    """D_l, width of a region or word at the local level."""
+    dropout: float = 0.2
+    """On backbone features before each projection."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.levels or len(set(self.levels)) != len(self.levels):
+            raise ConfigError(f"model.levels: {self.levels} must name one to three levels, once")
+        if "shared" in self.levels and not self.mfar:
+            raise ConfigError("model.levels: the shared level is made by MFAR, which is off")
+
+
+# --- feature graph: regions or words, and the context, as nodes of a fully connected graph
+
+
+class GraphLayer(nn.Module):
+    """One graph convolution over learned edges; its output starts at zero, so it begins as the
+    identity. After VSRN (Li et al., ICCV 2019)."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Linear(width, width)
+        self.out = nn.Linear(width, width, bias=False)
+        self.dropout = FeatureDropout(dropout)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, nodes: Tensor, bias: Tensor) -> Tensor:
+        """Nodes (B, n, d) and edge bias, (n, n) or (B, n, n), minus infinity towards padding."""
+        x = self.norm(nodes)  # (B, n, d)
+        scores = self.query(x) @ self.key(x).transpose(1, 2) / x.shape[-1] ** 0.5  # (B, n, n)
+        edges = (scores.float() + bias).softmax(-1).to(x.dtype)  # (3): (B, n, n), in float32
+        return nodes + self.dropout(self.out(F.gelu(edges @ self.value(x))))  # (4): (B, n, d)
+
+
+class FeatureGraph(nn.Module):
+    """A stack of graph layers over n local nodes and one context node.
 
     Args:
-        config: which parts there are, and how wide.
-        image_width: D_v, width of the vision backbone's features.
-        text: the text encoder, trained with the rest or frozen.
+        width: d, of a node.
+        layers: graph layers.
+        edge_bias: turns the nodes' positions into (n + 1, n + 1) or batched biases.
     """
 
-    def __init__(self, config: ModelConfig, image_width: int, text: TextEncoder) -> None:
+    def __init__(self, width: int, layers: int, dropout: float, edge_bias: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(GraphLayer(width, dropout) for _ in range(layers))
+        self.edge_bias = edge_bias
+
+    def forward(
+        self, local: Tensor, context: Tensor, mask: Tensor, places: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Local nodes (B, n, d), context (B, d), mask (B, n) to the same shapes.
+
+        Args:
+            places: boxes (n, 4) or (B, n, 4) of regions, or positions (B, n) of words; None where
+                they are not known: then every edge has the same bias.
+        """
+        nodes = torch.cat([context[:, None], local], dim=1)  # (B, 1 + n, d)
+        real = F.pad(mask, (1, 0), value=True)  # (B, 1 + n): the context is always real
+        bias = nodes.new_zeros(1, 1, 1) if places is None else self.edge_bias(places)
+        bias = bias.masked_fill(~real[:, None, :], float("-inf"))  # (B, 1 + n, 1 + n)
+        for layer in self.layers:
+            nodes = layer(nodes, bias)
+        return nodes[:, 1:], nodes[:, 0]
+
+
+class BoxBias(nn.Module):
+    """Edge bias of two regions from their boxes: offset, size ratio, distance. The context's box
+    is the whole photo. After GSMN (Liu et al., CVPR 2020)."""
+
+    def __init__(self, hidden: int = 32) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(5, hidden), nn.GELU(), nn.Linear(hidden, 1))
+
+    def forward(self, boxes: Tensor) -> Tensor:
+        """Boxes (n, 4) or (B, n, 4), x0 y0 x1 y1 in 0..1, to (1 or B, n + 1, n + 1)."""
+        if boxes.dim() == 2:
+            boxes = boxes[None]
+        whole = boxes.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(len(boxes), 1, 4)
+        boxes = torch.cat([whole, boxes], dim=1)  # (B, n + 1, 4)
+        centre = (boxes[..., :2] + boxes[..., 2:]) / 2  # (B, n + 1, 2)
+        # A box of no area would have a size ratio of infinity.
+        size = (boxes[..., 2:] - boxes[..., :2]).clamp_min(1e-3)  # (B, n + 1, 2)
+        offset = centre[:, None] - centre[:, :, None]  # (B, n + 1, n + 1, 2)
+        ratio = (size[:, None] / size[:, :, None]).log()  # (B, n + 1, n + 1, 2)
+        distance = offset.norm(dim=-1, keepdim=True)  # (B, n + 1, n + 1, 1)
+        return self.net(torch.cat([offset, ratio, distance], dim=-1)).squeeze(-1)
+
+
+class OffsetBias(nn.Module):
+    """Edge bias of two words from their distance, and one each way for the context."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset = nn.Embedding(2 * MAX_OFFSET + 1, 1)
+        self.context = nn.Parameter(torch.zeros(2))
+        nn.init.zeros_(self.offset.weight)
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """Positions (B, n) of the words to (B, n + 1, n + 1)."""
+        offset = (positions[:, None] - positions[:, :, None]).clamp(-MAX_OFFSET, MAX_OFFSET)
+        words = self.offset(offset + MAX_OFFSET).squeeze(-1)  # (B, n, n)
+        batch, n, _ = words.shape
+        to_context = self.context[0].expand(batch, n, 1)
+        from_context = self.context[1].expand(batch, 1, n + 1)
+        return torch.cat([from_context, torch.cat([to_context, words], dim=2)], dim=1)
+
+
+# --- MFAR: one set of parameters serves both modalities, which is what makes the space shared
+
+
+class Aggregation(nn.Module):
+    """Bottom-up, the context gathers the nodes it attends to; top-down, a gate lets it back in.
+
+    Both outputs start at zero, so that the branches begin separately and exchange only what helps.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm_local = nn.LayerNorm(width)
+        self.norm_context = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width, bias=False)
+        self.key = nn.Linear(width, width, bias=False)
+        self.up = nn.Linear(width, width, bias=False)
+        self.gate = nn.Linear(2 * width, width)
+        self.down = nn.Linear(width, width, bias=False)
+        nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.down.weight)
+
+    def forward(self, local: Tensor, context: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Local nodes (B, n, d), context (B, d), mask (B, n) to the same shapes."""
+        x, c = self.norm_local(local), self.norm_context(context)  # (B, n, d), (B, d)
+        scores = (self.key(x) @ self.query(c)[..., None]).squeeze(-1) / x.shape[-1] ** 0.5  # (B, n)
+        scores = scores.float().masked_fill(~mask, LOW)
+        attention = (scores.softmax(-1) * mask).to(x.dtype)  # (5): zero where no node is real
+        gathered = context + self.up((attention[:, None] @ x).squeeze(1))  # (6): (B, d)
+        g = self.norm_context(gathered)[:, None].expand_as(x)  # (B, n, d)
+        gate = torch.sigmoid(self.gate(torch.cat([x, g], dim=-1)))  # (B, n, d)
+        return local + gate * self.down(g), gathered  # (7)
+
+
+class Rearrangement(nn.Module):
+    """K learned anchors softly assign all nodes to K slots, in anchor order.
+
+    Each slot has a projection of its own: slots that share one hold the same features K times,
+    weighted a little differently.
+    """
+
+    def __init__(self, width: int, slots: int, slot_width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.anchors = nn.Parameter(torch.randn(slots, width))
+        self.key = nn.Linear(width, width, bias=False)
+        self.value = nn.Parameter(torch.randn(slots, width, slot_width) / width**0.5)
+
+    def forward(self, nodes: Tensor, mask: Tensor) -> Tensor:
+        """Nodes (B, m, D) with mask (B, m), at least one real, to slots (B, K, D_s)."""
+        z = self.norm(nodes)  # (8): (B, m, D)
+        scores = self.anchors @ self.key(z).transpose(1, 2) / z.shape[-1] ** 0.5  # (B, K, m)
+        scores = scores.float().masked_fill(~mask[:, None], float("-inf"))
+        gathered = scores.softmax(-1).to(z.dtype) @ z  # (B, K, D)
+        return torch.einsum("bkd,kds->bks", gathered, self.value.to(z.dtype))  # (9)
+
+
+# --- one modality: projections, feature graph, MFAR, and what each level compares
+
+
+class Tower(nn.Module):
+    """Backbone features of photos or sentences to `Encoded`.
+
+    Each level has its own projection from the backbone's features: levels that share one are highly
+    correlated, and their sum gains nothing. MFAR carries information between the branches, through
+    paths that start at zero.
+
+    Args:
+        source_width: of the backbone's features.
+        config: which parts there are, and how wide.
+        graph: the modality's feature graph, or None.
+        aggregation: MFAR's first half, the same module in both towers, or None.
+        rearrangement: MFAR's second half, likewise.
+        weigh: whether a local row's length is its weight in the mean over rows; otherwise all have
+            length one.
+    """
+
+    def __init__(
+        self,
+        source_width: int,
+        config: HGANConfig,
+        graph: FeatureGraph | None,
+        aggregation: Aggregation | None,
+        rearrangement: Rearrangement | None,
+        weigh: bool = False,
+    ) -> None:
+        super().__init__()
+        self.levels = frozenset(config.levels)
+        self.norm = nn.LayerNorm(source_width)
+        self.dropout = FeatureDropout(config.dropout)
+        self.graph, self.aggregation, self.rearrangement = graph, aggregation, rearrangement
+        node = config.node_width
+        if "context" in self.levels:
+            self.context_local = nn.Linear(source_width, config.width)
+            self.context_whole = nn.Linear(source_width, config.width)
+            self.pool = GeneralisedPooling()
+        # The context alone needs nodes only where graph or MFAR change them.
+        self.has_nodes = bool(self.levels & {"local", "shared"} or graph or aggregation)
+        if self.has_nodes:
+            self.node_local = nn.Linear(source_width, node)
+            self.node_whole = nn.Linear(source_width, node)
+            if "context" in self.levels:
+                self.context_node = nn.Linear(node, config.width, bias=False)
+                nn.init.zeros_(self.context_node.weight)
+        if "shared" in self.levels:
+            self.shared_local = nn.Linear(source_width, config.width)
+            self.shared_node = nn.Linear(node, config.width)
+        if "local" in self.levels:
+            self.local_out = nn.Linear(node, config.local_width)
+            self.importance = nn.Linear(node, 1) if weigh else None
+
+    def forward(
+        self, local: Tensor, whole: Tensor, mask: Tensor, places: Tensor | None
+    ) -> Encoded[Tensor]:
+        """Encode features of regions or words.
+
+        Args:
+            local: (B, n, source_width).
+            whole: (B, source_width), the photo's or sentence's context.
+            mask: (B, n), True where a region or word is real.
+            places: boxes (n, 4) or (B, n, 4), or word positions (B, n), where they are known.
+        """
+        x, c = self.norm(local), self.norm(whole)  # (1)
+        nodes = node = None
+        if self.has_nodes:
+            nodes = self.node_local(self.dropout(x))  # (2): (B, n, d)
+            node = self.node_whole(self.dropout(c))  # (2): (B, d)
+            if self.graph is not None:
+                nodes, node = self.graph(nodes, node, mask, places)  # (3), (4)
+            if self.aggregation is not None:
+                nodes, node = self.aggregation(nodes, node, mask)  # (5) to (7)
+        return make_encoded(
+            context=self._context(x, c, mask, node) if "context" in self.levels else None,
+            slots=self._slots(x, mask, node) if "shared" in self.levels else None,
+            local=self._local(nodes, mask) if "local" in self.levels else None,
+            mask=mask,
+        )
+
+    def freeze_pooling(self, rows: int) -> None:
+        """Fix the pooling weights of up to this many regions or words, for export."""
+        if "context" in self.levels:
+            self.pool.freeze(rows)
+
+    def _context(self, x: Tensor, c: Tensor, mask: Tensor, node: Tensor | None) -> Tensor:
+        context = self.pool(self.context_local(self.dropout(x)), mask)  # (B, D)
+        context = context + self.context_whole(self.dropout(c))
+        if node is not None:
+            context = context + self.context_node(node)
+        return unit(context)  # (10): (B, D)
+
+    def _slots(self, x: Tensor, mask: Tensor, node: Tensor | None) -> Tensor:
+        assert node is not None and self.rearrangement is not None
+        whole = self.shared_node(node)  # (B, D)
+        nodes = torch.cat([whole[:, None], self.shared_local(self.dropout(x))], dim=1)
+        real = F.pad(mask, (1, 0), value=True)  # (B, 1 + n)
+        return unit(self.rearrangement(nodes, real))  # (8), (9): (B, K, D_s)
+
+    def _local(self, nodes: Tensor | None, mask: Tensor) -> Tensor:
+        assert nodes is not None
+        rows = unit(self.local_out(nodes)) * mask[..., None]  # (13): (B, n, D_l)
+        if self.importance is None:
+            return rows
+        scores = self.importance(nodes).float().squeeze(-1).masked_fill(~mask, LOW)  # (B, n)
+        weight = scores.softmax(-1) * mask.sum(1, keepdim=True)  # (14): mean one over real words
+        return rows * weight[..., None]
+
+
+# --- levels of similarity between B photos and T captions
+
+
+def context_similarity(images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
+    """Cosine of the contexts, (B, T)."""
+    return images.context @ texts.context.T  # (11)
+
+
+def shared_similarity(images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
+    """Mean over the K slots of the slots' cosine, (B, T)."""
+    return images.slots.flatten(1) @ texts.slots.flatten(1).T / images.slots.shape[1]  # (12)
+
+
+def local_similarity(images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
+    """Mean over the real words of the best real region's cosine, (B, T); equation (15).
+
+    Zero for a caption without words and for a photo without regions.
+    """
+    photos, counts = len(images.mask), texts.mask.sum(1)
+    total = images.local.new_zeros(len(counts), photos)  # (T, B)
+    if not images.mask.numel():
+        return total.T
+    # Only real words are compared: padding costs nothing and cannot leak.
+    owner, words = texts.mask.nonzero(as_tuple=True)[0], texts.local[texts.mask]  # (P), (P, D_l)
+    regions = images.local.flatten(0, 1).T  # (D_l, B * n)
+    hidden = None if images.mask.all() else ~images.mask.flatten()  # (B * n)
+    empty = ~images.mask.any(1)  # (B)
+    step = max(1, CACHED // images.mask.numel())
+    for some, of in zip(torch.split(words, step), torch.split(owner, step), strict=True):
+        scores = some @ regions  # (p, B * n)
+        if hidden is not None:
+            scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
+        best = scores.view(-1, *images.mask.shape).amax(-1).float()  # (p, B)
+        total.index_add_(0, of, best if hidden is None else best.masked_fill(empty, 0.0))
+    return total.T / counts.clamp_min(1)
+
+
+SIMILARITY = {
+    "context": context_similarity,
+    "shared": shared_similarity,
+    "local": local_similarity,
+}
+"""Level name to its similarity."""
+
+
+# --- the network
+
+
+@MATCHERS.register
+class HGAN(Matcher):
+    """Photos and sentences to `Encoded`, and three levels of similarity."""
+
+    Config = HGANConfig
+    title = "HGAN"
+    source = (
+        "Hierarchical Graph Alignment Network (Guo et al., IEEE TMM 25, 2023; arXiv 2212.08281)."
+    )
+    config: HGANConfig
+
+    def __init__(self, config: HGANConfig, image_width: int, text: TextEncoder) -> None:
         super().__init__(config, image_width, text, config.levels)
         node, drop = config.node_width, config.dropout
         aggregation = Aggregation(node) if config.mfar else None
@@ -51,10 +424,16 @@ class HGAN(Matcher):
     def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
         """Tokens to the shared space."""
         token = self.text(batch.ids, batch.mask, batch.frozen_cache)
-        # Places of words are counted over real tokens, so that padding anywhere changes nothing.
-        places = batch.mask.cumsum(1)
+        # Word positions are counted over real tokens, so that padding anywhere changes nothing.
+        places = batch.mask.cumsum(1)  # (T, W)
         return self.text_tower(token.states, token.context, token.words, places)
 
-    def levels(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
+    def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
         """The similarity at each level, (B, T) each."""
         return {name: SIMILARITY[name](images, texts) for name in self.config.levels}
+
+    def describe_parts(self) -> dict[str, str]:
+        """Feature graphs and MFAR, on or off."""
+        on = {True: "yes", False: "no"}
+        graphs = f"photo {on[self.config.image_graph]}, sentence {on[self.config.text_graph]}"
+        return {"feature graphs": graphs, "MFAR": on[self.config.mfar]}

@@ -11,19 +11,20 @@ from huggingface_hub import ModelHubMixin
 from safetensors.torch import load_model, save_model
 from tokenizers import Tokenizer
 
-from hgan.config import ModelConfig, TextConfig, VisionConfig
+from hgan.config import TextConfig, VisionConfig
 from hgan.errors import DataError, HganError
 from hgan.files import jsonable, replace_folder, write_json
-from hgan.model.build import build_matcher
 from hgan.model.card import model_card
-from hgan.model.matcher import Matcher
+from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
+from hgan.model.matchers import build_matcher, matcher_config
 from hgan.text.build import build_encoder, load_encoder
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 kept the settings of all matchers in one section; it is still read."""
 
 
 class TrainedModel(ModelHubMixin):
-    """A trained matcher with all that goes with it: what a checkpoint holds and the hub carries.
+    """A trained matcher with its tokenizer and settings: what a checkpoint holds.
 
     `save_pretrained(folder)`, `TrainedModel.from_pretrained(folder or name)`, `push_to_hub(name)`.
 
@@ -55,7 +56,7 @@ class TrainedModel(ModelHubMixin):
     @classmethod
     def create(
         cls,
-        model: ModelConfig,
+        model: MatcherConfig,
         vision: VisionConfig,
         text: TextConfig,
         image_width: int,
@@ -148,7 +149,8 @@ def load_checkpoint(folder: Path) -> TrainedModel:
     """A model from a local folder.
 
     Raises:
-        DataError: the folder holds no model, a damaged one, or one of a newer format.
+        DataError: the folder holds no model, a damaged one, one of a newer format, or one whose
+            matcher is not registered.
     """
     if not (folder / "config.json").is_file():
         raise DataError(f"{folder}: no model here (config.json is missing); a run keeps its best "
@@ -163,7 +165,7 @@ def _load(folder: Path) -> TrainedModel:
             raise DataError(f"{folder}: made by a newer version of hgan; upgrade to read it")
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         network = build_matcher(
-            ModelConfig(**values["model"]),
+            _matcher_config(folder, values),
             values["image_width"],
             build_encoder(values["encoder"], tokenizer),
         )
@@ -182,3 +184,15 @@ def _load(folder: Path) -> TrainedModel:
         raise
     except Exception as error:  # a damaged tokenizer file is a bare Exception
         raise DataError(f"{folder}: damaged or incomplete model ({error})") from error
+
+
+def _matcher_config(folder: Path, values: dict[str, Any]) -> MatcherConfig:
+    model: dict[str, Any] = values["model"]
+    if (name := model["name"]) not in MATCHERS:
+        raise DataError(
+            f"{folder}: a model of the matcher {name!r}, which is not registered (only "
+            f"{', '.join(MATCHERS)} are); give the file that defines it with --plugin FILE.py"
+        )
+    if values["format_version"] == 1:
+        model = {key: value for key, value in model.items() if key in MATCHERS.keys(name)}
+    return matcher_config(model)

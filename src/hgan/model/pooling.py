@@ -1,7 +1,6 @@
-"""Generalised pooling: a learned weighted sum of each feature's sorted values.
-
-Chen et al., *Learning the Best Pooling Strategy for Visual Semantic Embedding*, CVPR 2021,
-equations 3 to 6.
+"""Pool regions or words to one vector: by the mean, or by a learned weighted sum of each feature's
+sorted values (Chen et al., *Learning the Best Pooling Strategy for Visual Semantic Embedding*, CVPR
+2021, equations 3 to 6).
 """
 
 import math
@@ -9,6 +8,15 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+
+class MeanPooling(nn.Module):
+    """The mean of the real rows."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Pool x (B, n, d) over its real rows, mask (B, n); a row without any gives zeros."""
+        real = mask[..., None].to(x.dtype)  # (B, n, 1)
+        return (x * real).sum(1) / real.sum(1).clamp_min(1)  # (B, d)
 
 
 class GeneralisedPooling(nn.Module):
@@ -30,7 +38,7 @@ class GeneralisedPooling(nn.Module):
         """Pool x (B, n, d) over its real rows, mask (B, n); a row without any gives zeros."""
         n = x.shape[1]
         count = mask.sum(1)  # (B)
-        # After sorting, the real values stand first: the mask is made anew for the sorted order.
+        # After sorting, the real values stand first: a new mask fits the sorted order.
         low = torch.finfo(x.dtype).min
         ranked = x.masked_fill(~mask[..., None], low).sort(dim=1, descending=True).values
         real = torch.arange(n, device=x.device) < count[:, None]  # (B, n)
@@ -44,7 +52,7 @@ class GeneralisedPooling(nn.Module):
             return self.score.weight.new_zeros(1, 0)
         device = self.score.weight.device
         ranks = torch.arange(n, device=device)
-        # The backward direction starts at the last real rank, so each count has a run of its own;
+        # The backward direction starts at the last real rank, so each count has its own run;
         # a weight then depends on the count alone, never on how far a batch is padded.
         positions = self._positions(ranks).expand(n, n, -1)
         packed = pack_padded_sequence(positions, torch.arange(1, n + 1), True, enforce_sorted=False)

@@ -12,8 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from hgan.encoded import Encoded
-from hgan.runtime.similarity import LEVELS
+from hgan.encoded import LEVELS, Encoded
 
 _FUNCTION_WORDS = """\
 a an the this that these those some any each both all its his her their my your our

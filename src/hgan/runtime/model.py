@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from hgan.encoded import Encoded
+from hgan.encoded import LEVELS, Encoded
 from hgan.errors import ConfigError, DataError
 from hgan.progress import Bar
 from hgan.progress import progress as progress_bar
@@ -19,7 +19,7 @@ from hgan.runtime.embeddings import Embeddings, concatenate, empty, similarity
 from hgan.runtime.explain import Explanation, take_apart
 from hgan.runtime.images import PhotoSource, read_photo, to_pixels
 from hgan.runtime.inputs import Photos, Texts, is_one_photo, photos_of, texts_of
-from hgan.runtime.similarity import LEVELS, Scores, dense_width
+from hgan.runtime.similarity import Scores, dense_width
 from hgan.runtime.stream import stream
 
 IMAGE_BATCH = 8

@@ -13,10 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hgan.encoded import Encoded
-
-LEVELS = ("context", "shared", "local")
-"""The levels from coarse to fine, as weights and scores name them."""
+from hgan.encoded import LEVELS, Encoded
 
 
 class Scores(NamedTuple):
@@ -67,7 +64,9 @@ def score_levels(
     photos: Encoded[np.ndarray], texts: Encoded[np.ndarray], weights: Mapping[str, float]
 ) -> Scores:
     """S and its levels for every photo and every text; a level of weight zero is left out."""
-    levels = {name: _LEVEL[name](photos, texts) for name in LEVELS if weights[name]}
+    levels: dict[str, np.ndarray] = {
+        name: _LEVEL[name](photos, texts) for name in LEVELS if weights[name]
+    }
     total = np.zeros((len(photos.context), len(texts.context)), np.float32)
     for name, scores in levels.items():
         total += weights[name] * scores

@@ -1,10 +1,10 @@
-"""What a run tells while it goes on: a CSV log, curves as a picture, and a warning of collapse."""
+"""What a run reports: a CSV log, curves as a picture, and a warning when training collapses."""
 
 import csv
 from pathlib import Path
 
 COLLAPSE_SHARE = 0.02
-"""Within this share of the loss of a model that tells nothing apart, a loss counts as that loss."""
+"""A loss within this share of the chance-level loss counts as being at chance level."""
 
 
 def write_log(path: Path, history: list[dict[str, float]]) -> None:
@@ -38,24 +38,20 @@ def plot_curves(path: Path, history: list[dict[str, float]]) -> None:
     pyplot.close(figure)
 
 
-def collapse_warning(kind: str, losses: list[float], blind_loss: float) -> str | None:
-    """Say so when the loss is stuck where a model that maps everything to one point has it.
+def collapse_warning(losses: list[float], chance_level: float, remedy: str) -> str | None:
+    """A warning when the loss is stuck at chance level, where every pair has the same score.
 
     Two epochs in a row, since a healthy loss may start above that value and pass through it.
 
     Args:
-        kind: infonce or hinge.
         losses: mean of each epoch so far.
-        blind_loss: loss of constant scores: twice the margin, or the logarithm of the candidates.
+        chance_level: loss of constant scores.
+        remedy: what may help, by the loss that is used.
     """
-    stuck = [abs(loss - blind_loss) <= COLLAPSE_SHARE * blind_loss for loss in losses[-2:]]
+    stuck = [abs(loss - chance_level) <= COLLAPSE_SHARE * chance_level for loss in losses[-2:]]
     if len(stuck) < 2 or not all(stuck):
         return None
-    remedy = {
-        "hinge": "raise loss.warmup_epochs or lower optim.learning_rate",
-        "infonce": "lower optim.learning_rate",
-    }[kind]
     return (
-        f"epoch {len(losses)}: the loss, {losses[-1]:.3f}, is stuck at that of a model that tells "
-        f"nothing apart ({blind_loss:.3f}): training has collapsed; {remedy}"
+        f"epoch {len(losses)}: the loss, {losses[-1]:.3f}, is stuck at chance level "
+        f"({chance_level:.3f}, every pair has the same score): training has collapsed; {remedy}"
     )

@@ -1,4 +1,4 @@
-"""One run of a sweep, and how far it is: told by the files of its folder, of whoever wrote them.
+"""One run of a sweep and its progress, as the files of its folder show it.
 
 `config.json` holds its settings, `log.csv` a row for each finished epoch, `SPLIT.json` the record
 of its evaluation, `minutes.json` how long it was trained.
@@ -6,13 +6,15 @@ of its evaluation, `minutes.json` how long it was trained.
 
 import csv
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hgan.config import Config
+from hgan.encoded import final_level
 from hgan.errors import ConfigError
-from hgan.files import jsonable, write_json
+from hgan.files import write_json
+from hgan.training.config import Config
+from hgan.training.settings import other_settings
 from hgan.training.trainer import run_folder
 
 MINUTES = "minutes.json"
@@ -26,6 +28,8 @@ class Run:
     config: Config
     arguments: tuple[str, ...]
     """Those of `hgan train` that give this config."""
+    plugins: tuple[str, ...] = ()
+    """Files that training and evaluation load first."""
 
     @property
     def folder(self) -> Path:
@@ -47,8 +51,8 @@ class Run:
         levels = [name for name in (rows[0] if rows else {}) if name.startswith("rsum_")]
         if not levels:
             return None
-        level = "rsum_S" if "rsum_S" in levels else levels[0]
-        return max(float(row[level]) for row in rows)
+        level = final_level(name.removeprefix("rsum_") for name in levels)
+        return max(float(row[f"rsum_{level}"]) for row in rows)
 
     def minutes(self) -> float | None:
         """How long training took, all its parts together; None where no sweep trained it."""
@@ -56,7 +60,7 @@ class Run:
         return float(found["training"]) if found else None
 
     def add_minutes(self, minutes: float) -> None:
-        """Remember that training went on for so long."""
+        """Add the minutes of one more part of training."""
         write_json(self.folder / MINUTES, {"training": (self.minutes() or 0.0) + minutes})
 
 
@@ -72,31 +76,16 @@ def is_done(run: Run, split: str) -> bool:
         if record is None:
             return False
         raise ConfigError(
-            f"{run.folder}: holds {split}.json but no config.json that can be read, so nobody "
-            "knows what it is the record of; restore that file, or choose other --runs"
+            f"{run.folder}: holds {split}.json but no config.json that can be read, so it "
+            "is not known which run was evaluated; restore that file, or choose other --runs"
         )
-    if other := _other_settings(settings, jsonable(asdict(run.config))):
+    if other := other_settings(settings, run.config):
         raise ConfigError(
             f"{run.folder}: holds a run with other settings ({', '.join(other)}); set them back, "
             "or choose other --runs"
         )
     log = run.log()
     return record is not None and (not log or len(log) >= run.config.optim.epochs)
-
-
-def _other_settings(found: dict[str, Any], asked: dict[str, Any]) -> list[str]:
-    """Names of settings that differ; one that was not there yet had today's default value."""
-    default = jsonable(asdict(Config()))
-    other = []
-    for section in (name for name, value in asked.items() if isinstance(value, dict)):
-        before = default[section] | found.get(section, {})
-        names = sorted(set(before) | set(asked[section]))
-        other += [
-            f"{section}.{name}: {before.get(name)} there, {asked[section].get(name)} asked"
-            for name in names
-            if before.get(name) != asked[section].get(name)
-        ]
-    return other
 
 
 def _read_json(path: Path) -> Any:

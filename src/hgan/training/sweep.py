@@ -58,7 +58,7 @@ class Job:
         if trained and (self.run.folder / "best").exists():
             self._evaluate()
         else:
-            self._launch("training", ["train", *self.run.arguments, "--resume"])
+            self._launch("training", ["train", *self._plugins(), *self.run.arguments, "--resume"])
 
     def poll(self) -> None:
         """Go on to the next step once the process has ended."""
@@ -92,7 +92,10 @@ class Job:
 
     def _evaluate(self) -> None:
         best = str(self.run.folder / "best")
-        self._launch("evaluating", ["evaluate", best, "--split", self._split])
+        self._launch("evaluating", ["evaluate", best, *self._plugins(), "--split", self._split])
+
+    def _plugins(self) -> list[str]:
+        return [word for file in self.run.plugins for word in ("--plugin", file)]
 
     def _launch(self, state: State, words: list[str]) -> None:
         self.run.folder.mkdir(parents=True, exist_ok=True)
@@ -150,7 +153,7 @@ def sweep(runs: Sequence[Run], split: str, jobs: int) -> list[Job]:
 
 
 def _advance(todo: list[Job], jobs: int) -> None:
-    """One look at every job; says what has changed where no table on the screen shows it."""
+    """Poll every job once; print what has changed where no table on the screen shows it."""
     for job in todo:
         before = job.state
         job.poll()

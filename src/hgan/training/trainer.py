@@ -1,9 +1,8 @@
 """The one training loop: image-major epochs, validation after each, a checkpoint after each."""
 
-import math
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from hgan.config import Config
 from hgan.data.batches.augmentation import Augmenter
 from hgan.data.batches.dataset import Dataset
 from hgan.data.batches.epoch import training_batches
@@ -28,10 +26,9 @@ from hgan.data.features.types import Features
 from hgan.encoded import final_level
 from hgan.errors import ConfigError
 from hgan.evaluation.evaluate import choose_weights
-from hgan.files import jsonable, recover_folder, write_json
+from hgan.files import recover_folder, write_json
 from hgan.model.io import TrainedModel
-from hgan.model.matcher import Matcher
-from hgan.model.similarity import combine
+from hgan.model.matcher import Matcher, combine
 from hgan.progress import console, progress
 from hgan.training.checkpoint import (
     load_state,
@@ -39,9 +36,11 @@ from hgan.training.checkpoint import (
     save_state,
     set_random_state,
 )
-from hgan.training.losses import Hinge, InfoNCE, objective
+from hgan.training.config import Config
+from hgan.training.losses.loss import Loss, build_loss, objective
 from hgan.training.monitor import collapse_warning, plot_curves, write_log
 from hgan.training.schedule import make_optimizer, make_schedule
+from hgan.training.settings import other_settings
 
 
 @dataclass
@@ -102,13 +101,13 @@ class Trainer:
             captions.split("train").texts,
         )
         self._load_data(captions, store)
-        self.criterion = self._criterion()
         network = self.model.network
-        optimizer = make_optimizer(network, self.criterion, config.optim)
+        criterion = build_loss(config.loss, network.level_names)
+        optimizer = make_optimizer(network, criterion, config.optim)
         self.steps = len(self.train_data.rows) // self._batch_images()
         schedule = make_schedule(optimizer, config.optim, self.steps * config.optim.epochs)
         self.network, self.criterion, self.optimizer, self.schedule = self.accelerator.prepare(
-            network, self.criterion, optimizer, schedule
+            network, criterion, optimizer, schedule
         )
         average = get_ema_multi_avg_fn(config.optim.ema)  # type: ignore[no-untyped-call]
         # Buffers are copied, not averaged: some hold token ids and positions.
@@ -126,8 +125,8 @@ class Trainer:
         self.train_data = Dataset(train, store, self.model.tokenizer, limit)
         self.val_data = Dataset(captions.split("val"), store, self.model.tokenizer, limit)
         text = self.model.network.text
-        for data in (self.train_data, self.val_data):
-            data.cache_frozen_states(text)
+        # Not for validation: evaluation has no bfloat16 states either, and both must agree.
+        self.train_data.cache_frozen_states(text)
         self.augmenter = Augmenter(
             region_drop=config.optim.region_drop,
             word_drop=config.optim.word_drop,
@@ -138,13 +137,6 @@ class Trainer:
 
     def _batch_images(self) -> int:
         return min(self.config.optim.batch_images, len(self.train_data.rows))
-
-    def _criterion(self) -> nn.Module:
-        loss = self.config.loss
-        if loss.kind == "hinge":
-            return Hinge(loss.margin)
-        names = list(self.model.network.level_names)
-        return InfoNCE([*names, "S"] if len(names) > 1 else names, loss.temperature, loss.smoothing)
 
     def _open_folder(self, resume: bool) -> None:
         state = self.folder / "last"
@@ -159,7 +151,7 @@ class Trainer:
             console.print(f"resuming after epoch {len(self.history)} of {self.folder}")
         else:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(self.folder / "config.json", jsonable(asdict(self.config)))
+            write_json(self.folder / "config.json", self.config.as_dict())
 
     # --- the loop
 
@@ -180,8 +172,7 @@ class Trainer:
     def _epoch(self, epoch: int, bar: Any) -> dict[str, float]:
         """One pass over the training photos; gives the epoch's figures."""
         self.network.train()
-        if isinstance(self.criterion, Hinge):
-            self.criterion.hardest = epoch >= self.config.loss.warmup_epochs
+        self._loss().start_epoch(epoch)
         start, losses, captions = time.perf_counter(), [], 0
         for batch in self._batches(epoch):
             losses.append(self._step(batch))
@@ -206,8 +197,7 @@ class Trainer:
 
     def _step(self, batch: Batch) -> float:
         network: Matcher = self.accelerator.unwrap_model(self.network)
-        with self.accelerator.autocast():
-            levels = self._levels(network, batch)
+        levels = self._levels(network, batch)
         total = combine(levels, network.weights)
         image_of = batch.image_of.to(self.accelerator.device)
         loss = objective(self.criterion, levels, total, image_of)
@@ -215,6 +205,7 @@ class Trainer:
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optim.clip)
         self.optimizer.step()
+        self._loss().after_step()
         self.schedule.step()
         self.averaged.update_parameters(network)
         return float(loss.detach())
@@ -222,16 +213,16 @@ class Trainer:
     def _levels(self, network: Matcher, batch: Batch) -> dict[str, Tensor]:
         """Scores (B, T) of a batch's photos and captions, by level."""
         device = self.accelerator.device
-        images = network.encode_image(batch.images.to(device))
-        texts = network.encode_texts([part.to(device) for part in batch.texts])
+        with self.accelerator.autocast():
+            images = network.encode_image(batch.images.to(device))
+            texts = network.encode_texts([part.to(device) for part in batch.texts])
         return network.levels(images, texts)
 
     def _validate(self) -> dict[str, float]:
-        """Choose level weights on validation and measure with them."""
+        """Choose level weights on validation and measure with them, in float32 as evaluation."""
         network = self._evaluated()
         network.eval()
-        with self.accelerator.autocast():
-            weights, self.metrics = choose_weights(network, self.val_data)
+        weights, self.metrics = choose_weights(network, self.val_data)
         network.set_weights(weights)
         self.accelerator.unwrap_model(self.network).set_weights(weights)
         return {f"rsum_{name}": found.rsum for name, found in self.metrics.items()}
@@ -242,11 +233,16 @@ class Trainer:
         assert isinstance(network, Matcher)
         return network
 
+    def _loss(self) -> Loss:
+        loss = self.accelerator.unwrap_model(self.criterion)
+        assert isinstance(loss, Loss)
+        return loss
+
     # --- what stays on disk
 
     def _save(self, row: dict[str, float]) -> None:
         """Keep the epoch: the best model if it is, and all that a resumed run needs."""
-        rsum = row.get("rsum_S", row[f"rsum_{self.model.network.level_names[0]}"])
+        rsum = row[f"rsum_{final_level(self.metrics)}"]
         if rsum > self.best["rsum"]:
             self.best = {"rsum": rsum, "epoch": int(row["epoch"])}
             self._save_best(self.folder / "best")
@@ -284,13 +280,11 @@ class Trainer:
             "random": random_state(),
             "history": self.history,
             "best": self.best,
-            "settings": jsonable(asdict(self.config)),
+            "settings": self.config.as_dict(),
         }
 
     def _load(self, state: dict[str, Any]) -> None:
-        found, asked = state["settings"], jsonable(asdict(self.config))
-        other = [f"{s}.{k}" for s in found if isinstance(found[s], dict)
-                 for k in found[s] if found[s][k] != asked[s].get(k)]
+        other = other_settings(state["settings"], self.config)
         if other:
             raise ConfigError(
                 f"{self.folder}: the run to resume has other settings ({', '.join(other)}); "
@@ -309,19 +303,16 @@ class Trainer:
             f"{row['captions_per_second']:.0f} captions/s)"
         )
         losses = [past["loss"] for past in self.history]
-        warning = collapse_warning(self.config.loss.kind, losses, self._blind_loss())
+        warning = collapse_warning(losses, self._chance_level(), self._loss().remedy)
         if warning:
             console.print(warning, style="bold red")
 
-    def _blind_loss(self) -> float:
+    def _chance_level(self) -> float:
         """The loss of a model that gives every pair the same score."""
-        if self.config.loss.kind == "hinge":
-            return 2 * self.config.loss.margin
         images = self._batch_images()
         most = self.config.optim.captions_per_image
         drawn = np.mean([min(len(own), most) for own in self.train_data.captions_of])
-        texts = (images - 1) * drawn + 1
-        return (math.log(images) + math.log(texts)) / 2
+        return self._loss().chance_level(images, float(images * drawn))
 
 
 def _precision(config: Config) -> str:

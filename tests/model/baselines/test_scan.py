@@ -13,8 +13,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from hgan.encoded import Encoded
 from hgan.model.baselines import scan
-from hgan.model.baselines.scan import SCAN, attention
-from tests.fixtures.networks import SMALL, WIDTH, captions, encoded, photos, text_encoder
+from hgan.model.baselines.scan import SCAN, SCANConfig, attention
+from tests.fixtures.networks import WIDTH, captions, encoded, photos, text_encoder
 
 Way = Literal["t2i", "i2t"]
 Aggregation = Literal["mean", "lse"]
@@ -24,7 +24,7 @@ both_ways = pytest.mark.parametrize("way", ["t2i", "i2t"])
 
 def network(way: Way = "t2i", aggregation: Aggregation = "mean") -> SCAN:
     torch.manual_seed(2)
-    config = replace(SMALL, name="scan", attention=way, aggregation=aggregation)
+    config = SCANConfig(width=20, dropout=0.3, attention=way, aggregation=aggregation)
     return SCAN(config, WIDTH, text_encoder()).eval()
 
 
@@ -33,7 +33,11 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
 
 
 def naive_pair(
-    queries: Tensor, keys: Tensor, sharpness: float, summing: float, aggregation: Aggregation
+    queries: Tensor,
+    keys: Tensor,
+    inverse_temperature: float,
+    summing: float,
+    aggregation: Aggregation,
 ) -> Tensor:
     """Equations 1 to 6 for the real rows of one pair."""
     if not len(queries) or not len(keys):
@@ -43,7 +47,7 @@ def naive_pair(
     relevances = []
     for i, query in enumerate(queries):
         shares = [a / length if length else a for a, length in zip(above[i], lengths, strict=True)]
-        weights = [(sharpness * share).exp() for share in shares]
+        weights = [(inverse_temperature * share).exp() for share in shares]
         attended = sum(w * k for w, k in zip(weights, keys, strict=True)) / sum(weights)
         relevances.append(cosine(query, attended))
     if aggregation == "mean":
@@ -99,9 +103,9 @@ def test_gradients_equal_those_of_the_loop(way: Way, aggregation: Aggregation) -
     """The attended vectors are never made, but the gradient passes through them."""
     net, images, texts = network(way, aggregation), encoded(3, 4, 5), encoded(3, 5, 6)
     images.mask[:, 0] = texts.mask[:, 0] = True
-    dice = torch.Generator().manual_seed(0)
-    inputs = [torch.randn(x.local.shape, generator=dice).requires_grad_() for x in (images, texts)]
-    weight = torch.randn(3, 3, generator=dice)
+    rng = torch.Generator().manual_seed(0)
+    inputs = [torch.randn(x.local.shape, generator=rng).requires_grad_() for x in (images, texts)]
+    weight = torch.randn(3, 3, generator=rng)
     # The rows are units by contract, so only gradients along the sphere are told apart.
     images, texts = (
         replace(x, local=F.normalize(raw, dim=-1) * x.mask[..., None])
@@ -138,16 +142,16 @@ def test_a_sum_of_large_exponentials_does_not_overflow(way: Way) -> None:
     """exp(6 x 50) is over what float32 holds; the logarithm of the sum is 50 and a little."""
     net, relevances = network(way, "lse"), torch.full((1, 1, 5), 50.0)
     found = net._aggregate(relevances, torch.ones(1, 5, dtype=torch.bool))
-    sharpness = {"t2i": 6.0, "i2t": 5.0}[way]
-    assert found.item() == pytest.approx(50.0 + math.log(5) / sharpness)
+    inverse_temperature = {"t2i": 6.0, "i2t": 5.0}[way]
+    assert found.item() == pytest.approx(50.0 + math.log(5) / inverse_temperature)
 
 
 def test_regions_that_cancel_each_other_have_a_finite_relevance() -> None:
     """The attended vector is zero but for rounding, which may make its square negative."""
-    dice = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
     for _ in range(50):
-        row = F.normalize(torch.randn(9, generator=dice), dim=0)
-        query = torch.randn(9, generator=dice)
+        row = F.normalize(torch.randn(9, generator=rng), dim=0)
+        query = torch.randn(9, generator=rng)
         query = F.normalize(query - (query @ row) * row, dim=0)
         keys = torch.stack([row, -row])[None].requires_grad_()
         real = torch.ones(1, 2, dtype=torch.bool)

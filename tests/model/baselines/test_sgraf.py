@@ -11,8 +11,8 @@ from torch import Tensor
 
 from hgan.encoded import Encoded
 from hgan.model.baselines import sgraf
-from hgan.model.baselines.sgraf import SGRAF, Filtration, Gather, SimilarityVector
-from tests.fixtures.networks import SMALL, WIDTH, captions, encoded, photos, text_encoder
+from hgan.model.baselines.sgraf import SGRAF, Filtration, Gather, SGRAFConfig, SimilarityVector
+from tests.fixtures.networks import WIDTH, captions, encoded, photos, text_encoder
 
 Reasoning = Literal["sgr", "saf"]
 D = 6
@@ -22,7 +22,7 @@ both = pytest.mark.parametrize("reasoning", ["sgr", "saf"])
 
 def network(reasoning: Reasoning) -> SGRAF:
     torch.manual_seed(2)
-    config = replace(SMALL, name="sgraf", width=D, similarity_width=5, reasoning=reasoning)
+    config = SGRAFConfig(width=D, dropout=0.3, similarity_width=5, reasoning=reasoning)
     return SGRAF(config, WIDTH, text_encoder()).eval()
 
 

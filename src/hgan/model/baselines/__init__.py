@@ -1,1 +1,5 @@
-"""The methods that HGAN is compared with, one a file."""
+"""The methods that HGAN is compared with, one a file; importing the package registers them all."""
+
+from hgan.model.registry import import_all
+
+import_all(__name__, __path__)

@@ -1,7 +1,7 @@
 """Score photos and captions block by block, for matchers that look at regions and words together.
 
-What such a matcher makes of a pair is far larger than its score: over all pairs of a batch it would
-fill the memory, and a block of it that fits the processor's cache is computed several times faster.
+What such a matcher computes for a pair is far larger than its score: for all pairs of a batch it
+would fill the memory, and a block that fits the processor's cache is computed several times faster.
 """
 
 from collections.abc import Callable
@@ -24,8 +24,8 @@ def score_blocks(
 ) -> Tensor:
     """Scores (B, T) of all pairs, so many photos and captions at once.
 
-    The scorer gets captions of like length, their real words in front and without the padding that
-    none of them needs: so little is computed in vain.
+    The scorer gets captions of similar length, their real words in front and without the padding
+    that none of them needs, so that little computation is wasted.
     """
     columns, order = _caption_blocks(texts, captions)
     rows = _photo_blocks(images, photos)

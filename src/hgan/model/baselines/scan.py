@@ -1,72 +1,120 @@
-"""SCAN: words attend to regions, or regions to words, and a pair is as alike as what they find.
+"""SCAN: words attend to regions, or regions to words; a pair is scored by what they find.
 
-Lee et al., *Stacked Cross Attention for Image-Text Matching*, ECCV 2018. With text-to-image
-attention the words are the queries and a photo's regions the keys; image-to-text is the other way
-round. Equation numbers are those of the image-to-text half; its mirror image follows there.
+Lee et al., *Stacked Cross Attention for Image-Text Matching*, ECCV 2018. For queries q_i (regions
+in its image-to-text half) and keys k_j (words), with the paper's equation numbers:
+
+    s_ij = cos(q_i, k_j)                                                                       (1)
+    s'_ij = max(s_ij, 0) / sqrt(sum_i max(s_ij, 0)^2)                        in the text after (1)
+    a_i = sum_j w_ij k_j,  w_ij = softmax_j(lambda_1 s'_ij)                            (2) and (3)
+    R_i = cos(q_i, a_i)                                                                        (4)
+    S = log(sum_i exp(lambda_2 R_i)) / lambda_2,  or  S = mean_i R_i                   (5) and (6)
+
+With text-to-image attention words are the queries and regions the keys, by the same equations.
 """
+
+from dataclasses import dataclass
+from math import inf
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from hgan.config import ModelConfig
+from hgan.config import Bounds
 from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import Encoded
 from hgan.model.baselines.blocks import score_blocks
-from hgan.model.baselines.projection import projection
-from hgan.model.matcher import Matcher
-from hgan.model.tower import LOW, unit
+from hgan.model.encoding import make_encoded
+from hgan.model.layers import LOW, projection, unit
+from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
 from hgan.text.encoder import TextEncoder
 
-SHARPNESS = {"t2i": 9.0, "i2t": 4.0}
-"""Inverse temperature of the attention, the paper's lambda 1."""
-LSE_SHARPNESS = {"t2i": 6.0, "i2t": 5.0}
-"""Inverse temperature of the LogSumExp over queries, the paper's lambda 2 (on Flickr30K)."""
+INVERSE_TEMPERATURE = {"t2i": 9.0, "i2t": 4.0}
+"""Of the attention, the paper's lambda 1."""
+LSE_INVERSE_TEMPERATURE = {"t2i": 6.0, "i2t": 5.0}
+"""Of the LogSumExp over queries, the paper's lambda 2 (on Flickr30K)."""
 PHOTOS, CAPTIONS = 32, 32
 """Scored at once."""
 
 
+@dataclass
+class SCANConfig(MatcherConfig):
+    """SCAN."""
+
+    bounds: ClassVar[Bounds] = {"width": (1, inf), "dropout": (0, 1)}
+
+    name: Literal["scan"] = "scan"
+    """Which matcher; the other keys are its own settings."""
+    width: int = 512
+    """D, width of a region or word."""
+    dropout: float = 0.2
+    """On backbone features before the projection."""
+    attention: Literal["t2i", "i2t"] = "t2i"
+    """Words attend to regions, or regions to words."""
+    aggregation: Literal["mean", "lse"] = "mean"
+    """How the attended similarities of a pair become one: mean, or LogSumExp."""
+
+
+@MATCHERS.register
 class SCAN(Matcher):
     """Stacked cross attention, one stage each way, on one level: local."""
 
-    def __init__(self, config: ModelConfig, image_width: int, text: TextEncoder) -> None:
-        super().__init__(config, image_width, text, ["local"])
+    Config = SCANConfig
+    title = "SCAN"
+    source = "Stacked cross attention (Lee et al., ECCV 2018; arXiv 1803.08024)."
+    level_names = ("local",)
+    config: SCANConfig
+
+    def __init__(self, config: SCANConfig, image_width: int, text: TextEncoder) -> None:
+        super().__init__(config, image_width, text)
         self.project_regions = projection(image_width, config.width, config.dropout)
         self.project_words = projection(text.width, config.width, config.dropout)
 
     def encode_image(self, batch: ImageBatch) -> Encoded[Tensor]:
         """Regions, each a unit vector."""
-        return _rows(self.project_regions(batch.regions), batch.mask)
+        regions = unit(self.project_regions(batch.regions)) * batch.mask[..., None]  # (B, R, D)
+        return make_encoded(local=regions, mask=batch.mask)
 
     def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
         """Words, each a unit vector."""
         token = self.text(batch.ids, batch.mask, batch.frozen_cache)
-        return _rows(self.project_words(token.states), token.words)
+        words = unit(self.project_words(token.states)) * token.words[..., None]  # (T, W, D)
+        return make_encoded(local=words, mask=token.words)
 
-    def levels(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
-        """How alike the queries are to what they attend to, (B, T)."""
+    def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
+        """How similar the queries are to what they attend to, (B, T)."""
         return {"local": score_blocks(images, texts, self._score, PHOTOS, CAPTIONS)}
 
+    def describe_parts(self) -> dict[str, str]:
+        """Who attends to whom, and how a pair's relevances become one."""
+        ways = {"t2i": "words attend to regions", "i2t": "regions attend to words"}
+        return {
+            "attention": ways[self.config.attention],
+            "aggregation": self.config.aggregation,
+        }
+
     def _score(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
+        """Scores (b, t) of a block."""
+        inverse_temperature = INVERSE_TEMPERATURE[self.config.attention]
         if self.config.attention == "t2i":
-            return self._aggregate(relevance(texts, images, SHARPNESS["t2i"]), texts.mask)
-        return self._aggregate(relevance(images, texts, SHARPNESS["i2t"]), images.mask).T
+            return self._aggregate(relevance(texts, images, inverse_temperature), texts.mask)
+        return self._aggregate(relevance(images, texts, inverse_temperature), images.mask).T
 
     def _aggregate(self, relevances: Tensor, mask: Tensor) -> Tensor:
         """Relevances (K, Q, n) of queries with mask (Q, n) to (K, Q); zero where there are none."""
-        if self.config.aggregation == "mean":  # equation 6
-            return (relevances * mask).sum(-1) / mask.sum(-1).clamp_min(1)
-        sharpness = LSE_SHARPNESS[self.config.attention]
-        scores = (sharpness * relevances).masked_fill(~mask, LOW)
-        return torch.where(mask.any(-1), scores.logsumexp(-1) / sharpness, 0.0)  # equation 5
+        if self.config.aggregation == "mean":
+            return (relevances * mask).sum(-1) / mask.sum(-1).clamp_min(1)  # (6)
+        inverse_temperature = LSE_INVERSE_TEMPERATURE[self.config.attention]
+        scores = (inverse_temperature * relevances).masked_fill(~mask, LOW)  # (K, Q, n)
+        return torch.where(mask.any(-1), scores.logsumexp(-1) / inverse_temperature, 0.0)  # (5)
 
 
 def cosines(queries: Tensor, keys: Tensor) -> Tensor:
     """Unit rows (Q, n, D) and (K, m, D), zero in padding, to (K, Q, n, m); equation 1."""
-    return torch.einsum("qnd,kmd->kqnm", queries, keys).float().contiguous()
+    return torch.einsum("qnd,kmd->kqnm", queries, keys).contiguous()
 
 
-def attention(cosine: Tensor, keys: Tensor, sharpness: float) -> Tensor:
-    """How much each query attends to each key; equations 1 and 3.
+def attention(cosine: Tensor, keys: Tensor, inverse_temperature: float) -> Tensor:
+    """How much each query attends to each key; equation 3.
 
     Args:
         cosine: (K, Q, n, m), zero towards padding.
@@ -76,30 +124,24 @@ def attention(cosine: Tensor, keys: Tensor, sharpness: float) -> Tensor:
         (K, Q, n, m), the sum over keys one.
     """
     share = cosine.clamp_min(0)
-    # A key's, over the queries. F.normalize says the same, in three times the time.
+    # A key's, over the queries. F.normalize computes the same, in three times the time.
     share = share * share.square().sum(2, keepdim=True).clamp_min(1e-12).rsqrt()
-    return (sharpness * share).masked_fill(~keys[:, None, None], LOW).softmax(-1)
+    return (inverse_temperature * share).masked_fill(~keys[:, None, None], LOW).softmax(-1)
 
 
-def relevance(queries: Encoded[Tensor], keys: Encoded[Tensor], sharpness: float) -> Tensor:
+def relevance(
+    queries: Encoded[Tensor], keys: Encoded[Tensor], inverse_temperature: float
+) -> Tensor:
     """Cosine of each query and the mean of keys that it attends to, (K, Q, n); equation 4.
 
-    The mean a = sum_i w_i k_i itself is never made: its dot product with a query is the mean of the
-    cosines, and its length follows from the keys' cosines with each other, |a|^2 = w^T K w.
+    The mean a = sum_j w_j k_j of equation 2 is never computed: its dot product with a query is the
+    mean of the cosines, and its length follows from the keys' cosines with each other,
+    |a|^2 = w^T K w.
     """
-    cosine = cosines(queries.local, keys.local)
-    weights = attention(cosine, keys.mask, sharpness)
-    dot = (weights * cosine).sum(-1)
-    # In float32 always: the quotient of two small numbers.
-    with torch.autocast(cosine.device.type, enabled=False):
-        gram = keys.local @ keys.local.transpose(1, 2)  # (K, m, m)
-        flat = weights.flatten(1, 2)  # (K, Q n, m)
-        squared = ((flat @ gram) * flat).sum(-1).view_as(dot)
+    cosine = cosines(queries.local, keys.local)  # (K, Q, n, m)
+    weights = attention(cosine, keys.mask, inverse_temperature)  # (K, Q, n, m)
+    dot = (weights * cosine).sum(-1)  # (K, Q, n)
+    gram = keys.local @ keys.local.transpose(1, 2)  # (K, m, m)
+    flat = weights.flatten(1, 2)  # (K, Q n, m)
+    squared = ((flat @ gram) * flat).sum(-1).view_as(dot)  # (K, Q, n)
     return dot / squared.clamp_min(1e-12).sqrt()
-
-
-def _rows(x: Tensor, mask: Tensor) -> Encoded[Tensor]:
-    """Rows (B, n, D) as items that have nothing but local vectors."""
-    local = unit(x) * mask[..., None]
-    count = local.shape[0]
-    return Encoded(local.new_zeros(count, 0), local.new_zeros(count, 0, 0), local, mask)

@@ -1,24 +1,32 @@
-"""SGRAF: a pair is not one number a word but a vector a word, and a network reasons over those.
+"""SGRAF: a pair has a similarity vector for each word, and a network reasons over those.
 
-Diao et al., *Similarity Reasoning and Filtration for Image-Text Matching*, AAAI 2021. The paper
-trains its two halves apart, and so are they here: SGR, a graph over the similarity vectors of a
-pair, and SAF, an attention over them. Its score is a sigmoid, kept: it lies between 0 and 1 as the
-margin of the hinge and the temperature of InfoNCE expect.
+Diao et al., *Similarity Reasoning and Filtration for Image-Text Matching*, AAAI 2021:
+
+    s(x, y) = W |x - y|^2 / ||W |x - y|^2||       similarity vector, the square by feature; (1)
+    SGR:  s <- ReLU(W_r softmax((W_in s) (W_out s)^T) s), three times
+    SAF:  sum_i g_i s_i / sum_i g_i,  g_i = sigmoid(w^T s_i)
+
+The paper trains SGR and SAF separately, and so does this project. Its score is a sigmoid, kept: it
+lies between 0 and 1, as the margin of the hinge and the temperature of InfoNCE expect.
 """
+
+from dataclasses import dataclass
+from math import inf
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
 
-from hgan.config import ModelConfig
+from hgan.config import Bounds
 from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import Encoded
 from hgan.model.baselines.blocks import score_blocks
-from hgan.model.baselines.projection import projection
-from hgan.model.baselines.scan import SHARPNESS, attention, cosines
-from hgan.model.matcher import Matcher
-from hgan.model.tower import LOW, unit
+from hgan.model.baselines.scan import INVERSE_TEMPERATURE, attention, cosines
+from hgan.model.encoding import make_encoded
+from hgan.model.layers import LOW, projection, unit
+from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
 from hgan.text.encoder import TextEncoder
 
 STEPS = 3
@@ -27,11 +35,39 @@ PHOTOS, CAPTIONS = 16, 16
 """Scored at once."""
 
 
+@dataclass
+class SGRAFConfig(MatcherConfig):
+    """SGRAF: SGR or SAF."""
+
+    bounds: ClassVar[Bounds] = {
+        **dict.fromkeys(("width", "similarity_width"), (1, inf)),
+        "dropout": (0, 1),
+    }
+
+    name: Literal["sgraf"] = "sgraf"
+    """Which matcher; the other keys are its own settings."""
+    width: int = 512
+    """D, width of a region or word."""
+    dropout: float = 0.2
+    """On backbone features before the projection."""
+    reasoning: Literal["sgr", "saf"] = "sgr"
+    """Similarity graph reasoning, or similarity attention filtration."""
+    similarity_width: int = 256
+    """Width of a similarity vector."""
+
+
+@MATCHERS.register
 class SGRAF(Matcher):
     """SGR or SAF, as the configuration says, on one level: reasoning."""
 
-    def __init__(self, config: ModelConfig, image_width: int, text: TextEncoder) -> None:
-        super().__init__(config, image_width, text, ["reasoning"])
+    Config = SGRAFConfig
+    title = "SGRAF"
+    source = "Similarity reasoning and filtration (Diao et al., AAAI 2021; arXiv 2101.01368)."
+    level_names = ("reasoning",)
+    config: SGRAFConfig
+
+    def __init__(self, config: SGRAFConfig, image_width: int, text: TextEncoder) -> None:
+        super().__init__(config, image_width, text)
         width, similarity_width = config.width, config.similarity_width
         self.project_regions = projection(image_width, width, config.dropout)
         self.project_words = projection(text.width, width, config.dropout)
@@ -51,19 +87,26 @@ class SGRAF(Matcher):
         token = self.text(batch.ids, batch.mask, batch.frozen_cache)
         return self._encode(self.project_words(token.states), token.words, self.gather_words)
 
-    def levels(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
-        """The score of a network that sees both, in 0..1, (B, T)."""
+    def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
+        """The score of a network that reads both, in 0..1, (B, T)."""
         return {"reasoning": score_blocks(images, texts, self._score, PHOTOS, CAPTIONS)}
 
+    def describe_parts(self) -> dict[str, str]:
+        """Which half of SGRAF, and its width."""
+        ways = {"sgr": "graph (SGR)", "saf": "attention filtration (SAF)"}
+        return {
+            "reasoning": f"{ways[self.config.reasoning]}, {self.config.similarity_width} wide"
+        }
+
     def _encode(self, x: Tensor, mask: Tensor, gather: nn.Module) -> Encoded[Tensor]:
-        local = unit(x) * mask[..., None]
-        return Encoded(gather(local, mask), local.new_zeros(local.shape[0], 0, 0), local, mask)
+        local = unit(x) * mask[..., None]  # (B, n, D)
+        return make_encoded(context=gather(local, mask), local=local, mask=mask)
 
     def _score(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
         if not torch.is_grad_enabled():
             return self._reason(images, texts)
         # Of all pairs together, the similarity vectors would take gigabytes until the backward
-        # pass: it makes each block's anew.
+        # pass: it computes each block's again.
         again = checkpoint(
             self._reason, images, texts, use_reentrant=False, preserve_rng_state=False
         )
@@ -72,21 +115,23 @@ class SGRAF(Matcher):
 
     def _reason(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
         """Scores (b, t) of a block."""
-        regions, words = images.local, texts.local
-        weights = attention(cosines(words, regions), images.mask, SHARPNESS["t2i"])  # (b, t, w, R)
+        regions, words = images.local, texts.local  # (b, R, D), (t, w, D)
+        weights = attention(
+            cosines(words, regions), images.mask, INVERSE_TEMPERATURE["t2i"]
+        )  # (b, t, w, R)
         attended = weights.flatten(1, 2) @ regions  # (b, t w, D)
         local = self.compare_local(attended, words.flatten(0, 1)).unflatten(1, words.shape[:2])
         whole = self.compare_whole(images.context[:, None], texts.context)  # (b, t, S)
         nodes = torch.cat([whole[:, :, None], local], dim=2)  # (b, t, 1 + w, S)
-        mask = F.pad(texts.mask, (1, 0), value=True).expand(nodes.shape[:-1])
+        mask = F.pad(texts.mask, (1, 0), value=True).expand(nodes.shape[:-1])  # (b, t, 1 + w)
         reasoned = self.reasoning(nodes.flatten(0, 1), mask.flatten(0, 1))  # (b t, S)
-        return torch.sigmoid(self.score(reasoned).float()).view(nodes.shape[:2])
+        return torch.sigmoid(self.score(reasoned)).view(nodes.shape[:2])  # (b, t)
 
 
 class Gather(nn.Module):
-    """One vector of all rows, attended to from their mean.
+    """One vector of all rows, by attention from their mean.
 
-    The paper says that much in words; the attention is the usual one, of scaled dot products.
+    The paper describes it in words; the attention is the usual one, of scaled dot products.
     """
 
     def __init__(self, width: int) -> None:
@@ -111,12 +156,12 @@ class SimilarityVector(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x and y (..., D), broadcast, to (..., S)."""
-        x = self.weight((x - y).square()).float()
+        x = self.weight((x - y).square())
         return x * x.square().sum(-1, keepdim=True).clamp_min(1e-12).rsqrt()
 
 
 class GraphReasoning(nn.Module):
-    """SGR: similarity vectors as the nodes of a graph, the whole's read out after three steps."""
+    """SGR: similarity vectors as the nodes of a graph; the whole's is the output of three steps."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -138,23 +183,23 @@ class ReasoningStep(nn.Module):
         self.out = nn.Linear(width, width, bias=False)
         self.update = nn.Linear(width, width, bias=False)
         # For ReLU (He et al., ICCV 2015): with the default, three steps shrink a vector to a tenth,
-        # all scores begin as one half, and a short run ends before they have parted.
+        # all scores begin as one half, and a short run ends before they differ.
         nn.init.kaiming_uniform_(self.update.weight, nonlinearity="relu")
 
     def forward(self, queries: Tensor, nodes: Tensor, mask: Tensor) -> Tensor:
         """Some of the nodes, (P, q, S), after a step among all, (P, n, S) with mask (P, n)."""
         # Both maps at once: a matrix of S x S for all pairs, for one product less a node.
-        both = self.into.weight.T @ self.out.weight
+        both = self.into.weight.T @ self.out.weight  # (S, S)
         scores = (queries @ both) @ nodes.transpose(1, 2)  # (P, q, n)
-        edges = scores.float().masked_fill(~mask[:, None], LOW).softmax(-1).to(nodes.dtype)
-        return F.relu(self.update(edges @ nodes))
+        edges = scores.masked_fill(~mask[:, None], LOW).softmax(-1)  # (P, q, n)
+        return F.relu(self.update(edges @ nodes))  # (P, q, S)
 
 
 class Filtration(nn.Module):
-    """SAF: the mean of similarity vectors, weighted by how much each has to say.
+    """SAF: the mean of similarity vectors, weighted by a sigmoid gate each.
 
-    The paper's batch norm before the sigmoid is left out: it would let a pair's score depend on the
-    other pairs of its batch.
+    The paper's batch norm before the sigmoid is left out: with it, a pair's score would depend on
+    the other pairs of its batch.
     """
 
     def __init__(self, width: int) -> None:
@@ -163,6 +208,6 @@ class Filtration(nn.Module):
 
     def forward(self, nodes: Tensor, mask: Tensor) -> Tensor:
         """Vectors (P, n, S) with mask (P, n), at least one real, to (P, S)."""
-        gates = torch.sigmoid(self.importance(nodes)[..., 0].float()) * mask  # (P, n)
-        weights = gates / gates.sum(-1, keepdim=True).clamp_min(1e-6)
-        return (weights.to(nodes.dtype)[:, None] @ nodes)[:, 0]
+        gates = torch.sigmoid(self.importance(nodes)[..., 0]) * mask  # (P, n)
+        weights = gates / gates.sum(-1, keepdim=True).clamp_min(1e-6)  # (P, n)
+        return (weights[:, None] @ nodes)[:, 0]

@@ -1,0 +1,192 @@
+"""The settings of a whole run: YAML files, then the command line, to one `Config`.
+
+`model.name` and `loss.name` are read first, since they say which other keys `model` and `loss`
+have: every matcher and every loss has its own settings.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
+
+import hgan.model.matchers  # noqa: F401  # registers the built-in matchers
+from hgan.config import DataConfig, OptimConfig, TextConfig, VisionConfig
+from hgan.errors import ConfigError
+from hgan.files import jsonable
+from hgan.model.hgan import HGANConfig
+from hgan.model.matcher import MATCHERS, MatcherConfig
+from hgan.model.registry import Registry
+from hgan.training.losses.infonce import InfoNCEConfig
+from hgan.training.losses.loss import LOSSES, LossConfig
+
+MOVED = {"loss.kind": "loss.name"}
+"""Keys of older versions, and what they are called now."""
+
+
+@dataclass
+class Config:
+    """A whole run."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    vision: VisionConfig = field(default_factory=VisionConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    model: MatcherConfig = field(default_factory=HGANConfig)
+    loss: LossConfig = field(default_factory=InfoNCEConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    seed: int = 1
+    """Of weights, batches and augmentation."""
+    run: Path = Path("runs/flickr8k")
+    """Folder of the run; the seed is appended."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as JSON values, as a run's `config.json` keeps them."""
+        values: dict[str, Any] = jsonable(asdict(self))
+        return values
+
+
+SECTIONS = {
+    settings.section: settings for settings in (DataConfig, VisionConfig, TextConfig, OptimConfig)
+}
+"""The sections whose keys are always the same."""
+CHOSEN: dict[str, tuple[Registry[Any], str]] = {
+    "model": (MATCHERS, HGANConfig.name),
+    "loss": (LOSSES, InfoNCEConfig.name),
+}
+"""The sections whose keys depend on their `name`: the classes to choose from, and the default."""
+
+
+def load_config(
+    files: Sequence[Path | str] = (), overrides: Mapping[str, Any] | None = None
+) -> Config:
+    """The settings of a run: defaults, then YAML files, then overrides.
+
+    Args:
+        files: later ones on top of earlier ones.
+        overrides: values by full name, as `{"optim.epochs": 3}`.
+
+    Raises:
+        ConfigError: a file is missing or malformed, a key is unknown, a value is not allowed.
+    """
+    words = [word for file in files for word in ("--config", str(file))]
+    for key, value in (overrides or {}).items():
+        words.append(f"--{key}={value if isinstance(value, str | Path) else json.dumps(value)}")
+    parser = ArgumentParser(exit_on_error=False)
+    try:
+        words = add_settings(parser, words)
+        return config_of(parser, parser.parse_args(words))
+    except argparse.ArgumentError as error:
+        raise ConfigError(str(error)) from error
+
+
+def add_settings(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
+    """Add the settings of a run to a parser, those of the matcher and loss that the words name.
+
+    Returns:
+        The words to parse: as they were, but without what an earlier YAML file sets for another
+        matcher or loss than the one that a later file names.
+
+    Raises:
+        ConfigError: a name or key is not known, or belongs to another matcher or loss.
+    """
+    words = list(words)
+    places = list(_config_files(words))  # (position in words, prefix, path)
+    documents = [_read(path) for _, _, path in places]
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser.add_argument("--config", action="config", help="YAML file with the settings")
+    for section, settings in SECTIONS.items():
+        parser.add_class_arguments(settings, section)
+    for section, (registry, name) in CHOSEN.items():
+        names = []  # in effect at each file
+        for (_, _, path), document in zip(places, documents, strict=True):
+            values = document.get(section)
+            values = values if isinstance(values, dict) else {}
+            name = values.get("name", name)
+            _check(registry, name, list(values), f"{path}: ")
+            names.append(name)
+        name = _option(words, f"--{section}.name") or name
+        _check(registry, name, _options(words, f"--{section}."))
+        for (position, prefix, _), document, old in zip(places, documents, names, strict=True):
+            if old != name and isinstance(document.get(section), dict):
+                document[section] = _known(document[section], registry.keys(name))
+                words[position] = prefix + yaml.safe_dump(document)
+        parser.add_class_arguments(registry.settings(name), section)
+        _describe_choice(parser, section, registry)
+    parser.add_class_arguments(Config, skip={*SECTIONS, *CHOSEN})
+    return words
+
+
+def config_of(parser: ArgumentParser, chosen: Namespace) -> Config:
+    """The settings that a parser with `add_settings` has parsed."""
+    made = parser.instantiate(chosen)
+    return Config(**{f.name: made[f.name] for f in fields(Config)})
+
+
+def _config_files(words: Sequence[str]) -> Iterator[tuple[int, str, str]]:
+    """Each --config among the words: the position of its path, what stands before it, the path."""
+    for i, word in enumerate(words):
+        if word == "--config" and i + 1 < len(words):
+            yield i + 1, "", words[i + 1]
+        elif word.startswith("--config="):
+            yield i, "--config=", word.removeprefix("--config=")
+
+
+def _read(path: str) -> dict[str, Any]:
+    """A YAML file's sections; none where it is missing or malformed, which the parser reports."""
+    try:
+        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _options(words: Sequence[str], prefix: str) -> list[str]:
+    """What follows the prefix in each option that begins with it, as `width` in --model.width=3."""
+    return [w.removeprefix(prefix).partition("=")[0] for w in words if w.startswith(prefix)]
+
+
+def _option(words: Sequence[str], option: str) -> str | None:
+    """The last value of an option among the words."""
+    found = None
+    for i, word in enumerate(words):
+        if word == option and i + 1 < len(words):
+            found = words[i + 1]
+        elif word.startswith(f"{option}="):
+            found = word.removeprefix(f"{option}=")
+    return found
+
+
+def _check(registry: Registry[Any], name: str, keys: Sequence[str], where: str = "") -> None:
+    """Raise `ConfigError` for a key that a class's settings do not have."""
+    section = registry.section
+    for key in keys:
+        if (new := MOVED.get(f"{section}.{key}")) is not None:
+            raise ConfigError(f"{where}{section}.{key} is called {new} now")
+    known = registry.keys(name)
+    for key in keys:
+        if key in known:
+            continue
+        if owners := registry.owners(key):
+            raise ConfigError(
+                f"{where}{section}.{key} is a setting of {' and '.join(owners)}, not of {name}"
+            )
+        raise ConfigError(
+            f"{where}{section}.{key} is not a setting of {name}; it has {', '.join(known)}"
+        )
+
+
+def _known(values: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """The values of these keys, without the name."""
+    return {key: value for key, value in values.items() if key in keys and key != "name"}
+
+
+def _describe_choice(parser: ArgumentParser, section: str, registry: Registry[Any]) -> None:
+    """Let `--model.name` list all matchers in the help, not only the chosen one."""
+    for action in parser._actions:
+        if action.dest == f"{section}.name":
+            action.metavar = "NAME"
+            action.help = f"one of {', '.join(registry)}; it decides which other keys there are"

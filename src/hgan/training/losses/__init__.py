@@ -1,0 +1,5 @@
+"""What training minimises, one loss a file; importing the package registers them all."""
+
+from hgan.model.registry import import_all
+
+import_all(__name__, __path__)
