@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hgan.files import sha256
 from hgan.index.points import entry_of, points_of
-from hgan.index.store.contract import Entry, Point, Store, edge
+from hgan.index.store import edge
+from hgan.index.store.contract import Entry, Point, Store
 from hgan.index.store.edge import EdgeStore
 from hgan.index.store.manifest import IndexManifest, Quantize
 from hgan.progress import progress
@@ -30,6 +30,7 @@ from hgan.runtime.region_grid import pool_regions, pooled
 from hgan.runtime.similarity import dense
 from hgan.runtime.stream import stream
 from hgan.search.searcher import CANDIDATES
+from hgan.sources.folder import FolderSource
 from hgan.sources.types import Photo
 
 CUTOFFS = (1, 5, 10)
@@ -124,15 +125,19 @@ def fewer(point: Point, bundle: Bundle, regions: int | None) -> Point:
 def encode_photos(root: Path, names: list[str], bundle: Bundle) -> Iterator[Point]:
     """The photos as an index takes them."""
 
-    def load(photo: Photo) -> np.ndarray:
-        return photo.pixels(root / photo.path, bundle.config.size)
+    source = FolderSource(root)
+    entries: dict[str, Entry] = {}
 
-    photos = [Photo(name, 3_000_000, 10**18, sha256(root / name)) for name in names]
-    with progress("encode", total=len(photos), unit="photos") as bar:
-        for batch in stream(photos, load, IMAGE_BATCH):
+    def load(name: str) -> np.ndarray:
+        content = source.read(Photo(name, 0, 0))
+        entries[name] = entry_of(content)
+        return content.pixels(bundle.config.size)
+
+    with progress("encode", total=len(names), unit="photos") as bar:
+        for batch in stream(names, load, IMAGE_BATCH):
             encoded = bundle.encode_images(batch.arrays)
             yield from points_of(
-                [entry_of(photo) for photo in batch.items], encoded, bundle.config.weights
+                [entries[name] for name in batch.items], encoded, bundle.config.weights
             )
             bar.advance(len(batch.items) + len(batch.failed))
 

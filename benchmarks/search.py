@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from hgan.progress import progress
-from hgan.search.searcher import CANDIDATES, Hit, Index, open_index
+from hgan.search.finder import Hit
+from hgan.search.searcher import CANDIDATES, Index, open_index
 
 TOP = 10
 CURVE = (10, 20, 50, 100, 200, 400, 800)

@@ -1,102 +1,109 @@
-"""Ask a service that `hgan serve` runs, with the methods of an index that is open here.
+"""Search over HTTP in a service that `hgan serve` runs, with the methods of a local index.
 
-The standard library is all that it needs beside what searching needs. Paths of hits are relative
-to the folder that the service has indexed.
+It needs nothing more than searching does. Paths of hits are relative to the folder that the service
+has indexed.
 """
 
 import io
 import json
 from collections.abc import Sequence
 from http.client import HTTPException, HTTPResponse
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import numpy as np
 from PIL import Image
 
+from hgan.chunks import chunks
 from hgan.errors import DataError, HganError, IndexingError
-from hgan.search.query import PhotoSource, Query
-from hgan.search.searcher import Hit
+from hgan.runtime.explain import Explanation
+from hgan.runtime.images import PhotoSource, read_photo
+from hgan.search.finder import Finder, Hit, SearchOptions
+from hgan.search.ids import id_of_path
+from hgan.search.query import Query
 
 MOST_QUERIES = 32
-"""That the service takes in one request."""
+"""The most queries that the service accepts in one request."""
 
 
-class Client:
-    """A service; several threads may ask at once."""
+class Client(Finder):
+    """A service that `hgan serve` runs; several threads may use it at once."""
 
     def __init__(self, url: str, key: str | None = None, timeout: float = 60.0) -> None:
-        """Nothing is asked yet.
+        """Nothing is sent yet.
 
         Args:
-            url: of the service, such as http://127.0.0.1:8000, with the prefix that a proxy serves
-                it under.
-            key: one of its keys, where it requires one.
+            url: of the service, such as http://127.0.0.1:8000, with the path prefix of a proxy, if
+                there is one.
+            key: an API key, where the service requires one.
             timeout: seconds to wait for an answer.
 
         Raises:
-            DataError: the address is none.
+            DataError: the address is not an HTTP address.
         """
         if not url.startswith(("http://", "https://")):
-            raise DataError(f"{url!r} is no address; write one such as http://127.0.0.1:8000")
+            raise DataError(f"{url!r} is not an address; write one such as http://127.0.0.1:8000")
         self._url = url.rstrip("/")
         self._key = key
         self._timeout = timeout
 
-    def find(
-        self,
-        query: Query,
-        k: int = 10,
-        *,
-        offset: int = 0,
-        where: tuple[str, ...] = (),
-        threshold: float | None = None,
-        fold: bool = False,
-    ) -> list[Hit]:
-        """The photos that fit a query best, best first; see `hgan.search.searcher.Index.find`.
+    def explain(self, item: str, text: str) -> Explanation:
+        """Why a photo of the index has its similarity to a sentence; see `Finder.explain`."""
+        answer = self._ask_json("/v1/explain", {"id": _id(item), "text": text})
+        try:
+            return Explanation.from_dict(answer)
+        except (KeyError, TypeError, ValueError) as error:
+            raise IndexingError(
+                f"{self._url}: the service sent no explanation that this version reads ({error!r})"
+            ) from error
+
+    def add(
+        self, photo: PhotoSource, path: str, tags: tuple[str, ...] = (), replace: bool = False
+    ) -> dict[str, Any]:
+        """Store a photo in the folder and add it to the index; needs a key.
 
         Args:
-            query: what to search for; `like` is the id of a photo.
-            k: how many hits.
-            offset: how many to skip, for another page.
-            where: conditions, as `hgan.index.store.filter` reads them.
-            threshold: only photos whose score is as large.
-            fold: put photos that are nearly the same under the best of them.
+            photo: a file, its bytes or an image, which is sent as a PNG.
+            path: its new path below the folder that the service has indexed.
+            tags: in addition to those in the photo; kept in the index, not in the file.
+            replace: whether it may overwrite another photo.
+
+        Returns:
+            The stored metadata, with its `id`.
 
         Raises:
-            DataError: the service refuses the query, or the photo cannot be read.
-            IndexingError: it does not answer, or cannot answer now.
+            DataError: the service rejects it, or the photo cannot be read.
+            IndexingError: the service does not answer, or is too busy.
         """
-        page = _page(k, offset, where, threshold, fold)
-        if query.photo is not None:
-            return self._find_photo(query, page)
-        found = self._ask_json("/v1/search", page | _words(query))
-        return [_hit(hit) for hit in found["hits"]]
+        values = {"path": path, "tags": list(tags), "replace": replace}
+        return self._ask("POST", "/v1/items", *_form(values, _bytes(photo)))
 
-    def find_many(
-        self,
-        queries: Sequence[Query],
-        k: int = 10,
-        *,
-        offset: int = 0,
-        where: tuple[str, ...] = (),
-        threshold: float | None = None,
-        fold: bool = False,
-    ) -> list[list[Hit]]:
-        """What `find` finds for each query; those without a photo of their own go in batches.
+    def remove(self, item: str) -> None:
+        """Remove a photo, given by its id or path, from the index; needs a key. The file stays."""
+        self._ask("DELETE", f"/v1/items/{_id(item)}")
 
-        Raises:
-            DataError: the service refuses a query, or a photo cannot be read.
-            IndexingError: it does not answer, or cannot answer now.
-        """
-        page = _page(k, offset, where, threshold, fold)
+    def status(self) -> dict[str, Any]:
+        """What the service has indexed, with which model."""
+        return self._ask("GET", "/v1/status")
+
+    def __len__(self) -> int:
+        return int(self.status()["photos"])
+
+    def close(self) -> None:
+        """Does nothing: no connection is kept open between two requests."""
+
+    def _find(self, queries: Sequence[Query], options: SearchOptions) -> list[list[Hit]]:
+        """The hits of each query; queries without a photo of their own are sent in batches."""
+        page = _page(options)
+        if len(queries) == 1 and queries[0].photo is None:
+            answer = self._ask_json("/v1/search", page | _words(queries[0]))
+            return [[_hit(hit) for hit in answer["hits"]]]
         found: dict[int, list[Hit]] = {}
         words = [row for row, query in enumerate(queries) if query.photo is None]
-        for start in range(0, len(words), MOST_QUERIES):
-            rows = words[start : start + MOST_QUERIES]
+        for rows in chunks(words, MOST_QUERIES):
             asked = page | {"queries": [_words(queries[row]) for row in rows]}
             answer = self._ask_json("/v1/search/batch", asked)
             for row, result in zip(rows, answer["results"], strict=True):
@@ -106,74 +113,12 @@ class Client:
                 found[row] = self._find_photo(query, page)
         return [found[row] for row in range(len(queries))]
 
-    def search(self, text: str, k: int = 10, where: tuple[str, ...] = ()) -> list[Hit]:
-        """The k photos that fit a sentence best, best first."""
-        return self.find(Query(text), k, where=where)
-
-    def search_image(
-        self, photo: PhotoSource, k: int = 10, where: tuple[str, ...] = ()
-    ) -> list[Hit]:
-        """The k photos most like a photo, given as a file, its bytes or an image."""
-        return self.find(Query(photo=photo), k, where=where)
-
-    def explain(self, key: str, text: str) -> dict[str, Any]:
-        """Why a photo, named by its id, matches a sentence; see `Explanation.as_dict`."""
-        return self._ask_json("/v1/explain", {"id": key, "text": text})
-
-    def add(
-        self, photo: PhotoSource, path: str, tags: tuple[str, ...] = (), replace: bool = False
-    ) -> dict[str, Any]:
-        """Store a photo in the folder and take it into the index; needs a key.
-
-        Args:
-            photo: a file, its bytes or an image, which is sent as a PNG.
-            path: where it goes below the folder that the service has indexed.
-            tags: beside those in the photo; kept in the index, and not in the file.
-            replace: whether it may take the place of another photo.
-
-        Returns:
-            What the service remembers of it, its `id` among that.
-
-        Raises:
-            DataError: the service refuses it, or the photo cannot be read.
-            IndexingError: the service does not answer, or cannot take it now.
-        """
-        values = {"path": path, "tags": list(tags), "replace": replace}
-        return self._ask("POST", "/v1/items", *_form(values, _bytes(photo)))
-
-    def remove(self, key: str) -> None:
-        """Take a photo, named by its id, out of the index; needs a key."""
-        self._ask("DELETE", f"/v1/items/{key}")
-
-    def status(self) -> dict[str, Any]:
-        """What is served."""
-        return self._ask("GET", "/v1/status")
-
-    def __len__(self) -> int:
-        return int(self.status()["photos"])
-
-    def __bool__(self) -> bool:
-        """A client is one, however many photos there are; asking for that is no network call."""
-        return True
-
-    def close(self) -> None:
-        """Nothing is kept open between two questions."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def _find_photo(self, query: Query, page: dict[str, Any]) -> list[Hit]:
         assert query.photo is not None
         if query.like is not None:
-            raise DataError("a service takes a photo or the id of one to be like, not both")
+            raise DataError(
+                "a service searches by a photo that is sent or like one of its index, not both"
+            )
         form = _form(page | _words(query), _bytes(query.photo))
         return [_hit(hit) for hit in self._ask("POST", "/v1/search/photo", *form)["hits"]]
 
@@ -216,16 +161,29 @@ def _refusal(url: str, error: HTTPError) -> HganError:
     return kind(f"{url}: {detail} (status {error.code})")
 
 
-def _page(
-    k: int, offset: int, where: tuple[str, ...], threshold: float | None, fold: bool
-) -> dict[str, Any]:
-    asked: dict[str, Any] = {"k": k, "offset": offset, "where": list(where), "fold": fold}
-    return asked if threshold is None else asked | {"threshold": threshold}
+def _page(options: SearchOptions) -> dict[str, Any]:
+    if options.candidates is not None:
+        raise DataError("a service chooses the number of candidates itself; leave candidates out")
+    asked: dict[str, Any] = {
+        "k": options.k,
+        "offset": options.offset,
+        "where": list(options.where.conditions()),
+        "fold": options.fold,
+    }
+    return asked if options.threshold is None else asked | {"threshold": options.threshold}
 
 
 def _words(query: Query) -> dict[str, Any]:
     asked = {"text": query.text, "without": list(query.without), "share": query.photo_share}
-    return asked if query.like is None else asked | {"like": query.like}
+    return asked if query.like is None else asked | {"like": _id(query.like)}
+
+
+def _id(item: str) -> str:
+    """The id of an item that is given by its id, or by its path below the folder."""
+    try:
+        return str(UUID(item))
+    except ValueError:
+        return id_of_path(PurePosixPath(item).as_posix())
 
 
 def _hit(hit: dict[str, Any]) -> Hit:
@@ -236,6 +194,8 @@ def _hit(hit: dict[str, Any]) -> Hit:
 def _bytes(photo: PhotoSource) -> bytes:
     if isinstance(photo, bytes):
         return photo
+    if isinstance(photo, np.ndarray):
+        photo = read_photo(photo)
     if isinstance(photo, Image.Image):
         file = io.BytesIO()
         try:

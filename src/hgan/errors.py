@@ -10,7 +10,7 @@ class DataError(HganError):
 
 
 class SourceError(HganError):
-    """The place where photos are cannot be reached, or lets nobody in."""
+    """The place where photos are cannot be reached, or denies access."""
 
 
 class BundleError(HganError):

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from platformdirs.macos import MacOS
+from platformdirs.unix import Unix
 
 from hgan import __version__
 from hgan.cli import VERBS, main
@@ -140,18 +142,17 @@ def test_a_second_command_needs_no_more_than_the_query(photos: Path, tmp_path: P
 
 
 def test_default_index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("HGAN_INDEX", raising=False)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert default_index() == tmp_path / "hgan" / "index"
-    monkeypatch.delenv("XDG_DATA_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert default_index() == tmp_path / ".local" / "share" / "hgan" / "index"
-    monkeypatch.setattr("sys.platform", "darwin")
-    assert default_index() == tmp_path / "Library" / "Application Support" / "hgan" / "index"
-    monkeypatch.setattr("sys.platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
-    assert default_index() == tmp_path / "local" / "hgan" / "index"
+    # platformdirs chooses its class when it is imported, so each system has its class here.
+    for system, variables, expected in (
+        (Unix, {"XDG_DATA_HOME": tmp_path}, "hgan"),
+        (Unix, {"XDG_DATA_HOME": "", "HOME": tmp_path}, ".local/share/hgan"),
+        (MacOS, {"XDG_DATA_HOME": "", "HOME": tmp_path}, "Library/Application Support/hgan"),
+    ):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, str(value))
+        monkeypatch.setattr("platformdirs.PlatformDirs", system)
+        assert default_index() == tmp_path / expected / "index"
     monkeypatch.setenv("HGAN_INDEX", "elsewhere")
     assert default_index() == Path("elsewhere")
 
@@ -306,7 +307,7 @@ def test_output_onto_a_full_disk(index: Path) -> None:
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert result.returncode == 2
-    assert result.stderr == "hgan: No space left on device; what was done is kept\n"
+    assert result.stderr == "hgan: No space left on device; finished work is kept\n"
 
 
 def test_an_error_of_the_system_names_the_file(
@@ -354,7 +355,7 @@ def test_an_interrupted_run_says_so_and_goes_on_the_next_time(tmp_path: Path) ->
     command = [sys.executable, "-c", INTERRUPTED, *words]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 130
-    assert "interrupted; what was done is kept" in result.stderr
+    assert "interrupted; finished work is kept" in result.stderr
     assert "Traceback" not in result.stderr
 
     again = hgan(*words)

@@ -11,7 +11,6 @@ from rich.console import Console
 from hgan.cli import main
 from hgan.cli.explain import levels_table, region_name, words_table
 from hgan.runtime.bundle import Bundle
-from hgan.search.explain import explain
 from tests.fixtures.tiny_bundle import write_tiny_bundle
 
 
@@ -46,7 +45,7 @@ def test_lines_for_other_programs(photo, bundle, capsys):
 def test_json(photo, bundle, capsys):
     assert main(["explain", str(photo), "a red dog", "--bundle", str(bundle), "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert data == explain(Bundle.load(bundle), photo, "a red dog").as_dict()
+    assert data == Bundle.load(bundle).explain(photo, "a red dog").as_dict()
 
 
 def test_a_picture_as_well(photo, bundle, tmp_path, capsys):
@@ -70,7 +69,7 @@ def test_a_model_of_one_level(photo, tmp_path, capsys, level):
 
 
 def test_tables_for_a_screen(photo, bundle):
-    explanation = explain(Bundle.load(bundle), photo, "a [bold] red dog")
+    explanation = Bundle.load(bundle).explain(photo, "a [bold] red dog")
     screen = io.StringIO()
     console = Console(file=screen, width=100)
     console.print(levels_table(explanation), words_table(explanation), sep="\n")
@@ -105,4 +104,4 @@ def test_errors_of_the_user(photo, bundle, tmp_path, capsys, name, text, message
 
 def test_no_bundle(photo, tmp_path, capsys):
     assert main(["explain", str(photo), "red", "--bundle", str(tmp_path / "none")]) == 2
-    assert "no model bundle here" in capsys.readouterr().err
+    assert "none: no such folder" in capsys.readouterr().err

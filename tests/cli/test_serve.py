@@ -65,7 +65,7 @@ def test_a_service_from_its_start_to_its_end(photos, tmp_path):
 
 
 def run(*arguments: object) -> int:
-    verb = SERVE["serve"]
+    verb = SERVE
     parser = verb.parser("serve")
     return verb.run(parser, parser.parse_args([str(argument) for argument in arguments]))
 

@@ -77,11 +77,9 @@ def test_the_levels_shares_are_those_of_the_score(opened: Page, address):
 
 
 def test_slots_agree_as_the_explanation_says(opened: Page, indexed, library):
-    from hgan.search.explain import explain
-
     with open_index(indexed) as index:
         path = library / opened.locator(TILES).first.get_attribute("aria-label")
-        slots = explain(index.bundle, path, WORDS).slots
+        slots = index.bundle.explain(path, WORDS).slots
     said = opened.locator(".slots li").all_inner_texts()
     assert [float(text.split()[-1]) for text in said] == pytest.approx(slots, abs=0.0051)
 
@@ -89,11 +87,9 @@ def test_slots_agree_as_the_explanation_says(opened: Page, indexed, library):
 @pytest.mark.parametrize("way", ["hover", "focus"])
 def test_a_word_lights_its_regions(opened: Page, indexed, library, way):
     from hgan.render.heatmap import heat as field_of_heat
-    from hgan.search.explain import explain
-
     with open_index(indexed) as index:
         path = library / opened.locator(TILES).first.get_attribute("aria-label")
-        explanation = explain(index.bundle, path, WORDS)
+        explanation = index.bundle.explain(path, WORDS)
     frame = opened.locator(".frame")
     expect(frame).not_to_have_class(re.compile("lit"))
     warmest = max(float(np.ptp(word.similarity)) for word in explanation.words)
@@ -103,7 +99,7 @@ def test_a_word_lights_its_regions(opened: Page, indexed, library, way):
         assert button.inner_text() == word.text
         button.hover() if way == "hover" else button.focus()
         expect(frame).to_have_class(re.compile("lit"))
-        expect(opened.locator(".said")).to_contain_text(f"“{word.text}” fits best")
+        expect(opened.locator(".said")).to_contain_text(f"“{word.text}” matches best")
         seen = heat(opened)
         above = (word.similarity - word.similarity.min()) / warmest
         expected = field_of_heat(above, explanation.boxes, *seen.shape[::-1])

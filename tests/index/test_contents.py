@@ -58,7 +58,7 @@ def test_index_of_version_1(photos, tmp_path, bundle, monkeypatch):
         assert index_folder(photos, to, bundle) == IndexReport(unchanged=13)
     assert entries(to)["says.jpg"].camera == "Pixel 9"
     with monkeypatch.context() as patch:
-        patch.setattr("hgan.sources.types.sha256", None)
+        patch.setattr("hgan.sources.folder.read_file", None)
         assert index_folder(photos, to, bundle) == IndexReport(unchanged=13)
 
 

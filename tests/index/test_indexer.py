@@ -54,7 +54,7 @@ def test_touched_photo_is_not_encoded_again(photos, tmp_path, bundle, monkeypatc
         assert index_folder(photos, to, bundle) == IndexReport(unchanged=12)
     # Its new time was remembered: the next run does not even read it.
     with monkeypatch.context() as patch:
-        patch.setattr("hgan.sources.types.sha256", None)
+        patch.setattr("hgan.sources.folder.read_file", None)
         assert index_folder(photos, to, bundle) == IndexReport(unchanged=12)
 
 

@@ -25,7 +25,7 @@ def test_scores_are_those_of_fewer_regions(photos, tmp_path, bundle, quantize):
     paths = sorted(photos.rglob("*.png"))
     encoded = small.encode_images([to_pixels(open_photo(path), SIZE) for path in paths])
     query = bundle.encode_texts(["a red photo"])
-    expected = score_levels(query, encoded, bundle.config.weights).total[0]
+    expected = score_levels(encoded, query, bundle.config.weights).total[:, 0]
     with open_index(tmp_path / "index", bundle) as index:
         hits = {hit.path: hit for hit in index.search("a red photo", k=50)}
         alike = {hit.path: hit.score for hit in index.search_image(paths[0], k=50)}
@@ -37,8 +37,8 @@ def test_scores_are_those_of_fewer_regions(photos, tmp_path, bundle, quantize):
     # The photo that is searched with has as few regions as those that are searched.
     assert alike[paths[0]] == pytest.approx(1, abs=tolerance)
     expected = score_levels(
-        small.encode_images([to_pixels(open_photo(paths[0]), SIZE)]), encoded, bundle.config.weights
-    ).total[0]
+        encoded, small.encode_images([to_pixels(open_photo(paths[0]), SIZE)]), bundle.config.weights
+    ).total[:, 0]
     np.testing.assert_allclose([alike[path] for path in paths], expected, atol=tolerance)
     assert len(liked) == 3
 

@@ -35,8 +35,8 @@ def test_hits_are_those_of_a_folder(photos, tmp_path, bundle):
     with open_index(PLACE, bundle) as there, open_index(tmp_path / "index", bundle) as here:
         assert len(there) == len(here) == 12
         for text in ("a red photo", "two blue dogs in the green snow"):
-            for folder in (None, "red"):
-                found, expected = (index.search(text, 5, folder=folder) for index in (there, here))
+            for where in (None, "folder=red"):
+                found, expected = (index.search(text, 5, where=where) for index in (there, here))
                 assert [hit.path for hit in found] == [hit.path for hit in expected]
                 for hit, other in zip(found, expected, strict=True):
                     assert hit.score == pytest.approx(other.score, abs=3e-3)

@@ -10,7 +10,7 @@ import pytest
 from hgan.cli import main
 from hgan.errors import ConfigError
 from hgan.index.indexer import IndexReport, index_folder
-from hgan.index.shard import WHOLE, Part
+from hgan.index.shard import WHOLE, Shard
 from hgan.search.searcher import open_index
 from tests.fixtures.photos import save_photo
 from tests.fixtures.points import LocalServer
@@ -27,7 +27,7 @@ def _server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_each_photo_is_in_one_part_and_parts_are_alike() -> None:
     paths = [f"{i % 7}/ø {i}.jpg" for i in range(4000)] + ["\udcff.jpg"]
-    held = [[n for n in range(1, 9) if Part(n, 8).holds(path)] for path in paths]
+    held = [[n for n in range(1, 9) if Shard(n, 8).holds(path)] for path in paths]
     assert all(len(parts) == 1 for parts in held)
     sizes = Counter(parts[0] for parts in held)
     assert sorted(sizes) == list(range(1, 9))
@@ -37,7 +37,7 @@ def test_each_photo_is_in_one_part_and_parts_are_alike() -> None:
 
 def test_shares_stay_as_they_are() -> None:
     """Another hash would make every machine drop what the others have."""
-    held = [Part(1, 2).holds(f"{name}.jpg") for name in "abcdefgh"]
+    held = [Shard(1, 2).holds(f"{name}.jpg") for name in "abcdefgh"]
     assert held == [True, True, False, True, False, False, False, True]
 
 
@@ -45,7 +45,7 @@ def test_shares_stay_as_they_are() -> None:
 def test_parts_make_up_the_whole(photos: Path, bundle) -> None:
     (photos / "red/broken.jpg").write_bytes(b"no photo")
     (photos / "blue/nowhere.jpg").symlink_to("absent")
-    reports = [index_folder(photos, PLACE, bundle, part=Part(n, 3)) for n in (1, 2, 3)]
+    reports = [index_folder(photos, PLACE, bundle, shard=Shard(n, 3)) for n in (1, 2, 3)]
     assert sum(report.added for report in reports) == 12
     assert max(report.added for report in reports) < 12
     skipped = [path for report in reports for path in report.skipped]
@@ -65,15 +65,15 @@ def test_what_is_gone_is_dropped_by_its_own_part(photos: Path, bundle) -> None:
     save_photo(photos / "new.jpg", (200, 200, 0))
     total = 0
     for number in (1, 2):
-        part = Part(number, 2)
-        report = index_folder(photos, PLACE, bundle, part=part)
-        assert report.removed == sum(part.holds(path) for path in gone)
-        assert report.added == part.holds("new.jpg")
+        shard = Shard(number, 2)
+        report = index_folder(photos, PLACE, bundle, shard=shard)
+        assert report.removed == sum(shard.holds(path) for path in gone)
+        assert report.added == shard.holds("new.jpg")
         total += report.removed
         with open_index(PLACE, bundle) as index:
             found = {hit.path.relative_to(photos).as_posix() for hit in index.search("red", 50)}
         assert {path for path in gone if path in found} == {
-            path for path in gone if number == 1 and not part.holds(path)
+            path for path in gone if number == 1 and not shard.holds(path)
         }
     assert total == 4
     assert index_folder(photos, PLACE, bundle) == IndexReport(unchanged=9)
@@ -82,7 +82,7 @@ def test_what_is_gone_is_dropped_by_its_own_part(photos: Path, bundle) -> None:
 @pytest.mark.usefixtures("_server")
 def test_part_without_photos(tmp_path: Path, bundle) -> None:
     save_photo(tmp_path / "photos/one.png", (200, 0, 0))
-    reports = [index_folder(tmp_path / "photos", PLACE, bundle, part=Part(n, 2)) for n in (1, 2)]
+    reports = [index_folder(tmp_path / "photos", PLACE, bundle, shard=Shard(n, 2)) for n in (1, 2)]
     assert sorted(report.added for report in reports) == [0, 1]
 
 
@@ -104,12 +104,12 @@ def test_processes_side_by_side(photos: Path, tmp_path: Path, bundle) -> None:
 @pytest.mark.parametrize("text", ["0/8", "9/8", "8", "2/", "1/0", "a/b", "1/99999", "²/8"])
 def test_parts_that_are_none(text: str, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConfigError, match="the second takes 2/8"):
-        Part.parse(text)
+        Shard.parse(text)
     assert main(["index", str(photos), "--part", text]) == 2
     assert f"--part {text}" in capsys.readouterr().err
 
 
 def test_part_and_estimate(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert Part.parse("2/8") == Part(2, 8)
+    assert Shard.parse("2/8") == Shard(2, 8)
     assert main(["index", str(photos), "--part", "2/8", "--estimate"]) == 2
     assert "leave --part out" in capsys.readouterr().err

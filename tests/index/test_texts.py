@@ -52,7 +52,7 @@ def photo(tmp_path: Path) -> Path:
 def naive_photo(bundle: Bundle, text: str, photo: Path) -> dict[str, float]:
     """S and levels of one pair, by encoding both again: the words ask, the photo answers."""
     image = bundle.encode_images([to_pixels(open_photo(photo), SIZE)])
-    scores = score_levels(bundle.encode_texts([text]), image, bundle.config.weights)
+    scores = score_levels(image, bundle.encode_texts([text]), bundle.config.weights)
     return {"S": float(scores.total[0, 0])} | {
         name: float(value[0, 0]) for name, value in scores.levels.items()
     }

@@ -15,9 +15,11 @@ import pytest
 
 from hgan.errors import ConfigError, HganError
 from hgan.index import watcher as watch
-from hgan.index.indexer import IndexReport, Updater, index_folder, open_updater
-from hgan.index.watcher import News, Watcher, watch_folder
+from hgan.index.indexer import IndexReport, index_folder, open_writer
+from hgan.index.watcher import Watcher, WatchEvent, watch_folder
+from hgan.index.writer import IndexWriter
 from hgan.search.searcher import open_index
+from hgan.sources.folder import FolderSource
 from hgan.sources.open import open_source
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.points import LocalServer
@@ -41,39 +43,39 @@ def settle(monkeypatch: pytest.MonkeyPatch) -> float:
 
 
 @pytest.fixture
-def updater(photos, tmp_path, bundle) -> Iterator[Updater]:
+def writer(photos, tmp_path, bundle) -> Iterator[IndexWriter]:
     index_folder(photos, tmp_path / "index", bundle)
-    with open_updater(open_source(photos), tmp_path / "index", bundle) as opened:
+    with open_writer(open_source(photos), tmp_path / "index", bundle) as opened:
         yield opened
 
 
-def paths(updater: Updater) -> set[str]:
-    return {entry.path for entry in updater._store.entries()}
+def paths(writer: IndexWriter) -> set[str]:
+    return {entry.path for entry in writer._store.entries()}
 
 
-def test_a_look_takes_what_has_settled(photos, updater, settle):
-    watcher = Watcher(photos, updater)
+def test_a_look_takes_what_has_settled(photos, writer, settle):
+    watcher = Watcher(photos, writer)
     assert watcher.look() == IndexReport(unchanged=12)
     save_photo(photos / "new.png", (200, 200, 0))
     save_photo(photos / "red 0.png", COLOURS["blue"], seed=5)
     (photos / "blue 0.png").unlink()
     assert watcher.look() == IndexReport(removed=1, unchanged=10)
-    assert watcher.waits
+    assert watcher.has_unsettled
     assert watcher.look() == IndexReport(unchanged=10)
     time.sleep(settle)
     assert watcher.look() == IndexReport(added=1, updated=1, unchanged=10)
-    assert not watcher.waits
-    assert paths(updater) >= {"new.png", "red 0.png"}
-    assert "blue 0.png" not in paths(updater)
+    assert not watcher.has_unsettled
+    assert paths(writer) >= {"new.png", "red 0.png"}
+    assert "blue 0.png" not in paths(writer)
 
 
-def test_a_photo_that_grows_is_not_read(photos, updater, settle, monkeypatch):
+def test_a_photo_that_grows_is_not_read(photos, writer, settle, monkeypatch):
     whole = save_photo(photos.parent / "whole.png", (9, 99, 9)).read_bytes()
     read = []
     monkeypatch.setattr(
-        "hgan.sources.types.Photo.read", lambda photo, _source: read.append(photo.path) or 1 / 0
+        FolderSource, "read", lambda _source, photo: read.append(photo.path) or 1 / 0
     )
-    watcher = Watcher(photos, updater)
+    watcher = Watcher(photos, writer)
     with (photos / "slow.png").open("wb") as file:
         for start in range(0, len(whole), len(whole) // 5):
             file.write(whole[start : start + len(whole) // 5])
@@ -86,9 +88,9 @@ def test_a_photo_that_grows_is_not_read(photos, updater, settle, monkeypatch):
     assert watcher.look().added == 1
 
 
-def test_a_bad_photo_is_tried_and_told_once(photos, updater, settle, monkeypatch):
+def test_a_bad_photo_is_tried_and_told_once(photos, writer, settle, monkeypatch):
     good = (photos / "red 0.png").read_bytes()
-    watcher = Watcher(photos, updater)
+    watcher = Watcher(photos, writer)
     (photos / "red 0.png").write_bytes(good[: len(good) // 2])
     (photos / "link.png").symlink_to("nowhere")
     assert set(watcher.look().skipped) == {"link.png"}
@@ -96,7 +98,7 @@ def test_a_bad_photo_is_tried_and_told_once(photos, updater, settle, monkeypatch
     report = watcher.look()
     assert (set(report.skipped), report.removed) == ({"red 0.png"}, 1)
     with monkeypatch.context() as patch:
-        patch.setattr("hgan.sources.types.Photo.read", None)
+        patch.setattr(FolderSource, "read", None)
         assert watcher.look() == IndexReport(unchanged=11)
     (photos / "red 0.png").write_bytes(good)
     watcher.look()
@@ -104,11 +106,11 @@ def test_a_bad_photo_is_tried_and_told_once(photos, updater, settle, monkeypatch
     assert watcher.look() == IndexReport(added=1, unchanged=11)
 
 
-def test_the_index_is_arranged_after_many_changes(photos, updater, settle, monkeypatch):
+def test_the_index_is_arranged_after_many_changes(photos, writer, settle, monkeypatch):
     monkeypatch.setattr(watch, "OPTIMIZE_AFTER", 3)
     arranged = []
-    monkeypatch.setattr(updater, "optimize", lambda: arranged.append(1))
-    watcher = Watcher(photos, updater)
+    monkeypatch.setattr(writer, "optimize", lambda: arranged.append(1))
+    watcher = Watcher(photos, writer)
     for path in ("red 0.png", "blue 0.png", "green 0.png", "red/red 1.png"):
         (photos / path).unlink()
         watcher.look()
@@ -116,14 +118,14 @@ def test_the_index_is_arranged_after_many_changes(photos, updater, settle, monke
 
 
 @contextmanager
-def following(folder: Path, to: Path | str, bundle, told: list[News]) -> Iterator[None]:
+def following(folder: Path, to: Path | str, bundle, told: list[WatchEvent]) -> Iterator[None]:
     """`watch_folder` in a thread, past its first pass."""
     stop = Event()
     errors: list[Exception] = []
 
     def run() -> None:
         try:
-            watch_folder(folder, to, bundle, tell=told.append, stop=stop)
+            watch_folder(folder, to, bundle, on_event=told.append, stop=stop)
         except Exception as error:
             errors.append(error)
 
@@ -145,7 +147,7 @@ def test_a_folder_is_followed(photos, tmp_path, bundle, settle, kind, monkeypatc
     monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: made)
     places = {"folder": tmp_path / "index", "inside": photos / "my.index"}
     to = places.get(kind, "http://qdrant:6333/photos")
-    told: list[News] = []
+    told: list[WatchEvent] = []
     with following(photos, to, bundle, told):
         assert told.pop(0).report == IndexReport(added=12)
         save_photo(photos / "new folder.2023" / "deep" / "new.png", (200, 200, 0))
@@ -154,7 +156,7 @@ def test_a_folder_is_followed(photos, tmp_path, bundle, settle, kind, monkeypatc
         (photos / "notes.txt").write_text("no photo")
 
         def done() -> bool:
-            reports = [news.report for news in told if news.report]
+            reports = [event.report for event in told if event.report]
             return (sum(r.added for r in reports), sum(r.removed for r in reports)) == (4, 4)
 
         wait_for(done)
@@ -166,15 +168,15 @@ def test_a_folder_is_followed(photos, tmp_path, bundle, settle, kind, monkeypatc
 
 
 def test_trouble_is_told_once_and_tried_again(photos, tmp_path, bundle, settle):
-    told: list[News] = []
+    told: list[WatchEvent] = []
     with following(photos, tmp_path / "index", bundle, told):
         told.clear()
         photos.rename(tmp_path / "away")  # as when a disk is taken out
         photos.mkdir()
         (tmp_path / "away/red 0.png").unlink()
-        wait_for(lambda: any(news.problem for news in told))
+        wait_for(lambda: any(event.problem for event in told))
         time.sleep(4 * settle)
-        assert [news.report for news in told] == [None]
+        assert [event.report for event in told] == [None]
         assert "no photos here" in told[0].problem
         for path in (tmp_path / "away").iterdir():
             path.rename(photos / path.name)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from hgan.errors import HganError
 from hgan.render.contact_sheet import contact_sheet
-from hgan.search.searcher import Hit
+from hgan.search.finder import Hit
 from tests.fixtures.photos import COLOURS, save_photo
 
 

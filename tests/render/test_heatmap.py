@@ -9,7 +9,7 @@ from PIL import Image
 from hgan.errors import DataError, HganError
 from hgan.render.heatmap import PANELS, heat, heat_panel, heatmap_sheet, shown_words
 from hgan.runtime.bundle import Bundle
-from hgan.search.explain import Explanation, Word, explain
+from hgan.runtime.explain import Explanation, Word
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.tiny_bundle import write_tiny_bundle
 
@@ -110,7 +110,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def sheet(bundle: Bundle, photo: Path | Image.Image, text: str, folder: Path) -> np.ndarray:
-    heatmap_sheet(photo, explain(bundle, photo, text), folder / "why.png")
+    heatmap_sheet(photo, bundle.explain(photo, text), folder / "why.png")
     with Image.open(folder / "why.png") as picture:
         assert picture.format == "PNG"
         return np.asarray(picture.convert("RGB")).astype(int)
@@ -128,11 +128,11 @@ def test_panels_stand_in_rows(bundle, tmp_path, n, columns, rows):
     bundle_words = ["red", "green", "blue", "white", "black", "dog", "snow", "photo", "two"]
     text = " ".join((bundle_words * 2)[:n])
     if n == 12:  # the tiny model reads ten words
-        explanation = explain(bundle, GRAY, "red")
+        explanation = bundle.explain(GRAY, "red")
         words = [word(f"w{i}", [0.0, 0.0, 0.0, 1.0], start=i) for i in range(12)]
         explanation = Explanation("many", explanation.levels, [], words, explanation.boxes)
     else:
-        explanation = explain(bundle, GRAY, text)
+        explanation = bundle.explain(GRAY, text)
     heatmap_sheet(GRAY, explanation, tmp_path / "why.png")
     with Image.open(tmp_path / "why.png") as picture:
         side = (1180 - (columns - 1) * 20) // columns
@@ -162,7 +162,7 @@ def test_a_model_without_words_shows_its_levels(tmp_path, level):
 
 
 def test_errors(bundle, tmp_path):
-    explanation = explain(bundle, GRAY, "red")
+    explanation = bundle.explain(GRAY, "red")
     with pytest.raises(DataError, match="no such file"):
         heatmap_sheet(tmp_path / "gone.jpg", explanation, tmp_path / "why.png")
     (tmp_path / "file").write_bytes(b"")

@@ -30,7 +30,7 @@ def test_photos_and_texts_meet(folder):
     bundle = Bundle.load(folder)
     photos = bundle.encode_images(plain(RED, GREEN, BLUE))
     texts = bundle.encode_texts(["a red photo", "a green photo", "a blue photo"])
-    total = score_levels(texts, photos, bundle.config.weights).total
+    total = score_levels(photos, texts, bundle.config.weights).total
     assert total.argmax(axis=1).tolist() == [0, 1, 2]
     assert bundle.config.weights == WEIGHTS
     assert set(COLOURS) >= {"red", "green", "blue"}
@@ -95,7 +95,7 @@ def test_model_of_one_level(tmp_path, level):
     weights = {name: float(name == level) for name in ("context", "shared", "local")}
     bundle = Bundle.load(write_tiny_bundle(tmp_path / "one", weights=weights))
     photos, texts = bundle.encode_images(plain(RED, BLUE)), bundle.encode_texts(["red", "blue"])
-    total = score_levels(texts, photos, weights).total
+    total = score_levels(photos, texts, weights).total
     assert total.argmax(axis=1).tolist() == [0, 1]
     assert photos.slots.shape == ((2, 2, 6) if level == "shared" else (2, 0, 0))
 

@@ -37,18 +37,18 @@ def items(seed: int, n: int, length: int, widths: tuple[int, int, int, int]) -> 
 
 
 def naive(
-    queries: Encoded[np.ndarray], photos: Encoded[np.ndarray], weights: dict[str, float]
+    photos: Encoded[np.ndarray], queries: Encoded[np.ndarray], weights: dict[str, float]
 ) -> np.ndarray:
-    total = np.zeros((len(queries.context), len(photos.context)))
-    for q in range(total.shape[0]):
-        for p in range(total.shape[1]):
+    total = np.zeros((len(photos.context), len(queries.context)))
+    for p in range(total.shape[0]):
+        for q in range(total.shape[1]):
             if weights["context"]:
-                total[q, p] += weights["context"] * float(queries.context[q] @ photos.context[p])
+                total[p, q] += weights["context"] * float(queries.context[q] @ photos.context[p])
             if weights["shared"]:
                 cosines = [
                     float(a @ b) for a, b in zip(queries.slots[q], photos.slots[p], strict=True)
                 ]
-                total[q, p] += weights["shared"] * sum(cosines) / len(cosines)
+                total[p, q] += weights["shared"] * sum(cosines) / len(cosines)
             if weights["local"]:
                 best = [
                     max(
@@ -59,7 +59,7 @@ def naive(
                     for word, real in zip(queries.local[q], queries.mask[q], strict=True)
                     if real
                 ]
-                total[q, p] += weights["local"] * sum(best) / len(best)
+                total[p, q] += weights["local"] * sum(best) / len(best)
     return total
 
 
@@ -80,11 +80,11 @@ subsets = st.sampled_from(
 @given(seeds, shapes, st.integers(1, 3), st.integers(1, 5), st.integers(1, 6), subsets)
 def test_equals_plain_loops(seed, widths, q, n, length, weights):
     queries, photos = items(seed, q, 4, widths), items(seed + 1, n, length, widths)
-    scores = score_levels(queries, photos, weights)
-    assert scores.total.shape == (q, n)
+    scores = score_levels(photos, queries, weights)
+    assert scores.total.shape == (n, q)
     assert scores.total.dtype == np.float32
     assert set(scores.levels) == {name for name, weight in weights.items() if weight}
-    np.testing.assert_allclose(scores.total, naive(queries, photos, weights), atol=1e-5)
+    np.testing.assert_allclose(scores.total, naive(photos, queries, weights), atol=1e-5)
 
 
 @settings(deadline=None, max_examples=40)
@@ -102,8 +102,8 @@ def test_padding_never_leaks(seed, widths, extra):
             mask=np.concatenate([encoded.mask, np.zeros((n, extra), bool)], axis=1),
         )
 
-    expected = score_levels(queries, photos, WEIGHTS).total
-    found = score_levels(padded(queries), padded(photos), WEIGHTS).total
+    expected = score_levels(photos, queries, WEIGHTS).total
+    found = score_levels(padded(photos), padded(queries), WEIGHTS).total
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
@@ -117,8 +117,8 @@ def test_order_of_regions_and_words_is_nothing(seed, widths):
         return replace(encoded, local=encoded.local[:, order], mask=encoded.mask[:, order])
 
     np.testing.assert_allclose(
-        score_levels(shuffled(queries), shuffled(photos), WEIGHTS).total,
-        score_levels(queries, photos, WEIGHTS).total,
+        score_levels(shuffled(photos), shuffled(queries), WEIGHTS).total,
+        score_levels(photos, queries, WEIGHTS).total,
         atol=1e-6,
     )
 
@@ -134,11 +134,11 @@ def test_a_batch_is_its_items_one_by_one(seed, widths):
             encoded.context[part], encoded.slots[part], encoded.local[part], encoded.mask[part]
         )
 
-    together = score_levels(queries, photos, WEIGHTS).total
+    together = score_levels(photos, queries, WEIGHTS).total
     for q in range(3):
         for p in range(4):
-            alone = score_levels(only(queries, q), only(photos, p), WEIGHTS).total
-            np.testing.assert_allclose(alone, together[q : q + 1, p : p + 1], atol=1e-6)
+            alone = score_levels(only(photos, p), only(queries, q), WEIGHTS).total
+            np.testing.assert_allclose(alone, together[p : p + 1, q : q + 1], atol=1e-6)
 
 
 @settings(deadline=None, max_examples=30)
@@ -154,9 +154,9 @@ def test_float16_scores_like_float32(seed, widths):
             encoded.mask,
         )
 
-    found = score_levels(half(queries), half(photos), WEIGHTS).total
+    found = score_levels(half(photos), half(queries), WEIGHTS).total
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, score_levels(queries, photos, WEIGHTS).total, atol=3e-3)
+    np.testing.assert_allclose(found, score_levels(photos, queries, WEIGHTS).total, atol=3e-3)
     assert dense(half(queries), WEIGHTS).dtype == np.float32
 
 
@@ -167,22 +167,22 @@ def test_one_inner_product_carries_context_and_slots(seed, shape, weights):
     widths = dict(zip(("context", "slots", "slot", "local"), shape, strict=True))
     a, b = dense(queries, weights), dense(photos, weights)
     assert a.shape == (2, dense_width(widths, weights))
-    scores = score_levels(queries, photos, weights)
+    scores = score_levels(photos, queries, weights)
     expected = sum(
         (weights[name] * scores.levels[name] for name in ("context", "shared") if weights[name]),
-        start=np.zeros((2, 4)),
+        start=np.zeros((4, 2)),
     )
-    np.testing.assert_allclose(a @ b.T, expected, atol=1e-5)
+    np.testing.assert_allclose(b @ a.T, expected, atol=1e-5)
     for row in range(2):
-        for name, values in dense_levels(a[row], b, widths, weights).items():
-            np.testing.assert_allclose(values, scores.levels[name][row], atol=1e-5)
+        for name, values in dense_levels(b, a[row], widths, weights).items():
+            np.testing.assert_allclose(values, scores.levels[name][:, row], atol=1e-5)
 
 
 def test_levels_of_zero_width():
     queries, photos = items(1, 2, 3, (4, 0, 0, 0)), items(2, 3, 3, (4, 0, 0, 0))
     weights = {"context": 1.0, "shared": 0.0, "local": 0.0}
-    total = score_levels(queries, photos, weights).total
-    np.testing.assert_allclose(total, queries.context @ photos.context.T, atol=1e-6)
+    total = score_levels(photos, queries, weights).total
+    np.testing.assert_allclose(total, photos.context @ queries.context.T, atol=1e-6)
 
 
 @pytest.mark.parametrize("side", ["query", "photo"])
@@ -192,14 +192,14 @@ def test_nothing_real_scores_zero_not_nan(side):
         queries = replace(queries, mask=np.zeros_like(queries.mask))
         expected = [0, 0]
     else:
-        level = score_levels(queries, photos, WEIGHTS).levels["local"]
+        level = score_levels(photos, queries, WEIGHTS).levels["local"]
         photos.mask[1] = False
         expected = [level[0, 0], 0]
-    local = score_levels(queries, photos, WEIGHTS).levels["local"]
-    np.testing.assert_allclose(local[0], expected, atol=1e-6)
+    local = score_levels(photos, queries, WEIGHTS).levels["local"]
+    np.testing.assert_allclose(local[:, 0], expected, atol=1e-6)
 
 
 def test_no_photos_at_all():
     queries, photos = items(1, 2, 3, (4, 2, 2, 4)), items(2, 1, 3, (4, 2, 2, 4))
     none = Encoded(photos.context[:0], photos.slots[:0], photos.local[:0], photos.mask[:0])
-    assert score_levels(queries, none, WEIGHTS).total.shape == (2, 0)
+    assert score_levels(none, queries, WEIGHTS).total.shape == (0, 2)

@@ -50,7 +50,7 @@ def naive(index: Index, query: Query) -> dict[Path, float]:
     total = np.zeros(len(paths))
 
     def add(weight, part):
-        total[:] += weight * score_levels(part, photos, weights).total[0]
+        total[:] += weight * score_levels(photos, part, weights).total[:, 0]
 
     sources = [query.photo, query.like and index.root / query.like]
     given_photos = [source for source in sources if source is not None]
@@ -156,7 +156,7 @@ def test_like_a_photo_that_is_not_there(index, name):
         ({}, "no words and no photo"),
         ({"text": " \n"}, "no words and no photo"),
         ({"like": ""}, "no words and no photo"),
-        ({"without": ("red",)}, "beside what they should be without"),
+        ({"without": ("red",)}, "besides what they should not show"),
         ({"text": "red", "without": "blue"}, r"write without=\('blue',\)"),
         ({"text": "red", "without": ("blue", " ")}, "empty text"),
         ({"text": "red", "photo_share": -0.1}, "from 0 to 1"),

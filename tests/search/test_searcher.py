@@ -15,8 +15,9 @@ from hgan.index.store.filter import Filter
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import open_photo, to_pixels
 from hgan.runtime.similarity import score_levels
+from hgan.search.finder import Hit
 from hgan.search.query import Query
-from hgan.search.searcher import Hit, Index, open_index
+from hgan.search.searcher import Index, open_index
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.tiny_bundle import SIZE, write_tiny_bundle
 
@@ -36,9 +37,9 @@ def naive(index: Index, text: str) -> dict[Path, tuple[float, dict[str, float]]]
     """S of every photo, by encoding it again."""
     paths = sorted(index.root.rglob("*.png"))
     encoded = index.bundle.encode_images([to_pixels(open_photo(path), SIZE) for path in paths])
-    scores = score_levels(index.bundle.encode_texts([text]), encoded, index.bundle.config.weights)
+    scores = score_levels(encoded, index.bundle.encode_texts([text]), index.bundle.config.weights)
     return {
-        path: (float(scores.total[0, i]), {n: float(v[0, i]) for n, v in scores.levels.items()})
+        path: (float(scores.total[i, 0]), {n: float(v[i, 0]) for n, v in scores.levels.items()})
         for i, path in enumerate(paths)
     }
 
@@ -125,12 +126,12 @@ def test_ten_thousand_words(index):
 
 def test_inside_a_folder(index):
     for folder in ("red", "red/", "./red"):
-        hits = index.search("a blue photo", k=50, folder=folder)
+        hits = index.search("a blue photo", k=50, where=f"folder={folder}")
         assert {hit.path.parent.name for hit in hits} == {"red"}
         assert len(hits) == 3
-    assert len(index.search("red", k=50, folder=".")) == 13
-    assert index.search("red", folder="nowhere") == []
-    assert len(index.search_image(index.root / "red 0.png", k=50, folder="blue")) == 3
+    assert len(index.search("red", k=50, where="folder=.")) == 13
+    assert index.search("red", where="folder=nowhere") == []
+    assert len(index.search_image(index.root / "red 0.png", k=50, where="folder=blue")) == 3
 
 
 @pytest.mark.parametrize(("k", "found"), [(0, 0), (1, 1), (13, 13), (5000, 13)])
@@ -159,9 +160,13 @@ def test_filters(index):
         index.find(Query(like="red/red 1.png"), 50, where=where),
     ):
         assert {hit.path.parent.name for hit in hits} == {"red"}
-    assert index.search("red", where=Filter(tags=("beach",)), folder="red") == []
-    with pytest.raises(DataError, match="leave one out"):
-        index.search("red", folder="red", where=where)
+    assert index.search("red", where=Filter("red", tags=("beach",))) == []
+    assert index.search("red", where=("folder=red", "tag=beach")) == []
+    with pytest.raises(DataError, match="given twice"):
+        index.search("red", where=("folder=red", "folder=blue"))
+    for wrong in (3, {"folder": "red"}):
+        with pytest.raises(DataError, match="where is a Filter or conditions"):
+            index.search("red", where=wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("folded", [False, True])
@@ -192,7 +197,7 @@ def test_a_page_behind_the_candidates(index):
 
 @pytest.mark.parametrize("fields", [{"k": -1}, {"offset": -1}])
 def test_numbers_below_zero(index, fields):
-    with pytest.raises(DataError, match="from 0 on"):
+    with pytest.raises(DataError, match="must not be negative"):
         index.find(Query("red"), **fields)
 
 

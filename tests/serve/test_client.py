@@ -34,11 +34,16 @@ def test_a_client_finds_what_the_index_finds(address, photos):
         found = client.find(query, 5, offset=1, where=("folder=green",), threshold=-9.0, fold=False)
         assert [hit.path.parent.name for hit in found] == ["green"] * 2
         assert red.id not in [hit.id for hit in client.find(Query(like=red.id))]
-        assert client.explain(red.id, "a red photo")["score"] == pytest.approx(red.score, abs=3e-3)
-        with pytest.raises(DataError, match=r"no condition.*status 422"):
+        for name in (red.id, red.path.as_posix()):
+            explained = client.explain(name, "a red photo")
+            assert explained.score == pytest.approx(red.score, abs=3e-3)
+            assert red.id not in [hit.id for hit in client.find(Query(like=name))]
+        with pytest.raises(DataError, match="not a condition"):
             client.search("red", where=("nonsense",))
         with pytest.raises(DataError, match="status 404"):
             client.find(Query(like="00000000-0000-0000-0000-000000000000"))
+        with pytest.raises(DataError, match="candidates"):
+            client.search("red", candidates=100)
         with pytest.raises(DataError, match="not both"):
             client.find(Query(photo=file, like=red.id))
         with pytest.raises(DataError, match="status 415"):
@@ -55,7 +60,7 @@ def test_a_client_finds_what_the_index_finds(address, photos):
 def test_nobody_there():
     with pytest.raises(IndexingError, match="does not answer"):
         Client("http://127.0.0.1:9").search("red")
-    with pytest.raises(DataError, match="is no address"):
+    with pytest.raises(DataError, match="is not an address"):
         Client("file:///etc/passwd")
 
 
@@ -66,12 +71,17 @@ def test_many_queries_and_new_photos(address, photos, made, bundle, tmp_path):
         queries[7:7] = [Query(photo=photos / "blue 0.png"), Query(like=red.id)]
         where = Filter.parse(["folder=red"])
         expected = index.find_many(queries, 3, offset=1, where=where)
-        found = client.find_many(queries, 3, offset=1, where=("folder=red",))
+        for same in (where, "folder=red", ["folder=red"]):
+            one = client.find(queries[0], 3, offset=1, where=same)
+            assert [hit.id for hit in one] == [hit.id for hit in expected[0]]
+        found = client.find_many(queries, 3, offset=1, where=where)
         for hits, others in zip(found, expected, strict=True):
             assert [hit.id for hit in hits] == [hit.id for hit in others]
             assert [index.root / hit.path for hit in hits] == [hit.path for hit in others]
             for hit, other in zip(hits, others, strict=True):
                 assert hit.score == pytest.approx(other.score, abs=1e-5)
+        here, there = (one.explain(red.id, "a red dog") for one in (index, client))
+        assert there.as_dict() == here.as_dict()
         assert client.find_many([]) == []
         with pytest.raises(DataError, match="status 401"):
             client.add(photos / "red 0.png", "a.png")

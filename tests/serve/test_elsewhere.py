@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from hgan.index.indexer import index_folder
 from hgan.runtime.bundle import Bundle
 from hgan.serve.app import create_app
-from hgan.sources.object_store import CloudSource
+from hgan.sources.object_store import ObjectStoreSource
 
 PLACE = "memory://served/photos"
 
@@ -47,7 +47,7 @@ def test_thumbnails_are_read_once(client: TestClient, monkeypatch: pytest.Monkey
     place = f"/v1/items/{first(client)['id']}/thumbnail"
     answer = client.get(place)
     assert Image.open(io.BytesIO(answer.content)).format == "JPEG"
-    monkeypatch.setattr(CloudSource, "content", None)
+    monkeypatch.setattr(ObjectStoreSource, "read", None)
     assert client.get(place).content == answer.content
     known = {"If-None-Match": answer.headers["etag"]}
     assert client.get(place, headers=known).status_code == 304

@@ -65,5 +65,5 @@ def test_searches_see_what_comes_and_goes(library, tmp_path):
 
 def test_photos_that_are_in_no_folder(library):
     library._source = object()
-    with pytest.raises(ConfigError, match="only folders tell of changes"), following(library):
+    with pytest.raises(ConfigError, match="only folders can be watched"), following(library):
         pass

@@ -25,10 +25,11 @@ from hgan.runtime.exif import read_exif
 from hgan.runtime.images import open_photo
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
-from hgan.sources import object_store as cloud
+from hgan.sources import object_store
 from hgan.sources.folder import FolderSource
-from hgan.sources.object_store import CloudSource
-from hgan.sources.open import Address, content_of, open_source, place_of
+from hgan.sources.object_store import ObjectStoreSource
+from hgan.sources.open import content_of, open_source, place_of
+from hgan.sources.types import Address, Listing, Photo
 
 PLACE = "s3://bucket/photos"
 SERVER = """
@@ -122,7 +123,7 @@ def test_counts_of_every_kind(s3, tmp_path, bundle, monkeypatch) -> None:
     to = tmp_path / "index"
     assert index_folder(PLACE, to, bundle) == IndexReport(added=12)
     with monkeypatch.context() as patch:
-        patch.setattr(CloudSource, "content", None)  # nothing is read again
+        patch.setattr(ObjectStoreSource, "read", None)  # nothing is read again
         assert index_folder(PLACE, to, bundle) == IndexReport(unchanged=12)
     s3.put_object(Bucket="bucket", Key="photos/new.jpg", Body=png())
     s3.put_object(Bucket="bucket", Key="photos/red 0.png", Body=png("green"))
@@ -161,21 +162,22 @@ def test_keys_that_no_folder_could_hold_and_other_prefixes(s3, tmp_path, bundle)
 def test_more_objects_than_a_page_of_the_listing(s3, bundle) -> None:
     for number in range(1100):
         s3.put_object(Bucket="bucket", Key=f"many/{number:04}.jpg", Body=b"x")
-    photos, unread = open_source("s3://bucket/many/").find({})
-    assert [photo.path for photo in photos] == [f"{number:04}.jpg" for number in range(1100)]
-    assert unread == ()
+    listing = open_source("s3://bucket/many/").find()
+    paths = [photo.path for photo in listing.photos]
+    assert paths == [f"{number:04}.jpg" for number in range(1100)]
+    assert listing.unread == ()
 
 
 def test_object_that_goes_between_listing_and_reading(s3, tmp_path, bundle, monkeypatch) -> None:
-    find = CloudSource.find
+    find = ObjectStoreSource.find
 
-    def then_delete(self: CloudSource, skipped: dict[str, str]) -> object:
-        found = find(self, skipped)
+    def then_delete(self: ObjectStoreSource) -> Listing:
+        found = find(self)
         s3.delete_object(Bucket="bucket", Key="photos/red/red 1.png")
         s3.put_object(Bucket="bucket", Key="photos/red/red 2.png", Body=b"")
         return found
 
-    monkeypatch.setattr(CloudSource, "find", then_delete)
+    monkeypatch.setattr(ObjectStoreSource, "find", then_delete)
     report = index_folder(PLACE, tmp_path / "index", bundle)
     assert report.added == 10
     assert report.skipped["red/red 1.png"] == f"{PLACE}/red/red 1.png: gone since it was listed"
@@ -267,12 +269,12 @@ def test_twins_large_objects_and_estimate(memory, tmp_path, bundle, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(Bundle, "encode_images", None)  # the bytes are known
         assert index_folder("memory://photos", to, bundle) == IndexReport(added=1, unchanged=12)
-    monkeypatch.setattr(cloud, "LARGEST", 5000)
+    monkeypatch.setattr(object_store, "LARGEST_PHOTO", 5000)
     memory("large.jpg", bytes(5001))
     report = index_folder("memory://photos", to, bundle)
     assert "larger than" in report.skipped["large.jpg"]
     with pytest.raises(DataError, match="larger than"):  # grown since it was listed
-        open_source("memory://photos").content("large.jpg")
+        open_source("memory://photos").read(Photo("large.jpg", 100, 0))
     assert estimate("memory://photos", bundle).photos == 13
 
 
@@ -283,7 +285,7 @@ def test_times_alone_tell_what_has_changed(memory, tmp_path, bundle, monkeypatch
     memory("red 0.png", png("green"))
     assert index_folder("memory://photos", to, bundle) == IndexReport(updated=1, unchanged=11)
     # A store that tells neither time nor etag: everything is read, nothing encoded again.
-    monkeypatch.setattr(cloud, "_TIMES", ())
+    monkeypatch.setattr(object_store, "_TIME_FIELDS", ())
     monkeypatch.setattr(Bundle, "encode_images", None)
     assert index_folder("memory://photos", to, bundle) == IndexReport(unchanged=12)
 
@@ -308,7 +310,7 @@ def test_refusals_of_one_object_and_of_everybody(memory, tmp_path, bundle, monke
     report = index_folder("memory://photos", tmp_path / "index", bundle)
     assert (report.added, list(report.skipped)) == (11, ["red 0.png"])
     monkeypatch.setattr(files, "cat_file", refusing("ExpiredToken"))
-    with pytest.raises(SourceError, match="lets nobody in"):
+    with pytest.raises(SourceError, match="access denied"):
         index_folder("memory://photos", tmp_path / "index", bundle)
 
 

@@ -32,7 +32,10 @@ def scan_captions(name: str) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()
 
 
-@pytest.mark.parametrize("name", ["coco/testall_caps.txt", "f30k/test_caps.txt"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("coco/testall_caps.txt", marks=pytest.mark.slow), "f30k/test_caps.txt"],
+)
 def test_real_captions_are_split_as_nltk_splits_them(name: str) -> None:
     nltk = pytest.importorskip("nltk.tokenize")
     captions, reference = scan_captions(name), nltk.NLTKWordTokenizer()

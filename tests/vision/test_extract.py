@@ -16,7 +16,7 @@ from hgan.data.features.store import FeatureStore, read_manifest
 from hgan.errors import DataError
 from hgan.runtime.images import open_photo, to_pixels
 from hgan.vision.backbone import Backbone, grid_boxes
-from hgan.vision.extract import extract
+from hgan.vision.extract import backbone_session, extract
 from hgan.vision.load import load_backbone
 from hgan.vision.views import view
 
@@ -52,6 +52,24 @@ def hub_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+@pytest.fixture(autouse=True)
+def _sessions(sessions: dict[object, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backbone is exported once in this file, which takes seconds, and not in every test."""
+
+    def once(backbone: Backbone) -> object:
+        key = backbone.name, backbone.grid, backbone.size
+        if key not in sessions:
+            sessions[key] = backbone_session(backbone)
+        return sessions[key]
+
+    monkeypatch.setattr("hgan.vision.extract.backbone_session", once)
+
+
+@pytest.fixture(scope="module")
+def sessions() -> dict[object, object]:
+    return {}
+
+
 @torch.inference_mode()
 def naive(
     backbone: Backbone, photos: Path, names: list[str], views: int
@@ -71,7 +89,9 @@ def naive(
     )
 
 
-@pytest.mark.parametrize("which", ["efficientnet-lite2", "hub"])
+@pytest.mark.parametrize(
+    "which", [pytest.param("efficientnet-lite2", marks=pytest.mark.slow), "hub"]
+)
 def test_equals_a_naive_loop_of_eager_torch(which: str, hub_model: str, tmp_path: Path) -> None:
     names = write_photos(tmp_path / "photos", 10)
     backbone = load_backbone(hub_model if which == "hub" else which, grid=2)

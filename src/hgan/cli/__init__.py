@@ -1,6 +1,6 @@
-"""The command line: `hgan VERB ...`. Results go to standard output, everything else to the other.
+"""The command line: `hgan VERB ...`. Results go to standard output, all else to standard error.
 
-Only the asked verb's parser is built, and its imports are done when it runs.
+Only the parser of the given verb is built, and its imports happen when it runs.
 """
 
 import difflib
@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-from hgan import __version__
 from hgan.cli.data_check import DATA_CHECK
 from hgan.cli.data_convert import DATA_CONVERT
 from hgan.cli.evaluate import EVALUATE
@@ -23,6 +22,7 @@ from hgan.cli.sweep import SWEEP
 from hgan.cli.train import TRAIN
 from hgan.cli.verb import Verb
 from hgan.errors import HganError
+from hgan.version import __version__
 
 FIND: dict[str, Verb] = {"index": INDEX, "search": SEARCH, "explain": EXPLAIN, "serve": SERVE}
 LEARN: dict[str, Verb] = {
@@ -38,9 +38,9 @@ LEARN: dict[str, Verb] = {
 VERBS = FIND | LEARN
 
 DONE, PROBLEMS, USER_ERROR = 0, 1, 2
-"""Exit codes: all went well; what was checked has problems; the input or a setting is wrong."""
+"""Exit codes: success; the checked data has problems; the input or a setting is wrong."""
 INTERRUPTED, PIPE_CLOSED = 130, 141
-"""Exit codes of a program that SIGINT or SIGPIPE ended."""
+"""Exit codes of programs that SIGINT or SIGPIPE ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,15 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     except KeyboardInterrupt:
         again = "run it again with --resume" if words[:1] == ["train"] else "run it again"
-        print(f"\nhgan: interrupted; what was done is kept, {again} to go on", file=sys.stderr)
+        print(f"\nhgan: interrupted; finished work is kept, {again} to continue", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader left (`hgan search ... | head`); the interpreter must not flush into nothing.
+        # The reader has closed the pipe (`hgan search ... | head`); flushing at exit must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except OSError as error:  # a full disk, a folder that cannot be written
         where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}; what was done is kept")
+        return _fail(f"{where}{error.strerror or error}; finished work is kept")
 
 
 def _run(words: list[str]) -> int:

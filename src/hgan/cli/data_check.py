@@ -1,4 +1,4 @@
-"""The verb `data check`: is a data set fit to train on?"""
+"""The verb `data check`: check a data set before training."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ def _check_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "path", type=Path, help="caption file or its folder, features, or a folder of SCAN's form"
     )
-    parser.add_argument("--photos", type=Path, help="folder of the photos, by default beside it")
+    parser.add_argument("--photos", type=Path, help="folder of the photos, by default next to it")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
@@ -30,11 +30,10 @@ def _check(_parser: ArgumentParser, chosen: Namespace) -> int:
 
 
 DATA_CHECK = Verb(
-    summary="Check that captions and photos are fit to train on.",
+    summary="Check captions, photos and features before training.",
     details=(
-        "Lists what is missing, cannot be read, is empty, too long, doubled or in two splits\n"
-        "of a caption file with its photos, or of a feature store. Exits with 1 where\n"
-        "training, or the figures after it, would be wrong."
+        "Lists photos, captions and features that are missing, unreadable, empty, too long,\n"
+        "duplicated or in two splits. Exits with 1 if training or its metrics would be wrong."
     ),
     examples=(
         "hgan data check data/flickr8k/captions.jsonl",

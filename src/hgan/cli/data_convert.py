@@ -10,8 +10,8 @@ from hgan.cli.verb import Verb
 def _convert_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("source", type=Path, help="captions, a feature store, a folder, or a TSV")
     parser.add_argument("target", type=Path, help="a .jsonl file, or a folder")
-    parser.add_argument("--captions", type=Path, help="captions of a feature store's photos")
-    parser.add_argument("--ids", type=Path, help="SPLIT_ids.txt: the photos of a TSV to write")
+    parser.add_argument("--captions", type=Path, help="captions of the photos of a feature store")
+    parser.add_argument("--ids", type=Path, help="SPLIT_ids.txt: which photos of a TSV to write")
 
 
 def _convert(_parser: ArgumentParser, chosen: Namespace) -> int:
@@ -24,13 +24,13 @@ def _convert(_parser: ArgumentParser, chosen: Namespace) -> int:
 DATA_CONVERT = Verb(
     summary="Convert captions or features from one form to another.",
     details=(
-        "What is made follows from the source and the name of the target:\n"
+        "The source and the name of the target decide what is written:\n"
         "  captions of any form       FILE.jsonl  JSON lines\n"
         "  captions of any form       a folder    lists in SCAN's format\n"
         "  a folder in SCAN's format  a folder    a feature store, from its SPLIT_ims.npy\n"
         "  a feature store            a folder    lists and arrays in SCAN's format\n"
         "  bottom-up attention's TSV  a folder    arrays in SCAN's format, of one split\n"
-        "Nothing is written over, and nothing half written is left to be taken for whole."
+        "Existing files are never overwritten, and a failed conversion leaves no partial files."
     ),
     examples=(
         "hgan data convert captions_val2017.json coco.jsonl",

@@ -1,4 +1,4 @@
-"""The verb `evaluate`: figures of checkpoints on a split, as tables or JSON."""
+"""The verb `evaluate`: metrics of checkpoints on a split, as tables or JSON."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -21,13 +21,13 @@ TOTALS = {"rsum": "rSum", "tied": "tied"}
 def _evaluate_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("checkpoint", type=Path, nargs="+",
-        help="folder of a checkpoint, as runs/.../best; of several, their scores are averaged")
+        help="folder of a checkpoint, such as runs/.../best; the scores of several are averaged")
     add("--split", default="test", help="split of its data set: test, val, ...")
     add("--protocol", default="full", help="full, flickr30k-1k, coco-5k, coco-1k, eccv or cxc; "
-        "several with commas between them")
-    add("--captions", type=Path, help="caption file, by default the run's own")
-    add("--features", type=Path, help="feature store, by default the run's own")
-    add("--out", type=Path, help="folder of the record, by default the run's own")
+        "several separated by commas")
+    add("--captions", type=Path, help="caption file, by default the one of the run")
+    add("--features", type=Path, help="feature store, by default the one of the run")
+    add("--out", type=Path, help="folder of the record, by default the folder of the run")
     add("--json", action="store_true", help="print the record as JSON")
 
 
@@ -121,11 +121,11 @@ def _cells(direction: dict[str, Any]) -> dict[str, str]:
 EVALUATE = Verb(
     summary="Recall of a checkpoint in both directions, by level and combined.",
     details=(
-        "Ties count against the model, and are reported. SPLIT.json and SPLIT.npz keep the\n"
-        "figures and every query's rank, beside the checkpoint of a run that is evaluated on\n"
-        "its own captions, else in --out. Of several checkpoints, the mean of their scores is\n"
-        "evaluated, and is called an ensemble everywhere.\n\n"
-        "coco-1k is the mean over five folds of 1,000 photos; eccv and cxc know more right\n"
+        "Ties count against the model, and are reported. SPLIT.json and SPLIT.npz contain the\n"
+        "metrics and the rank of every query. They are written to the run's folder if it is\n"
+        "evaluated on its own captions, else to --out. With several checkpoints, the mean of\n"
+        "their scores is evaluated, and is called an ensemble everywhere.\n\n"
+        "coco-1k is the mean over five folds of 1,000 photos; eccv and cxc have more correct\n"
         "answers than COCO's own pairs."
     ),
     examples=(

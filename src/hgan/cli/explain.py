@@ -1,4 +1,4 @@
-"""The verb `explain`: why a photo matches a sentence."""
+"""The verb `explain`: show why a photo matches a sentence."""
 
 import json
 import sys
@@ -12,22 +12,26 @@ from hgan.cli.verb import Verb
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hgan.search.explain import Explanation
+    from hgan.runtime.explain import Explanation
 
 
 def _explain_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("photo", type=Path, help="the photo, a file")
+    parser.add_argument("photo", type=Path, help="the photo file")
     parser.add_argument("text", nargs="+", help="the sentence")
-    parser.add_argument("--out", type=Path, metavar="PNG", help="write a picture of it as well")
+    parser.add_argument("--out", type=Path, metavar="PNG", help="also write a picture")
     parser.add_argument("--json", action="store_true", help="print all numbers as JSON")
-    parser.add_argument("--bundle", type=Path, help="the model, by default the one shipped")
+    parser.add_argument(
+        "--bundle",
+        type=str,
+        help="the model: the folder of a bundle or a checkpoint, or a name on the Hugging Face "
+        "hub; by default the bundle that ships with hgan",
+    )
 
 
 def _explain(_parser: ArgumentParser, chosen: Namespace) -> int:
-    from hgan.runtime.bundle import Bundle
-    from hgan.search.explain import explain
+    from hgan.loading import load
 
-    explanation = explain(Bundle.load(chosen.bundle), chosen.photo, " ".join(chosen.text))
+    explanation = load(chosen.bundle).explain(chosen.photo, " ".join(chosen.text))
     if chosen.json:
         print(json.dumps(explanation.as_dict(), indent=2, ensure_ascii=False))
     elif sys.stdout.isatty():
@@ -94,7 +98,7 @@ def words_table(explanation: "Explanation") -> "Table":
 
 
 def region_name(box: list[float]) -> str:
-    """Where a region lies in the photo: `17-33% 50-67%`, across from the left, down from the top.
+    """Position of a region in the photo: `17-33% 50-67%`, from the left and from the top.
 
     Args:
         box: x0 y0 x1 y1 in 0..1.
@@ -104,12 +108,12 @@ def region_name(box: list[float]) -> str:
 
 
 EXPLAIN = Verb(
-    summary="Say why a photo matches a sentence, level by level and word by word.",
+    summary="Show why a photo matches a sentence, level by level and word by word.",
     details=(
-        "Prints what each level adds to the similarity, and for each word the region of the\n"
-        "photo that is most similar to it: across from the left and down from the top, in per\n"
-        "cent, then the similarity (cosine times the word's weight). Tables on a screen,\n"
-        "tab-separated lines into a pipe. The picture of --out shows the whole of it."
+        "Prints what each level adds to the similarity, and for each word the most similar\n"
+        "region of the photo: its position from the left and from the top in per cent, and the\n"
+        "similarity (cosine times the word's weight). Prints tables on a terminal, and\n"
+        "tab-separated lines into a pipe. The picture of --out shows all words with all regions."
     ),
     examples=(
         'hgan explain dog.jpg "a black dog catches a ball" --out why.png',

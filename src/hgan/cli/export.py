@@ -9,7 +9,7 @@ from hgan.cli.verb import Verb
 
 
 def _export_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("checkpoint", type=Path, help="folder of a checkpoint, as runs/.../best")
+    parser.add_argument("checkpoint", type=Path, help="folder of a checkpoint")
     parser.add_argument("out", type=Path, help="folder of the bundle")
     parser.add_argument("--compact", action="store_true", help="smaller: int8 and float16 weights")
 
@@ -25,7 +25,7 @@ def _export(_parser: ArgumentParser, chosen: Namespace) -> int:
 
 EXPORT = Verb(
     summary="Export a checkpoint as a bundle that `hgan index` can use.",
-    details="It runs without torch: two ONNX networks, a tokenizer, the settings, a card.",
+    details="A bundle runs without torch: two ONNX networks, tokenizer, settings, model card.",
     examples=(
         "hgan export runs/flickr8k/seed1/best bundles/mine",
         "hgan export runs/flickr8k/seed1/best bundles/small --compact",

@@ -30,9 +30,9 @@ def _extract(parser: ArgumentParser, chosen: Namespace) -> int:
 EXTRACT = Verb(
     summary="Extract region features of a data set's photos, once.",
     details=(
-        "Every photo of the caption file goes through the frozen vision backbone; training\n"
-        "reads the result. Interrupted, it goes on where it stopped. Every setting of the\n"
-        "YAML file can be given as --KEY VALUE after it."
+        "Runs the frozen vision backbone on every photo of the caption file; training reads\n"
+        "the result. An interrupted run continues where it stopped. Every setting of the YAML\n"
+        "file can be overridden with --KEY VALUE."
     ),
     examples=(
         "hgan extract --config configs/flickr8k.yaml",

@@ -13,7 +13,7 @@ from hgan.locations import default_index
 
 if TYPE_CHECKING:
     from hgan.index.indexer import IndexReport
-    from hgan.index.watcher import News
+    from hgan.index.watcher import WatchEvent
 
 
 def _index_arguments(parser: ArgumentParser) -> None:
@@ -21,39 +21,44 @@ def _index_arguments(parser: ArgumentParser) -> None:
         "folder",
         type=str,
         metavar="FOLDER_OR_FILE",
-        help="folder of photos, or an address such as s3://bucket/2023, what is below is read too; "
+        help="folder of photos, or an address such as s3://bucket/2023, with all folders below it; "
         "or a file of captions or sentences",
     )
     parser.add_argument(
         "--to",
         type=str,
         metavar="INDEX",
-        help="the index, a folder or http://SERVER/COLLECTION, by default your own folder",
+        help="where the index is stored: a folder or http://SERVER/COLLECTION; by default a "
+        "folder in your user data",
     )
-    parser.add_argument("--bundle", type=Path, help="the model, by default the one shipped")
+    parser.add_argument(
+        "--bundle", type=Path, help="folder of the model, by default the one that ships with hgan"
+    )
     parser.add_argument(
         "--quantize",
         choices=["int8"],
-        help="make a new index of 8-bit vectors: smaller, less exact",
+        help="create the index with 8-bit vectors: smaller, less exact",
     )
     parser.add_argument(
         "--regions",
         type=PositiveInt,
-        help="make a new index of so many regions a photo, such as 9 or 4, each the mean of its "
-        "neighbours: much smaller, a little less exact",
+        help="create the index with fewer regions for each photo, such as 9 or 4, by averaging "
+        "neighbouring regions: much smaller, slightly less exact",
     )
     parser.add_argument(
         "--part",
         type=str,
         metavar="N/OF",
-        help="take care of a share of the photos, as 2/8 on the second of eight machines that "
+        help="index only one part of the photos, such as 2/8 on the second of eight machines that "
         "index the same photos into one server",
     )
     parser.add_argument(
-        "--watch", action="store_true", help="then follow the folder until interrupted"
+        "--watch", action="store_true", help="then keep the index up to date until interrupted"
     )
     parser.add_argument(
-        "--estimate", action="store_true", help="say what it would cost, and do nothing"
+        "--estimate",
+        action="store_true",
+        help="print the expected disk space, memory and time, and do nothing else",
     )
 
 
@@ -71,28 +76,28 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
         from hgan.index.estimate import estimate
 
         if chosen.part is not None:
-            raise ConfigError("--estimate is about all photos; leave --part out")
+            raise ConfigError("--estimate estimates all photos; leave --part out")
         print(*estimate(folder, bundle, quantize, regions).lines(), sep="\n")
     elif chosen.watch:
         from hgan.index.watcher import watch_folder
 
         if chosen.part is not None:
-            raise ConfigError("--watch follows all photos; leave --part out")
+            raise ConfigError("--watch indexes all photos; leave --part out")
         try:
-            watch_folder(folder, to, bundle, quantize, regions, lambda news: _print_news(news, to))
-        except KeyboardInterrupt:  # how watching is ended; what was being written is
+            watch_folder(folder, to, bundle, quantize, regions, lambda done: _print_event(done, to))
+        except KeyboardInterrupt:  # the usual end of watching; pending writes are finished
             print("stopped", file=sys.stderr)
     else:
         from hgan.index.indexer import index_folder
-        from hgan.index.shard import WHOLE, Part
+        from hgan.index.shard import WHOLE, Shard
 
-        part = WHOLE if chosen.part is None else Part.parse(chosen.part)
-        _print_report(index_folder(folder, to, bundle, quantize, part, regions), to)
+        shard = WHOLE if chosen.part is None else Shard.parse(chosen.part)
+        _print_report(index_folder(folder, to, bundle, quantize, shard, regions), to)
     return 0
 
 
 def _print_report(report: "IndexReport", to: Path | str) -> None:
-    """What was done, on standard output; what was skipped, on the other."""
+    """Counts on standard output, skipped photos on standard error."""
     for path, reason in sorted(report.skipped.items()):
         print(f"skipped {path}: {reason}", file=sys.stderr)
     print(
@@ -102,34 +107,35 @@ def _print_report(report: "IndexReport", to: Path | str) -> None:
     )
 
 
-def _print_news(news: "News", to: Path | str) -> None:
-    """What a watcher did or could not do."""
-    if news.report is None:
-        print(f"hgan: {news.problem}; still watching", file=sys.stderr, flush=True)
+def _print_event(event: "WatchEvent", to: Path | str) -> None:
+    """A report or a problem of the watcher."""
+    if event.report is None:
+        print(f"hgan: {event.problem}; still watching", file=sys.stderr, flush=True)
     else:
-        _print_report(news.report, to)
+        _print_report(event.report, to)
 
 
 INDEX = Verb(
     summary="Index a folder of photos, or a file of texts.",
     details=(
-        "Reads every photo of the folder once; run again, it reads what is new or changed\n"
-        "and drops what is gone. Interrupted, it goes on where it stopped. Photos that cannot\n"
-        "be read are skipped and listed. An index holds one folder with all folders below it;\n"
-        "without --to, it is $HGAN_INDEX, or else a folder among your user data. Photos can\n"
-        "also lie in S3 (pip install 'hgan[cloud]') and wherever else fsspec reads; keys are\n"
-        "taken from where such a store's tools have them.\n\n"
-        "On a Qdrant server an index is a collection. Settings may follow its name, as in\n"
+        "Reads every photo of the folder once. Run it again to update the index: only new and\n"
+        "changed photos are read, and removed ones are dropped. An interrupted run continues\n"
+        "where it stopped. Photos that cannot be read are skipped and listed. An index holds\n"
+        "one folder with all folders below it. Without --to, it is stored in $HGAN_INDEX, or\n"
+        "else in a folder of your user data. Photos can also be in S3 (pip install\n"
+        "'hgan[cloud]') and in other stores that fsspec reads; credentials are read from the\n"
+        "usual places of these stores' own tools.\n\n"
+        "On a Qdrant server an index is a collection. Settings can follow its name, as in\n"
         "?shard_number=3&replication_factor=2: shard_number, replication_factor and\n"
-        "write_consistency_factor of a new one; timeout (seconds) and attempts of a question;\n"
-        "patience (seconds), since a server that goes away is waited for. https encrypts;\n"
-        "$SSL_CERT_FILE is a certificate of one's own to trust, $HGAN_QDRANT_API_KEY the\n"
+        "write_consistency_factor of a new collection; timeout (seconds) and attempts of a\n"
+        "request; patience, the seconds to wait for a server that is down. https encrypts;\n"
+        "$SSL_CERT_FILE is an additional certificate to trust, $HGAN_QDRANT_API_KEY the\n"
         "server's key.\n\n"
-        "A file of captions (JSON lines, CSV, the field's forms) or of sentences (.txt, one\n"
-        "on a line) is indexed as texts, in which a photo finds its captions. With --watch, a\n"
-        "folder is followed until Ctrl-C: photos that come, change or go are seen as it\n"
-        "happens, and read once they are written to the end. Meanwhile an index on a server\n"
-        "can be searched, and so can that of `hgan serve --watch`; one in a folder is in use."
+        "A file of captions (JSON lines, CSV and other forms) or of sentences (.txt, one a\n"
+        "line) is indexed as texts, so that captions can be found by photo. With --watch, the\n"
+        "index follows the folder until Ctrl-C: new and changed photos are read as soon as\n"
+        "they are completely written. Meanwhile an index on a server can be searched, as can\n"
+        "the index of `hgan serve --watch`; an index in a folder is locked."
     ),
     examples=(
         "hgan index ~/Pictures",

@@ -11,13 +11,13 @@ from hgan.cli.verb import Verb
 
 def _report_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("runs", type=Path, nargs="+", help="folders with runs in them, at any depth")
+    add("runs", type=Path, nargs="+", help="folders that contain runs, at any depth")
     add("--out", type=Path, default=Path("report"), help="folder of the report")
     add("--split", default="test", help="split whose records are compared")
     add("--reference", metavar="NAME", help="system to compare with, by default the best")
-    add("--photos", type=Path, help="folder of the photos, by default the runs' own")
+    add("--photos", type=Path, help="folder of the photos, by default the one of the runs")
     add("--published", metavar="NAME",
-        help="published figures beside ours: flickr30k-1k, coco-1k or coco-5k")
+        help="add published results: flickr30k-1k, coco-1k or coco-5k")
 
 
 def _report(_parser: ArgumentParser, chosen: Namespace) -> int:
@@ -34,11 +34,11 @@ def _report(_parser: ArgumentParser, chosen: Namespace) -> int:
 
 
 REPORT = Verb(
-    summary="Tables, plots and worst queries of evaluated runs, beside each other.",
+    summary="Compare evaluated runs: tables, plots and the worst queries.",
     details=(
-        "Reads the records that `hgan evaluate` left in the runs' folders; weights need not\n"
-        "be there. Differences come with 95 % intervals over the queries. What is missing or\n"
-        "damaged is listed, and left out."
+        "Reads the records that `hgan evaluate` wrote to the folders of the runs; the weights\n"
+        "are not needed. Differences have 95 % intervals over the queries. Missing and damaged\n"
+        "records are listed and left out."
     ),
     examples=(
         "hgan report runs/ablations --split val --out report",

@@ -15,61 +15,61 @@ from hgan.locations import default_index
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from hgan.search.finder import Hit
     from hgan.search.query import Query
-    from hgan.search.searcher import Hit
 
 
 def _search_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("query", nargs="*", help="what the photos show, in your own words")
+    parser.add_argument("query", nargs="*", help="description of the photos, in your own words")
     parser.add_argument("--image", type=Path, metavar="FILE", help="find photos like this one")
     parser.add_argument(
         "--like",
         type=str,
         metavar="PHOTO",
-        help="find photos like this one of the index, given by its path or its id",
+        help="find photos like this one, which is in the index; its path or its id",
     )
     parser.add_argument(
         "--share",
         type=float,
         default=0.5,
-        help="what a photo counts beside words, which count the rest",
+        help="weight of the photo when there are words as well, from 0 to 1",
     )
     parser.add_argument(
         "--without",
         type=str,
         metavar="WORDS",
         action="append",
-        help="what the photos should not show; may be given more than once",
+        help="what the photos should not show; can be repeated",
     )
     parser.add_argument(
         "--where",
         type=str,
         metavar="CONDITION",
         action="append",
-        help="only photos that pass, such as folder=2023/italy, taken>=2023-06, camera=Canon or "
-        "tag=beach; may be given more than once",
+        help="only photos that meet a condition, such as folder=2023/italy, taken>=2023-06, "
+        "camera=Canon or tag=beach; can be repeated",
     )
-    parser.add_argument("--index", type=str, help="where to look, by default your own index")
+    parser.add_argument("--index", type=str, help="the index to search, by default your own index")
     parser.add_argument("-k", "--k", type=PositiveInt, default=10, help="how many photos to list")
     parser.add_argument(
-        "--offset", type=NonNegativeInt, default=0, help="how many photos to skip before them"
+        "--offset", type=NonNegativeInt, default=0, help="how many of the best photos to skip"
     )
     parser.add_argument(
-        "--min-score", type=float, metavar="SCORE", help="only photos that score as much"
+        "--min-score", type=float, metavar="SCORE", help="only photos with at least this score"
     )
     parser.add_argument(
-        "--fold", action="store_true", help="list photos that are nearly the same as one"
+        "--fold", action="store_true", help="group near-duplicates under the best of them"
     )
     parser.add_argument(
         "--candidates",
         type=PositiveInt,
         metavar="N",
-        help="photos that the exact score is worked out for, by default 100 or four a hit; more "
-        "may find more of what comparing with every photo would, and a hundred more take about two "
-        "milliseconds",
+        help="how many photos are scored exactly, by default 100, or four for each hit if that is "
+        "more; more candidates come closer to comparing with every photo, and a hundred more take "
+        "about two milliseconds",
     )
     parser.add_argument("--json", action="store_true", help="print the hits as JSON")
-    parser.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet as well")
+    parser.add_argument("--sheet", type=Path, metavar="PNG", help="also write a contact sheet")
 
 
 def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
@@ -108,7 +108,7 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
 
 
 def _title(query: "Query") -> str:
-    """What was searched for, on a line."""
+    """The query on one line."""
     photos = [Path(str(photo)).name for photo in (query.photo, query.like) if photo]
     like = f"photos like {' and '.join(photos)}" if photos else ""
     without = f"without {', '.join(query.without)}" if query.without else ""
@@ -116,7 +116,7 @@ def _title(query: "Query") -> str:
 
 
 def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool) -> None:
-    """As JSON, as a table on a screen, and as tab-separated lines for other programs."""
+    """Print as JSON, as a table on a terminal, or as tab-separated lines for other programs."""
     if as_json:
         rows = [
             {
@@ -148,7 +148,7 @@ def _named(hit: "Hit") -> str | None:
 
 
 def hits_table(hits: "list[Hit]", title: str, first: int = 1) -> "Table":
-    """Hits as a table for a screen: rank, photo, score, and the similarity at each level."""
+    """Hits as a table for a terminal: rank, photo, score, and the similarity at each level."""
     from rich.table import Table
     from rich.text import Text
 
@@ -173,11 +173,11 @@ def hits_table(hits: "list[Hit]", title: str, first: int = 1) -> "Table":
 SEARCH = Verb(
     summary="Search indexed photos, or texts, with words, with a photo, or with both.",
     details=(
-        "Prints the best photos with their scores: a table on a screen, tab-separated lines\n"
-        "into a pipe. The score is the model's own, the weighted sum of its levels; that of\n"
-        "words and a photo is what either scores by its share, less half of what is scored by\n"
-        "each thing that the photos should be without. In an index of texts, hits are\n"
-        "sentences, with the names of their photos where they are known."
+        "Prints the best photos with their scores: a table on a terminal, tab-separated lines\n"
+        "into a pipe. The score is the model's similarity, the weighted sum of its levels. For\n"
+        "words and a photo together, the two scores are added, weighted by --share; half of\n"
+        "the score of each --without is subtracted. In an index of texts, hits are sentences,\n"
+        "with the names of their photos where these are known."
     ),
     examples=(
         'hgan search "two dogs playing in the snow"',

@@ -1,4 +1,4 @@
-"""The verb `serve`: an index as a page and over HTTP."""
+"""The verb `serve`: search an index on a web page and over HTTP."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ from hgan.locations import default_index
 
 _NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 SHUTDOWN = 30
-"""Seconds that requests under way have to end."""
+"""Seconds that running requests have to finish."""
 
 
 def _serve_arguments(parser: ArgumentParser) -> None:
@@ -26,30 +26,41 @@ def _serve_arguments(parser: ArgumentParser) -> None:
         nargs="?",
         type=str,
         metavar="FOLDER_OR_INDEX",
-        help="photos, which are indexed first, or an index; by default your own index",
+        help="folder of photos, which is indexed first, or an index; by default your own index",
     )
     parser.add_argument(
-        "--index", type=str, help="where the index of a folder of photos is, or will be"
+        "--index", type=str, help="where the index of the folder of photos is stored"
     )
     parser.add_argument(
-        "--watch", action="store_true", help="follow the folder of photos while it is served"
-    )
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines in")
-    parser.add_argument("--port", type=int, default=8000, help="0 for any that is free")
-    parser.add_argument(
-        "--require-key", action="store_true", help="let nobody search without a key"
-    )
-    parser.add_argument("--rate", type=float, help="requests a second that a client may make")
-    parser.add_argument(
-        "--cors", action="append", metavar="ORIGIN", help="let pages of this origin call; repeat it"
+        "--watch", action="store_true", help="keep the index up to date with the folder"
     )
     parser.add_argument(
-        "--root-path", metavar="PREFIX", help="the prefix that a proxy takes off, such as /photos"
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on; 0.0.0.0 accepts connections from other machines",
+    )
+    parser.add_argument(
+        "--port", type=int, default=8000, help="port to listen on; 0 chooses a free one"
+    )
+    parser.add_argument(
+        "--require-key", action="store_true", help="require an API key for searching, too"
+    )
+    parser.add_argument("--rate", type=float, help="limit of requests per second for each client")
+    parser.add_argument(
+        "--cors",
+        action="append",
+        metavar="ORIGIN",
+        help="allow web pages of this origin to use the service; can be repeated",
+    )
+    parser.add_argument(
+        "--root-path",
+        metavar="PREFIX",
+        help="path prefix that a reverse proxy removes, such as /photos",
     )
     parser.add_argument(
         "--no-browser",
         action="store_true",
-        help="do not open the page; that is done for this machine, from a terminal",
+        help="do not open the page in a browser (opened only from a terminal of this machine)",
     )
 
 
@@ -90,12 +101,12 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
             http=Connection,
         )
         if not chosen.no_browser and _has_browser(chosen.host):
-            # It may take its time. The port is taken already, so the page waits for the service.
+            # Starting a browser can take long. The port is bound, so the page waits for us.
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         try:
             with following(service.library) if chosen.watch else nullcontext():
                 uvicorn.Server(config).run(sockets=[listening])
-        except KeyboardInterrupt:  # how a service is ended; requests under way have been answered
+        except KeyboardInterrupt:  # the usual end; running requests have been answered
             pass
         finally:
             service.close()
@@ -103,17 +114,17 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
 
 
 def _has_browser(host: str) -> bool:
-    """Whether somebody sits at this machine, who may want to see the page on it."""
+    """Whether the page can be opened in a browser of the user who started the service."""
     if host not in ("127.0.0.1", "localhost", "::1") or not sys.stdout.isatty():
         return False
     if sys.platform in ("win32", "darwin"):
         return True
-    # Without a screen, a browser would take this very terminal.
+    # Without a display, a text browser would take over the terminal.
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _ready_index(chosen: Namespace) -> Path | str:
-    """The index to serve, brought up to date where its photos are named."""
+    """The index to serve; it is updated first if a folder of photos is given."""
     source = chosen.source
     if source is None:
         return chosen.index or default_index()
@@ -133,7 +144,7 @@ def _ready_index(chosen: Namespace) -> Path | str:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Take the port first: whoever cannot have it should not index a folder before being told."""
+    """Bind the port before a folder is indexed, so that a port in use is reported at once."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
@@ -145,11 +156,11 @@ def _listen(host: str, port: int) -> socket.socket:
 SERVE = Verb(
     summary="Search photos in the browser, and over HTTP.",
     details=(
-        "Opens a page for searching, and answers programs under /v1 (/openapi.json says what\n"
-        "can be asked), until it is interrupted. A folder of photos is indexed first. Logs\n"
-        "go to standard error, a JSON object a line.\n\n"
-        "Keys are in $HGAN_API_KEYS, separated by commas; whoever sends one in the header\n"
-        "X-API-Key may add photos, and take them out of the index."
+        "Serves a search page, and an HTTP API under /v1 (described in /openapi.json), until it\n"
+        "is interrupted. A folder of photos is indexed first. Logs go to standard error, one\n"
+        "JSON object a line.\n\n"
+        "$HGAN_API_KEYS holds API keys, separated by commas. Requests with one of them in the\n"
+        "header X-API-Key can add photos, and remove them from the index."
     ),
     examples=(
         "hgan serve",

@@ -1,4 +1,4 @@
-"""The verb `sweep`: many systems, with many seeds."""
+"""The verb `sweep`: train several systems with several seeds."""
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 LOG_LINES = 15
-"""Shown of a failed run's log."""
+"""Lines of a failed run's log that are shown."""
 
 
 def _sweep_arguments(parser: ArgumentParser) -> None:
@@ -27,13 +27,13 @@ def _sweep_arguments(parser: ArgumentParser) -> None:
     # No type where a flag can be repeated: the parser would apply it to the whole list.
     add("--config", action="append", required=True, metavar="PATH",
         help="YAML file for all systems, or folder with one file a system; can be repeated")
-    add("--seeds", type=str, default="1,2,3", help="seeds, with commas between them")
-    add("--base", metavar="NAME", help="train the files without any of a folder too, as NAME")
+    add("--seeds", type=str, default="1,2,3", help="seeds, separated by commas")
+    add("--base", metavar="NAME", help="also train the files for all systems alone, as NAME")
     add("--runs", type=Path, default=Path("runs/ablations"), help="folder of the runs")
     add("--split", default="val", help="split that each run is evaluated on")
-    add("--jobs", type=PositiveInt, default=1, help="runs at once; they share the processors")
+    add("--jobs", type=PositiveInt, default=1, help="runs at the same time; they share the processors")
     add("--set", action="append", default=[], metavar="KEY=VALUE",
-        help="setting of all systems, as optim.epochs=2; can be repeated")
+        help="setting of all systems, such as optim.epochs=2; can be repeated")
 
 
 def _sweep(_parser: ArgumentParser, chosen: Namespace) -> int:
@@ -87,7 +87,7 @@ def plan_systems(configs: list[Path], base: str | None) -> dict[str, list[Path]]
 def plan_runs(
     systems: dict[str, list[Path]], seeds: list[int], runs: Path, settings: list[str]
 ) -> "list[Run]":
-    """All systems with the first seed, then with the next: a sweep that is cut shows most so.
+    """All systems with the first seed, then with the next, so that a partial sweep compares all.
 
     Raises:
         ConfigError: a file or a setting is not what `hgan train` takes.
@@ -98,7 +98,7 @@ def plan_runs(
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or key in ("run", "seed", "config"):
-            raise ConfigError(f"--set {setting}: KEY=VALUE is expected, KEY as optim.epochs")
+            raise ConfigError(f"--set {setting}: KEY=VALUE is expected, such as optim.epochs=2")
         words += [f"--{key}", value]
     planned = []
     for seed in seeds:
@@ -117,9 +117,9 @@ def _seeds(text: str) -> list[int]:
     try:
         seeds = [int(seed) for seed in text.split(",")]
     except ValueError as error:
-        raise ConfigError(f"--seeds {text}: whole numbers are expected, as 1,2,3") from error
+        raise ConfigError(f"--seeds {text}: expected whole numbers, such as 1,2,3") from error
     if len(set(seeds)) < len(seeds):
-        raise ConfigError(f"--seeds {text}: a seed is there twice")
+        raise ConfigError(f"--seeds {text}: a seed is given twice")
     return seeds
 
 
@@ -132,9 +132,9 @@ def _print_failure(job: "Job") -> None:
 SWEEP = Verb(
     summary="Train and evaluate several systems with several seeds.",
     details=(
-        "A run goes to RUNS/SYSTEM/seedS, with what it printed in train.log. What is done is\n"
-        "not done again and a run that was cut short goes on, so the same command finishes a\n"
-        "sweep that was stopped. A run that fails stops no other; the exit code is 1 then."
+        "A run is stored in RUNS/SYSTEM/seedS, with its output in train.log. The same command\n"
+        "finishes an interrupted sweep: finished runs are skipped and interrupted ones are\n"
+        "continued. If a run fails, the others go on, and the exit code is 1."
     ),
     examples=(
         "hgan sweep --config configs/flickr8k.yaml --config configs/ablations --base full",

@@ -8,7 +8,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 
 class _Formatter(RawDescriptionHelpFormatter, DefaultHelpFormatter):
-    """Keeps the line breaks of descriptions and examples; types only where they are not plain."""
+    """Keeps line breaks of descriptions and examples; shows types only of YAML settings."""
 
     def _get_help_string(self, action: Action) -> str:
         plain = action.help or ""
@@ -24,10 +24,10 @@ class _Formatter(RawDescriptionHelpFormatter, DefaultHelpFormatter):
 
 @dataclass(frozen=True)
 class Verb:
-    """One thing that `hgan` can do.
+    """One command of `hgan`.
 
-    `arguments` and `run` import what they need by themselves, so that a verb costs the others
-    nothing: a search starts without the settings of a training run, let alone torch.
+    `arguments` and `run` import what they need themselves, so that a search starts without the
+    settings of a training run or torch.
     """
 
     summary: str
@@ -35,13 +35,13 @@ class Verb:
     details: str
     """What it does, for its own help."""
     examples: tuple[str, ...]
-    """Command lines that work as they stand."""
+    """Complete command lines."""
     arguments: Callable[[ArgumentParser], None]
     """Adds the verb's arguments to its parser."""
     run: Callable[[ArgumentParser, Namespace], int]
-    """Does what was asked for, and returns the exit code."""
+    """Runs the verb and returns the exit code."""
     usage: str | None = None
-    """The usage line, where the generated one would fill a screen."""
+    """The usage line, where the generated one would be too long."""
 
     def parser(self, name: str) -> ArgumentParser:
         """The parser of this verb alone."""

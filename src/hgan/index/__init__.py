@@ -1,1 +1,1 @@
-"""Where encoded photos are stored: one contract, an embedded engine behind it."""
+"""Photos and texts are encoded and stored: the one writer of an index, and the stores below it."""

@@ -1,4 +1,4 @@
-"""What indexing a folder will cost, tried on a few of its photos before anything is written."""
+"""The cost of indexing a folder, measured on a few of its photos; nothing is written."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ from time import perf_counter
 import numpy as np
 
 from hgan.errors import HganError
+from hgan.index.points import entry_of
 from hgan.index.store.manifest import IndexManifest, Quantize
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
 from hgan.runtime.region_grid import pooled
@@ -15,25 +16,25 @@ from hgan.sources.open import open_source
 from hgan.sources.types import Photo, Source
 
 TRIED = 2 * IMAGE_BATCH
-"""Photos that are tried, from all over the folder."""
+"""Photos that are measured, from all over the folder."""
 ENTRY_BYTES = 700
-"""What is remembered of a photo beside its vectors, with the indexes that filters and long searches
-need; photos that say little take less."""
+"""Stored metadata of a photo beside its vectors, with the indexes that filters and large searches
+need; photos with little EXIF take less."""
 LOG_BYTES = 100 * 2**20
-"""The write-ahead log: a few files of 32 MB, however many photos there are."""
+"""The write-ahead log: a few files of 32 MB, for any number of photos."""
 PROGRAM_BYTES = 400 * 2**20
-"""What a search was seen to take beside the files of the model and the vectors."""
+"""Measured memory of a search beside the files of the model and the vectors."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What an index of a folder takes, were all of its photos new."""
+    """The cost of indexing a folder whose photos are all new."""
 
     photos: int
     skipped: int
-    """Files that look like photos and cannot be any, by their name or kind alone."""
+    """Files that look like photos and are skipped, by their name or kind alone."""
     tried: int
-    """Photos that the time was measured on."""
+    """Photos on which the time was measured."""
     disk: int
     """Bytes of the index."""
     memory: int
@@ -43,9 +44,9 @@ class Estimate:
     """For all photos."""
 
     def lines(self) -> list[str]:
-        """As a table for a screen, with no more digits than are known."""
+        """As a table for a screen, rounded to two digits."""
         pace = self.photos / self.seconds
-        skipped = f"; {self.skipped:,} files that are none are left out" if self.skipped else ""
+        skipped = f"; {self.skipped:,} files are skipped" if self.skipped else ""
         return [
             f"photos  {self.photos:>12,}{skipped}",
             f"disk    {_bytes(self.disk):>12}",
@@ -70,38 +71,40 @@ def estimate(
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
     bundle = pooled(bundle, regions)
-    skipped: dict[str, str] = {}
-    photos, _ = source.find(skipped)
-    trial = _try(source, photos[:: max(1, len(photos) // TRIED)][:TRIED], bundle)
+    listing = source.find()
+    photos = listing.photos
+    measured = _measure(source, photos[:: max(1, len(photos) // TRIED)][:TRIED], bundle)
     widths = IndexManifest.of(source.root, bundle, quantize)
-    # In 8 bits, local vectors replace those in float16, and dense ones come on top of them.
+    # 8-bit local vectors replace those in float16; 8-bit dense vectors are stored in addition.
     local, dense, searched = (1, 3, 1) if quantize else (2, 2, 2)
-    each = round(trial.regions * widths.local * local) + widths.dense * dense + ENTRY_BYTES
+    each = round(measured.regions * widths.local * local) + widths.dense * dense + ENTRY_BYTES
     model = sum((bundle.folder / name).stat().st_size for name in bundle.config.files)
     return Estimate(
         photos=len(photos),
-        skipped=len(skipped),
-        tried=trial.photos,
+        skipped=len(listing.skipped),
+        tried=measured.photos,
         disk=LOG_BYTES + len(photos) * each,
         memory=PROGRAM_BYTES + model + len(photos) * widths.dense * searched,
-        seconds=trial.seconds / trial.photos * len(photos),
+        seconds=measured.seconds / measured.photos * len(photos),
     )
 
 
 @dataclass(frozen=True)
-class _Trial:
+class _Measurement:
     photos: int
     seconds: float
     regions: float
-    """On average a photo."""
+    """Of a photo, on average."""
 
 
-def _try(source: Source, photos: list[Photo], bundle: Bundle) -> _Trial:
+def _measure(source: Source, photos: list[Photo], bundle: Bundle) -> _Measurement:
     """Read and encode photos as indexing does."""
     size = bundle.config.size
 
     def load(photo: Photo) -> np.ndarray:
-        return photo.pixels(photo.read(source), size)
+        content = source.read(photo)
+        entry_of(content)  # digest and EXIF take their time as well
+        return content.pixels(size)
 
     bundle.encode_images([np.zeros((size, size, 3), np.uint8)])  # loads the model
     start = perf_counter()
@@ -113,7 +116,7 @@ def _try(source: Source, photos: list[Photo], bundle: Bundle) -> _Trial:
             regions += bundle.encode_images(batch.arrays).mask.sum(axis=1).tolist()
     if not regions:
         raise HganError(f"none of {len(photos)} photos that were tried can be read: {reasons[0]}")
-    return _Trial(len(regions), perf_counter() - start, sum(regions) / len(regions))
+    return _Measurement(len(regions), perf_counter() - start, sum(regions) / len(regions))
 
 
 def _two_digits(number: float) -> str:

@@ -1,4 +1,4 @@
-"""Photos, once read and encoded, as the points that an index stores."""
+"""Photos and texts, once encoded, as the points that an index stores."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,17 +7,17 @@ import numpy as np
 from hgan.encoded import Encoded
 from hgan.index.store.contract import Entry, Point
 from hgan.runtime.similarity import dense
-from hgan.sources.types import Photo
+from hgan.sources.types import Photo, PhotoContent
 
 
 def points_of(
     entries: Sequence[Entry], encoded: Encoded[np.ndarray], weights: Mapping[str, float]
 ) -> list[Point]:
-    """A point for each photo, in the same order.
+    """A point for each photo or text, in the same order.
 
     Args:
-        entries: what is remembered of N photos.
-        encoded: the N photos.
+        entries: stored metadata of N photos or texts.
+        encoded: the N photos or texts.
         weights: of the levels in S.
     """
     vectors = dense(encoded, weights)  # (N, E)
@@ -27,14 +27,14 @@ def points_of(
     ]
 
 
-def entry_of(photo: Photo) -> Entry:
-    """What an index remembers of a photo that has been read."""
-    exif = photo.exif
+def entry_of(content: PhotoContent) -> Entry:
+    """The metadata that an index stores of a photo, all of it from the file."""
+    photo, exif = content.photo, content.exif()
     return Entry(
         photo.path,
         photo.size,
         photo.mtime,
-        photo.digest,
+        content.digest,
         exif.taken,
         exif.camera,
         exif.tags,
@@ -43,7 +43,7 @@ def entry_of(photo: Photo) -> Entry:
 
 
 def is_same(photo: Photo, entry: Entry) -> bool:
-    """Whether a photo has not changed since an index remembered it, by all that a listing says."""
+    """Whether a listed photo is unchanged since it was stored, by size and etag or time."""
     if photo.size != entry.size:
         return False
     if photo.etag or entry.etag:

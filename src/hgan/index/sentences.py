@@ -12,18 +12,18 @@ from hgan.index.store.contract import Entry
 from hgan.runtime.exif import clean_tag
 
 LONGEST = 10_000
-"""Characters of a sentence. Models read the first few dozen words; what is longer is none."""
+"""Characters of the longest sentence. Models read the first few dozen words only."""
 
 
 def find_sentences(file: Path, skipped: dict[str, str]) -> list[Entry]:
-    """All sentences of a file in order, each with the photo that it describes, where it says so.
+    """All sentences of a file in order, each with its photo, if the file names one.
 
-    A sentence of a photo, or without one, comes once; its split is its tag.
+    The same sentence of the same photo is returned once; its split becomes its tag.
 
     Args:
         file: JSON lines, CSV or another form of caption files (see
             `hgan.data.captions.read`), or a `.txt` with one sentence on a line.
-        skipped: gets the places that hold no sentence, with the reason.
+        skipped: places without a sentence are added, with the reason.
 
     Raises:
         HganError: there is no such file, it cannot be read, or there is no sentence in it.
@@ -34,11 +34,11 @@ def find_sentences(file: Path, skipped: dict[str, str]) -> list[Entry]:
     places: dict[str, str] = {}
     for place, photo, text, split in _read(file, skipped):
         if len(text) > LONGEST:
-            skipped[place] = f"no sentence: {len(text):,} characters, {LONGEST:,} at most"
+            skipped[place] = f"not a sentence: {len(text):,} characters, {LONGEST:,} at most"
             continue
         digest = hashlib.sha256(text.encode()).hexdigest()
         tags = (clean_tag(split),) if split else ()
-        entry = Entry(photo, len(text.encode()), 0, digest, tags=tags, text=text)
+        entry = Entry(photo, len(text.encode()), 0, digest, file_tags=tags, text=text)
         if entry.id in found:
             skipped[place] = f"the same sentence as {places[entry.id]}"
         else:
@@ -67,7 +67,7 @@ def _read(file: Path, skipped: dict[str, str]) -> Iterator[tuple[str, str, str, 
 
 def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text(encoding="utf-8-sig").split("\n")  # U+2028 is no line end
+        return file.read_text(encoding="utf-8-sig").split("\n")  # U+2028 does not end a line
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

@@ -1,53 +1,55 @@
-"""A share of the photos, so that several machines index one collection side by side."""
+"""A share of the photos, so that several machines can index one collection side by side."""
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from hgan.errors import ConfigError
-from hgan.sources.types import Photo
+from hgan.sources.types import Listing
 
-MOST = 10_000
-"""Parts; beyond that, each of them would mostly list what is there."""
+MAX_SHARDS = 10_000
+"""With more shards, each machine would spend most of its time listing photos of others."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """One of so many shares, by a hash of the path: each photo is in one of them, and stays there
-    whatever else comes or goes."""
+class Shard:
+    """One of several shares, chosen by a hash of the path: each photo is in exactly one shard, and
+    stays there whatever photos are added or removed."""
 
     number: int
     """From 1 on."""
-    parts: int
+    shards: int
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `2/8`.
 
         Raises:
-            ConfigError: it is no part.
+            ConfigError: the text is not of this form.
         """
         found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
-        number, parts = (int(group) for group in found.groups()) if found else (0, 0)
-        if not 1 <= number <= parts <= MOST:
+        number, shards = (int(group) for group in found.groups()) if found else (0, 0)
+        if not 1 <= number <= shards <= MAX_SHARDS:
             raise ConfigError(
-                f"--part {text}: no part; of eight machines, the second takes 2/8 (there are at "
-                f"most {MOST:,} parts)"
+                f"--part {text}: not a part; of eight machines, the second takes 2/8 (at most "
+                f"{MAX_SHARDS:,} parts)"
             )
-        return cls(number, parts)
+        return cls(number, shards)
 
     def holds(self, path: str) -> bool:
-        """Whether the photo of this path below the root is in this part."""
+        """Whether the photo of this path below the root is in this shard."""
         digest = hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest()
-        return int.from_bytes(digest[:8], "big") % self.parts == self.number - 1
+        return int.from_bytes(digest[:8], "big") % self.shards == self.number - 1
 
-    def own(self, photos: list[Photo], skipped: dict[str, str]) -> list[Photo]:
-        """The photos of this part; what was skipped of other parts is forgotten."""
-        for path in [path for path in skipped if not self.holds(path)]:
-            del skipped[path]
-        return [photo for photo in photos if self.holds(photo.path)]
+    def select(self, listing: Listing) -> Listing:
+        """The photos of this shard; paths that were skipped belong to shards like photos."""
+        return replace(
+            listing,
+            photos=[photo for photo in listing.photos if self.holds(photo.path)],
+            skipped={path: why for path, why in listing.skipped.items() if self.holds(path)},
+        )
 
 
-WHOLE = Part(1, 1)
+WHOLE = Shard(1, 1)
 """Every photo."""

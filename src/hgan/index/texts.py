@@ -1,18 +1,19 @@
 """A file of sentences to an index, in which photos and words find them.
 
-Sentences are stored as they are encoded, so that a run that is cut short is continued by the next.
+Sentences are stored as they are encoded, so that a run that is interrupted is continued by the
+next.
 """
 
 from pathlib import Path
 
 from hgan.errors import DataError
-from hgan.index.indexer import FLUSH_EVERY, IndexReport
+from hgan.index.open import open_to_write, optimize
 from hgan.index.points import points_of
+from hgan.index.report import IndexReport
 from hgan.index.sentences import find_sentences
-from hgan.index.store.contract import Entry, Store
-from hgan.index.store.manifest import IndexManifest, Quantize
-from hgan.index.store.open import create_store, is_address
-from hgan.progress import console, progress
+from hgan.index.store.contract import FLUSH_EVERY, Entry, Store
+from hgan.index.store.manifest import Quantize
+from hgan.progress import progress
 from hgan.runtime.bundle import TEXT_BATCH, Bundle
 
 
@@ -24,12 +25,12 @@ def index_texts(
 ) -> IndexReport:
     """Bring an index up to date with the sentences of a file, so that photos and words find them.
 
-    A sentence is known by its words and its photo, wherever in the file it stands. One that has no
-    words that the model could read is skipped and listed.
+    A sentence is identified by its words and its photo, not by its place in the file. A sentence
+    without words that the model can read is skipped and listed.
 
     Args:
         file: a caption file of any form, or a `.txt` with one sentence on a line.
-        to: the index, as `index_folder` has it.
+        to: the index, see `index_folder`.
         bundle: the model, or its folder; by default the one that ships with the program.
         quantize: `int8` for smaller vectors in a new index, see `IndexManifest`.
 
@@ -39,26 +40,21 @@ def index_texts(
             be written.
     """
     file = Path(file)
-    target = to if is_address(to) else Path(to)
-    if not isinstance(bundle, Bundle):
-        bundle = Bundle.load(bundle)
-    bundle.check()
     report = IndexReport()
-    entries = find_sentences(file, report.skipped)
-    with create_store(target, IndexManifest.of(file, bundle, quantize, "texts")) as store:
+    entries = find_sentences(file, report.skipped)  # before an index is created
+    with open_to_write(file, to, bundle, quantize, "texts") as (store, used):
         stored = {entry.id: entry for entry in store.entries()}
         changed = [entry for entry in entries if stored.get(entry.id) != entry]
         report.unchanged = len(entries) - len(changed)
         report.updated = sum(entry.id in stored for entry in changed)
-        refused = _encode_texts(changed, store, bundle)
+        refused = _encode_texts(changed, store, used)
         report.added = len(changed) - report.updated - len(refused)
         report.skipped |= {repr(entry.text): reason for entry, reason in refused}
         gone = list(stored.keys() - {entry.id for entry in entries})
         report.removed = len(gone)
         if gone:
             store.delete(gone)
-        with console.status("arranging the index"):
-            store.optimize()
+        optimize(store)
     return report
 
 
@@ -72,7 +68,7 @@ def _encode_texts(entries: list[Entry], store: Store, bundle: Bundle) -> list[tu
             readable.append(entry)
         except DataError as error:
             refused.append((entry, str(error)))
-    readable.sort(key=lambda entry: entry.size)  # sentences of a batch are as long as the longest
+    readable.sort(key=lambda entry: entry.size)  # a batch is padded to its longest sentence
     with progress("index", total=len(readable), unit="sentences") as bar:
         for start in range(0, len(readable), TEXT_BATCH):
             batch = readable[start : start + TEXT_BATCH]

@@ -1,8 +1,8 @@
-"""An index that follows its folder: photos that come, change or go are seen as it happens.
+"""Keeps an index up to date with its folder: added, changed and removed photos are noticed.
 
-A change that the system tells of makes the watcher look at the whole folder, as `hgan index` does,
-so that what was moved, or missed, is found as well. A photo is read once its size and time have
-stayed the same for `SETTLE` seconds: what is still being written, or copied, waits.
+When the system reports a change, the watcher lists the whole folder, as `hgan index` does, so that
+moved and missed photos are found as well. A photo is read once its size and time have stayed the
+same for `SETTLE` seconds, so that files are not read while they are written or copied.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,12 +12,14 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from hgan.errors import ConfigError, HganError
-from hgan.index.indexer import IndexReport, Updater, open_updater
+from hgan.index.indexer import open_writer
+from hgan.index.report import IndexReport
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.open import is_address
+from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import PHOTO_SUFFIXES
-from hgan.sources.folder import FolderSource, find_photos
+from hgan.sources.folder import FolderSource
 from hgan.sources.open import open_source
 from hgan.sources.types import Photo
 
@@ -25,23 +27,23 @@ if TYPE_CHECKING:
     from watchfiles import Change
 
 SETTLE = 1.0
-"""Seconds that a photo must have stayed as it is."""
+"""Seconds that size and time of a photo must stay the same before it is read."""
 OPTIMIZE_AFTER = 2000
-"""Changes until the index is arranged again; so many are compared one by one in no time."""
+"""Changes after which the index is optimized again; fewer hardly slow a search down."""
 
 _BURST = 1000
 """Milliseconds in which changes are taken together."""
 
 
-class News(NamedTuple):
-    """What the watcher has to say: what it did, or why it could not."""
+class WatchEvent(NamedTuple):
+    """What the watcher did, or the problem that it has."""
 
     report: IndexReport | None
     problem: str = ""
 
 
-class _Look(NamedTuple):
-    """A photo that was new or changed, as it was seen first."""
+class _Seen(NamedTuple):
+    """A new or changed photo, and since when it has had this size and time."""
 
     size: int
     mtime: int
@@ -51,16 +53,16 @@ class _Look(NamedTuple):
 class Watcher:
     """Keeps an open index up to date with its folder; the index may be searched meanwhile."""
 
-    def __init__(self, root: Path, updater: Updater, ignore: Path | None = None) -> None:
+    def __init__(self, root: Path, writer: IndexWriter, ignore: Path | None = None) -> None:
         """Watch a folder.
 
         Args:
             root: the folder.
-            updater: of the open index.
-            ignore: a folder whose changes mean nothing, as that of the index itself.
+            writer: of the open index.
+            ignore: a folder whose changes are ignored, such as that of the index itself.
 
         Raises:
-            ConfigError: the library for it is not installed.
+            ConfigError: watchfiles is not installed.
         """
         try:
             import watchfiles  # noqa: F401
@@ -69,53 +71,53 @@ class Watcher:
                 f"watching a folder needs watchfiles ({error}); pip install 'hgan[watch]'"
             ) from error
         self._root = root.resolve()
-        self._updater = updater
+        self._writer = writer
         self._ignore = ignore.resolve() if ignore else None
-        self._waiting: dict[str, _Look] = {}
-        self._bad: dict[str, tuple[int, int]] = {}
-        self._told: dict[str, str] = {}
+        self._unsettled: dict[str, _Seen] = {}
+        self._unreadable: dict[str, tuple[int, int]] = {}
+        self._reported: dict[str, str] = {}
         self._changes = 0
 
     @property
-    def waits(self) -> bool:
+    def has_unsettled(self) -> bool:
         """Whether photos have changed that had not settled at the last look."""
-        return bool(self._waiting)
+        return bool(self._unsettled)
 
-    def follow(self, tell: Callable[[News], object], stop: Event | None = None) -> None:
-        """Look at the folder whenever something happens in it, until told to stop.
+    def follow(self, on_event: Callable[[WatchEvent], object], stop: Event | None = None) -> None:
+        """Look at the folder whenever something changes in it, until stopped.
 
         Args:
-            tell: is called with what was done, where anything was, and with what went wrong,
-                once; after a problem the watcher tries again.
+            on_event: is called with what was done, if anything was, and once with each problem;
+                after a problem the watcher tries again.
             stop: ends it; without one, Ctrl-C does.
         """
         problem = ""
         while stop is None or not stop.is_set():
-            unseen = True  # what came before the system was listening
+            first = True  # changes before the system was listening
             for changed in self._events(stop):
-                if not (changed or unseen or self.waits or problem):
+                if not (changed or first or self.has_unsettled or problem):
                     continue
                 try:
                     report = self.look()
                 except HganError as error:  # the folder is not mounted, or a server is down
                     if str(error) != problem:
                         problem = str(error)
-                        tell(News(None, problem))
+                        on_event(WatchEvent(None, problem))
                     continue
-                unseen = False
+                first = False
                 if report.added or report.updated or report.removed or report.skipped:
-                    tell(News(report))
-                if problem:  # listen anew: where a disk was taken out, the folder is another
+                    on_event(WatchEvent(report))
+                if problem:  # listen again: a disk that was mounted again is another folder
                     problem = ""
                     break
 
     def _events(self, stop: Event | None) -> Iterator[bool]:
-        """Whether something has happened in the folder, at least once every `SETTLE` seconds."""
+        """Whether something has changed in the folder, at least once every `SETTLE` seconds."""
         from watchfiles import watch
 
         bursts = watch(
             self._root,
-            watch_filter=self._concerns,
+            watch_filter=self._is_relevant,
             debounce=_BURST,
             step=100,
             stop_event=stop,
@@ -129,52 +131,58 @@ class Watcher:
         """Bring the index up to date with all photos that have settled.
 
         Returns:
-            What was done; skipped are those that were not told of before.
+            What was done; of skipped photos, only those that were not reported before.
 
         Raises:
             HganError: see `index_folder`.
         """
-        report = IndexReport()
-        photos, unread = find_photos(self._root, report.skipped)
-        changed = {p.path: p for p in photos if not self._updater.is_unchanged(p)}
-        self._bad = {path: was for path, was in self._bad.items() if _is(changed.get(path), was)}
-        self._waiting = self._unsettled(changed)
-        self._updater.update(photos, unread, report, self._waiting.keys() | self._bad.keys())
-        self._bad |= {
+        changes = self._writer.compare()
+        changed = changes.changed
+        self._unreadable = {
+            path: was for path, was in self._unreadable.items() if _is(changed.get(path), was)
+        }
+        self._unsettled = self._find_unsettled(changed)
+        report = self._writer.update(changes, self._unsettled.keys() | self._unreadable.keys())
+        self._unreadable |= {
             path: (photo.size, photo.mtime)
             for path, photo in changed.items()
             if path in report.skipped
         }
         self._changes += report.added + report.updated + report.removed
         if self._changes >= OPTIMIZE_AFTER:
-            self._updater.optimize()
+            self._writer.optimize()
             self._changes = 0
-        told, self._told = self._told, dict(report.skipped)
-        report.skipped = {k: why for k, why in report.skipped.items() if told.get(k) != why}
+        reported, self._reported = self._reported, dict(report.skipped)
+        report.skipped = {k: why for k, why in report.skipped.items() if reported.get(k) != why}
         return report
 
-    def first(self, photos: list[Photo], unread: tuple[str, ...], report: IndexReport) -> None:
-        """Index all that is there, whether it has settled or not; see `Updater.update`."""
-        self._updater.update(photos, unread, report)
-        self._updater.optimize()
-        self._told = dict(report.skipped)
+    def first(self) -> IndexReport:
+        """Index all photos, whether they have settled or not.
 
-    def _unsettled(self, changed: dict[str, Photo]) -> dict[str, _Look]:
-        """The changed photos that are not to be read yet."""
+        Raises:
+            HganError: see `index_folder`.
+        """
+        report = self._writer.update(self._writer.compare())
+        self._writer.optimize()
+        self._reported = dict(report.skipped)
+        return report
+
+    def _find_unsettled(self, changed: dict[str, Photo]) -> dict[str, _Seen]:
+        """The changed photos that are not read yet."""
         now = monotonic()
-        waiting = {}
+        unsettled = {}
         for path, photo in changed.items():
-            if path in self._bad:
+            if path in self._unreadable:
                 continue
-            look = self._waiting.get(path)
-            if look is None or (look.size, look.mtime) != (photo.size, photo.mtime):
-                waiting[path] = _Look(photo.size, photo.mtime, now)
-            elif now - look.since < SETTLE:
-                waiting[path] = look
-        return waiting
+            seen = self._unsettled.get(path)
+            if seen is None or (seen.size, seen.mtime) != (photo.size, photo.mtime):
+                unsettled[path] = _Seen(photo.size, photo.mtime, now)
+            elif now - seen.since < SETTLE:
+                unsettled[path] = seen
+        return unsettled
 
-    def _concerns(self, change: "Change", name: str) -> bool:
-        """Whether a change may be one of photos: of a photo's name, or of a folder's."""
+    def _is_relevant(self, change: "Change", name: str) -> bool:
+        """Whether a change may concern photos: the name is that of a photo or of a folder."""
         path = Path(name)
         if self._ignore and path.is_relative_to(self._ignore):
             return False
@@ -191,13 +199,13 @@ def watch_folder(
     bundle: Bundle | Path | None = None,
     quantize: Quantize | None = None,
     regions: int | None = None,
-    tell: Callable[[News], object] = lambda _news: None,
+    on_event: Callable[[WatchEvent], object] = lambda _event: None,
     stop: Event | None = None,
 ) -> None:
-    """Bring an index up to date as `index_folder` does, then keep it so until told to stop.
+    """Bring an index up to date as `index_folder` does, then keep it up to date until stopped.
 
-    The index stays open meanwhile. One in a folder is this process's alone; to search while it is
-    watched, let `hgan serve --watch` do both, or put it on a server.
+    The index stays open meanwhile. An index in a folder can be open in one process only; to search
+    it while the folder is watched, use `hgan serve --watch`, or put the index on a server.
 
     Args:
         folder: the photos.
@@ -205,24 +213,22 @@ def watch_folder(
         bundle: the model.
         quantize: see `index_folder`.
         regions: see `index_folder`.
-        tell: is called with what was done, first and at each change.
+        on_event: is called with what was done, first and at each change, and with problems.
         stop: ends it; without one, Ctrl-C does, which is raised as `KeyboardInterrupt`.
 
     Raises:
-        ConfigError: the library for watching is not installed, or this is no folder.
-        HganError: as `index_folder`, while the first pass is not done; what goes wrong later is
-            told, and tried again.
+        ConfigError: watchfiles is not installed, or the photos are not in a folder.
+        HganError: see `index_folder`, during the first pass; later problems are passed to
+            `on_event`, and the watcher tries again.
     """
     source = open_source(folder)
     if not isinstance(source, FolderSource):
-        raise ConfigError(f"{folder}: only folders tell of changes; index it again now and then")
-    report = IndexReport()
-    photos, unread = source.find(report.skipped)
-    with open_updater(source, to, bundle, quantize, regions=regions) as updater:
-        watcher = Watcher(source.root, updater, None if is_address(to) else Path(to))
-        watcher.first(photos, unread, report)
-        tell(News(report))
-        watcher.follow(tell, stop)
+        raise ConfigError(f"{folder}: only folders can be watched; index it again now and then")
+    source.check()  # before an index is created
+    with open_writer(source, to, bundle, quantize, regions=regions) as writer:
+        watcher = Watcher(source.root, writer, None if is_address(to) else Path(to))
+        on_event(WatchEvent(watcher.first()))
+        watcher.follow(on_event, stop)
 
 
 def _is(photo: Photo | None, was: tuple[int, int]) -> bool:

@@ -26,6 +26,10 @@ PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".
 """What a folder walk takes for a photo, lower case."""
 
 
+PhotoSource = Path | str | bytes | Image.Image | np.ndarray
+"""A photo file, its bytes, an image, or a uint8 array (H, W, 3) or (H, W)."""
+
+
 def open_photo(
     source: Path | bytes, hint: int | None = None, name: str = "photo"
 ) -> Image.Image:
@@ -82,18 +86,51 @@ def media_type(source: Path | bytes) -> str:
         raise DataError(f"{name}: not a photo in a format that is read here") from error
 
 
-def read_photo(photo: Path | str | bytes | Image.Image, hint: int | None = None) -> Image.Image:
-    """A photo in any form that a caller has it in, a file, its bytes or an image, as `open_photo`.
+def read_photo(photo: PhotoSource, hint: int | None = None) -> Image.Image:
+    """A photo in any form that a caller has it in, decoded as `open_photo` does.
 
     Raises:
-        DataError: the photo cannot be read.
+        DataError: the photo cannot be read, or this is not a photo.
     """
-    if not isinstance(photo, Image.Image):
+    if isinstance(photo, str) and photo.startswith(("http://", "https://")):
+        raise DataError(f"{photo}: photos are not downloaded; download it and pass its bytes")
+    if isinstance(photo, bytes | str | Path):
         return open_photo(photo if isinstance(photo, bytes) else Path(photo), hint)
+    if isinstance(photo, np.ndarray):
+        photo = _from_array(photo)
+    if not isinstance(photo, Image.Image):
+        raise DataError(not_a_photo(photo))
     try:
         return to_rgb(ImageOps.exif_transpose(photo))
     except Exception as error:  # an image that was opened and not yet decoded fails here
         raise DataError(f"photo: cannot be decoded ({error})") from error
+
+
+def not_a_photo(given: object) -> str:
+    """The message for an object that is not a photo."""
+    kind = type(given)
+    if kind.__module__.split(".")[0] == "torch":
+        return "a torch tensor is not a photo; pass a uint8 array (height, width, 3)"
+    return (
+        f"{kind.__name__} is not a photo; pass a path, bytes, a PIL image, a uint8 array "
+        "(height, width, 3), or a list of these"
+    )
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    """(H, W) grayscale, or (H, W, 1 to 4) of them with alpha or not, to an image."""
+    expected = "a photo as an array is uint8 (height, width, 3), with values from 0 to 255"
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (3, 4):
+        raise DataError(
+            f"{expected}, not {array.shape}; move the channels last: array.transpose(1, 2, 0)"
+        )
+    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))) or not array.size:
+        raise DataError(f"{expected}, not {array.shape}")
+    if array.dtype != np.uint8:
+        raise DataError(f"{expected}, not {array.dtype}; scale it and convert it to uint8")
+    return Image.fromarray(array)
 
 
 def to_rgb(photo: Image.Image) -> Image.Image:

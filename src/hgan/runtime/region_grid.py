@@ -1,8 +1,8 @@
-"""Fewer local vectors a photo: neighbouring regions of the grid as one, for a smaller index.
+"""Fewer local vectors a photo, for a smaller index: neighbouring regions are averaged.
 
-The local vectors of a photo are most of its index. A block of neighbouring regions shows nearly the
-same thing, so the direction of their mean says nearly as much as all of them: 2 x 2 blocks of a
-grid of 6 x 6 leave 9 vectors of 36. The levels of the whole, context and slots, stay as they are.
+Local vectors take most of the space of an index. Neighbouring regions show nearly the same thing,
+so the direction of their mean loses little: blocks of 2 x 2 on a grid of 6 x 6 leave 9 of 36
+vectors. Context and slots do not change.
 """
 
 from collections.abc import Sequence
@@ -14,27 +14,28 @@ import numpy as np
 from hgan.encoded import Encoded
 from hgan.errors import ConfigError
 from hgan.runtime.bundle import Bundle
+from hgan.runtime.model import IMAGE_BATCH, TEXT_BATCH
 
 
 class PooledBundle(Bundle):
-    """A bundle whose photos have fewer regions; texts are as they were."""
+    """A bundle whose photos have fewer regions; texts do not change."""
 
     def __init__(self, bundle: Bundle, regions: int) -> None:
         """Wrap a bundle.
 
         Args:
-            bundle: it encodes.
-            regions: how many a photo has, the square of a number that divides the grid's side.
+            bundle: the model.
+            regions: how many a photo has: the square of a divisor of the grid's side.
 
         Raises:
-            ConfigError: the bundle's grid cannot be divided into so many blocks.
+            ConfigError: the bundle's grid cannot be divided into this many blocks.
         """
         side, grid = isqrt(max(regions, 0)), bundle.config.grid
         if side == 0 or side**2 != regions or grid % side:
             possible = [str(n * n) for n in range(1, grid + 1) if grid % n == 0]
             raise ConfigError(
-                f"regions cannot be {regions}: the model sees {grid} x {grid} of them, which blocks"
-                f" make into {', '.join(possible)}"
+                f"regions cannot be {regions}: the model's {grid} x {grid} regions can be pooled to"
+                f" {', '.join(possible)}"
             )
         boxes = _blocks(np.array(bundle.config.boxes), grid, side)  # (R', B, 4)
         corners = np.concatenate([boxes[..., :2].min(axis=1), boxes[..., 2:].max(axis=1)], axis=1)
@@ -43,27 +44,31 @@ class PooledBundle(Bundle):
         self._bundle = bundle
         self._grid = grid
 
-    def encode_images(self, pixels: Sequence[np.ndarray] | np.ndarray) -> Encoded[np.ndarray]:
+    def encode_images(
+        self, pixels: Sequence[np.ndarray] | np.ndarray, batch_size: int = IMAGE_BATCH
+    ) -> Encoded[np.ndarray]:
         """Encode photos; see `Bundle.encode_images`."""
-        encoded = self._bundle.encode_images(pixels)
+        encoded = self._bundle.encode_images(pixels, batch_size)
         local = pool_regions(encoded.local, self._grid, self.config.grid)
         mask = np.ones(local.shape[:2], np.bool_)
         return Encoded(encoded.context, encoded.slots, local, mask)
 
-    def encode_texts(self, texts: Sequence[str]) -> Encoded[np.ndarray]:
-        """Encode sentences; see `Bundle.encode_texts`."""
-        return self._bundle.encode_texts(texts)
+    def encode_texts(
+        self, texts: Sequence[str], batch_size: int = TEXT_BATCH
+    ) -> Encoded[np.ndarray]:
+        """Encode texts; see `Bundle.encode_texts`."""
+        return self._bundle.encode_texts(texts, batch_size)
 
     def words(self, text: str) -> list[tuple[int, int] | None]:
-        """Where each token's word stands in a text."""
+        """Start and end of each token's word in a text."""
         return self._bundle.words(text)
 
 
 def pooled(bundle: Bundle, regions: int | None) -> Bundle:
-    """The bundle with so many regions a photo; None, or as many as it has, changes nothing.
+    """The bundle with this many regions a photo; None keeps those of the model.
 
     Raises:
-        ConfigError: the bundle's grid cannot be divided into so many blocks.
+        ConfigError: the bundle's grid cannot be divided into this many blocks.
     """
     if regions is None or regions == len(bundle.config.boxes):
         return bundle

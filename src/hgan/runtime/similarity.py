@@ -3,8 +3,9 @@
     S = b_c S_context + b_s S_shared + b_l S_local
 
 S_context is the cosine of the contexts, S_shared the mean cosine of equal slots, S_local the mean
-over the query's words (a photo's regions, for a photo as query) of the best region's cosine. Rows
-are unit vectors, so a cosine is an inner product.
+over the text's words of the best region's cosine. Rows are unit vectors, so a cosine is an inner
+product. Photos are the first argument everywhere and texts the second; where a photo is the query,
+it takes the place of the text and its regions that of words.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,19 +20,19 @@ LEVELS = ("context", "shared", "local")
 
 
 class Scores(NamedTuple):
-    """Similarity of Q queries and N photos."""
+    """Similarity of B photos and T texts."""
 
     total: np.ndarray
-    """(Q, N) float32: S, the weighted sum of the levels."""
+    """(B, T) float32: S, the weighted sum of the levels."""
     levels: dict[str, np.ndarray]
-    """(Q, N) float32 for each level that has a weight."""
+    """(B, T) float32 for each level that the model has."""
 
 
 def dense(encoded: Encoded[np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
     """Context and slots as one vector an item: (N, E) float32, E = D + K * D_s.
 
     The weights are in the norms, so the inner product of two of them is b_c S_context + b_s
-    S_shared exactly. A level of weight zero takes no room.
+    S_shared exactly. A level of weight zero takes no space.
     """
     n, slots, slot_width = encoded.slots.shape
     parts = [np.zeros((n, 0), np.float32)]
@@ -50,9 +51,9 @@ def dense_width(widths: Mapping[str, int], weights: Mapping[str, float]) -> int:
 
 
 def dense_levels(
-    query: np.ndarray, photos: np.ndarray, widths: Mapping[str, int], weights: Mapping[str, float]
+    photos: np.ndarray, query: np.ndarray, widths: Mapping[str, int], weights: Mapping[str, float]
 ) -> dict[str, np.ndarray]:
-    """Take the levels apart again: a query's (E,) and photos' (N, E) dense vectors to (N,) each."""
+    """The levels that dense vectors contain, (N,) each, of N photos (N, E) and a query (E,)."""
     levels = {}
     split = widths["context"] if weights["context"] else 0
     if weights["context"]:
@@ -63,11 +64,11 @@ def dense_levels(
 
 
 def score_levels(
-    queries: Encoded[np.ndarray], photos: Encoded[np.ndarray], weights: Mapping[str, float]
+    photos: Encoded[np.ndarray], texts: Encoded[np.ndarray], weights: Mapping[str, float]
 ) -> Scores:
-    """S and its levels for every query and every photo; a level of weight zero is left out."""
-    levels = {name: _LEVEL[name](queries, photos) for name in LEVELS if weights[name]}
-    total = np.zeros((len(queries.context), len(photos.context)), np.float32)
+    """S and its levels for every photo and every text; a level of weight zero is left out."""
+    levels = {name: _LEVEL[name](photos, texts) for name in LEVELS if weights[name]}
+    total = np.zeros((len(photos.context), len(texts.context)), np.float32)
     for name, scores in levels.items():
         total += weights[name] * scores
     return Scores(total, levels)
@@ -76,17 +77,17 @@ def score_levels(
 def sentence_levels(
     items: Sequence[np.ndarray], local: np.ndarray, is_photo: bool
 ) -> np.ndarray:
-    """S_local of sentences that are searched, (N,) float32, by a photo or by another sentence.
+    """S_local of indexed sentences, (N,) float32, for a photo or another sentence as the query.
 
-    The level has a direction, from a sentence's words to a photo's regions. Here the words are on
-    the side of the index, so a photo is compared with them by S_local of the pair, as always: the
-    mean over the sentence's words of the photo's best region. Of two sentences, the one that is
-    asked for has the words, and those of the other are the regions, of unit length like them.
+    The level has a direction, from a sentence's words to a photo's regions. Here the index holds
+    the words, so S_local with a photo is as always the mean over the sentence's words of the
+    photo's best region. Of two sentences, the query's words are the words, and the other's words
+    take the place of regions, at unit length as regions have.
 
     Args:
-        items: (n_i, D_l) the real words of each sentence, one at least.
-        local: (w, D_l) a photo's regions, or the words that are asked for.
-        is_photo: which of the two.
+        items: (n_i, D_l) the real words of each sentence, at least one.
+        local: (w, D_l) the query: a photo's regions, or a sentence's words.
+        is_photo: whether the query is a photo.
     """
     if not len(items):
         return np.zeros(0, np.float32)
@@ -102,35 +103,35 @@ def sentence_levels(
     return np.asarray(np.maximum.reduceat(cosines, starts, axis=0).mean(axis=1), np.float32)
 
 
-def _context(queries: Encoded[np.ndarray], photos: Encoded[np.ndarray]) -> np.ndarray:
-    cosines: np.ndarray = queries.context.astype(np.float32) @ photos.context.astype(np.float32).T
+def _context(photos: Encoded[np.ndarray], texts: Encoded[np.ndarray]) -> np.ndarray:
+    cosines: np.ndarray = photos.context.astype(np.float32) @ texts.context.astype(np.float32).T
     return cosines
 
 
-def _shared(queries: Encoded[np.ndarray], photos: Encoded[np.ndarray]) -> np.ndarray:
-    # The mean over slots of inner products is one inner product of the slots laid end to end.
-    (q, slots, width), n = queries.slots.shape, len(photos.slots)
-    flat = queries.slots.reshape(q, slots * width).astype(np.float32)
-    cosines: np.ndarray = flat @ photos.slots.reshape(n, slots * width).astype(np.float32).T
+def _shared(photos: Encoded[np.ndarray], texts: Encoded[np.ndarray]) -> np.ndarray:
+    # The mean over slots of inner products is one inner product of the concatenated slots.
+    (n, slots, width), t = photos.slots.shape, len(texts.slots)
+    flat = photos.slots.reshape(n, slots * width).astype(np.float32)
+    cosines: np.ndarray = flat @ texts.slots.reshape(t, slots * width).astype(np.float32).T
     return np.asarray(cosines / slots)
 
 
-def _local(queries: Encoded[np.ndarray], photos: Encoded[np.ndarray]) -> np.ndarray:
+def _local(photos: Encoded[np.ndarray], texts: Encoded[np.ndarray]) -> np.ndarray:
     n, regions, width = photos.local.shape
-    scores = np.zeros((len(queries.local), n), np.float32)
+    scores = np.zeros((n, len(texts.local)), np.float32)
     if not regions:
         return scores
-    # Padding is taken out with -inf, not zeroed: zero would beat every negative cosine. A photo
-    # without any region, or a query without any word, has nothing to compare and scores zero.
+    # Padding is masked with -inf, not with zero, which would beat every negative cosine. A photo
+    # without regions or a text without words scores zero.
     padding = np.where(photos.mask, 0, -np.inf).astype(np.float32)[:, :, None]  # (N, n, 1)
     empty = ~photos.mask.any(axis=1)
     flat = photos.local.reshape(n * regions, width).astype(np.float32)
-    for row, (local, mask) in enumerate(zip(queries.local, queries.mask, strict=True)):
+    for column, (local, mask) in enumerate(zip(texts.local, texts.mask, strict=True)):
         words = local[mask].astype(np.float32)  # (w, D_l), the real ones
         if len(words):
             cosines = (flat @ words.T).reshape(n, regions, len(words))
-            scores[row] = (cosines + padding).max(axis=1).mean(axis=1)
-    scores[:, empty] = 0
+            scores[:, column] = (cosines + padding).max(axis=1).mean(axis=1)
+    scores[empty] = 0
     return scores
 
 

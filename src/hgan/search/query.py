@@ -1,44 +1,38 @@
-"""What is searched for: words, a photo, and what should not be there, as one weighted sum.
+"""What is searched for: words, a photo, and what photos should not show, as one weighted sum.
 
-S is linear in its levels, so the score of a query of several parts is the sum of the parts' S by
-their weights, and costs little more than that of one part:
+S is linear in its levels, so the score of a query of several parts is the weighted sum of the
+parts' S, and costs little more than that of one part:
 
 - dense vectors (see `hgan.runtime.similarity`) add up to one dense vector;
 - the local level is a sum over words of the best region. A word times a positive number has the
-  same best region, so the words of all parts of positive weight, scaled, make one long query;
-  those of negative weight make a second one, which is subtracted.
+  same best region, so the scaled words of all parts of positive weight make one long query; those
+  of negative weight make a second one, which is subtracted.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
-from PIL import Image
 
 from hgan.encoded import Encoded
 from hgan.errors import DataError
 from hgan.index.store.contract import Point
-from hgan.index.store.filter import Filter
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.images import read_photo, to_pixels
+from hgan.runtime.images import PhotoSource, read_photo, to_pixels
 from hgan.runtime.similarity import dense
 
 WITHOUT = -0.5
-"""Weight of what should not be there. It is half that of what should be: the photos that lack it
-are without number, and few of them are what is looked for."""
-
-PhotoSource = Path | str | bytes | Image.Image
-"""A photo file, its bytes, or an image."""
+"""Weight of what photos should not show. It is half that of what they should show: most photos lack
+it, and few of those are what is searched for."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """What photos should show; parts that are given together count together.
+    """What to search for; parts that are given together are combined.
 
     Raises:
-        DataError: nothing is asked for, or the share is not in 0..1.
+        DataError: the query is empty, or the share is not in 0..1.
     """
 
     text: str = ""
@@ -46,31 +40,38 @@ class Query:
     photo: PhotoSource | None = None
     """Find photos like this one."""
     like: str | None = None
-    """Find photos like this one of the index, which is named by its path or its id, and is itself
-    left out. Nothing is decoded: its vectors are there."""
+    """Find photos like this one of the index, given by its path or its id. It is not a hit itself.
+    Nothing is decoded: the index has its vectors."""
     without: tuple[str, ...] = ()
-    """What photos should not show; each counts `WITHOUT`."""
+    """What photos should not show; each has the weight `WITHOUT`."""
     photo_share: float = 0.5
-    """What photos count beside the text, which counts the rest; alone, either counts 1."""
+    """Weight of the photos beside the text, which has the rest; alone, either has weight 1."""
 
     def __post_init__(self) -> None:
-        if not (self.text.strip() or self.photo is not None or self.like):
-            beside = " beside what they should be without" if self.without else ""
+        if not isinstance(self.text, str):
             raise DataError(
-                f"no words and no photo to search for; say what photos should show{beside}, or "
-                "give a photo that they should be like"
+                f"the text of a query is a str, not {type(self.text).__name__}; search by a photo "
+                "with Query(photo=...)"
+            )
+        if not (self.text.strip() or self.photo is not None or self.like):
+            besides = " besides what they should not show" if self.without else ""
+            raise DataError(
+                f"no words and no photo to search for; describe what photos should show{besides}, "
+                "or give a photo that they should be like"
             )
         given: object = self.without
         if isinstance(given, str):
             raise DataError(f"without is a tuple of texts; write without=({given!r},)")
         if not all(text.strip() for text in self.without):
-            raise DataError("without has an empty text; say what should not be there, or omit it")
+            raise DataError(
+                "without has an empty text; describe what photos should not show, or omit it"
+            )
         if not 0 <= self.photo_share <= 1:
-            raise DataError(f"a photo's share is a number from 0 to 1, not {self.photo_share}")
+            raise DataError(f"photo_share is a number from 0 to 1, not {self.photo_share}")
 
     @property
     def weighted_texts(self) -> list[tuple[float, str]]:
-        """Weight and text of every part in words."""
+        """Weight and text of every text part."""
         texts = [(WITHOUT, text) for text in self.without]
         if self.text.strip():
             texts.insert(0, (1 - self.photo_share if self._photos else 1.0, self.text))
@@ -78,7 +79,7 @@ class Query:
 
     @property
     def photo_weight(self) -> float:
-        """Of each photo; two of them share what one has."""
+        """Weight of each photo; two photos share the weight of one."""
         return (self.photo_share if self.text.strip() else 1.0) / max(self._photos, 1)
 
     @property
@@ -86,82 +87,63 @@ class Query:
         return (self.photo is not None) + bool(self.like)
 
 
-@dataclass(frozen=True)
-class Range:
-    """Which of the photos that match a query are hits; see `Index.find`."""
-
-    k: int
-    offset: int = 0
-    where: Filter | None = None
-    threshold: float | None = None
-    fold: bool = False
-    candidates: int | None = None
-    exact: bool = False
-
-    def __post_init__(self) -> None:
-        if self.k < 0 or self.offset < 0:
-            raise DataError(f"k and offset count from 0 on; they are {self.k} and {self.offset}")
-
-    @property
-    def end(self) -> int:
-        """Behind the last hit."""
-        return self.offset + self.k
-
-
 class Part(NamedTuple):
-    """One thing that photos are compared with."""
+    """One part of a query: a text or a photo."""
 
     weight: float
     dense: np.ndarray
     """(E,)"""
     local: np.ndarray
-    """(w, D_l): the real words, or a photo's regions."""
+    """(w, D_l): the real words, or a photo's regions, without padding."""
     is_photo: bool
 
 
 @dataclass(frozen=True)
-class Encodings:
-    """A query as the two stages read it: S is the inner product with `dense`, plus the weight of
-    the local level times MaxSim of `wanted` less MaxSim of `unwanted`."""
+class EncodedQuery:
+    """A query as the two stages of a search read it.
+
+    S is the inner product with `dense`, plus the weight of the local level times (MaxSim of
+    `positive` minus MaxSim of `negative`).
+    """
 
     dense: np.ndarray
-    """(E,): the weighted sum of the parts'."""
-    wanted: np.ndarray
+    """(E,): the weighted sum of the parts' dense vectors."""
+    positive: np.ndarray
     """(w, D_l): words of the parts of positive weight, scaled by weight / words of the part."""
-    unwanted: np.ndarray
-    """(u, D_l): the same of the parts of negative weight, scaled by the weight's size."""
+    negative: np.ndarray
+    """(u, D_l): the same for parts of negative weight, scaled by its absolute value."""
     parts: tuple[Part, ...] = ()
-    """What was added up; where sentences are searched, their local level needs each by itself."""
-    left_out: frozenset[str] = frozenset()
-    """Ids of items that are no hits."""
+    """The single parts; where sentences are searched, the local level needs each by itself."""
+    excluded: frozenset[str] = frozenset()
+    """Ids of items that are not hits."""
 
     @classmethod
-    def of(cls, parts: Sequence[Part], left_out: Iterable[str] = ()) -> Self:
-        """Add up the parts, one at least."""
+    def of(cls, parts: Sequence[Part], excluded: Iterable[str] = ()) -> Self:
+        """Combine parts, at least one."""
         return cls(
             np.array([part.weight * part.dense for part in parts], np.float32).sum(axis=0),
             _scaled([part for part in parts if part.weight >= 0]),
             _scaled([part for part in parts if part.weight < 0]),
             tuple(parts),
-            frozenset(left_out),
+            frozenset(excluded),
         )
 
 
 def encode(
     queries: Sequence[Query], bundle: Bundle, stored: Callable[[str], Point]
-) -> list[Encodings]:
+) -> list[EncodedQuery]:
     """Encode queries, all of their texts in one batch and all of their photos in another.
 
     Args:
         queries: what is searched for.
         bundle: the model.
-        stored: finds the item of the index that `Query.like` names, with its local vectors.
+        stored: returns the item of the index that `Query.like` names, with its local vectors.
 
     Raises:
         DataError: a text has no words in it, or a photo cannot be read.
         BundleError: the bundle is damaged.
     """
-    weights, size = bundle.config.weights, bundle.config.size
+    weights, size = bundle.weights, bundle.size
     texts = list(dict.fromkeys(text for query in queries for _, text in query.weighted_texts))
     of_text = dict(zip(texts, _rows(bundle.encode_texts(texts), weights), strict=True))
     photos = [query.photo for query in queries if query.photo is not None]
@@ -172,20 +154,20 @@ def encode(
         parts = [Part(weight, *of_text[text], False) for weight, text in query.weighted_texts]
         if query.photo is not None:
             parts.append(Part(query.photo_weight, *next(of_photos), True))
-        left_out = []
+        excluded = []
         if query.like:
             point = stored(query.like)
             is_photo = not point.entry.text
             parts.append(Part(query.photo_weight, point.dense, point.local, is_photo))
-            left_out = [point.entry.id]
-        encoded.append(Encodings.of(parts, left_out))
+            excluded = [point.entry.id]
+        encoded.append(EncodedQuery.of(parts, excluded))
     return encoded
 
 
 def _rows(
     encoded: Encoded[np.ndarray], weights: Mapping[str, float]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The dense vector (E,) and the real local ones (w, D_l) of each item."""
+    """The dense vector (E,) and the local vectors (w, D_l), without padding, of each item."""
     real = zip(encoded.local, encoded.mask, strict=True)
     return [
         (vector, local[mask])
@@ -194,7 +176,7 @@ def _rows(
 
 
 def _scaled(parts: Sequence[Part]) -> np.ndarray:
-    """(w, D_l): the local vectors of parts, whose MaxSim is the weighted sum of the parts' means
-    over words; (0, 0) without any."""
+    """(w, D_l): local vectors whose MaxSim is the weighted sum of the parts' means over words;
+    (0, 0) without any."""
     rows = [abs(part.weight) / len(part.local) * part.local for part in parts if part.local.size]
     return np.concatenate(rows, dtype=np.float32) if rows else np.zeros((0, 0), np.float32)

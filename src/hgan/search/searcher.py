@@ -1,58 +1,37 @@
 """Photos, or texts, by words or by photo, in two stages: candidates by context and slots, then S.
 
-The first stage is one inner product an item; the second adds the local level to the candidates
+The first stage is one inner product an item. The second adds the local level for the candidates
 that the first found, so the score of a hit is the model's own similarity.
 """
 
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
 from pathlib import Path, PurePath
-from types import TracebackType
-from typing import Self
-from uuid import UUID
 
 import numpy as np
 
 from hgan.errors import DataError
 from hgan.index.store.contract import Entry, Match, Point, Store
-from hgan.index.store.filter import Filter, inner_folder
 from hgan.index.store.manifest import Holds, IndexManifest
 from hgan.index.store.open import Target, is_address, open_store, read_manifest
 from hgan.runtime.bundle import Bundle
+from hgan.runtime.explain import Explanation
+from hgan.runtime.images import read_photo
 from hgan.runtime.region_grid import pooled
 from hgan.runtime.similarity import dense_levels, sentence_levels
 from hgan.search.duplicates import fold
-from hgan.search.query import Encodings, PhotoSource, Query, Range, encode
-from hgan.sources.open import is_elsewhere, place_of
+from hgan.search.finder import Finder, Hit, SearchOptions
+from hgan.search.ids import possible_ids
+from hgan.search.query import EncodedQuery, Query, encode
+from hgan.sources.open import content_of, place_of
 
 CANDIDATES = 100
-"""Items that the second stage looks at, at least."""
+"""Items that are scored exactly, at least."""
 CANDIDATES_EACH = 4
-"""Candidates for each hit that is asked for."""
+"""Candidates for each requested hit."""
 
 
-@dataclass(frozen=True)
-class Hit:
-    """A photo, or a sentence, that a search found."""
-
-    path: PurePath
-    """A file; or the address of what is in no folder, see `hgan.sources.open.Address`. Of a
-    sentence, the photo that it describes as its file names it; empty where it names none."""
-    score: float
-    """S, the weighted sum of the levels; for a query of several parts, the weighted sum of S."""
-    levels: dict[str, float]
-    """Similarity by level, for the levels that the model has; summed over parts like S."""
-    id: str = ""
-    """Of the item in the index; the same as long as its path is."""
-    duplicates: tuple[PurePath, ...] = ()
-    """Photos that are nearly the same and score no more, where a search folds them; of sentences,
-    the photos that they describe."""
-    text: str = ""
-    """The sentence; nothing for a photo."""
-
-
-class Index:
+class Index(Finder):
     """An index that is open for searching; several threads may search at once."""
 
     def __init__(
@@ -66,132 +45,39 @@ class Index:
         """Use `open_index`."""
         self.bundle = bundle
         self.root = root
-        """The folder that the photos are in, or an address; or the file that the texts are from."""
+        """The folder or address of the photos, or the file of the texts."""
         self.holds = holds
-        """What is found: photos or texts."""
+        """What the items are: photos or texts."""
         self._store = store
         self._closing = closing
 
-    def find(
-        self,
-        query: Query,
-        k: int = 10,
-        *,
-        offset: int = 0,
-        where: Filter | None = None,
-        threshold: float | None = None,
-        fold: bool = False,
-        candidates: int | None = None,
-    ) -> list[Hit]:
-        """The photos that fit a query best, best first; those of equal score in the order of ids.
-
-        Args:
-            query: what to search for.
-            k: how many hits.
-            offset: how many to skip, for another page. Pages of one size never overlap as far as
-                the candidates go; further ones need more candidates, of which some may come first.
-                With `candidates` given, pages of any size fit together up to there.
-            where: only photos that pass this.
-            threshold: only photos whose score is as large.
-            fold: put photos that are nearly the same under the best of them.
-            candidates: how many items of the first stage the second looks at, by default
-                `CANDIDATES` or `CANDIDATES_EACH` a hit; more find more of what an exhaustive
-                search would, and take longer.
-
-        Raises:
-            DataError: a text has no words in it, a photo cannot be read, or the item to be like
-                is not in the index.
-        """
-        return self.find_many(
-            [query],
-            k,
-            offset=offset,
-            where=where,
-            threshold=threshold,
-            fold=fold,
-            candidates=candidates,
-        )[0]
-
-    def find_many(
-        self,
-        queries: Sequence[Query],
-        k: int = 10,
-        *,
-        offset: int = 0,
-        where: Filter | None = None,
-        threshold: float | None = None,
-        fold: bool = False,
-        candidates: int | None = None,
-    ) -> list[list[Hit]]:
-        """What `find` finds for each query; all texts are encoded in one batch."""
-        wanted = Range(k, offset, where, threshold, fold, candidates)
-        return [self._search(query, wanted) for query in encode(queries, self.bundle, self._stored)]
-
-    def search(
-        self,
-        text: str,
-        k: int = 10,
-        candidates: int | None = None,
-        folder: str | None = None,
-        where: Filter | None = None,
-    ) -> list[Hit]:
-        """The k photos that fit a sentence best, best first.
-
-        Args:
-            text: what the photo shows.
-            k: how many hits.
-            candidates: how many photos of the first stage the second looks at.
-            folder: only photos in this folder below the root, at any depth.
-            where: only photos that pass this as well.
-
-        Raises:
-            DataError: there are no words in the text.
-        """
-        query = Query(text)
-        return self.find(query, k, where=_inside(folder, where), candidates=candidates)
-
-    def search_image(
-        self,
-        photo: PhotoSource,
-        k: int = 10,
-        candidates: int | None = None,
-        folder: str | None = None,
-        where: Filter | None = None,
-    ) -> list[Hit]:
-        """The k photos most like a photo, given as a file, its bytes or an image.
-
-        Raises:
-            DataError: the photo cannot be read.
-        """
-        query = Query(photo=photo)
-        return self.find(query, k, where=_inside(folder, where), candidates=candidates)
+    def _find(self, queries: Sequence[Query], options: SearchOptions) -> list[list[Hit]]:
+        """The hits of each query; all texts are encoded in one batch."""
+        encoded = encode(queries, self.bundle, self._stored)
+        return [self._search(query, options) for query in encoded]
 
     def exhaustive(self, text: str, k: int = 10) -> list[Hit]:
-        """What `search` would find if the second stage looked at every photo; slow."""
+        """What `search` would find if every photo were scored exactly; slow."""
         [query] = encode([Query(text)], self.bundle, self._stored)
-        return self._search(query, Range(k, candidates=len(self), exact=True))
+        return self._search(query, SearchOptions(k, candidates=len(self), exact=True))
+
+    def explain(self, item: str, text: str) -> Explanation:
+        """Why a photo of the index has its similarity to a sentence; see `Finder.explain`."""
+        entry = self._stored(item).entry
+        if entry.text:
+            raise DataError(f"{item}: is a sentence; photos are explained, with sentences")
+        return self.bundle.explain(read_photo(content_of(self._path(entry))), text)
 
     def __len__(self) -> int:
         return self._store.count()
 
     def close(self) -> None:
-        """Let go of the index, so that another process can open it."""
+        """Release the index, so that another process can open it."""
         self._closing.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def _stored(self, name: str) -> Point:
-        """The photo of a path, below the root or from where we are, or of an id."""
-        found = self._store.fetch(_ids(name, self.root), local=True)
+        """The item of an id, or the photo of a path below the root or from the current folder."""
+        found = self._store.fetch(possible_ids(name, self.root), local=True)
         if not found and self.holds == "texts":
             raise DataError(
                 f"{name}: no sentence of this index, which holds those of {self.root}, has this id;"
@@ -204,42 +90,42 @@ class Index:
             )
         return found[0]
 
-    def _search(self, query: Encodings, wanted: Range) -> list[Hit]:
-        limit = _candidates(wanted) + len(query.left_out)
-        if not len(query.dense):  # the local level alone: the first stage has no opinion
+    def _search(self, query: EncodedQuery, options: SearchOptions) -> list[Hit]:
+        limit = _candidates(options) + len(query.excluded)
+        if not len(query.dense):  # the local level alone: the first stage cannot rank
             limit = max(limit, len(self))
         found = [
             match
-            for match in self._store.search(query.dense, limit, wanted.where, wanted.exact)
-            if match.id not in query.left_out
+            for match in self._store.search(query.dense, limit, options.where, options.exact)
+            if match.id not in query.excluded
         ]
-        weight = self.bundle.config.weights["local"]
+        weight = self.bundle.weights["local"]
         local = self._local(query, [match.id for match in found]) if weight else {}
         scored = [Match(key, score + weight * local.get(key, 0.0)) for key, score in found]
-        if wanted.threshold is not None:
-            scored = [match for match in scored if match.score >= wanted.threshold]
+        if options.threshold is not None:
+            scored = [match for match in scored if match.score >= options.threshold]
         # Equal photos keep an order that does not depend on the engine.
         scored.sort(key=lambda match: (-match.score, match.id))
-        if not wanted.fold:
-            scored = scored[wanted.offset : wanted.end]
+        if not options.fold:
+            scored = scored[options.offset : options.end]
         points = self._store.fetch([match.id for match in scored])
         scores = {match.id: match.score for match in scored}
         groups = [[row] for row in range(len(points))]
-        if wanted.fold:
-            groups = fold(points, wanted.end)[wanted.offset :]
+        if options.fold:
+            groups = fold(points, options.end)[options.offset :]
         return self._hits(query, [[points[row] for row in rows] for rows in groups], scores, local)
 
-    def _local(self, query: Encodings, ids: list[str]) -> dict[str, float]:
+    def _local(self, query: EncodedQuery, ids: list[str]) -> dict[str, float]:
         """Similarity at the local level, summed over the parts of the query."""
         if self.holds == "texts":
             return self._local_of_texts(query, ids)
-        wanted = self._store.rescore(query.wanted, ids) if len(query.wanted) else {}
-        unwanted = self._store.rescore(query.unwanted, ids) if len(query.unwanted) else {}
-        return {key: wanted.get(key, 0.0) - unwanted.get(key, 0.0) for key in ids}
+        positive = self._store.rescore(query.positive, ids) if len(query.positive) else {}
+        negative = self._store.rescore(query.negative, ids) if len(query.negative) else {}
+        return {key: positive.get(key, 0.0) - negative.get(key, 0.0) for key in ids}
 
-    def _local_of_texts(self, query: Encodings, ids: list[str]) -> dict[str, float]:
-        """The same where words are in the index: the engine's MaxSim goes the other way, from the
-        query's vectors to the stored ones."""
+    def _local_of_texts(self, query: EncodedQuery, ids: list[str]) -> dict[str, float]:
+        """The same for an index of texts, whose words are in the index: the engine's MaxSim has the
+        opposite direction, from the query's vectors to the stored ones."""
         points = self._store.fetch(ids, local=True)
         words = [point.local for point in points]
         total = np.zeros(len(points), np.float32)
@@ -249,18 +135,18 @@ class Index:
 
     def _hits(
         self,
-        query: Encodings,
+        query: EncodedQuery,
         groups: list[list[Point]],
         scores: dict[str, float],
         local: dict[str, float],
     ) -> list[Hit]:
-        """A hit for each group of points, the first with the others as its duplicates."""
-        config = self.bundle.config
+        """A hit for each group of points: the first one, with the others as its duplicates."""
+        widths, weights = self.bundle.widths, self.bundle.weights
         hits = []
         for point, *others in groups:
-            levels = dense_levels(query.dense, point.dense[None], config.widths, config.weights)
+            levels = dense_levels(point.dense[None], query.dense, widths, weights)
             parts = {name: float(values[0]) for name, values in levels.items()}
-            if config.weights["local"]:
+            if weights["local"]:
                 parts["local"] = local[point.entry.id]
             hits.append(
                 Hit(
@@ -278,48 +164,22 @@ class Index:
         return Path(entry.path) if entry.text else self.root / entry.path
 
 
-def _candidates(wanted: Range) -> int:
-    """As many for every page, as long as they are enough."""
-    if wanted.candidates is not None:
-        return max(wanted.candidates, wanted.end)
-    limit = max(CANDIDATES, CANDIDATES_EACH * wanted.k)
-    while limit < wanted.end:
+def _candidates(options: SearchOptions) -> int:
+    """How many items to score exactly: the same number for every page, as long as it suffices."""
+    if options.candidates is not None:
+        return max(options.candidates, options.end)
+    limit = max(CANDIDATES, CANDIDATES_EACH * options.k)
+    while limit < options.end:
         limit *= 2
     return limit
 
 
-def _ids(name: str, root: PurePath) -> list[str]:
-    """The ids that a photo may have that is named by its id, or by a path below the root or from
-    where we are."""
-    with suppress(ValueError):
-        return [str(UUID(name))]
-    paths = [Path(name).as_posix()]
-    if is_elsewhere(name):
-        with suppress(ValueError):  # of other photos
-            paths.append(place_of(name).relative_to(root).as_posix())
-    with suppress(OSError, ValueError):  # no name that a file could have
-        seen = Path(name).parent.resolve() / Path(name).name  # a photo that is a link stays one
-        paths.append(seen.relative_to(root).as_posix())
-    printable = [path.encode("utf-8", "replace").decode() for path in paths]
-    return [Entry(path, size=0, mtime=0, digest="").id for path in printable]
-
-
-def _inside(folder: str | None, where: Filter | None) -> Filter:
-    """A filter that a folder is added to."""
-    where = where or Filter()
-    if folder is None:
-        return where
-    if where.folder is not None:
-        raise DataError(f"{folder!r}: the folder is in `where` as well; leave one out")
-    return replace(where, folder=inner_folder(folder))
-
-
-def open_index(path: Path | str, bundle: Bundle | Path | None = None) -> Index:
-    """Open an index that `index_folder` made; close it, or use it in a `with`.
+def open_index(path: Path | str, bundle: Bundle | Path | str | None = None) -> Index:
+    """Open an index that `index_folder` wrote; close it after use, or use it in a `with`.
 
     Args:
         path: the index, a folder or the address of a collection on a server.
-        bundle: the model that made it, or its folder; by default it is looked for where it was.
+        bundle: the model that made it, or its folder; by default the folder it was in then.
 
     Raises:
         IndexingError: there is no index, it was made with another bundle, or another process has
@@ -335,7 +195,7 @@ def open_index(path: Path | str, bundle: Bundle | Path | None = None) -> Index:
 
 
 def bundle_of(
-    manifest: IndexManifest, target: Target, bundle: Bundle | Path | None = None
+    manifest: IndexManifest, target: Target, bundle: Bundle | Path | str | None = None
 ) -> Bundle:
     """The bundle that made an index, as the index uses it; see `open_index`."""
     if bundle is None and manifest.bundle_path is not None:

@@ -1,4 +1,4 @@
-"""The index that is served, with the photos behind it; photos are named by their ids alone."""
+"""The index that is served, with its photos; requests name photos by their ids only."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,24 +8,24 @@ import numpy as np
 from starlette.exceptions import HTTPException
 
 from hgan.errors import ConfigError, DataError, IndexingError
-from hgan.index.indexer import Updater
 from hgan.index.store.contract import Entry, Store, StoreFacts
 from hgan.index.store.manifest import IndexManifest
 from hgan.index.store.open import Target, is_address, open_store, read_manifest
 from hgan.index.watcher import Watcher
+from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import media_type
 from hgan.search.searcher import Index, bundle_of
 from hgan.serve.batching import BatchingBundle
 from hgan.serve.metrics import Metrics
 from hgan.serve.settings import Settings
-from hgan.serve.uploads import Adding
+from hgan.serve.uploads import Uploads
 from hgan.sources.folder import FolderSource
 from hgan.sources.open import open_source, place_of
-from hgan.sources.types import Source
+from hgan.sources.types import Photo, Source
 
 PATIENCE = {"timeout": 10, "attempts": 2}
-"""With a Qdrant server, unless its address says otherwise; see `hgan.index.store.server`."""
+"""Settings of a Qdrant server, unless its address has them; see `hgan.index.store.server`."""
 
 
 class Library:
@@ -37,26 +37,40 @@ class Library:
         store: Store,
         manifest: IndexManifest,
         source: Source,
-        adding: Adding | None,
+        folder: Path | None,
         places: list[str],
     ) -> None:
-        """Use `open_library`."""
+        """Use `open_library`.
+
+        Args:
+            index: for searching.
+            store: of the index.
+            manifest: of the index.
+            source: the photos.
+            folder: of the index; None on a server.
+            places: paths that are not shown to clients, the longest first.
+        """
         self.index = index
         self.manifest = manifest
-        self._adding = adding
+        self.writer = IndexWriter(source, store, index.bundle)
+        """All changes of the index go through it."""
         self._store = store
-        self._places = places
         self._source = source
+        self._folder = folder
+        self._places = places
+        self._adding: Uploads | None = None
+        if isinstance(source, FolderSource):
+            self._adding = Uploads(source.root, folder, self.writer, index.bundle)
 
     @property
-    def adding(self) -> Adding:
-        """Takes photos in.
+    def adding(self) -> Uploads:
+        """Adds photos.
 
         Raises:
-            HTTPException: 403, the photos are in no folder that could take more.
+            HTTPException: 403, the photos are not in a folder.
         """
         if self._adding is None:
-            raise HTTPException(403, "photos are added where they are stored, then indexed again")
+            raise HTTPException(403, "these photos are not in a folder; add them where they are stored, then index again")
         return self._adding
 
     @property
@@ -66,41 +80,43 @@ class Library:
 
     @property
     def name(self) -> str:
-        """Of the folder of photos, without where it lies."""
+        """The name of the folder of photos, without its path."""
         return Path(self.manifest.root).name
 
     def entry(self, key: str) -> Entry:
-        """What is remembered of a photo.
+        """The stored metadata of a photo.
 
         Raises:
-            HTTPException: 404, there is none of this id.
+            HTTPException: 404, there is no photo of this id.
         """
-        found = self._store.fetch([key])
-        if not found:
+        entry = next(self._store.entries([key]), None)
+        if entry is None:
             raise HTTPException(404, f"no photo has the id {key}")
-        return found[0].entry
+        return entry
 
     def content(self, entry: Entry) -> Path | bytes:
-        """A photo as `open_photo` takes it: its file, or the bytes of what is in no folder.
+        """A photo as `open_photo` takes it: its file, or its bytes if it is not in a folder.
 
         Raises:
-            HTTPException: 404, it has gone, or a link leads out of the folder that was indexed.
+            HTTPException: 404, it does not exist any more, is not a regular file, or a link leads
+                out of the folder that was indexed.
             SourceError: photos cannot be read there now.
         """
         if isinstance(self._source, FolderSource):
             return self._file(entry)
         try:
-            return self._source.content(entry.path)
+            photo = Photo(entry.path, entry.size, entry.mtime, entry.etag)
+            return self._source.read(photo).data
         except DataError as error:
             raise HTTPException(404, f"{entry.path}: the photo is not there any more") from error
 
     def version(self, entry: Entry) -> str:
-        """Another one whenever a photo has changed; what is in no folder, when it is indexed again,
-        since asking there takes as long as reading it.
+        """A text that changes whenever the photo changes. Of a photo that is not in a folder, it
+        changes when the photo is indexed again, since asking there takes as long as reading.
 
         Raises:
             HTTPException: as `content`.
-            OSError: the file has just gone.
+            OSError: the file was removed just now.
         """
         if not isinstance(self._source, FolderSource):
             return entry.digest[:32]
@@ -108,61 +124,59 @@ class Library:
         return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
 
     def _file(self, entry: Entry) -> Path:
-        """Where a photo lies, every link followed."""
+        """The file of a photo, with all links followed."""
         root = Path(self.manifest.root)
         gone = HTTPException(404, f"{entry.path}: the photo is not in the folder any more")
         try:
             path = (root / entry.path).resolve(strict=True)
-            if path.is_relative_to(root.resolve()) and path.is_file():
+            if path.is_relative_to(root.resolve()) and path.is_file():  # a FIFO would be waited for
                 return path
         except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
             raise gone from error
         raise gone
 
     def media_type(self, entry: Entry, content: Path | bytes) -> str:
-        """Of a photo, by what is in it and not by its name.
+        """The media type of a photo, by its content and not by its name.
 
         Raises:
-            HTTPException: 404, it is no photo any more.
+            HTTPException: 404, it is not a photo any more.
         """
         try:
             return media_type(content)
         except DataError as error:
-            raise HTTPException(404, f"{entry.path}: the file is no photo any more") from error
+            raise HTTPException(404, f"{entry.path}: the file is not a photo any more") from error
 
     def facts(self) -> StoreFacts:
-        """How the index is kept."""
+        """Facts about the engine of the index."""
         return self._store.facts()
 
     def remove(self, key: str) -> None:
-        """Take a photo out of the index; its file stays, and the next indexing finds it again.
+        """Remove a photo from the index; its file stays, and the next `hgan index` adds it again.
 
         Raises:
-            HTTPException: 404, there is none of this id.
+            HTTPException: 404, there is no photo of this id.
         """
-        self.entry(key)
-        self._store.delete([key])
-        self._store.flush()
+        if not self.writer.remove(key):
+            raise HTTPException(404, f"no photo has the id {key}")
 
     def watcher(self) -> Watcher:
-        """What keeps the index up to date with its folder while it is served.
+        """A watcher that keeps the index up to date with its folder while it is served.
 
         Raises:
-            ConfigError: the library for watching is not installed, or the photos are in no folder.
+            ConfigError: watchfiles is not installed, or the photos are not in a folder.
         """
         if not isinstance(self._source, FolderSource):
-            raise ConfigError(f"{self.manifest.root}: only folders tell of changes")
-        updater = Updater(self._source, self._store, self.index.bundle)
-        return Watcher(self._source.root, updater)
+            raise ConfigError(f"{self.manifest.root}: only folders can be watched")
+        return Watcher(self._source.root, self.writer, self._folder)
 
     def public(self, message: str) -> str:
-        """A message without where things lie on this machine."""
+        """A message without paths of this machine."""
         for place in self._places:
             message = message.replace(place, Path(place).name)
         return message
 
     def close(self) -> None:
-        """Let go of the index."""
+        """Close the index."""
         self.index.close()
 
 
@@ -191,17 +205,14 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
         index = Index(store, batching, place_of(manifest.root), closing=stack.pop_all())
     folder = target.resolve() if isinstance(target, Path) else None
     source = open_source(manifest.root)
-    adding = None
-    if isinstance(source, FolderSource):
-        adding = Adding(source.root, folder, store, batching)
     places = [manifest.root, str(bundle.folder), str(target)]
-    # The longest first: one may lie in another.
-    return Library(index, store, manifest, source, adding, sorted(places, key=len, reverse=True))
+    # The longest first: one may be part of another.
+    return Library(index, store, manifest, source, folder, sorted(places, key=len, reverse=True))
 
 
 def _impatient(address: str) -> str:
-    """The address of a collection, asked for less long than indexing asks: a request that hears in
-    time that the server is away can be told so, and does not keep a thread from others."""
+    """The address of a collection with shorter waiting times than those of indexing, so that a
+    request fails soon when the server is away, and does not block a thread."""
     given = urlsplit(address).query
     more = [f"{name}={value}" for name, value in PATIENCE.items() if f"{name}=" not in given]
     return f"{address}{'&' if given else '?'}{'&'.join(more)}" if more else address

@@ -1,8 +1,8 @@
-"""Where a photo that is sent may lie: below the folder that was indexed, where indexing finds it.
+"""Paths of uploaded photos: below the folder that was indexed, where indexing finds them.
 
-Whatever a name says, nothing outside the folder is reached: not by `..`, not from the root, not
-through a link. Names that another system would read as something else are refused as well, so that
-a folder can be copied to it.
+No path leads out of the folder: not by `..`, not as an absolute path, not through a link. Names
+that other systems would not accept, or read as something else, are refused as well, so that the
+folder can be copied to them.
 """
 
 import re
@@ -12,50 +12,50 @@ from hgan.errors import DataError
 from hgan.runtime.images import PHOTO_SUFFIXES
 
 LONGEST_NAME = 200
-"""Bytes of a file's or a folder's name; file systems end at 255, and temporary names are longer."""
+"""Bytes of the name of a file or folder; file systems allow 255, and temporary names are longer."""
 DEEPEST = 32
 """Parts of a path."""
 
 _DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³])(\..*)?", re.I)
-"""Names that Windows gives to devices, whatever follows the dot."""
+"""Names of devices on Windows, with any ending."""
 _FORBIDDEN = frozenset('\\:*?"<>|')
-"""What no name can hold on Windows."""
+"""Characters that names cannot have on Windows."""
 
 
 class TakenError(DataError):
-    """There is something in the place where a photo should go."""
+    """There is already something at the path of a photo."""
 
 
 def parts_of(path: str) -> list[str]:
-    """The folders and the name of a photo, from a path with `/` between them.
+    """Split a path with `/` into folders and file name.
 
     Raises:
-        DataError: it is not the path of a photo below a folder.
+        DataError: it is not a valid path of a photo below a folder.
     """
     parts = path.split("/")
     if len(parts) > DEEPEST:
-        raise DataError(f"path: has {len(parts)} parts; {DEEPEST} are the most")
+        raise DataError(f"path: has {len(parts)} parts; at most {DEEPEST} are allowed")
     for part in parts:
         if reason := _refusal(part):
             raise DataError(f"path: {part[:80]!r} {reason}; write one such as 2023/italy/dog.jpg")
     if Path(parts[-1]).suffix.lower() not in PHOTO_SUFFIXES:
         raise DataError(
-            f"path: {parts[-1][:80]!r} does not end as a photo does; write one of "
+            f"path: {parts[-1][:80]!r} is not the name of a photo; it must end with one of "
             f"{', '.join(sorted(PHOTO_SUFFIXES))}"
         )
     return parts
 
 
 def _refusal(part: str) -> str | None:
-    """Why no file or folder can have this name here."""
+    """Why a file or folder cannot have this name."""
     if not part:
-        return "is no name: a path has no / at its ends, nor two in a row"
+        return "is not a name: a path has no / at its ends, nor two in a row"
     if part.startswith("."):
         return "is hidden or leads out of the folder"
     if not part.isprintable():
-        return "has characters that cannot be seen"
+        return "has invisible characters"
     if found := _FORBIDDEN & set(part):
-        return f"has {min(found)} in it, which not every system can store"
+        return f"has {min(found)} in it, which some systems cannot store"
     if part != part.strip() or part.endswith("."):
         return "has a space or a dot at its end"
     if _DEVICES.fullmatch(part):
@@ -66,16 +66,18 @@ def _refusal(part: str) -> str | None:
 
 
 def place_of(root: Path, parts: list[str], index: Path | None) -> Path:
-    """Where the photo goes; nothing is made.
+    """The file that a photo is written to; nothing is created.
 
     Args:
         root: the folder that was indexed.
-        parts: of its path, from `parts_of`.
-        index: the folder of the index, which may lie in that of the photos.
+        parts: of the path, from `parts_of`.
+        index: the folder of the index, which may be inside that of the photos.
 
     Raises:
-        DataError: the index lies there, or a link does, which indexing would not follow.
-        TakenError: a file lies where there should be a folder, or no file where one should be.
+        DataError: the path is in the folder of the index, or goes through a link, which indexing
+            would not follow.
+        TakenError: there is a file where a folder should be, or something other than a file at
+            the path.
     """
     place = root
     for part in parts[:-1]:
@@ -83,9 +85,9 @@ def place_of(root: Path, parts: list[str], index: Path | None) -> Path:
         if place.is_symlink():
             raise DataError(f"path: {part!r} is a link, and links to folders are not followed")
         if place.exists() and not place.is_dir():
-            raise TakenError(f"path: {part!r} is a file and no folder; choose another name")
+            raise TakenError(f"path: {part!r} is a file and not a folder; choose another name")
     if index is not None and place.resolve().is_relative_to(index.resolve()):
-        raise DataError("path: the index itself lies there; choose another folder")
+        raise DataError("path: this is the folder of the index; choose another folder")
     place = place / parts[-1]
     if place.is_symlink() or (place.exists() and not place.is_file()):
         raise TakenError(f"path: {parts[-1]!r} is a link or a folder; choose another name")

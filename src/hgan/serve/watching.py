@@ -1,10 +1,10 @@
-"""The index that is served follows its folder: a thread of the service keeps it up to date."""
+"""A thread of the service that keeps the served index up to date with its folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
-from hgan.index.watcher import News, Watcher
+from hgan.index.watcher import Watcher, WatchEvent
 from hgan.serve.library import Library
 from hgan.serve.logs import LOG
 
@@ -14,7 +14,7 @@ def following(library: Library) -> Iterator[None]:
     """Watch the folder of a library while the block runs; what is done is logged.
 
     Raises:
-        ConfigError: the library for watching is not installed, or the photos are in no folder.
+        ConfigError: watchfiles is not installed, or the photos are not in a folder.
     """
     watcher: Watcher = library.watcher()
     stop = Event()
@@ -27,10 +27,11 @@ def following(library: Library) -> Iterator[None]:
         thread.join()  # a photo that is being encoded is stored before the index is closed
 
 
-def _log(news: News) -> None:
-    if news.report is None:
-        LOG.warning("the folder cannot be followed now", extra={"fields": {"why": news.problem}})
+def _log(event: WatchEvent) -> None:
+    if event.report is None:
+        fields = {"why": event.problem}
+        LOG.warning("the folder cannot be watched now", extra={"fields": fields})
         return
-    report = news.report
+    report = event.report
     counts = {"added": report.added, "updated": report.updated, "removed": report.removed}
     LOG.info("the folder has changed", extra={"fields": counts | {"skipped": report.skipped}})

@@ -1,91 +1,125 @@
-"""Photos in a folder and in those below it."""
+"""Photos in a folder and in the folders below it."""
 
 import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-from hgan.errors import DataError, HganError
-from hgan.runtime.images import PHOTO_SUFFIXES
-from hgan.sources.types import Photo, Source, is_photo_name, printable
+from hgan.errors import DataError
+from hgan.sources.types import (
+    LARGEST_PHOTO,
+    TOO_LARGE,
+    Listing,
+    Photo,
+    PhotoContent,
+    Source,
+    is_photo_name,
+    printable,
+)
+from hgan.sources.walk import FolderItem, UnreadableFolderError, check_any, find_all
+
+_OPEN_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)  # opening a FIFO would wait for its writer
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
 
 
 class FolderSource(Source):
-    """Photos in a folder and in those below it."""
+    """Photos in a folder; hidden folders, and links to folders, are not entered."""
 
     def __init__(self, root: Path) -> None:
-        """Of this folder."""
+        """The photos below `root`."""
         self.root: Path = root
 
-    def find(self, skipped: dict[str, str]) -> tuple[list[Photo], tuple[str, ...]]:
-        """All photos in order; see `find_photos`."""
-        return find_photos(self.root, skipped)
+    def find(self) -> Listing:
+        """List all photos.
 
-    def content(self, path: str) -> Path:
-        """The file of a photo."""
-        return self.root / path
+        Raises:
+            HganError: the folder does not exist, cannot be read, or holds no photo.
+        """
+        self._check_root()
+        return find_all(self.root, self._list)
+
+    def check(self) -> None:
+        """Raise what `find` would raise, but stop at the first photo."""
+        self._check_root()
+        check_any(self.root, self._list)
+
+    def read(self, photo: Photo) -> PhotoContent:
+        """Read a photo; its size and time are those of the file that was read.
+
+        Raises:
+            DataError: see `read_file`.
+        """
+        data, status = read_file(self.root / photo.path)
+        return PhotoContent(Photo(photo.path, status.st_size, status.st_mtime_ns), data)
+
+    def _check_root(self) -> None:
+        if not self.root.is_dir():
+            raise DataError(f"{self.root}: no such folder")
+        name = str(self.root)
+        if printable(name) != name:
+            raise DataError(f"{printable(name)}: the folder's name is not UTF-8; rename it")
+
+    def _list(self, folder: str) -> Iterator[FolderItem]:
+        try:
+            with os.scandir(self.root / folder) as found:
+                entries = list(found)
+        except OSError as error:
+            raise UnreadableFolderError(error.strerror) from error
+        return map(_item, entries)
 
 
-def find_photos(root: Path, skipped: dict[str, str]) -> tuple[list[Photo], tuple[str, ...]]:
-    """All photos under a folder in order, and the folders that could not be read, as prefixes.
+def read_file(path: Path) -> tuple[bytes, os.stat_result]:
+    """The bytes of a file, and its status just before they were read.
 
-    Hidden folders, and links to folders, are not entered.
-
-    Args:
-        root: the folder.
-        skipped: gets what looks like a photo and is none, with the reason.
+    The file is opened once, and everything is read through that descriptor: what is checked is what
+    is read, also if the file is replaced meanwhile.
 
     Raises:
-        HganError: there is no such folder, or no photo in it.
+        DataError: there is no such file, it is not a regular file, it is larger than
+            `LARGEST_PHOTO`, or it cannot be read.
     """
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder")
-    if printable(str(root)) != str(root):
-        raise DataError(f"{printable(str(root))}: the folder's name is not UTF-8; rename it")
-    photos: list[Photo] = []
-    unread: list[str] = []
-    waiting = [""]
-    while waiting:
-        inside = waiting.pop()  # "" or "some/folder/"
+    try:
+        descriptor = os.open(path, _OPEN_FLAGS)
         try:
-            with os.scandir(root / inside) as found:
-                entries = sorted(found, key=lambda entry: entry.name)
-        except OSError as error:
-            if not inside:
-                raise DataError(f"{root}: cannot be read ({error.strerror})") from error
-            skipped[printable(inside)] = f"the folder cannot be read ({error.strerror})"
-            unread.append(inside)
-            continue
-        folders = []
-        for entry in entries:
-            name = inside + entry.name
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    if not entry.name.startswith("."):
-                        folders.append(f"{name}/")
-                elif reason := _refusal(entry, name):
-                    skipped[printable(name)] = reason
-                elif is_photo_name(entry.name):
-                    status = entry.stat()
-                    photos.append(Photo(name, status.st_size, status.st_mtime_ns))
-            except OSError as error:  # gone while we looked, or a link that leads to itself
-                if is_photo_name(entry.name):
-                    skipped[printable(name)] = f"cannot be read ({error.strerror})"
-        waiting.extend(reversed(folders))
-    if not photos:
-        raise HganError(
-            f"{root}: no photos here, nor in the folders below "
-            f"({', '.join(sorted(PHOTO_SUFFIXES))} are looked for)"
-        )
-    return photos, tuple(unread)
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise DataError(f"{path}: not a regular file")
+            if status.st_size > LARGEST_PHOTO:
+                raise DataError(f"{path}: {TOO_LARGE}")
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read(LARGEST_PHOTO + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if len(data) > LARGEST_PHOTO:  # it has grown since
+        raise DataError(f"{path}: {TOO_LARGE}")
+    return data, status
 
 
-def _refusal(entry: "os.DirEntry[str]", name: str) -> str | None:
-    """Why something that looks like a photo, or like a folder, is not taken for one."""
+def _item(entry: "os.DirEntry[str]") -> FolderItem:
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            return FolderItem(entry.name, is_folder=True)
+        if refusal := _refusal(entry):
+            return FolderItem(entry.name, refusal=refusal)
+        if not is_photo_name(entry.name):
+            return FolderItem(entry.name)
+        status = entry.stat()
+        return FolderItem(entry.name, size=status.st_size, mtime=status.st_mtime_ns)
+    except OSError as error:  # removed meanwhile, or a link that leads to itself
+        failed = f"cannot be read ({error.strerror})" if is_photo_name(entry.name) else ""
+        return FolderItem(entry.name, refusal=failed)
+
+
+def _refusal(entry: "os.DirEntry[str]") -> str:
+    """Why something that looks like a photo, or like a folder, is skipped."""
     if entry.is_symlink() and entry.is_dir():
         return "a link to a folder is not followed"
-    if not is_photo_name(entry.name):
-        return None
-    if not entry.is_file():
-        return "a link that leads nowhere" if entry.is_symlink() else "not a file"
-    if printable(name) != name:
-        return "its name is not UTF-8; rename it"
-    return None
+    if not is_photo_name(entry.name) or entry.is_file():
+        return ""
+    return "a link that leads nowhere" if entry.is_symlink() else "not a regular file"

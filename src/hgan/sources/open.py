@@ -1,41 +1,20 @@
-"""Where photos are: in a folder, or at an address that fsspec reads, such as an object store's.
+"""Opens a source of photos: a folder, or an address that fsspec reads.
 
     /home/me/Pictures          a folder, see `hgan.sources.folder`
     s3://bucket/2023           objects below a prefix, see `hgan.sources.object_store`
 
-An index remembers the place, and each photo by its path below it.
+An index stores the root, and of each photo its path below the root.
 """
 
 import re
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePath
 
+from hgan.errors import DataError
 from hgan.sources.folder import FolderSource
-from hgan.sources.types import Source
+from hgan.sources.object_store import ObjectStoreSource
+from hgan.sources.types import Address, Photo, Source
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-
-
-class Address(PurePosixPath):
-    """The address of a photo that is in no folder, as a path: `s3://bucket/2023/beach.jpg`."""
-
-    def __str__(self) -> str:
-        protocol, _, rest = super().__str__().partition(":/")
-        return f"{protocol}://{rest.removeprefix('/')}"
-
-    def relative_to(self, *other: str | PurePath) -> PurePosixPath:  # type: ignore[override]
-        """The path below another address."""
-        return PurePosixPath(*super().relative_to(*other).parts)
-
-    def read(self) -> bytes:
-        """The photo's bytes.
-
-        Raises:
-            DataError: it has gone, or cannot be read.
-            SourceError: nothing can be read there now.
-        """
-        from hgan.sources.object_store import CloudSource
-
-        return CloudSource(str(self.parent)).content(self.name)
 
 
 def is_elsewhere(where: Path | str) -> bool:
@@ -47,17 +26,16 @@ def open_source(where: Path | str) -> Source:
     """Photos in a folder or at an address.
 
     Raises:
-        ConfigError: what reads such addresses is not installed, or photos cannot be listed there.
+        ConfigError: the package that reads such addresses is not installed, or photos cannot be
+            listed there.
     """
     if is_elsewhere(where) and not str(where).startswith(("file://", "local://")):
-        from hgan.sources.object_store import CloudSource
-
-        return CloudSource(str(where))
+        return ObjectStoreSource(str(where))
     return FolderSource(Path(re.sub("^(file|local)://", "", str(where))))
 
 
 def place_of(root: str) -> PurePath:
-    """The root that an index remembers, as a path."""
+    """The root that an index stores, as a path."""
     return Address(root) if is_elsewhere(root) else Path(root)
 
 
@@ -65,7 +43,12 @@ def content_of(path: PurePath) -> Path | bytes:
     """A photo that a search found, as `open_photo` takes it.
 
     Raises:
-        DataError: it has gone, or cannot be read.
+        DataError: it does not exist any more, is not a regular file, or cannot be read.
         SourceError: nothing can be read there now.
     """
-    return path.read() if isinstance(path, Address) else Path(path)
+    if isinstance(path, Address):
+        return ObjectStoreSource(str(path.parent)).read(Photo(path.name, 0, 0)).data
+    path = Path(path)
+    if path.exists() and not path.is_file():  # a FIFO would be waited for
+        raise DataError(f"{path}: not a regular file")
+    return path

@@ -70,7 +70,7 @@ def test_collection_of_somebody_else(server):
     params = models.VectorParams(size=3, distance=models.Distance.DOT)
     server.create_collection("photos", vectors_config=params, metadata={"owner": "somebody"})
     for use in (lambda: read_manifest(PLACE), lambda: create_store(PLACE, MANIFEST).__enter__()):
-        with pytest.raises(IndexingError, match="no index of hgan; choose another name"):
+        with pytest.raises(IndexingError, match="not an index of hgan; choose another name"):
             use()
     assert server.get_collection("photos").config.metadata == {"owner": "somebody"}
 

@@ -96,3 +96,22 @@ def test_a_time_splits_all_times_in_three(moment, length):
     assert during.taken_from <= second < during.taken_until
     assert Filter.parse([f"taken>={text}"]).taken_from == during.taken_from
     assert Filter.parse([f"taken<={text}"]).taken_until == during.taken_until
+
+
+@given(
+    st.builds(
+        Filter,
+        folder=st.none() | st.sampled_from(["2023", "2023/italy", "a = b/c>d"]),
+        taken_from=st.none() | st.integers(-62_135_596_800, 253_402_300_798),
+        taken_until=st.none() | st.integers(-62_135_596_800, 253_402_300_798),
+        camera=st.sampled_from([(), ("canon",), ("canon", "eos", "5d")]),
+        tags=st.sampled_from([(), ("beach",), ("the sea", "a=b")]),
+    )
+)
+def test_conditions_are_the_way_back(where: Filter) -> None:
+    assert Filter.parse(where.conditions()) == where
+
+
+def test_a_time_that_cannot_be_written() -> None:
+    with pytest.raises(DataError, match="years 1 to 9999"):
+        Filter(taken_from=10**15).conditions()

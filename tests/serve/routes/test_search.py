@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from hgan.index.store.filter import Filter
-from hgan.search.explain import explain
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from tests.fixtures.photos import COLOURS
@@ -85,8 +84,8 @@ def test_photos_like_one_that_is_sent(client, photos):
         ({"text": "red", "offset": 10_001}, "offset: "),
         ({"text": "x" * 100_001}, "text: String should have at most 100000 characters"),
         ({"text": "red", "where": ["colour=red"]}, "photos cannot be chosen by 'colour'"),
-        ({"text": "red", "where": ["folder=../.."]}, "as it lies below the one"),
-        ({"text": "red", "where": ["taken>=2023-13"]}, "is no time"),
+        ({"text": "red", "where": ["folder=../.."]}, "below the one that was indexed"),
+        ({"text": "red", "where": ["taken>=2023-13"]}, "is not a time"),
         ({"text": "red", "where": ["tag=a"] * 33}, "where: "),
         ({"text": "red", "like": "/etc/passwd"}, "like: "),
         ({"text": "red", "typo": 1}, "typo: "),
@@ -129,7 +128,7 @@ def test_explanation_is_that_of_the_photo(client, photos, bundle):
     [red] = hits(client.post("/v1/search", json={"text": "a red photo", "k": 1}))
     answer = client.post("/v1/explain", json={"id": red["id"], "text": "a red photo"})
     assert answer.status_code == 200
-    expected = explain(bundle, photos / red["path"], "a red photo").as_dict()
+    expected = bundle.explain(photos / red["path"], "a red photo").as_dict()
     found = answer.json()
     assert found["score"] == pytest.approx(expected["score"], abs=1e-5)
     assert found["score"] == pytest.approx(red["score"], abs=3e-3)

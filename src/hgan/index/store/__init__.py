@@ -1,1 +1,1 @@
-"""The store contract, its two engines, and what an index says of itself."""
+"""The store contract, its two engines, and the metadata of an index."""

@@ -1,7 +1,6 @@
-"""An index on a server: a collection whose metadata says what it holds.
+"""An index on a server: a collection with the metadata of the index.
 
-The metadata comes into being with the collection, in one step, so there is no index that does not
-say what it is.
+The metadata is created together with the collection, in one request, so no index is without it.
 """
 
 from collections.abc import Iterator
@@ -16,11 +15,11 @@ from hgan.index.store.server import Server, ServerSettings
 from hgan.progress import console
 
 _OURS = "hgan"
-"""The key of the manifest, among what others may have written into the metadata."""
+"""The key of the manifest in the collection's metadata, which may have other keys."""
 
 
 def read_manifest(address: str) -> IndexManifest:
-    """What a collection says of itself.
+    """Read the metadata of a collection.
 
     Raises:
         IndexingError: there is none, or the server does not answer.
@@ -34,7 +33,7 @@ def read_manifest(address: str) -> IndexManifest:
 
 @contextmanager
 def open_store(address: str, manifest: IndexManifest) -> Iterator[Store]:
-    """Open a collection; others may use it at the same time."""
+    """Open a collection; other processes may use it at the same time."""
     server = Server(ServerSettings.parse(address))
     with QdrantStore(server, manifest.dense, manifest.local) as store:
         yield store
@@ -42,12 +41,12 @@ def open_store(address: str, manifest: IndexManifest) -> Iterator[Store]:
 
 @contextmanager
 def create_store(address: str, manifest: IndexManifest) -> Iterator[Store]:
-    """Make a collection, or open the one that is there, to write to it.
+    """Create a collection, or open an existing one, to write to it.
 
-    A server that goes away meanwhile is waited for, and the screen says so.
+    If the server stops answering meanwhile, it is waited for, and the screen says so.
 
     Raises:
-        IndexingError: the collection holds other things, or another index; or the server does not
+        IndexingError: the collection holds other data, or another index; or the server does not
             answer.
     """
     server = Server(ServerSettings.parse(address), waiting=console.print)
@@ -65,7 +64,7 @@ def _manifest(server: Server) -> IndexManifest:
     values = (config.metadata or {}).get(_OURS)
     if values is None:
         raise IndexingError(
-            f"{settings}: this collection is no index of hgan; choose another name (a server older "
+            f"{settings}: this collection is not an index of hgan; choose another name (a server older "
             "than Qdrant 1.16 keeps no metadata, and cannot hold an index)"
         )
     return IndexManifest.parse(values, settings)

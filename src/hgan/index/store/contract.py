@@ -1,4 +1,4 @@
-"""What an index must do, whichever engine does it: hold photos' vectors, find and re-rank them."""
+"""What a store must do, whichever engine it is: hold vectors, search and re-rank them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -14,18 +14,25 @@ from hgan.errors import IndexingError
 from hgan.index.store.filter import Filter
 
 BEAM = 800
-"""Points that a search through a graph keeps in view. Of 100,000 photos, the best ten by the exact
-score are all found with so many, and 97 % of them with 200, a millisecond sooner."""
+"""Candidates that a search through an HNSW graph keeps (`ef`). Of 100,000 photos, the top ten by
+the exact score are all found with 800, and 97 % of them with 200, a millisecond faster."""
+
+OVERSAMPLING = 2.0
+"""Candidates by 8-bit vectors for each result that is then scored by its float16 vector."""
+
+FLUSH_EVERY = 500
+"""Items between two flushes while many are written. A kill loses nothing that was stored; a power
+cut may lose the items since the last flush."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is remembered of a photo, enough to see that its file is still the same, and to filter
-    by; or of a text."""
+    """Stored metadata of a photo or a text: enough to see whether the file is unchanged, and to
+    filter by."""
 
     path: str
-    """Relative to the folder that was indexed, with `/` between folders; of a text, the photo that
-    it describes as its file names it, or nothing."""
+    """Relative to the folder that was indexed, with `/` between folders; of a text, the name of the
+    photo that it describes, or empty."""
     size: int
     """In bytes."""
     mtime: int
@@ -33,15 +40,23 @@ class Entry:
     digest: str
     """SHA-256 of the file's bytes, hexadecimal."""
     taken: int | None = None
-    """Seconds since 1970 by the camera's clock; None where the photo does not say."""
+    """Seconds since 1970 by the camera's clock; None if the photo does not say."""
     camera: str = ""
-    """Make and model; empty where the photo does not say."""
-    tags: tuple[str, ...] = ()
-    """In lower case."""
+    """Make and model; empty if the photo does not say."""
+    file_tags: tuple[str, ...] = ()
+    """Tags in the file, in lower case."""
     text: str = ""
-    """The text itself; nothing for a photo."""
+    """The text itself; empty for a photo."""
     etag: str = ""
-    """What an object store had for it; empty for a file."""
+    """The version that an object store gives it; empty for a file."""
+    user_tags: tuple[str, ...] = ()
+    """Tags that a user gave to the photo, in lower case. They are not in the file, and are kept
+    when the file is indexed again."""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """All tags, each once."""
+        return tuple(dict.fromkeys((*self.file_tags, *self.user_tags)))
 
     @property
     def id(self) -> str:
@@ -50,7 +65,7 @@ class Entry:
 
     @property
     def folders(self) -> list[str]:
-        """Every folder that the photo lies in, `2023` and `2023/italy` for one in the latter."""
+        """Every folder that contains the photo: `2023` and `2023/italy` for `2023/italy/a.jpg`."""
         return [str(parent) for parent in PurePosixPath(self.path).parents if parent.name]
 
 
@@ -66,7 +81,7 @@ class Point:
 
 
 class Match(NamedTuple):
-    """A point that a search found."""
+    """A point that a search found, with its score."""
 
     id: str
     score: float
@@ -74,7 +89,7 @@ class Match(NamedTuple):
 
 @dataclass(frozen=True)
 class StoreFacts:
-    """What an engine says of itself to those who run it; None where it does not know."""
+    """Facts about an engine for its operators; None if unknown."""
 
     engine: Literal["edge", "server"]
     """Embedded in this process, or a Qdrant server."""
@@ -84,19 +99,19 @@ class StoreFacts:
     optimizing: bool | None = None
     """Whether points are being arranged right now."""
     shards: int | None = None
-    """Parts of the collection."""
+    """Shards of the collection."""
     replicas: int | None = None
-    """Copies of each part."""
+    """Copies of each shard."""
     write_consistency: int | None = None
-    """Copies that must have a change before it counts as written."""
+    """Copies that must store a change before it counts as written."""
 
 
 class Store(ABC):
-    """An engine holding the points of one index; vectors are kept in float16, or in less where the
-    index was made with `quantize`.
+    """An engine that holds the points of one index; vectors are stored in float16, or smaller if
+    the index was made with `quantize`.
 
-    Every method raises `IndexingError` where the engine fails. What `upsert` and `delete` were
-    told survives a kill of the process once they have returned.
+    Every method raises `IndexingError` if the engine fails. Once `upsert` or `delete` has returned,
+    the change survives a kill of the process. Any thread may call any method.
     """
 
     @abstractmethod
@@ -105,7 +120,7 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, ids: Sequence[str]) -> None:
-        """Remove points; ids that are not there are fine."""
+        """Remove points; unknown ids are ignored."""
 
     @abstractmethod
     def search(
@@ -115,13 +130,13 @@ class Store(ABC):
         where: Filter | None = None,
         exact: bool = False,
     ) -> list[Match]:
-        """The points with the largest inner product with a dense vector (E,), best first.
+        """The top `limit` points by inner product with a dense vector (E,), best first.
 
         Args:
             vector: a query's dense vector.
-            limit: how many at most.
-            where: only photos that pass this.
-            exact: compare with every point, where the engine would use a graph to be faster.
+            limit: the number of points.
+            where: only photos that pass this filter.
+            exact: compare with every point instead of using the graph.
         """
 
     @abstractmethod
@@ -131,28 +146,28 @@ class Store(ABC):
 
     @abstractmethod
     def fetch(self, ids: Sequence[str], local: bool = False) -> list[Point]:
-        """The points of these ids, in this order; ids that are not there are left out.
+        """The points of these ids, in this order; unknown ids are left out.
 
         Args:
             ids: of the points.
-            local: bring the local vectors as well; they are large.
+            local: read the local vectors as well; they are large.
         """
 
     @abstractmethod
-    def entries(self) -> Iterator[Entry]:
-        """What is remembered of every photo."""
+    def entries(self, ids: Sequence[str] | None = None) -> Iterator[Entry]:
+        """The stored metadata of the points of these ids, in any order, or of every point."""
 
     @abstractmethod
     def count(self) -> int:
-        """How many points there are."""
+        """The number of points."""
 
     @abstractmethod
     def facts(self) -> StoreFacts:
-        """How it is kept: the engine, its size, its shards and copies."""
+        """The engine, its size, its shards and copies."""
 
     @abstractmethod
     def flush(self) -> None:
-        """Bring everything to disk, so that it survives a power cut as well."""
+        """Write everything to disk, so that it survives a power cut as well."""
 
     @abstractmethod
     def optimize(self) -> None:
@@ -160,7 +175,7 @@ class Store(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Flush and release; a closed store may be closed again."""
+        """Flush and release; closing twice is allowed."""
 
     def __enter__(self) -> Self:
         return self
@@ -174,5 +189,5 @@ class Store(ABC):
         try:
             self.close()
         except IndexingError:
-            if error is None:  # what went wrong first says more than what followed from it
+            if error is None:  # the first error says more than one that followed from it
                 raise

@@ -10,28 +10,25 @@ import numpy as np
 import qdrant_edge as edge
 
 from hgan.errors import IndexingError
-from hgan.index.store.contract import BEAM, Entry, Match, Point, Store, StoreFacts
+from hgan.index.store.contract import BEAM, OVERSAMPLING, Entry, Match, Point, Store, StoreFacts
 from hgan.index.store.filter import Filter
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import TIME, WORDS, Widths, range_of, to_entry, to_payload, words_of
 
 SPACE_KEPT = 256 * 2**20
-"""Bytes that must be free before anything is written. The engine maps its files into memory, and a
-mapped file that the disk has no room for ends the process with a bus error, no exception."""
+"""Bytes that must be free before anything is written. The engine maps its files into memory; if the
+disk has no room for a mapped file, the process ends with a bus error instead of an exception."""
 
 GRAPH_FROM = 200_000
-"""Kilobytes of vectors in a segment, some 20,000 photos, from which a graph is worth its building
-and its misses; fewer are compared one by one, in a millisecond or two."""
-
-OVERSAMPLING = 2.0
-"""Candidates in 8 bits for each that is then scored by its float16 vector."""
+"""Kilobytes of vectors in a segment, about 20,000 photos, from which a graph is built; fewer are
+compared one by one, exactly, in a millisecond or two."""
 
 _CHANGED = "changed"
-"""An empty file beside the engine's; its time is that of the last change. Those of the engine's own
-files say nothing: it writes some whenever it opens."""
+"""An empty file beside the engine's files; its time is that of the last change. The times of the
+engine's own files cannot be used: it writes some whenever it opens."""
 
 _PAGE = 2000
-"""Entries that are read at once."""
+"""Entries per request."""
 
 
 class EdgeStore(Store):
@@ -47,7 +44,7 @@ class EdgeStore(Store):
     def create(
         cls, folder: Path, dense: int, local: int, quantize: Quantize | None = None
     ) -> "EdgeStore":
-        """A new store for vectors of these widths; a level of width zero is not stored.
+        """Create a store for vectors of these widths; a level of width zero is not stored.
 
         Raises:
             IndexingError: the folder cannot be written, or holds a store.
@@ -55,7 +52,7 @@ class EdgeStore(Store):
         with _engine(folder):
             folder.mkdir(parents=True, exist_ok=True)
             _require_space(folder, SPACE_KEPT)
-            # The threshold is for the largest vectors, the local ones, and those are half as large.
+            # The threshold applies to the largest vectors, the local ones, which are half as large.
             threshold = GRAPH_FROM // 2 if quantize else GRAPH_FROM
             config = edge.EdgeConfig(
                 vectors=_vectors(dense, local, quantize),
@@ -67,7 +64,7 @@ class EdgeStore(Store):
 
     @classmethod
     def load(cls, folder: Path, dense: int, local: int) -> "EdgeStore":
-        """A store that was made with these widths.
+        """Open a store that was created with these widths.
 
         Raises:
             IndexingError: it is damaged, or another process has it open.
@@ -84,7 +81,7 @@ class EdgeStore(Store):
         self._update(edge.UpdateOperation.upsert_points(records))
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Remove points; ids that are not there are fine."""
+        """Remove points; unknown ids are ignored."""
         self._update(edge.UpdateOperation.delete_points(list(ids)))
 
     def search(
@@ -94,7 +91,7 @@ class EdgeStore(Store):
         where: Filter | None = None,
         exact: bool = False,
     ) -> list[Match]:
-        """The points with the largest inner product with a dense vector (E,), best first."""
+        """The top `limit` points by inner product with a dense vector (E,), best first."""
         if not limit:
             return []
         query = edge.Query.Nearest(vector.tolist(), using="dense") if self._widths.dense else None
@@ -108,7 +105,7 @@ class EdgeStore(Store):
         )
         with self._open() as shard:
             found = shard.query(request)
-        # A model with the local level alone has no dense vectors: every photo is as good.
+        # A model with the local level alone has no dense vectors: all scores are equal.
         return [Match(str(point.id), point.score if self._widths.dense else 0.0) for point in found]
 
     def rescore(self, local: np.ndarray, ids: Sequence[str]) -> dict[str, float]:
@@ -124,14 +121,19 @@ class EdgeStore(Store):
             return {str(point.id): point.score for point in shard.query(request)}
 
     def fetch(self, ids: Sequence[str], local: bool = False) -> list[Point]:
-        """The points of these ids, in this order; ids that are not there are left out."""
+        """The points of these ids, in this order; unknown ids are left out."""
         names = self._widths.names(local)
         with self._open() as shard:
             records = shard.retrieve(list(ids), with_payload=True, with_vector=names or False)
         return self._widths.points(records, ids)
 
-    def entries(self) -> Iterator[Entry]:
-        """What is remembered of every photo."""
+    def entries(self, ids: Sequence[str] | None = None) -> Iterator[Entry]:
+        """The stored metadata of the points of these ids, in any order, or of every point."""
+        if ids is not None:
+            with self._open() as shard:
+                records = shard.retrieve(list(ids), with_payload=True, with_vector=False)
+            yield from (to_entry(record.payload) for record in records)
+            return
         offset = None
         while True:
             with self._open() as shard:
@@ -143,25 +145,28 @@ class EdgeStore(Store):
                 return
 
     def count(self) -> int:
-        """How many points there are."""
+        """The number of points."""
         with self._open() as shard:
             return shard.count(edge.CountRequest())
 
     def facts(self) -> StoreFacts:
-        """How it is kept: the engine, its size, the last change."""
+        """The engine, its size, the time of the last change."""
         changed = None
         with self._open():
-            with suppress(OSError):  # an index that was made before there was this file
+            with suppress(OSError):  # the index is older than this file
                 changed = (self._folder / _CHANGED).stat().st_mtime
             return StoreFacts("edge", bytes_on_disk=_size(self._folder), changed=changed)
 
     def flush(self) -> None:
-        """Bring everything to disk."""
+        """Write everything to disk."""
         with self._open() as shard:
             shard.flush()
 
     def optimize(self) -> None:
-        """Merge segments and build the search graph, where the disk has room for a second copy."""
+        """Merge segments and build the search graph, if the disk has room for a second copy.
+
+        Writes of other threads wait until it is done, half a minute for 20,000 photos.
+        """
         with self._open() as shard:
             if shutil.disk_usage(self._folder).free > SPACE_KEPT + _size(self._folder):
                 shard.optimize()
@@ -193,7 +198,7 @@ class EdgeStore(Store):
 def _vectors(
     dense: int, local: int, quantize: Quantize | None
 ) -> dict[str, "edge.EdgeVectorParams"]:
-    # Inner product, not cosine: the norms of dense vectors carry the weights of the levels.
+    # Inner product, not cosine: the weights of the levels are in the norms of dense vectors.
     distance, half = edge.Distance.Dot, edge.VectorStorageDatatype.Float16
     vectors = {}
     if dense:
@@ -202,7 +207,7 @@ def _vectors(
             dense,
             distance,
             datatype=half,
-            # In 8 bits they are searched; the originals are read for the best alone.
+            # The 8-bit vectors are searched; the originals are read for the best candidates only.
             memory=edge.Memory.Cold if quantize else edge.Memory.Cached,
             quantization_config=int8 if quantize else None,
         )
@@ -210,19 +215,19 @@ def _vectors(
         vectors["local"] = edge.EdgeVectorParams(
             local,
             distance,
-            # 8 bits a number after a random rotation, with its own scale for every vector.
+            # 8 bits a number after a random rotation, each vector with its own scale.
             datatype=edge.VectorStorageDatatype.Turbo8 if quantize else half,
-            # Five times as large as all else, and read for candidates alone.
+            # Five times as large as everything else, and read for candidates only.
             memory=edge.Memory.Cold,
             multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
-            # No graph: local vectors re-rank candidates that the dense ones found.
+            # No graph: local vectors are only used to re-rank candidates.
             hnsw_config=edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
         )
     return vectors
 
 
 def _index_payload(shard: "edge.EdgeShard") -> None:
-    """Index the fields that filters ask for, those that an older index has not."""
+    """Index the fields that filters use, unless they are indexed."""
     kinds = dict.fromkeys(WORDS, edge.PayloadSchemaType.Keyword)
     kinds[TIME] = edge.PayloadSchemaType.Integer
     there = shard.info().payload_schema
@@ -232,7 +237,7 @@ def _index_payload(shard: "edge.EdgeShard") -> None:
 
 
 def _quantized_search(exact: bool) -> "edge.QuantizationSearchParams":
-    # Scores count, not the order alone: they are added to those of the local level.
+    # Rescoring: the scores themselves are used, they are added to those of the local level.
     return edge.QuantizationSearchParams(ignore=exact, rescore=True, oversampling=OVERSAMPLING)
 
 
@@ -260,19 +265,19 @@ def _require_space(folder: Path, needed: int) -> None:
 def _size(folder: Path) -> int:
     total = 0
     for file in folder.rglob("*"):
-        with suppress(OSError):  # the engine removes files of its own at any time
+        with suppress(OSError):  # the engine may remove its files at any time
             total += file.stat().st_blocks * 512
     return total
 
 
 @contextmanager
 def _engine(folder: Path) -> Iterator[None]:
-    """Turn what the engine raises, plain exceptions and panics, into errors that say what to do."""
+    """Turn exceptions and panics of the engine into errors that say what to do."""
     try:
         yield
     except (IndexingError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
-    except BaseException as error:  # a panic in Rust is no Exception
+    except BaseException as error:  # a Rust panic is not an Exception
         reason = str(error).strip()
         if "WouldBlock" in reason:
             message = "another process is using this index; wait for it or end it"

@@ -1,12 +1,12 @@
-"""Which photos a search looks at, by folder, time, camera and tags; one parser for every caller.
+"""Filters of a search, by folder, time, camera and tags; one parser for every caller.
 
     folder=2023/italy    in this folder, at any depth
     taken>=2023-06       from June 2023 on; also <, <=, > and =; a year, a month, a day or a minute
     camera=Canon EOS     cameras whose make and model have all of these words
-    tag=beach            has this tag; given twice, both of the tags
+    tag=beach            has this tag, in the file or from a user; given twice, both of the tags
 
-Times are what the camera's own clock showed, as EXIF has them. Photos that have no time, camera or
-tag never pass a condition on it.
+Times are those of the camera's own clock, as in EXIF. Photos without a time, camera or tag never
+pass a condition on it.
 """
 
 import re
@@ -26,12 +26,12 @@ _MOMENT = re.compile(
     r"(\d{4})(?:-(\d\d?)(?:-(\d\d?)(?:[T ](\d\d?):(\d\d)(?::(\d\d))?)?)?)?", re.ASCII
 )
 _LENGTHS = {3: timedelta(days=1), 5: timedelta(minutes=1), 6: timedelta(seconds=1)}
-"""How long a time is that is given in so many numbers: 2023-06-30 is a day."""
+"""Length of the period that so many numbers name: 2023-06-30 is a day."""
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Conditions that all have to hold; one that is not set holds for every photo."""
+    """Conditions that must all hold; a condition that is not set holds for every photo."""
 
     folder: str | None = None
     """Relative to the root, with `/` between folders; None for all of them."""
@@ -49,12 +49,26 @@ class Filter:
         """True where every photo passes."""
         return self == Filter()
 
-    @classmethod
-    def parse(cls, conditions: Iterable[str]) -> Self:
-        """Read conditions, one a text, in the form that the top of this file shows.
+    def conditions(self) -> tuple[str, ...]:
+        """The conditions as text, of which `parse` makes an equal filter.
 
         Raises:
-            DataError: a text is no condition, or contradicts one before it.
+            DataError: a time is before the year 1 or after the year 9999.
+        """
+        found = [] if self.folder is None else [f"folder={self.folder}"]
+        for sign, moment in ((">=", self.taken_from), ("<", self.taken_until)):
+            if moment is not None:
+                found.append(f"taken{sign}{_written(moment)}")
+        if self.camera:
+            found.append(f"camera={' '.join(self.camera)}")
+        return (*found, *(f"tag={tag}" for tag in self.tags))
+
+    @classmethod
+    def parse(cls, conditions: Iterable[str]) -> Self:
+        """Read conditions, one per text, in the form that the top of this file shows.
+
+        Raises:
+            DataError: a text is not a condition, or contradicts one before it.
         """
         found = cls()
         for text in conditions:
@@ -65,7 +79,7 @@ class Filter:
         match = _CONDITION.fullmatch(text)
         name, sign, value = match.groups() if match else ("", "", "")
         if not value:
-            raise DataError(f"{text!r} is no condition; write one such as {EXAMPLES}")
+            raise DataError(f"{text!r} is not a condition; write one such as {EXAMPLES}")
         if name == "taken":
             return self._within(text, sign, value)
         if name not in ("folder", "camera", "tag"):
@@ -103,7 +117,7 @@ def inner_folder(text: str) -> str | None:
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts:
         raise DataError(
-            f"{text!r}: write the folder as it lies below the one that was indexed, such as "
+            f"{text!r}: write the path of the folder below the one that was indexed, such as "
             "2023/italy"
         )
     return str(path) if path.name else None
@@ -112,6 +126,16 @@ def inner_folder(text: str) -> str | None:
 def camera_words(camera: str) -> tuple[str, ...]:
     """The words by which a camera is found, in lower case."""
     return _joined((), tuple(camera.lower().split()))
+
+
+def _written(moment: int) -> str:
+    """Seconds since 1970 as a time to the second."""
+    try:
+        return (datetime(1970, 1, 1) + timedelta(seconds=moment)).isoformat()
+    except OverflowError as error:
+        raise DataError(
+            f"taken: {moment} seconds since 1970 is not in the years 1 to 9999"
+        ) from error
 
 
 def _joined(first: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
@@ -135,7 +159,7 @@ def _period(text: str, value: str) -> tuple[int, int]:
             end = start + _LENGTHS[len(parts)]
     except (ValueError, OverflowError) as error:
         raise DataError(
-            f"{text!r}: {value!r} is no time ({error}); write a year, a month, a day or a minute: "
+            f"{text!r}: {value!r} is not a time ({error}); write a year, a month, a day or a minute: "
             "2023, 2023-06, 2023-06-30, 2023-06-30T12:30"
         ) from error
     return seconds(start), seconds(end)

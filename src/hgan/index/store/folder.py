@@ -1,6 +1,6 @@
-"""An index on disk: a folder with `index.json`, which says what it holds, above the engine's files.
+"""An index on disk: a folder with the metadata of the index and the engine's files.
 
-INDEX/index.json    which photos, which bundle, the widths of the vectors
+INDEX/index.json    the metadata, see `IndexManifest`
 INDEX/lock          held by the process that has the index open
 INDEX/edge/         the store
 """
@@ -46,7 +46,7 @@ def read_manifest(folder: Path) -> IndexManifest:
 
 @contextmanager
 def open_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
-    """Open the store of an index for this process alone.
+    """Open the store of an index, for this process only.
 
     Raises:
         IndexingError: another process has it open, or it is damaged.
@@ -62,10 +62,10 @@ def open_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
 
 @contextmanager
 def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
-    """Make an index, or open the one that is there, for this process alone.
+    """Create an index, or open an existing one, for this process only.
 
     Raises:
-        IndexingError: the folder holds other things, or another index; or another process has it
+        IndexingError: the folder holds other files, or another index; or another process has it
             open.
     """
     from hgan.index.store.edge import EdgeStore
@@ -89,7 +89,7 @@ def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
 
 
 def _clear(folder: Path) -> None:
-    """Make room for a new index; a store without index.json is one whose making was cut short."""
+    """Make room for a new index; a store without index.json was interrupted at its creation."""
     others = sorted(path.name for path in folder.iterdir() if path.name not in ("lock", "edge"))
     if others:
         raise IndexingError(
@@ -100,10 +100,10 @@ def _clear(folder: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of an index; the system lets go of it however the process ends."""
+    """Hold the lock of an index; the system releases it however the process ends."""
     try:
         import fcntl
-    except ImportError:  # Windows, where the engine's own lock has to do
+    except ImportError:  # Windows, where only the engine's own lock is used
         yield
         return
     with _writing(folder):

@@ -1,4 +1,4 @@
-"""What an index says of itself: which photos or texts, which bundle, the widths of the vectors."""
+"""Metadata of an index: which photos or texts, which bundle, the widths of the vectors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +9,14 @@ from hgan.runtime.bundle import Bundle, default_bundle
 from hgan.runtime.similarity import dense_width
 
 FORMAT_VERSION = 3
-"""Version 1 knew no `quantize`; its photos have no time, camera and tags. Version 2 knew no
-`holds` and no `regions`: it holds photos, with the model's own regions."""
+"""Version 1 has no `quantize`; its photos have no time, camera and tags. Version 2 has no `holds`
+and no `regions`: it holds photos, with the model's own regions.
+
+Tags of users (`user_tags` of a photo) came later without a new version: an older program shows them
+and filters by them like all tags, and loses them only of photos that it indexes again."""
 
 Quantize = Literal["int8"]
-"""How vectors can be made smaller than float16."""
+"""Formats of vectors that are smaller than float16."""
 
 Holds = Literal["photos", "texts"]
 """What the items of an index are."""
@@ -21,22 +24,22 @@ Holds = Literal["photos", "texts"]
 
 @dataclass(frozen=True)
 class IndexManifest:
-    """What `index.json` says, or the metadata of a collection on a server."""
+    """The content of `index.json`, or the metadata of a collection on a server."""
 
     root: str
     """The folder of photos, or the file of texts, absolute; or an address of photos."""
     bundle: str
-    """Id of the bundle that encoded them."""
+    """Id of the bundle that encoded the items."""
     bundle_name: str
     bundle_path: str | None
-    """Where that bundle was; None for the one that ships with the program."""
+    """Folder of that bundle; None for the one that ships with the program."""
     dense: int
     """Width of the dense vectors."""
     local: int
     """Width of the local vectors."""
     quantize: Quantize | None = None
-    """None for vectors in float16. With `int8`, a search compares dense vectors in 8-bit integers
-    and scores the best by float16; local vectors have 8 bits a number."""
+    """None for vectors in float16. With `int8`, a search compares dense vectors of 8-bit integers
+    and scores the best candidates by float16; local vectors have 8 bits a number."""
     holds: Holds = "photos"
     regions: int | None = None
     """Local vectors of a photo, fewer than the model makes; None for all of them."""
@@ -51,7 +54,7 @@ class IndexManifest:
         holds: Holds = "photos",
         regions: int | None = None,
     ) -> "IndexManifest":
-        """What an index of these photos or texts by this bundle says."""
+        """The metadata of an index of these photos or texts by this bundle."""
         path = bundle.folder.resolve()
         config = bundle.config
         return cls(
@@ -68,10 +71,10 @@ class IndexManifest:
 
     @classmethod
     def parse(cls, values: Any, where: object) -> "IndexManifest":
-        """Read what an index in `where` says.
+        """Read the metadata of the index in `where`.
 
         Raises:
-            IndexingError: it is damaged, or of a newer format.
+            IndexingError: the metadata is damaged, or of a newer format.
         """
         try:
             if values["format_version"] > FORMAT_VERSION:
@@ -84,7 +87,7 @@ class IndexManifest:
             raise IndexingError(f"{where}: damaged ({error}); remove it and index again") from error
 
     def check_bundle(self, where: object, bundle: str, name: str) -> None:
-        """Raise `IndexingError` unless the bundle of this id made the index in `where`."""
+        """Raise `IndexingError` unless the index in `where` was made with the bundle of this id."""
         if bundle != self.bundle:
             raise IndexingError(
                 f"{where}: made with bundle {self.bundle_name} ({self.bundle}), not with {name} "
@@ -92,7 +95,7 @@ class IndexManifest:
             )
 
     def check_same(self, where: object, wanted: "IndexManifest") -> None:
-        """Raise `IndexingError` unless the index in `where` can take what `wanted` says."""
+        """Raise `IndexingError` unless the index in `where` agrees with what is `wanted`."""
         self.check_bundle(where, wanted.bundle, wanted.bundle_name)
         if wanted.root != self.root:
             raise IndexingError(

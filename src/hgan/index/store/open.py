@@ -1,9 +1,9 @@
-"""Where an index is: a folder on this machine, or a collection on a server, by its address.
+"""Opens an index: a folder on this machine, or a collection on a server, by its address.
 
     photos.index                      a folder, see `hgan.index.store.folder`
     http://qdrant:6333/photos         a collection, see `hgan.index.store.collection`
 
-Whoever has the one can do all that is done with the other.
+Both support the same operations.
 """
 
 from contextlib import AbstractContextManager
@@ -25,7 +25,7 @@ def is_address(target: Target) -> bool:
 
 
 def read_manifest(target: Target) -> IndexManifest:
-    """What an index says of itself.
+    """Read the metadata of an index.
 
     Raises:
         IndexingError: there is none, or it is damaged or of a newer format.
@@ -36,7 +36,7 @@ def read_manifest(target: Target) -> IndexManifest:
 
 
 def open_store(target: Target, manifest: IndexManifest) -> AbstractContextManager[Store]:
-    """Open the store of an index; a folder is open for one process alone.
+    """Open the store of an index; a folder can be open in one process at a time.
 
     Raises:
         IndexingError: it is damaged or locked, or the server does not answer.
@@ -47,10 +47,10 @@ def open_store(target: Target, manifest: IndexManifest) -> AbstractContextManage
 
 
 def create_store(target: Target, manifest: IndexManifest) -> AbstractContextManager[Store]:
-    """Make an index, or open the one that is there, to write to it.
+    """Create an index, or open an existing one, to write to it.
 
     Raises:
-        IndexingError: another index or other things are there, or it cannot be written.
+        IndexingError: another index or other files are there, or it cannot be written.
     """
     if is_address(target):
         return _remote().create_store(str(target), manifest)

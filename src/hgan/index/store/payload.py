@@ -1,4 +1,4 @@
-"""A point and what is remembered of it, in the shape that every engine of Qdrant's kind keeps."""
+"""Points and their metadata as payload and named vectors, which both engines store."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,28 +9,28 @@ from hgan.index.store.contract import Entry, Point
 from hgan.index.store.filter import Filter, camera_words
 
 WORDS = ("folders", "camera_words", "tags")
-"""Fields with lists of words, of which a filter names some."""
+"""Fields with lists of words; a filter requires some of the words."""
 TIME = "taken"
-"""The field with seconds, of which a filter gives a range."""
+"""The field with seconds; a filter gives a range."""
 
 
 class Widths(NamedTuple):
-    """Of the vectors of a store; those of width zero are not there."""
+    """Widths of the vectors of a store; vectors of width zero are not stored."""
 
     dense: int
     local: int
 
     def names(self, local: bool) -> list[str]:
-        """Of the vectors to read, with or without the local ones."""
-        wanted = (("dense", self.dense), ("local", self.local and local))
-        return [name for name, width in wanted if width]
+        """Names of the stored vectors, with or without the local ones."""
+        widths = (("dense", self.dense), ("local", self.local and local))
+        return [name for name, width in widths if width]
 
     def named(self, point: Point) -> dict[str, Any]:
         """The vectors of a point, by name."""
         return {name: getattr(point, name).tolist() for name in self.names(local=True)}
 
     def points(self, records: Sequence[Any], ids: Sequence[str]) -> list[Point]:
-        """The points of these ids, in this order; ids that no record has are left out."""
+        """The points of these ids, in this order; ids without a record are left out."""
         found = {str(record.id): self._point(record) for record in records}
         return [found[key] for key in ids if key in found]
 
@@ -44,13 +44,19 @@ class Widths(NamedTuple):
 
 
 def to_payload(entry: Entry) -> dict[str, Any]:
-    """What is remembered of a photo or a text; what it does not say takes no room."""
+    """The metadata of a photo or a text; unknown values are left out.
+
+    `tags` are all tags, by which photos are filtered. Only where a user gave tags are those and the
+    file's also stored apart, so an index without such tags is the same as one of an older program.
+    """
     known = {
         TIME: entry.taken,
         "camera": entry.camera or None,
         "camera_words": list(camera_words(entry.camera)) or None,
         "text": entry.text or None,
         "etag": entry.etag or None,
+        "file_tags": list(entry.file_tags) if entry.user_tags else None,
+        "user_tags": list(entry.user_tags) or None,
     }
     return {
         "path": entry.path,
@@ -64,11 +70,11 @@ def to_payload(entry: Entry) -> dict[str, Any]:
 
 
 def to_entry(payload: Any) -> Entry:
-    """The way back.
+    """The inverse of `to_payload`, also for the payload of older programs.
 
-    Indexes of version 1 have no tags and know nothing of time and camera. Such a photo comes back
-    as one whose file has changed, so that the next run reads what it says; its bytes are the same,
-    so it is not encoded again.
+    Indexes of version 1 have no tags, time and camera. Such a photo is returned as one whose file
+    has changed (time 0), so that the next run reads its EXIF; since its bytes are the same, it is
+    not encoded again.
     """
     return Entry(
         path=payload["path"],
@@ -77,20 +83,21 @@ def to_entry(payload: Any) -> Entry:
         digest=payload["digest"],
         taken=payload.get(TIME),
         camera=payload.get("camera", ""),
-        tags=tuple(payload.get("tags", ())),
+        file_tags=tuple(payload.get("file_tags", payload.get("tags", ()))),
         text=payload.get("text", ""),
         etag=payload.get("etag", ""),
+        user_tags=tuple(payload.get("user_tags", ())),
     )
 
 
 def words_of(where: Filter) -> list[tuple[str, str]]:
-    """Every field and a word that it must have, for a photo to pass."""
+    """Pairs of a field and a word that it must contain for a photo to pass."""
     folders = [("folders", where.folder)] if where.folder is not None else []
     cameras = [("camera_words", word) for word in where.camera]
     return [*folders, *cameras, *(("tags", tag) for tag in where.tags)]
 
 
 def range_of(where: Filter) -> dict[str, float] | None:
-    """From when (`gte`) until before when (`lt`) a photo must have been taken; None for any."""
+    """Bounds of the time that a photo was taken, `gte` and `lt`; None without bounds."""
     bounds = {"gte": where.taken_from, "lt": where.taken_until}
     return {name: float(bound) for name, bound in bounds.items() if bound is not None} or None

@@ -7,17 +7,14 @@ from typing import Any
 import numpy as np
 from qdrant_client import QdrantClient, models
 
-from hgan.index.store.contract import BEAM, Entry, Match, Point, Store, StoreFacts
+from hgan.index.store.contract import BEAM, OVERSAMPLING, Entry, Match, Point, Store, StoreFacts
 from hgan.index.store.filter import Filter
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import TIME, WORDS, Widths, range_of, to_entry, to_payload, words_of
 from hgan.index.store.server import Server
 
-OVERSAMPLING = 2.0
-"""Candidates in 8 bits for each that is then scored by its float16 vector."""
-
 _PAGE = 1000
-"""Entries that are read at once."""
+"""Entries per request."""
 
 
 class QdrantStore(Store):
@@ -41,7 +38,7 @@ class QdrantStore(Store):
         self._server.ask(lambda client: client.upsert(self._name, records, wait=True))
 
     def delete(self, ids: Sequence[str]) -> None:
-        """Remove points; ids that are not there are fine."""
+        """Remove points; unknown ids are ignored."""
         if ids:
             chosen = models.PointIdsList(points=list(ids))
             self._server.ask(lambda client: client.delete(self._name, chosen, wait=True))
@@ -53,10 +50,10 @@ class QdrantStore(Store):
         where: Filter | None = None,
         exact: bool = False,
     ) -> list[Match]:
-        """The points with the largest inner product with a dense vector (E,), best first."""
+        """The top `limit` points by inner product with a dense vector (E,), best first."""
         if not limit:
             return []
-        # Scores count, not the order alone: they are added to those of the local level.
+        # Rescoring: the scores themselves are used, they are added to those of the local level.
         quantized = models.QuantizationSearchParams(
             ignore=exact, rescore=True, oversampling=OVERSAMPLING
         )
@@ -73,7 +70,7 @@ class QdrantStore(Store):
                 with_payload=False,
             )
         )
-        # A model with the local level alone has no dense vectors: every photo is as good.
+        # A model with the local level alone has no dense vectors: all scores are equal.
         scored = self._widths.dense > 0
         return [Match(str(point.id), point.score if scored else 0.0) for point in found.points]
 
@@ -94,17 +91,19 @@ class QdrantStore(Store):
         return {str(point.id): point.score for point in found.points}
 
     def fetch(self, ids: Sequence[str], local: bool = False) -> list[Point]:
-        """The points of these ids, in this order; ids that are not there are left out."""
+        """The points of these ids, in this order; unknown ids are left out."""
         if not ids:
             return []
-        names = self._widths.names(local)
-        records = self._server.ask(
-            lambda client: client.retrieve(self._name, list(ids), with_vectors=names or False)
-        )
+        records = self._retrieve(ids, self._widths.names(local) or False)
         return self._widths.points(records, ids)
 
-    def entries(self) -> Iterator[Entry]:
-        """What is remembered of every photo."""
+    def entries(self, ids: Sequence[str] | None = None) -> Iterator[Entry]:
+        """The stored metadata of the points of these ids, in any order, or of every point."""
+        for start in range(0, len(ids or ()), _PAGE):
+            records = self._retrieve(list(ids or ())[start : start + _PAGE], vectors=False)
+            yield from (to_entry(record.payload) for record in records)
+        if ids is not None:
+            return
         offset: Any = None
         while True:
             page, offset = self._page(offset)
@@ -113,11 +112,11 @@ class QdrantStore(Store):
                 return
 
     def count(self) -> int:
-        """How many points there are."""
+        """The number of points."""
         return self._server.ask(lambda client: client.count(self._name, exact=True)).count
 
     def facts(self) -> StoreFacts:
-        """How it is kept: the collection's shards and copies, and whether it is being optimized."""
+        """The collection's shards and copies, and whether it is being optimized."""
         info = self._server.ask(lambda client: client.get_collection(self._name))
         params = info.config.params
         return StoreFacts(
@@ -129,14 +128,19 @@ class QdrantStore(Store):
         )
 
     def flush(self) -> None:
-        """Nothing is left to do: a change has reached the servers' logs before it returns."""
+        """Nothing to do: a change is in the servers' logs before the call returns."""
 
     def optimize(self) -> None:
-        """Nothing is left to do: servers optimize by themselves."""
+        """Nothing to do: servers optimize by themselves."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._server.close()
+
+    def _retrieve(self, ids: Sequence[str], vectors: list[str] | bool) -> list[models.Record]:
+        return self._server.ask(
+            lambda client: client.retrieve(self._name, list(ids), with_vectors=vectors)
+        )
 
     def _page(self, offset: Any) -> tuple[list[models.Record], Any]:
         return self._server.ask(
@@ -147,7 +151,7 @@ class QdrantStore(Store):
 def create_collection(
     server: Server, dense: int, local: int, quantize: Quantize | None, metadata: dict[str, Any]
 ) -> None:
-    """Make the collection for vectors of these widths, unless it is there."""
+    """Create the collection for vectors of these widths, unless it exists."""
     settings = server.settings
     vectors = _vectors(dense, local, quantize)
 
@@ -166,7 +170,7 @@ def create_collection(
                 timeout=settings.timeout,
             )
         except Exception:
-            # Of several processes that begin at once, one makes it; to the others it is there.
+            # Of several processes that start at once, one creates it; for the others it exists.
             if not client.collection_exists(settings.collection):
                 raise
 
@@ -174,7 +178,7 @@ def create_collection(
 
 
 def index_payload(server: Server) -> None:
-    """Index the fields that filters ask for; those that are indexed already are fine."""
+    """Index the fields that filters use, unless they are indexed."""
     kinds = dict.fromkeys(WORDS, models.PayloadSchemaType.KEYWORD)
     kinds[TIME] = models.PayloadSchemaType.INTEGER
     name = server.settings.collection
@@ -191,7 +195,7 @@ def _index_field(
 
 
 def _vectors(dense: int, local: int, quantize: Quantize | None) -> dict[str, models.VectorParams]:
-    # Inner product, not cosine: the norms of dense vectors carry the weights of the levels.
+    # Inner product, not cosine: the weights of the levels are in the norms of dense vectors.
     distance, half = models.Distance.DOT, models.Datatype.FLOAT16
     vectors = {}
     if dense:
@@ -200,7 +204,7 @@ def _vectors(dense: int, local: int, quantize: Quantize | None) -> dict[str, mod
             size=dense,
             distance=distance,
             datatype=half,
-            # The originals are read for the best alone, and need no memory of their own.
+            # The originals are read for the best candidates only, and need not be in memory.
             on_disk=quantize is not None,
             quantization_config=models.ScalarQuantization(scalar=int8) if quantize else None,
         )
@@ -208,13 +212,13 @@ def _vectors(dense: int, local: int, quantize: Quantize | None) -> dict[str, mod
         vectors["local"] = models.VectorParams(
             size=local,
             distance=distance,
-            # 8 bits a number after a random rotation, with its own scale for every vector.
+            # 8 bits a number after a random rotation, each vector with its own scale.
             datatype=models.Datatype.TURBO8 if quantize else half,
             on_disk=True,
             multivector_config=models.MultiVectorConfig(
                 comparator=models.MultiVectorComparator.MAX_SIM
             ),
-            # No graph: local vectors re-rank candidates that the dense ones found.
+            # No graph: local vectors are only used to re-rank candidates.
             hnsw_config=models.HnswConfigDiff(m=0),
         )
     return vectors

@@ -1,13 +1,13 @@
-"""A Qdrant server: where it is, how to reach it, and what to do when it does not answer.
+"""A Qdrant server: its address, its settings, and what to do when it does not answer.
 
     http://qdrant:6333/photos?shard_number=3&replication_factor=2
 
 names the collection `photos` with settings; `https` encrypts, and $SSL_CERT_FILE may name a
-certificate to trust in place of the known ones. The key of a server that wants one is in
+certificate to trust instead of the usual ones. If the server requires a key, it is read from
 $HGAN_QDRANT_API_KEY.
 
-Whoever searches is told soon that the server is away. Indexing, which may have run for hours, waits
-and goes on: `patience` says how long.
+If the server does not answer, a search fails soon. Indexing, which may have run for hours, waits
+and continues: `patience` says how long.
 """
 
 import os
@@ -28,18 +28,18 @@ from hgan.errors import ConfigError, IndexingError
 API_KEY = "HGAN_QDRANT_API_KEY"
 """The environment variable with the server's key."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
-"""Seconds before the second try, at most, and before any."""
+"""Seconds before the second attempt, at most, and before any other."""
 
 _BUSY = (408, 429, 500, 502, 503, 504)
-"""What may pass. Qdrant's 500 is among them: a node says it while another one is away. Asking twice
-does no harm, since whatever is written is written under its own id."""
+"""HTTP status codes of temporary errors. Qdrant answers 500 while one of its nodes is away. Sending
+a request twice does no harm, since everything is written under its own id."""
 
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
 class ServerSettings:
-    """A collection on a server. The numbers are those of Qdrant's own documentation."""
+    """A collection on a server. The settings have the names of Qdrant's documentation."""
 
     url: str
     """Of the server, without the collection."""
@@ -48,23 +48,24 @@ class ServerSettings:
     timeout: int = 30
     """Seconds to wait for an answer."""
     attempts: int = 5
-    """How often something is asked for while the server is busy or cannot be reached."""
+    """How often a request is sent while the server is busy or cannot be reached."""
     patience: int = 300
-    """Seconds that indexing waits for a server that has answered before, however many attempts
-    that takes."""
+    """Seconds that indexing waits for a server that has answered before, with any number of
+    attempts."""
     shard_number: int | None = None
-    """Parts of a collection, spread over the machines of a cluster; None for the server's own."""
+    """Shards of a new collection, spread over the machines of a cluster; None for the server's
+    default."""
     replication_factor: int | None = None
-    """Copies of each part."""
+    """Copies of each shard."""
     write_consistency_factor: int | None = None
-    """Copies that must have a change before it counts as written."""
+    """Copies that must store a change before it counts as written."""
 
     @classmethod
     def parse(cls, address: str) -> Self:
-        """Read an address as it is written at the top of this file.
+        """Read an address, in the form that the top of this file shows.
 
         Raises:
-            ConfigError: it names no collection, or a setting that is not one.
+            ConfigError: it names no collection, or an unknown setting.
         """
         parts = urlsplit(address)
         if parts.password or parts.username:  # not shown: it may be a key
@@ -102,7 +103,7 @@ def _numbers(address: str, query: str) -> dict[str, int]:
 
 
 def connect(settings: ServerSettings) -> QdrantClient:
-    """A client for the server; the first question shows whether it is there."""
+    """A client for the server; the first request shows whether the server answers."""
     return QdrantClient(
         url=settings.url,
         api_key=settings.api_key,
@@ -112,7 +113,7 @@ def connect(settings: ServerSettings) -> QdrantClient:
 
 
 class Server:
-    """A connection that asks again, and says what to do when that does not help."""
+    """A connection that repeats requests, and whose errors say what to do."""
 
     def __init__(
         self,
@@ -125,10 +126,10 @@ class Server:
 
         Args:
             settings: which server.
-            client: how to speak with it, by default through a client of its own.
+            client: by default a new one.
             sleep: how to wait.
-            waiting: told, once each time, that the server is away and is being waited for; without
-                it there is no patience beyond the attempts.
+            waiting: called once with a message whenever the server is being waited for; without
+                it, a request fails after its attempts.
         """
         self.settings = settings
         self._client: QdrantClient | None = client or connect(settings)
@@ -137,7 +138,7 @@ class Server:
         self._has_answered = False
 
     def ask(self, question: Callable[[QdrantClient], Answer]) -> Answer:
-        """Put a question, which may be put twice, through the client.
+        """Call `question` with the client, again if the server is busy or does not answer.
 
         Raises:
             IndexingError: the server cannot be reached, or refuses.
@@ -164,8 +165,8 @@ class Server:
                 return answer
 
     def _be_patient(self, error: Exception, tried: int, waited: float) -> None:
-        """Let a question be asked once more, or raise `IndexingError`."""
-        # A server that never answered is more likely misnamed than away.
+        """Allow one more attempt, or raise `IndexingError`."""
+        # A server that never answered probably has another address.
         patient = self._waiting is not None and self._has_answered
         if not patient or waited >= self.settings.patience:
             raise IndexingError(f"{self.settings}: {self._advice(error, tried)}") from error
@@ -176,7 +177,7 @@ class Server:
             )
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._client is not None:
             client, self._client = self._client, None
             client.close()
@@ -194,7 +195,7 @@ class Server:
         return f"the server refuses ({_reason(error)})"
 
     def _state(self, error: Exception, tried: int) -> str:
-        """Of a server that may be asked again."""
+        """What is wrong with a server that may answer later."""
         if isinstance(error, ResponseHandlingException):
             return f"the server does not answer ({error.source}), asked {tried} times"
         return f"the server is busy or in trouble ({_reason(error)})"
@@ -209,15 +210,15 @@ def _worth_another_try(error: Exception) -> bool:
 
 
 def _pause(error: Exception, tried: int) -> float:
-    """Seconds until the next try: what the server says, or ever longer up to a random length."""
+    """Seconds until the next attempt: what the server says, or random up to a growing limit."""
     if isinstance(error, ResourceExhaustedResponse):
         return min(float(error.retry_after_s), LONGEST_PAUSE)
-    # At random, so that many clients of one server do not all come back at once.
+    # Random, so that many clients of one server do not all return at once.
     return random.uniform(0.0, min(FIRST_PAUSE * 2 ** (tried - 1), LONGEST_PAUSE))
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, on one line."""
+    """The message of an error, on one line."""
     if isinstance(error, UnexpectedResponse):
         try:
             said = error.structured()["status"]["error"]

@@ -5,18 +5,14 @@ Nothing here is an estimate: the parts are the terms of the sum that S is (see
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from PIL import Image
 
 from hgan.encoded import Encoded
-from hgan.runtime.bundle import Bundle
-from hgan.runtime.images import read_photo, to_pixels
 from hgan.runtime.similarity import LEVELS
 
 _FUNCTION_WORDS = """\
@@ -134,6 +130,7 @@ class Explanation:
                     "start": word.start,
                     "end": word.end,
                     "weight": word.weight,
+                    "weights": word.weights.tolist(),
                     "part": word.part,
                     "region": word.region,
                     "similarity": word.similarity.tolist(),
@@ -143,58 +140,78 @@ class Explanation:
             ],
         }
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """The explanation that `as_dict` wrote, as a service sends it.
 
-def explain(bundle: Bundle, photo: Path | str | bytes | Image.Image, text: str) -> Explanation:
-    """Take the similarity of a photo and a sentence apart.
+        Raises:
+            KeyError, TypeError, ValueError: the values are not those of an explanation.
+        """
+        levels = [
+            Level(name, level["weight"], level["similarity"])
+            for name, level in values["levels"].items()
+        ]
+        words = [
+            Word(
+                word["text"],
+                word["start"],
+                word["end"],
+                np.array(word["pieces"], np.float64),
+                np.array(word["weights"], np.float64),
+                word["part"],
+            )
+            for word in values["words"]
+        ]
+        return cls(values["text"], levels, values["slots"], words, values["boxes"])
+
+
+def take_apart(
+    photo: Encoded[np.ndarray],
+    sentence: Encoded[np.ndarray],
+    text: str,
+    spans: list[tuple[int, int] | None],
+    weights: Mapping[str, float],
+    boxes: list[list[float]],
+) -> Explanation:
+    """Split the similarity of a photo and a sentence into its parts; see `Model.explain`.
 
     Args:
-        bundle: the model.
-        photo: a file, its bytes or an image.
+        photo: one photo, N = 1.
+        sentence: one sentence, N = 1.
         text: the sentence.
-
-    Raises:
-        DataError: the photo cannot be read, or there are no words in the text.
-        BundleError: the bundle is damaged.
+        spans: start and end of the word of each row of `sentence.local[0]`.
+        weights: of the levels.
+        boxes: (R, 4) of the photo's regions.
     """
-    text = text.encode("utf-8", "replace").decode()  # as the tokenizer reads it
-    query = bundle.encode_texts([text])
-    size = bundle.config.size
-    image = bundle.encode_images([to_pixels(read_photo(photo, hint=size), size)])
-    weights = bundle.config.weights
     slots: list[float] = []
     words: list[Word] = []
     if weights["shared"]:
-        cosines = _double(query.slots[0]) * _double(image.slots[0])  # (K, D_s)
+        cosines = _double(sentence.slots[0]) * _double(photo.slots[0])  # (K, D_s)
         slots = cosines.sum(axis=1).tolist()
     if weights["local"]:
-        words = _words(text, bundle.words(text), query, image)
+        words = _words(text, spans, photo, sentence)
     similarity = {
-        "context": float(_double(query.context[0]) @ _double(image.context[0])),
+        "context": float(_double(sentence.context[0]) @ _double(photo.context[0])),
         "shared": sum(slots) / max(len(slots), 1),
         "local": sum(word.part for word in words),
     }
-    return Explanation(
-        text,
-        [Level(name, weights[name], similarity[name]) for name in LEVELS if weights[name]],
-        slots,
-        words,
-        bundle.config.boxes,
-    )
+    levels = [Level(name, weights[name], similarity[name]) for name in LEVELS if weights[name]]
+    return Explanation(text, levels, slots, words, boxes)
 
 
 def _words(
     text: str,
     spans: list[tuple[int, int] | None],
-    query: Encoded[np.ndarray],
-    image: Encoded[np.ndarray],
+    photo: Encoded[np.ndarray],
+    sentence: Encoded[np.ndarray],
 ) -> list[Word]:
-    """Words from pieces; `spans` has a place for each row of `query.local[0]`."""
-    pieces = _double(query.local[0])  # (W, D_l), rows of marks too
-    regions = _double(image.local[0][image.mask[0]])  # (R, D_l)
+    """Words from tokens; `spans` has an item for each row of `sentence.local[0]`."""
+    pieces = _double(sentence.local[0])  # (W, D_l), with the rows of the start and end marks
+    regions = _double(photo.local[0][photo.mask[0]])  # (R, D_l)
     weights = np.linalg.norm(pieces, axis=1)  # (W,)
-    real = int(query.mask[0].sum())
+    real = int(sentence.mask[0].sum())
     words = []
-    for (start, end), rows in _grouped(text, spans, query.mask[0]):
+    for (start, end), rows in _grouped(text, spans, sentence.mask[0]):
         similarity = pieces[rows] @ regions.T  # (p, R)
         part = float(similarity.max(axis=1).sum()) / real
         words.append(Word(text[start:end], start, end, similarity, weights[rows], part))

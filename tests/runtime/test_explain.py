@@ -13,9 +13,9 @@ from PIL import Image
 
 from hgan.errors import DataError
 from hgan.runtime.bundle import Bundle
+from hgan.runtime.explain import Explanation
 from hgan.runtime.images import to_pixels
 from hgan.runtime.similarity import score_levels
-from hgan.search.explain import Explanation, explain
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.tiny_bundle import COLOURS as COLOUR_WORDS
 from tests.fixtures.tiny_bundle import MAX_WORDS, SIZE, WEIGHTS, WORDS, write_tiny_bundle
@@ -52,7 +52,7 @@ def true_levels(
     bundle: Bundle, photo: Image.Image, text: str
 ) -> tuple[float, dict[str, np.ndarray]]:
     photos = bundle.encode_images([to_pixels(photo, bundle.config.size)])
-    scores = score_levels(bundle.encode_texts([text]), photos, bundle.config.weights)
+    scores = score_levels(photos, bundle.encode_texts([text]), bundle.config.weights)
     return float(scores.total[0, 0]), scores.levels
 
 
@@ -84,7 +84,7 @@ words = st.sampled_from([*COLOUR_WORDS, *WORDS, "dogs", "tri-red", "bad's", ",",
 )
 def test_the_parts_sum_to_what_a_search_scores(bundles, model, text, seed):
     bundle, photo = bundles[model], noise(seed)
-    explanation = explain(bundle, photo, text)
+    explanation = bundle.explain(photo, text)
     check_sums(explanation, MODELS[model])
     total, levels = true_levels(bundle, photo, text)
     assert explanation.score == pytest.approx(total, abs=1e-5)
@@ -104,7 +104,7 @@ def test_similarities_of_pieces_equal_plain_loops(bundles, text, seed):
         for piece, real in zip(query.local[0], query.mask[0], strict=True)
         if real
     ]
-    explanation = explain(bundle, photo, text)
+    explanation = bundle.explain(photo, text)
     np.testing.assert_allclose(
         np.concatenate([word.pieces for word in explanation.words]), expected, atol=1e-6
     )
@@ -130,25 +130,25 @@ def test_similarities_of_pieces_equal_plain_loops(bundles, text, seed):
     ],
 )
 def test_words_are_as_a_person_wrote_them(shipped, text, expected):
-    explanation = explain(shipped, noise(0), text)
+    explanation = shipped.explain(noise(0), text)
     assert [word.text for word in explanation.words][: len(expected)] == expected
     for word in explanation.words:
         assert explanation.text[word.start : word.end] == word.text
 
 
 def test_a_word_of_many_pieces_is_one_word(bundles):
-    explanation = explain(bundles["all"], noise(0), "red zebra")
+    explanation = bundles["all"].explain(noise(0), "red zebra")
     assert [len(word.pieces) for word in explanation.words] == [1, 5]
 
 
 def test_what_the_model_does_not_read_is_left_out(bundles):
-    explanation = explain(bundles["all"], noise(0), "red " * 30)
+    explanation = bundles["all"].explain(noise(0), "red " * 30)
     assert len(explanation.words) == MAX_WORDS - 2
     check_sums(explanation, WEIGHTS)
 
 
 def test_a_text_of_marks_alone_has_no_words_and_no_local_similarity(shipped):
-    explanation = explain(shipped, noise(0), "[CLS]")
+    explanation = shipped.explain(noise(0), "[CLS]")
     assert explanation.words == []
     total, _ = true_levels(shipped, noise(0), "[CLS]")
     assert explanation.score == pytest.approx(total, abs=1e-5)
@@ -158,7 +158,7 @@ def test_a_text_of_marks_alone_has_no_words_and_no_local_similarity(shipped):
     ("word", "function"), [("A", True), ("the", True), (".", True), ("dog", False), ("red", False)]
 )
 def test_words_that_name_nothing(bundles, word, function):
-    [only] = explain(bundles["all"], noise(0), word).words
+    [only] = bundles["all"].explain(noise(0), word).words
     assert only.is_function == function
 
 
@@ -167,17 +167,17 @@ def test_a_word_finds_the_region_of_its_colour(bundles):
     half = SIZE // 2
     pixels[:half, :half] = (255, 0, 0)
     pixels[half:, :half] = (0, 0, 255)
-    explanation = explain(bundles["all"], Image.fromarray(pixels), "red blue")
+    explanation = bundles["all"].explain(Image.fromarray(pixels), "red blue")
     red, blue = (explanation.boxes[word.region] for word in explanation.words)
     assert (red, blue) == ([0, 0, 0.5, 0.5], [0, 0.5, 0.5, 1])
 
 
 def test_levels_that_a_model_lacks_are_absent(bundles):
-    bare = explain(bundles["context"], noise(0), "red dog")
+    bare = bundles["context"].explain(noise(0), "red dog")
     assert [level.name for level in bare.levels] == ["context"]
     assert bare.words == [] and bare.slots == []
-    assert explain(bundles["no local"], noise(0), "red dog").words == []
-    assert explain(bundles["local"], noise(0), "red dog").slots == []
+    assert bundles["no local"].explain(noise(0), "red dog").words == []
+    assert bundles["local"].explain(noise(0), "red dog").slots == []
 
 
 def test_a_photo_in_any_form_is_the_same_photo(bundles, tmp_path):
@@ -189,12 +189,12 @@ def test_a_photo_in_any_form_is_the_same_photo(bundles, tmp_path):
         photo.transpose(Image.Transpose.ROTATE_90).save(turned, exif=exif)
     with Image.open(path) as image, Image.open(turned) as turned_image:
         forms = [path, str(path), path.read_bytes(), image, turned, turned_image]
-        scores = [explain(bundles["all"], form, "a red photo").score for form in forms]
+        scores = [bundles["all"].explain(form, "a red photo").score for form in forms]
     assert scores == [scores[0]] * len(forms)
 
 
 def test_json_holds_all_that_the_score_is_made_of(bundles):
-    explanation = explain(bundles["all"], noise(3), "a red zebra")
+    explanation = bundles["all"].explain(noise(3), "a red zebra")
     data = json.loads(json.dumps(explanation.as_dict()))
     rows = [row for word in data["words"] for row in word["pieces"]]
     local = sum(max(row) for row in rows) / len(rows)
@@ -209,32 +209,32 @@ def test_json_holds_all_that_the_score_is_made_of(bundles):
 
 
 def test_text_that_is_not_unicode_can_be_written(bundles):
-    explanation = explain(bundles["all"], noise(0), "red \ud800 dog")
+    explanation = bundles["all"].explain(noise(0), "red \ud800 dog")
     assert json.dumps(explanation.as_dict(), ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\n"])
 def test_no_words(bundles, text):
     with pytest.raises(DataError, match="no words"):
-        explain(bundles["all"], noise(0), text)
+        bundles["all"].explain(noise(0), text)
 
 
 def test_photos_that_cannot_be_read(bundles, tmp_path):
     with pytest.raises(DataError, match="no such file"):
-        explain(bundles["all"], tmp_path / "gone.jpg", "red")
+        bundles["all"].explain(tmp_path / "gone.jpg", "red")
     with pytest.raises(DataError, match="not a photo"):
-        explain(bundles["all"], b"no photo", "red")
+        bundles["all"].explain(b"no photo", "red")
     whole = save_photo(tmp_path / "red.png", COLOURS["red"]).read_bytes()
     with (
         Image.open(io.BytesIO(whole[: len(whole) // 2])) as cut,
         pytest.raises(DataError, match="cannot be decoded"),
     ):
-        explain(bundles["all"], cut, "red")
+        bundles["all"].explain(cut, "red")
 
 
 def test_an_endless_word_takes_no_endless_time(bundles):
     before = time.process_time()
-    explain(bundles["all"], noise(0), "x" * 50_000 + " red")
+    bundles["all"].explain(noise(0), "x" * 50_000 + " red")
     assert time.process_time() - before < 20  # minutes, where looking for hyphens is quadratic
 
 
@@ -243,7 +243,7 @@ def test_real_photos(flickr8k: Path, shipped: Bundle):
     chosen = [row for row in rows if row["split"] == "test"][:5]
     for row in chosen:
         path, text = flickr8k / "images" / row["image"], row["captions"][0]
-        explanation = explain(shipped, path, text)
+        explanation = shipped.explain(path, text)
         check_sums(explanation, shipped.config.weights)
         weights = np.concatenate([word.weights for word in explanation.words])
         assert weights.mean() == pytest.approx(1, abs=0.02)  # int8 weights round a little

@@ -1,0 +1,57 @@
+"""Train a model on photos with captions of your own, and search with it. Needs 'hgan[train]'.
+
+    python examples/train_on_your_captions.py captions.jsonl photos work
+
+`captions.jsonl` has a photo a line, with the splits train, val and test:
+
+    {"image": "dog.jpg", "captions": ["a dog in the snow", "a dog runs"], "split": "train"}
+
+`work` gets the features, the run, the bundle and the index.
+"""
+
+import argparse
+from pathlib import Path
+
+import hgan
+from hgan.config import DataConfig, OptimConfig, VisionConfig
+from hgan.data.captions.read import read_captions
+from hgan.export.bundle import export
+from hgan.vision.extract import extract
+from hgan.vision.load import load_backbone
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train on captions of your own.")
+    parser.add_argument("captions", type=Path)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--batch", type=int, default=128, help="photos in a batch")
+    chosen = parser.parse_args()
+    work = chosen.work
+
+    config = hgan.Config(
+        data=DataConfig(chosen.captions, chosen.photos, work / "features"),
+        vision=VisionConfig(views=2),
+        optim=OptimConfig(epochs=chosen.epochs, batch_images=chosen.batch),
+        run=work / "run",
+    )
+    backbone = load_backbone(config.vision.backbone, config.vision.grid)
+    ids = read_captions(chosen.captions).images
+    extract(backbone, chosen.photos, ids, work / "features", config.vision.views)
+    result = hgan.train(config)
+    print(f"best epoch {result.epoch}: validation rSum {result.rsum:.1f}")
+    record = hgan.evaluate(result.best, split="test")
+    print(f"test rSum {record['protocols']['full']['S']['rsum']:.1f}")
+
+    model = hgan.HGAN.from_pretrained(result.best)  # torch runs this one
+    print(model.encode_text("a dog in the snow"))
+    bundle = export(result.best, work / "bundle")  # and this one runs without torch
+    hgan.index_folder(chosen.photos, work / "index", bundle)
+    with hgan.open_index(work / "index") as index:
+        for hit in index.search("a dog in the snow", k=3):
+            print(f"{hit.score:.3f}  {hit.path.name}")
+
+
+if __name__ == "__main__":
+    main()

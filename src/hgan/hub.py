@@ -1,0 +1,69 @@
+"""Models on the Hugging Face hub: what a name looks like, and how its files get here."""
+
+import re
+from pathlib import Path
+
+from hgan.errors import ConfigError, DataError
+
+PREFIX = "hf-hub:"
+FILES = ("*.json", "*.onnx", "*.safetensors", "README.md")
+"""Nothing else is downloaded, so nothing is ever unpickled."""
+SECONDS = 10
+"""How long to wait for the hub."""
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def hub_name(source: str) -> str | None:
+    """The name on the hub, `organisation/model`, that a text means; None if it is not one."""
+    name = source.removeprefix(PREFIX)
+    return name if _NAME.fullmatch(name) else None
+
+
+def download(name: str, revision: str | None = None) -> Path:
+    """The folder with a model's files, downloaded where it is not in the cache.
+
+    Args:
+        name: on the hub, `organisation/model`.
+        revision: a branch, tag or commit; by default the main branch.
+
+    Raises:
+        ConfigError: huggingface_hub is not installed.
+        DataError: there is no such model, or the hub cannot be reached.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import (
+            HfHubHTTPError,
+            HFValidationError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+            RevisionNotFoundError,
+        )
+    except ImportError as error:
+        raise ConfigError(
+            f"{name}: models from the hub need huggingface_hub; pip install 'hgan[train]' or "
+            "pip install huggingface_hub"
+        ) from error
+    try:
+        return Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=list(FILES), etag_timeout=SECONDS
+            )
+        )
+    except RevisionNotFoundError as error:
+        raise DataError(f"{name}: there is no revision {revision} on the hub") from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise DataError(
+            f"{name}: neither a folder here nor a model on the Hugging Face hub; log in with "
+            "`hf auth login` if it is private"
+        ) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise DataError(
+            f"{name}: no such folder here, and the Hugging Face hub cannot be reached "
+            f"({_reason(error)}); check the path or the network connection"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error.__cause__ or error).strip().splitlines()[0]

@@ -1,0 +1,58 @@
+"""Texts to token ids, the same for a bundle and for a checkpoint."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hgan.errors import DataError
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
+
+class TextReader:
+    """A tokenizer with the limits of one model."""
+
+    def __init__(self, tokenizer: "Tokenizer", max_words: int) -> None:
+        """Take over a tokenizer.
+
+        Args:
+            tokenizer: its truncation and padding are set here; pass a copy if others use it.
+            max_words: the most tokens of a text, start and end marks included.
+        """
+        tokenizer.enable_truncation(max_words)
+        tokenizer.enable_padding(pad_id=tokenizer.token_to_id("[PAD]") or 0)
+        self._tokenizer = tokenizer
+
+    def ids(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids and mask of texts, (N, W) int64 each; longer texts are truncated.
+
+        Raises:
+            DataError: a text has no words in it.
+        """
+        encodings = self._encodings(texts)
+        ids = np.array([encoding.ids for encoding in encodings], np.int64)
+        return ids, np.array([encoding.attention_mask for encoding in encodings], np.int64)
+
+    def words(self, text: str) -> list[tuple[int, int] | None]:
+        """Start and end of each token's word in a text.
+
+        Pieces of one word have that word's start and end; the start and end marks have None.
+
+        Raises:
+            DataError: the text has no words in it.
+        """
+        [encoding] = self._encodings([text])
+        return [
+            None if word is None else encoding.word_to_chars(word) for word in encoding.word_ids
+        ]
+
+    def _encodings(self, texts: Sequence[str]) -> "list[Encoding]":
+        # Tokenizers refuse half of a surrogate pair, as badly encoded arguments have.
+        clean = [text.encode("utf-8", "replace").decode() for text in texts]
+        encodings = self._tokenizer.encode_batch(clean)
+        for text, encoding in zip(texts, encodings, strict=True):
+            if all(encoding.special_tokens_mask):
+                raise DataError(f"{text!r} has no words in it; describe what the photo shows")
+        return encodings
