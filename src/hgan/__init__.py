@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hgan.client import Client as Client
     from hgan.config import Config as Config
     from hgan.errors import HganError as HganError
-    from hgan.evaluation.paths import evaluate as evaluate
+    from hgan.evaluation.checkpoints import evaluate as evaluate
     from hgan.index.indexer import IndexReport as IndexReport
     from hgan.index.indexer import index_folder as index_folder
     from hgan.index.store.filter import Filter as Filter
@@ -66,7 +66,7 @@ _RUNTIME = {
 """The module of each public name that needs no torch."""
 _TRAINING = {
     "HGAN": "hgan.pretrained",
-    "evaluate": "hgan.evaluation.paths",
+    "evaluate": "hgan.evaluation.checkpoints",
     "train": "hgan.training.trainer",
 }
 """The module of each public name of the training half."""
