@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from hgan.data.batches.dataset import Dataset
-from hgan.encoded import COMBINED
+from hgan.encoded import TOTAL
 from hgan.errors import ConfigError
 from hgan.evaluation.metrics import metrics
 from hgan.evaluation.ranking import TILE, rank, tiles
@@ -64,8 +64,8 @@ def choose_weights(model: Matcher, data: Dataset) -> tuple[dict[str, float], dic
     levels = measure(scores)
     if len(scores) == 1:
         return dict.fromkeys(scores, 1.0), levels
-    tried = [(w, measure({COMBINED: combine(scores, w)})) for w in _simplex(model.level_names)]
-    weights, best = max(tried, key=lambda pair: pair[1][COMBINED].rsum)
+    tried = [(w, measure({TOTAL: combine(scores, w)})) for w in _simplex(model.level_names)]
+    weights, best = max(tried, key=lambda pair: pair[1][TOTAL].rsum)
     return weights, levels | best
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hgan.chunks import chunks
 from hgan.data.batches.dataset import Dataset
-from hgan.encoded import COMBINED, Encoded, final_level
+from hgan.encoded import TOTAL, Encoded, final_level
 from hgan.model.encoding import concatenate, take
 from hgan.model.matcher import Matcher
 from hgan.model.similarity import combine
@@ -76,7 +76,7 @@ class Member:
         levels = self.levels(rows, columns)
         if len(levels) == 1:
             return levels
-        return levels | {COMBINED: combine(levels, self.model.weights)}
+        return levels | {TOTAL: combine(levels, self.model.weights)}
 
 
 class Scores:
@@ -99,7 +99,7 @@ class Scores:
         found = [member.scores(rows, columns) for member in self.members]
         if len(found) > 1:
             mean = torch.stack([one[final_level(one)] for one in found]).mean(0)
-            found = [{COMBINED: mean}]
+            found = [{TOTAL: mean}]
         tiles = {name: tile.float().cpu() for name, tile in found[0].items()}
         self.seconds += time.perf_counter() - start
         self.pairs += (rows.stop - rows.start) * (columns.stop - columns.start)

@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from hgan.encoded import COMBINED
+from hgan.encoded import TOTAL
 from hgan.evaluation.metrics import recall
 from hgan.evaluation.types import DIRECTIONS
 from hgan.files import atomic_write
@@ -116,7 +116,7 @@ def recall_curve(ranks: np.ndarray) -> np.ndarray:
 def plot_levels(systems: Systems, note: str, path: Path) -> None:
     """rSum of each level and of S, by system."""
     levels = list(dict.fromkeys(level for rs in systems.values() for level in rs[0].ranks))
-    levels.sort(key=lambda level: level == COMBINED)  # last
+    levels.sort(key=lambda level: level == TOTAL)  # last
     width = max(6.5, 2.5 + 1.1 * len(systems))
     with _figure("rSum by level", note, path, 1, (width, 4.6)) as (axes,):
         width = 0.8 / len(levels)
@@ -138,11 +138,11 @@ def plot_levels(systems: Systems, note: str, path: Path) -> None:
                 yerr=[np.nan if each.deviation is None else each.deviation
                       for each in found.values()],
                 capsize=2,
-                color=INK if level == COMBINED else COLOURS[place % len(COLOURS)],
-                hatch="" if level == COMBINED else HATCHES[place % len(HATCHES)],
-                ecolor="#888888" if level == COMBINED else INK,
+                color=INK if level == TOTAL else COLOURS[place % len(COLOURS)],
+                hatch="" if level == TOTAL else HATCHES[place % len(HATCHES)],
+                ecolor="#888888" if level == TOTAL else INK,
                 edgecolor="white",
-                label=f"{COMBINED}, their sum" if level == COMBINED else level,
+                label=f"{TOTAL}, their sum" if level == TOTAL else level,
             )
         labels = list(map(label_of, systems.values()))
         axes.set_xticks(range(len(systems)), labels=labels, rotation=30, ha="right")
