@@ -20,7 +20,7 @@ from hgan.version import __version__
 if TYPE_CHECKING:
     from hgan.client import Client as Client
     from hgan.errors import HganError as HganError
-    from hgan.evaluation.paths import evaluate as evaluate
+    from hgan.evaluation.checkpoints import evaluate as evaluate
     from hgan.index.indexer import IndexReport as IndexReport
     from hgan.index.indexer import index_folder as index_folder
     from hgan.index.store.filter import Filter as Filter
@@ -67,7 +67,7 @@ _RUNTIME = {
 _TRAINING = {
     "Config": "hgan.training.config",
     "HGAN": "hgan.pretrained",
-    "evaluate": "hgan.evaluation.paths",
+    "evaluate": "hgan.evaluation.checkpoints",
     "load_config": "hgan.training.config",
     "train": "hgan.training.trainer",
 }

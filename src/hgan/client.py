@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 import numpy as np
 from PIL import Image
 
+from hgan.chunks import chunks
 from hgan.errors import DataError, HganError, IndexingError
 from hgan.runtime.explain import Explanation
 from hgan.runtime.images import PhotoSource, read_photo
@@ -102,8 +103,7 @@ class Client(Finder):
             return [[_hit(hit) for hit in answer["hits"]]]
         found: dict[int, list[Hit]] = {}
         words = [row for row, query in enumerate(queries) if query.photo is None]
-        for start in range(0, len(words), MOST_QUERIES):
-            rows = words[start : start + MOST_QUERIES]
+        for rows in chunks(words, MOST_QUERIES):
             asked = page | {"queries": [_words(queries[row]) for row in rows]}
             answer = self._ask_json("/v1/search/batch", asked)
             for row, result in zip(rows, answer["results"], strict=True):

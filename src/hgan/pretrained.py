@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 import hgan.model.hgan as networks
+from hgan.chunks import chunks
 from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import LEVELS, Encoded
 from hgan.errors import ConfigError, DataError
@@ -23,7 +24,7 @@ from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.model.matcher import Matcher
 from hgan.runtime.embeddings import Embeddings, check_pair, concatenate
 from hgan.runtime.inputs import texts_of
-from hgan.runtime.model import IMAGE_BATCH, TEXT_BATCH, Model, batches, check_pixels
+from hgan.runtime.model import IMAGE_BATCH, TEXT_BATCH, Model, check_pixels
 from hgan.runtime.similarity import Scores
 from hgan.runtime.tokens import TextReader
 from hgan.vision.backbone import Backbone
@@ -156,7 +157,7 @@ class HGAN(Model):
         boxes = self.trained.boxes
         places = None if boxes is None else torch.from_numpy(boxes).to(self.device)
         parts = []
-        for batch in batches(pixels, batch_size):
+        for batch in chunks(pixels, batch_size):
             photos = torch.from_numpy(np.stack(list(batch))).to(self.device)
             regions, context = self._backbone(photos)
             mask = torch.ones(regions.shape[:2], dtype=torch.bool, device=self.device)
@@ -173,7 +174,7 @@ class HGAN(Model):
             DataError: a text is not a string, or has no words in it.
         """
         parts = []
-        for batch in batches(texts_of(texts), batch_size):
+        for batch in chunks(texts_of(texts), batch_size):
             ids, mask = (torch.from_numpy(array) for array in self._reader.ids(batch))
             parts.append(self.network.encode_text(TextBatch(ids, mask).to(self.device)))
         return concatenate([_to_numpy(part) for part in parts])

@@ -262,7 +262,7 @@ def test_from_photos_to_a_search_with_a_model_of_ones_own(
     for words, message in (
         (["--split", "nowhere"], "no photo is in split 'nowhere'"),
         (["--protocol", "full,coco-1k"], "needs 5,000; this split has 3"),
-        (["--protocol", "best"], "protocol 'best' is not known; known are full, "),
+        (["--protocol", "best"], "protocol 'best' is unknown; choose from full, "),
     ):
         assert main(["evaluate", best, *words]) == 2
         assert message in capsys.readouterr().err

@@ -87,7 +87,7 @@ def test_it_says_what_the_figures_belong_to(config: Config, best: Path) -> None:
 def test_one_path_or_several(best: Path, tmp_path: Path) -> None:
     cost = {"cost": None}
     one = evaluate_checkpoints(str(best), out=str(tmp_path))
-    assert one | cost == evaluate_checkpoints([best], out=tmp_path) | cost
+    assert one | cost == evaluate_checkpoints([best], protocols=["full"], out=tmp_path) | cost
     with pytest.raises(ConfigError, match="no checkpoint to evaluate"):
         evaluate_checkpoints([])
 

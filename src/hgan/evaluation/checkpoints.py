@@ -20,7 +20,7 @@ from hgan.progress import progress
 def evaluate_checkpoints(
     checkpoints: str | Path | Sequence[str | Path],
     split: str = "test",
-    protocols: Sequence[str] = ("full",),
+    protocols: str | Sequence[str] = "full",
     captions: str | Path | None = None,
     features: str | Path | None = None,
     out: str | Path | None = None,
@@ -31,7 +31,7 @@ def evaluate_checkpoints(
         checkpoints: folder of a checkpoint, such as `runs/flickr8k/seed1/best`. For several, the
             mean of their scores is evaluated (an ensemble).
         split: of the captions: test, val, or another name.
-        protocols: some of `full`, `flickr30k-1k`, `coco-5k`, `coco-1k`, `eccv`, `cxc`.
+        protocols: one or several of `full`, `flickr30k-1k`, `coco-5k`, `coco-1k`, `eccv`, `cxc`.
         captions: caption file, by default that of the checkpoint's run.
         features: feature store, by default that of the checkpoint's run.
         out: folder for `SPLIT.json` and `SPLIT.npz`; by default the folder of the run, if there is
@@ -53,8 +53,9 @@ def evaluate_checkpoints(
     if not folders:
         raise ConfigError("no checkpoint to evaluate; name a folder such as runs/NAME/best")
     own = captions is None
-    files = [Path(captions or _run_setting(path, "captions")) for path in folders]
+    protocols = [protocols] if isinstance(protocols, str) else protocols
     models = [load_checkpoint(path) for path in folders]
+    files = [Path(captions or _run_setting(path, "captions")) for path in folders]
     read = {file: read_captions(file).split(split) for file in dict.fromkeys(files)}
     chosen = _same(read)
     check_protocols(chosen, protocols)  # before the encoding, which takes minutes
@@ -73,6 +74,10 @@ def evaluate_checkpoints(
     if out is None and own and len(folders) == 1:
         out = folders[0].resolve().parent
     return record if out is None else save_record(Path(out), record, measured)
+
+
+evaluate = evaluate_checkpoints
+"""Its name in the public API: `hgan.evaluate`."""
 
 
 def _paths(checkpoints: str | Path | Sequence[str | Path]) -> list[Path]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hgan.chunks import chunks
 from hgan.encoded import Encoded
 from hgan.errors import BundleError, ConfigError
 from hgan.files import sha256
@@ -23,7 +24,7 @@ from hgan.runtime.embeddings import concatenate, empty
 from hgan.runtime.inputs import texts_of
 from hgan.runtime.model import IMAGE_BATCH as IMAGE_BATCH
 from hgan.runtime.model import TEXT_BATCH as TEXT_BATCH
-from hgan.runtime.model import Model, batches, check_pixels
+from hgan.runtime.model import Model, check_pixels
 from hgan.runtime.tokens import TextReader
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Bundle(Model):
         """
         check_pixels(pixels, self.size)
         parts = []
-        for batch in batches(pixels, batch_size):
+        for batch in chunks(pixels, batch_size):
             part = self._run(self._image_tower, {"pixels": np.stack(list(batch))})
             mask = np.ones(part["local"].shape[:2], np.bool_)
             parts.append(Encoded(part["context"], part["slots"], part["local"], mask))
@@ -149,7 +150,7 @@ class Bundle(Model):
             BundleError: the text tower or the tokenizer is damaged.
         """
         parts = []
-        for batch in batches(texts_of(texts), batch_size):
+        for batch in chunks(texts_of(texts), batch_size):
             ids, mask = self._reader.ids(batch)
             part = self._run(self._text_tower, {"ids": ids, "mask": mask})
             parts.append(

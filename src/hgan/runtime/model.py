@@ -5,12 +5,13 @@ here once, so that both take the same inputs and return the same types.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal, overload
+from typing import Literal, overload
 
 import numpy as np
 
+from hgan.chunks import chunks
 from hgan.encoded import LEVELS, Encoded
 from hgan.errors import ConfigError, DataError
 from hgan.progress import Bar
@@ -151,8 +152,8 @@ class Model(ABC):
         order = np.argsort([len(sentence) for sentence in sentences], kind="stable")
         parts = []
         with _bar("encode", sentences, "texts", progress) as bar:
-            for start in range(0, len(order), batch_size):
-                batch = [sentences[i] for i in order[start : start + batch_size]]
+            for chosen in chunks(order, batch_size):
+                batch = [sentences[i] for i in chosen]
                 parts.append(self.encode_texts(batch, batch_size))
                 if bar is not None:
                     bar.advance(len(batch))
@@ -242,11 +243,6 @@ def check_pixels(pixels: Sequence[np.ndarray] | np.ndarray, size: int) -> None:
                 f"encode_images takes uint8 arrays ({size}, {size}, 3), not {found}; encode_image "
                 "takes files, images and arrays of any size"
             )
-
-
-def batches(items: Sequence[Any] | np.ndarray, length: int) -> Iterator[Any]:
-    """Slices of this length; the last one may be shorter."""
-    return (items[i : i + length] for i in range(0, len(items), length))
 
 
 def _check_batch_size(batch_size: int) -> None:
