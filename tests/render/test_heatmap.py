@@ -29,8 +29,8 @@ def warmth(picture: Image.Image) -> np.ndarray:
 
 
 def test_heat_equals_plain_loops():
-    dice = np.random.default_rng(0)
-    values, boxes = dice.normal(size=5), [[*a, *(a + b)] for a, b in dice.random((5, 2, 2)) / 2]
+    rng = np.random.default_rng(0)
+    values, boxes = rng.normal(size=5), [[*a, *(a + b)] for a, b in rng.random((5, 2, 2)) / 2]
     found = heat(values, boxes, 7, 4)
     assert found.shape == (4, 7)
     for row in range(4):

@@ -38,7 +38,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def made(photos: Path, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index of the photos, which nobody opens."""
+    """An index of the photos; tests open copies of it."""
     to = tmp_path_factory.mktemp("made") / "index"
     index_folder(photos, to, bundle)
     return to

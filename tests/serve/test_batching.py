@@ -35,7 +35,7 @@ def test_several_texts_of_one_thread_and_none(bundle):
     same(batching.encode_texts([]), bundle.encode_texts([]))
 
 
-def test_a_text_without_words_harms_nobody_else(bundle):
+def test_a_text_without_words_does_not_fail_the_batch(bundle):
     batching = BatchingBundle(bundle, 0.2)
     with ThreadPoolExecutor(2) as pool:
         bad, good = (pool.submit(batching.encode_texts, [text]) for text in ("", "red"))

@@ -57,7 +57,7 @@ def test_a_client_finds_what_the_index_finds(address, photos):
     assert len(managing) == 11
 
 
-def test_nobody_there():
+def test_no_service():
     with pytest.raises(IndexingError, match="does not answer"):
         Client("http://127.0.0.1:9").search("red")
     with pytest.raises(DataError, match="is not an address"):

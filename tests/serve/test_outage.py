@@ -26,7 +26,7 @@ def test_server_that_goes_and_comes_back(photos: Path, bundle: Bundle, tmp_path:
             for answer in (client.get("/ready"), client.post("/v1/search", json=question)):
                 assert answer.status_code == 503
                 assert int(answer.headers["Retry-After"]) > 0
-                assert str(port) not in answer.text  # where things are is nobody's business
+                assert str(port) not in answer.text  # addresses of the server are not published
             assert client.get("/health").status_code == 200
             servers.append(start(port, tmp_path / "server"))
             assert client.get("/ready").status_code == 200

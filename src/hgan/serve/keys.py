@@ -28,7 +28,7 @@ def _check(key: str | None, valid_keys: tuple[str, ...]) -> None:
     if not any(matches):
         raise HTTPException(
             401,
-            "a key is needed in the header X-API-Key" if key is None else "the key is not valid",
+            "a key is required in the header X-API-Key" if key is None else "the key is not valid",
             {"WWW-Authenticate": "ApiKey"},
         )
 

@@ -75,7 +75,7 @@ def test_it_is_no_part_of_the_interface(client):
     assert not [path for path in described if path == "/" or path.startswith("/web")]
 
 
-def test_it_works_anywhere_and_asks_nobody_else():
+def test_links_are_relative_and_requests_go_to_this_service_only():
     page = text("index.html")
     assert not re.search(r"<style|style=|\son\w+=|<script(?![^>]*\ssrc=)|javascript:", page)
     named = re.findall(r'(?:src|href)="([^"#]*)"', page)
