@@ -70,7 +70,10 @@ class Library:
             HTTPException: 403, the photos are not in a folder.
         """
         if self._adding is None:
-            raise HTTPException(403, "these photos are not in a folder; add them where they are stored, then index again")
+            raise HTTPException(
+                403,
+                "these photos are not in a folder; add them where they are stored, then index again",
+            )
         return self._adding
 
     @property
@@ -187,7 +190,7 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
         IndexingError: there is no index, it holds texts, or another process has it open.
         BundleError: the bundle is missing or damaged.
     """
-    target = _impatient(str(target)) if is_address(target) else Path(target)
+    target = _with_short_waits(str(target)) if is_address(target) else Path(target)
     manifest = read_manifest(target)
     if manifest.holds != "photos":
         raise IndexingError(
@@ -210,7 +213,7 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
     return Library(index, store, manifest, source, folder, sorted(places, key=len, reverse=True))
 
 
-def _impatient(address: str) -> str:
+def _with_short_waits(address: str) -> str:
     """The address of a collection with shorter waiting times than those of indexing, so that a
     request fails soon when the server is away, and does not block a thread."""
     given = urlsplit(address).query
