@@ -72,7 +72,7 @@ class Library:
         if self._adding is None:
             raise HTTPException(
                 403,
-                "these photos are not in a folder; add them where they are stored, then index again",
+                "photos of this index are not in a folder; add them at their source",
             )
         return self._adding
 
@@ -190,7 +190,7 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
         IndexingError: there is no index, it holds texts, or another process has it open.
         BundleError: the bundle is missing or damaged.
     """
-    target = _with_short_waits(str(target)) if is_address(target) else Path(target)
+    target = _impatient(str(target)) if is_address(target) else Path(target)
     manifest = read_manifest(target)
     if manifest.holds != "photos":
         raise IndexingError(
@@ -213,7 +213,7 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
     return Library(index, store, manifest, source, folder, sorted(places, key=len, reverse=True))
 
 
-def _with_short_waits(address: str) -> str:
+def _impatient(address: str) -> str:
     """The address of a collection with shorter waiting times than those of indexing, so that a
     request fails soon when the server is away, and does not block a thread."""
     given = urlsplit(address).query
