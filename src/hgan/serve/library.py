@@ -70,7 +70,10 @@ class Library:
             HTTPException: 403, the photos are not in a folder.
         """
         if self._adding is None:
-            raise HTTPException(403, "these photos are not in a folder; add them where they are stored, then index again")
+            raise HTTPException(
+                403,
+                "photos of this index are not in a folder; add them at their source",
+            )
         return self._adding
 
     @property

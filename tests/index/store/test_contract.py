@@ -35,6 +35,18 @@ def test_entries_come_back_whole(open_store):
         assert sorted(store.entries(), key=lambda e: e.size) == [p.entry for p in stored]
 
 
+def test_entries_of_some_ids(open_store):
+    stored = points(30)
+    ids = [stored[i].entry.id for i in (7, 2, 5)]
+    with open_store() as store:
+        store.upsert(stored)
+        found = store.entries([*ids, Entry("gone.jpg", 0, 0, "").id])
+        assert {entry.id: entry for entry in found} == {
+            stored[i].entry.id: stored[i].entry for i in (7, 2, 5)
+        }
+        assert list(store.entries([])) == []
+
+
 def test_more_entries_than_a_page(open_store):
     with open_store(dense=2, local=0) as store:
         stored = points(4500, dense=2, local=0)

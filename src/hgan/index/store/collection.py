@@ -64,7 +64,7 @@ def _manifest(server: Server) -> IndexManifest:
     values = (config.metadata or {}).get(_OURS)
     if values is None:
         raise IndexingError(
-            f"{settings}: this collection is not an index of hgan; choose another name (a server older "
-            "than Qdrant 1.16 keeps no metadata, and cannot hold an index)"
+            f"{settings}: this collection is not an index of hgan; choose another name (a server "
+            "older than Qdrant 1.16 keeps no metadata, and cannot hold an index)"
         )
     return IndexManifest.parse(values, settings)

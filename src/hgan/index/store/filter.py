@@ -159,7 +159,7 @@ def _period(text: str, value: str) -> tuple[int, int]:
             end = start + _LENGTHS[len(parts)]
     except (ValueError, OverflowError) as error:
         raise DataError(
-            f"{text!r}: {value!r} is not a time ({error}); write a year, a month, a day or a minute: "
-            "2023, 2023-06, 2023-06-30, 2023-06-30T12:30"
+            f"{text!r}: {value!r} is not a time ({error}); write a year, a month, a day or a "
+            "minute: 2023, 2023-06, 2023-06-30, 2023-06-30T12:30"
         ) from error
     return seconds(start), seconds(end)
