@@ -15,7 +15,7 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from hgan.version import __version__
+from hgan.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from hgan.client import Client as Client
