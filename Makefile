@@ -4,11 +4,16 @@ PIP_FLAGS ?=
 # A folder of photos for the demo instead of its samples.
 PHOTOS ?=
 
-INSTALL = -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_FLAGS)
+# Bytecode is written when a module is first imported; compiling every package here took most of the
+# time of an installation.
+INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check \
+	-c constraints.txt $(PIP_FLAGS)
+# Test processes side by side; the tests of one file stay together and share its fixtures.
+WORKERS ?= 2
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve-demo test test-slow lint clean python
+.PHONY: help demo serve-demo test test-slow lint docs dist clean python
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -19,19 +24,27 @@ demo: .venv-demo/.installed ## index sample photos (PHOTOS=folder: your own) and
 serve-demo: .venv-demo/.serves ## the same, and a page to search them in the browser
 	.venv-demo/bin/python scripts/demo.py --to demo --serve $(if $(PHOTOS),--photos "$(PHOTOS)")
 
-test: lint ## lint, types and the fast tests
-	.venv/bin/python -m pytest -m "not slow"
+test: lint ## lint, types, import contracts and the fast tests
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m "not slow" --numprocesses $(WORKERS) --dist loadfile
 
 test-slow: .venv/.installed ## the tests that take minutes
 	.venv/bin/python -m pytest -m slow
 
-lint: .venv/.installed ## ruff and mypy
+lint: .venv/.installed ## ruff, mypy and import-linter
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
 
-clean: ## remove the virtual environments, the demo and all caches
-	rm -rf .venv .venv-demo demo build dist src/*.egg-info
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+docs: .venv-docs/.installed ## the documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+
+dist: .venv/.installed ## a wheel and a source distribution, in dist/
+	rm -rf build dist
+	.venv/bin/python -m build --outdir dist
+
+clean: ## remove the virtual environments, what was built, the demo and all caches
+	rm -rf .venv .venv-docs .venv-demo demo build dist site src/*.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .grimp_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 python:
@@ -42,7 +55,13 @@ python:
 # Everything, editable: for development.
 .venv/.installed: pyproject.toml constraints.txt | python
 	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python $(INSTALL) pip
 	.venv/bin/python $(INSTALL) -e '.[train,dev]'
+	@touch $@
+
+.venv-docs/.installed: pyproject.toml constraints.txt | python
+	$(PYTHON) -m venv --clear .venv-docs
+	.venv-docs/bin/python $(INSTALL) -e '.[docs]'
 	@touch $@
 
 # As a user installs it: the runtime alone, without torch. Of scikit-image only the photos are used,

@@ -20,8 +20,9 @@ from rich.table import Table
 
 from hgan.data.captions.read import read_captions
 from hgan.encoded import Encoded
-from hgan.evaluation.metrics import Metrics, metrics
+from hgan.evaluation.metrics import metrics
 from hgan.evaluation.ranking import rank
+from hgan.evaluation.types import Metrics
 from hgan.model.encoding import take
 from hgan.model.similarity import SIMILARITY, combine
 from hgan.progress import progress

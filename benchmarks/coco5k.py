@@ -34,7 +34,7 @@ from hgan.data.captions.types import Captions
 from hgan.encoded import Encoded
 from hgan.evaluation.protocols import CANDIDATES
 from hgan.evaluation.ranking import TILE, rank
-from hgan.evaluation.top_k import Best
+from hgan.evaluation.top_k import TopK
 from hgan.model.encoding import take
 from hgan.model.similarity import SIMILARITY, combine, local_similarity
 from hgan.progress import progress
@@ -110,7 +110,7 @@ def encodings(
 def rank_all(images: Encoded[Tensor], texts: Encoded[Tensor], image_of: np.ndarray) -> None:
     """Score and rank every pair, and keep the best candidates, as an evaluation does."""
     photos, count = len(images.mask), len(texts.mask)
-    best = Best(photos, count, CANDIDATES)
+    best = TopK(photos, count, CANDIDATES)
     weights = {name: 1 / len(SIMILARITY) for name in SIMILARITY}
 
     def score(rows: slice, columns: slice) -> dict[str, Tensor]:

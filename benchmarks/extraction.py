@@ -29,9 +29,9 @@ from rich.console import Console
 from rich.table import Table
 
 from hgan.runtime.images import PHOTO_SUFFIXES, open_photo, to_pixels
-from hgan.vision import load_backbone
 from hgan.vision.backbone import Backbone
 from hgan.vision.extract import BATCH, backbone_session, extract
+from hgan.vision.load import load_backbone
 
 TORCH_BATCH = 32
 """Where eager torch is fastest on the machines tried."""

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from hgan.cli.settings import parse_config
 from hgan.config import Config
-from hgan.data.batches.batching import Batch, ImageBatch
+from hgan.data.batches.types import Batch, ImageBatch
 from hgan.data.captions.read import read_captions
 from hgan.model.matcher import Matcher
 from hgan.training.trainer import Trainer

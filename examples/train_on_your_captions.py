@@ -15,9 +15,9 @@ from pathlib import Path
 import hgan
 from hgan.config import DataConfig, OptimConfig, VisionConfig
 from hgan.data.captions.read import read_captions
-from hgan.export import export
-from hgan.vision import load_backbone
+from hgan.export.bundle import export
 from hgan.vision.extract import extract
+from hgan.vision.load import load_backbone
 
 
 def main() -> None:

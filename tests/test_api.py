@@ -25,7 +25,7 @@ TEXTS = ["a red dog in the snow", "cat", "the white horse runs on the street at 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A checkpoint and the bundle that was exported from it."""
-    from hgan.export import export
+    from hgan.export.bundle import export
     from tests.export.test_bundle import save_model
 
     folder = tmp_path_factory.mktemp("pair")

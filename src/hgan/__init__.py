@@ -15,6 +15,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from hgan.version import __version__
+
 if TYPE_CHECKING:
     from hgan.client import Client as Client
     from hgan.config import Config as Config
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
     from hgan.search.searcher import Index as Index
     from hgan.search.searcher import open_index as open_index
     from hgan.training.trainer import train as train
-
-__version__ = "0.1.0"
 
 # From version 1.29 on, ONNX Runtime sends usage data unless this is set before it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,10 +1,20 @@
 """What every encoder returns, in both halves of the program: three granularities of an item."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 Array = TypeVar("Array")
 """`numpy.ndarray` in the runtime, `torch.Tensor` in training."""
+
+COMBINED = "S"
+"""Name of the weighted sum of the levels."""
+
+
+def final_level(names: Iterable[str]) -> str:
+    """The score that counts among these names: S, or the only level."""
+    found = list(names)
+    return COMBINED if COMBINED in found else found[0]
 
 
 @dataclass(frozen=True)

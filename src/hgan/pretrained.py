@@ -15,8 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 import hgan.model.hgan as networks
-from hgan.data.batches.batching import ImageBatch
-from hgan.data.batches.tokens import TextBatch
+from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import Encoded
 from hgan.errors import ConfigError, DataError
 from hgan.hub import PREFIX, download, hub_name
@@ -27,8 +26,8 @@ from hgan.runtime.inputs import texts_of
 from hgan.runtime.model import IMAGE_BATCH, TEXT_BATCH, Model, batches, check_pixels
 from hgan.runtime.similarity import LEVELS, Scores
 from hgan.runtime.tokens import TextReader
-from hgan.vision import load_backbone
 from hgan.vision.backbone import Backbone
+from hgan.vision.load import load_backbone
 
 PHOTOS_AT_ONCE, TEXTS_AT_ONCE = 32, 128
 """Pairs that a network compares at once, where it compares them itself."""

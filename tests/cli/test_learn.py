@@ -13,6 +13,7 @@ from PIL import Image
 
 from hgan.cli import VERBS, main
 from hgan.cli.settings import config_of
+from tests.fixtures.tiny_model import write_tiny_bert
 
 # --- settings
 
@@ -133,7 +134,7 @@ def test_data_check_tells_by_its_exit_code(
 
 @pytest.fixture
 def data_words(data_set: Path, tmp_path: Path) -> list[str]:
-    """Settings for a tiny random ViT and the twelve photos."""
+    """Settings for a tiny random ViT and BERT, and the twelve photos."""
     config = hf.ViTConfig(
         hidden_size=32,
         num_hidden_layers=1,
@@ -149,6 +150,7 @@ def data_words(data_set: Path, tmp_path: Path) -> list[str]:
         "vision.backbone": tmp_path / "vit",
         "vision.grid": 2,
         "vision.views": 2,
+        "text.encoder": write_tiny_bert(tmp_path / "bert"),
         "data.captions": data_set / "captions.jsonl",
         "data.photos": data_set / "images",
         "data.features": tmp_path / "features",

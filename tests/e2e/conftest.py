@@ -1,4 +1,7 @@
-"""The page in a real browser, Chromium, in front of a real `hgan serve` over real photos."""
+"""The page in a real browser, Chromium, with a real `hgan serve` and the model that ships.
+
+The photos are drawn, so a fresh clone runs these tests wherever Chromium is installed.
+"""
 
 import os
 import shutil
@@ -11,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from PIL import ExifTags, Image
+
+from tests.fixtures.scenes import draw_scene, save_scene
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
@@ -29,34 +34,31 @@ FLAGS = [
 PHOTOS = 110
 """More than two pages of results."""
 PATIENCE = 20_000
-"""Milliseconds, for a machine that is busy with other things."""
+"""Milliseconds that a step may take on a busy machine."""
 KEY = "a key of the tests that is long"
 
 Serve = Callable[..., str]
-"""Serves a copy of the index with more options; returns its address."""
+"""Serves a copy of the index with more options; returns the address."""
 
 
 @pytest.fixture(scope="session")
-def library(flickr8k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of real photos: some in folders, one with all that EXIF can say, one saved twice."""
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of photos: some in folders, one with all that EXIF can say, one saved twice."""
     folder = tmp_path_factory.mktemp("library") / "Pictures"
-    names = sorted((flickr8k / "images").iterdir())[:: 8000 // PHOTOS][:PHOTOS]
-    for row, source in enumerate(names):
-        to = folder / ("", "2023/beach", "2024")[row % 3]
-        to.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, to / source.name)
-    with Image.open(names[0]) as photo:
-        exif = Image.Exif()
-        exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "Canon", "Canon EOS 5D"
-        exif[ExifTags.Base.XPKeywords] = "family;garden\0".encode("utf-16-le")
-        exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2023:06:30 12:30:01"
-        photo.save(folder / "tagged.jpg", exif=exif, quality=90)
+    for number in range(PHOTOS):
+        place = folder / ("", "2023/beach", "2024")[number % 3]
+        save_scene(place / f"scene {number:03}.jpg", number)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "Canon", "Canon EOS 5D"
+    exif[ExifTags.Base.XPKeywords] = "family;garden\0".encode("utf-16-le")
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2023:06:30 12:30:01"
+    draw_scene(0).save(folder / "tagged.jpg", exif=exif, quality=85)
     return folder
 
 
 @pytest.fixture(scope="session")
 def indexed(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index of it by the model that ships, which nobody opens."""
+    """An index of it by the model that ships; tests open copies of it."""
     from hgan.index.indexer import index_folder
 
     to = tmp_path_factory.mktemp("indexed") / "index"

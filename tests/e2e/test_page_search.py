@@ -93,7 +93,7 @@ def test_a_photo_finds_itself(page: Page, library, way):
             page.evaluate(DROP, [photo.name, "image/jpeg", data, way])
     assert answer.value.ok
     expect(page.locator(TILES).first).to_have_attribute("aria-label", f"2024/{photo.name}")
-    loaded(page, ".given img")
+    loaded(page, ".upload img")
     expect(page.locator(".drop")).to_be_hidden()
     page.get_by_role("button", name="Remove the photo").click()
     expect(page.locator(TILES)).to_have_count(0)
@@ -104,7 +104,7 @@ def test_a_photo_and_words_with_a_share(page: Page, library):
     page.locator("input.file").set_input_files(photo)
     expect(page.locator(TILES).first).to_have_attribute("aria-label", f"2024/{photo.name}")
     alone = shown(page)
-    slider = page.get_by_role("slider", name="How much the photo counts")
+    slider = page.get_by_role("slider", name="Weight of the photo")
     expect(slider).to_be_hidden()
     with page.expect_response("**/v1/search/photo"):
         field(page).fill("people on a beach")
@@ -140,7 +140,7 @@ def test_filters(page: Page, library):
     page.get_by_role("button", name="Filters").click()
     filters = page.get_by_role("form", name="Filters")
     filters.get_by_label("Folder").fill("2023")
-    chips = page.get_by_role("list", name="Filters that are set")
+    chips = page.get_by_role("list", name="Active filters")
     expect(chips.get_by_role("listitem")).to_have_text(["in 2023"])
     expect(page.locator(TILES).first).to_have_attribute("aria-label", re.compile("^2023/beach/"))
     assert all("2023/beach/" in name for name in page.locator(TILES).evaluate_all(LABELS))
@@ -154,7 +154,7 @@ def test_filters(page: Page, library):
     expect(page.locator(TILES)).to_have_count(1)
     expect(page.locator(TILES).first).to_have_attribute("aria-label", "tagged.jpg")
     filters.get_by_label("Taken from").fill("2023-07-01")
-    expect(page.get_by_role("alert")).to_contain_text("No photo passes these filters")
+    expect(page.get_by_role("alert")).to_contain_text("No photos match these filters")
     page.get_by_role("button", name="Remove the filter: from 2023-07-01").click()
     expect(page.locator(TILES)).to_have_count(1)
     filters.get_by_role("button", name="Reset").click()
@@ -178,7 +178,7 @@ def test_without_and_folded(page: Page, library):
     field(page).fill("")
     page.locator("input.file").set_input_files(library / "tagged.jpg")
     expect(page.locator(TILES).first).to_have_attribute("aria-label", "tagged.jpg")
-    page.get_by_role("switch", name="Fold near-duplicates").check()
+    page.get_by_role("switch", name="Group near-duplicates").check()
     first = page.locator(TILES).first
     expect(first).to_have_attribute("aria-label", "tagged.jpg, with 1 near-duplicate")
     expect(first.locator(".folded")).to_have_text("+1")
@@ -190,7 +190,7 @@ def test_more_photos_come_as_one_scrolls(page: Page):
         page.mouse.wheel(0, 20_000)
         expect(page.locator(TILES)).to_have_count(count)
     assert len(set(shown(page))) == 111
-    expect(page.get_by_role("status").first).to_have_text("111 photos, all there are")
+    expect(page.get_by_role("status").first).to_have_text("111 photos, all results")
     page.mouse.wheel(0, -40_000)
     search(page, "a red car")
     assert page.evaluate("scrollY") == 0
@@ -283,4 +283,4 @@ def test_photos_like_one_of_the_index_by_a_link(tab, address, library):
     page = tab(f"{address}?like={key}")
     expect(page.locator(TILES)).to_have_count(48)
     assert shown(page) == [hit.id for hit in Client(address).find(Query(like=key), 48)]
-    loaded(page, ".given img")
+    loaded(page, ".upload img")

@@ -16,7 +16,7 @@ def test_a_service_that_is_away_and_comes_back(page: Page):
     page.context.set_offline(True)
     field(page).fill("a boat")
     notice = page.get_by_role("alert")
-    expect(notice).to_contain_text("The service does not answer")
+    expect(notice).to_contain_text("The service does not respond")
     expect(notice).to_contain_text(re.compile(r"Trying again in \d s"))
     expect(page.locator(TILES)).to_have_count(0)
     page.context.set_offline(False)
@@ -30,7 +30,7 @@ def test_the_next_page_is_asked_for_again(page: Page):
     search(page, "a dog")
     page.context.set_offline(True)
     page.mouse.wheel(0, 20_000)
-    expect(page.get_by_role("alert")).to_contain_text("The service does not answer")
+    expect(page.get_by_role("alert")).to_contain_text("The service does not respond")
     expect(page.locator(TILES)).to_have_count(48)
     page.context.set_offline(False)
     expect(page.locator(TILES)).to_have_count(96)  # by itself
@@ -41,7 +41,7 @@ def test_an_upload_that_is_no_photo(page: Page, tmp_path):
     (tmp_path / "letter.jpg").write_text("no photo")
     page.locator("input.file").set_input_files(tmp_path / "letter.jpg")
     notice = page.get_by_role("alert")
-    expect(notice).to_contain_text("This is no photo that can be read")
+    expect(notice).to_contain_text("We can't read this file")
     expect(notice).to_contain_text("letter.jpg")
     notice.get_by_role("button", name="Remove the photo").click()
     expect(page.get_by_role("heading", name="111 photos")).to_be_visible()
@@ -52,7 +52,7 @@ def test_a_photo_of_ones_own_is_in_no_link(page: Page, tab, library):
     page.locator("input.file").set_input_files(library / "tagged.jpg")
     expect(page.locator(TILES)).to_have_count(48)
     other = tab(page.url)
-    expect(other.get_by_role("alert")).to_contain_text("The photo of this search is gone")
+    expect(other.get_by_role("alert")).to_contain_text("The photo of this search is missing")
     other.locator("input.file").set_input_files(library / "tagged.jpg")
     expect(other.locator(TILES)).to_have_count(48)
     expect(other.get_by_role("alert")).to_be_hidden()
@@ -61,11 +61,11 @@ def test_a_photo_of_ones_own_is_in_no_link(page: Page, tab, library):
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ("?like=00000000-0000-0000-0000-000000000000", "not in the index any more"),
-        ("?like=nonsense", "This cannot be searched for"),
-        ("?q=a+dog&folder=../..", "This cannot be searched for"),
-        ("?q=%E2%80%8B", "This cannot be searched for"),
-        ("?q=a+dog&folder=nowhere", "No photo passes these filters"),
+        ("?like=00000000-0000-0000-0000-000000000000", "no longer in the index"),
+        ("?like=nonsense", "This search is not valid"),
+        ("?q=a+dog&folder=../..", "This search is not valid"),
+        ("?q=%E2%80%8B", "This search is not valid"),
+        ("?q=a+dog&folder=nowhere", "No photos match these filters"),
     ],
 )
 def test_addresses_that_make_no_sense(tab, address, asked, said):
@@ -108,7 +108,7 @@ def test_a_service_that_wants_a_key_and_has_a_rate(serve, tab):
 def test_too_many_questions_and_a_countdown(serve, tab):
     page = tab(serve("--rate", "1"))
     field(page).press_sequentially("a dog in the snow", delay=120)
-    expect(page.get_by_role("alert")).to_contain_text("A little too fast")
+    expect(page.get_by_role("alert")).to_contain_text("Too many requests")
     expect(page.get_by_role("alert")).to_contain_text(re.compile(r"Trying again in \d s"))
     expect(page.locator(TILES)).to_have_count(48)
     expect(page.get_by_role("alert")).to_be_hidden()

@@ -41,13 +41,13 @@ def vectors(captions: Captions) -> Vectors:
     The last two columns add a number of the photo's own and one of the caption's own, less
     together than any difference of the rest: no ties.
     """
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     photos, texts = len(captions.images), len(captions.texts)
-    images = dice.integers(-3, 4, (photos, 24))
+    images = rng.integers(-3, 4, (photos, 24))
     own = images[captions.image_of]
-    words = np.where(dice.random(own.shape) < 0.5, own, dice.integers(-3, 4, own.shape))
-    images = np.column_stack([images << 15, dice.permutation(photos), np.ones(photos, int)])
-    words = np.column_stack([words, np.ones(texts, int), dice.permutation(texts)])
+    words = np.where(rng.random(own.shape) < 0.5, own, rng.integers(-3, 4, own.shape))
+    images = np.column_stack([images << 15, rng.permutation(photos), np.ones(photos, int)])
+    words = np.column_stack([words, np.ones(texts, int), rng.permutation(texts)])
     return images, words
 
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from hgan.config import Config
-from hgan.data.batches.batching import Dataset
+from hgan.data.batches.dataset import Dataset
 from hgan.data.captions.read import read_captions
 from hgan.data.features.store import FeatureStore
 from hgan.errors import ConfigError, DataError
 from hgan.evaluation.evaluate import choose_weights, evaluate
-from hgan.evaluation.metrics import Metrics, metrics
-from hgan.evaluation.ranking import Ranks
+from hgan.evaluation.metrics import metrics
 from hgan.evaluation.scoring import encode
+from hgan.evaluation.types import Metrics, Ranks
 from hgan.model.io import TrainedModel
 from hgan.model.similarity import combine
 from tests.fixtures.tiny_model import tiny_config, tiny_dataset, tiny_model

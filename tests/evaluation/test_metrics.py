@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hgan.evaluation.metrics import mean_metrics, metrics
-from hgan.evaluation.ranking import Ranks
+from hgan.evaluation.types import Ranks
 
 
 def test_by_hand() -> None:
@@ -36,8 +36,8 @@ def test_the_median_of_an_even_number_is_rounded_down() -> None:
 
 def test_the_mean_over_folds_is_that_of_each_figure() -> None:
     """Each stands under its own name: no figure is read from its neighbour's place."""
-    dice = np.random.default_rng(0)
-    folds = [metrics(Ranks(dice.integers(30, size=20), dice.integers(9, size=90), t))
+    rng = np.random.default_rng(0)
+    folds = [metrics(Ranks(rng.integers(30, size=20), rng.integers(9, size=90), t))
              for t in (1, 2, 4)]
     found, parts = mean_metrics(folds).as_dict(), [fold.as_dict() for fold in folds]
     for way in ("image_to_text", "text_to_image"):

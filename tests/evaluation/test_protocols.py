@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hgan.data.batches.batching import Dataset
+from hgan.data.batches.dataset import Dataset
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
 from hgan.data.features.store import FeatureStore
@@ -42,15 +42,15 @@ def captions_of(photos: int, each: int = 1) -> Captions:
 
 def random_scores(captions: Captions, seed: int = 0) -> Scores:
     """A real model's comparison of encodings that were drawn, a caption's near its photo's."""
-    dice = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     image_of = torch.from_numpy(captions.image_of)
 
     def encoded(context: torch.Tensor) -> Encoded[torch.Tensor]:
         count, none = len(context), torch.zeros(len(context), 0, 0)
         return Encoded(context, none, none, torch.zeros(count, 0, dtype=torch.bool))
 
-    images = torch.randn(len(captions.images), 8, generator=dice)
-    texts = images[image_of] + torch.randn(len(image_of), 8, generator=dice)
+    images = torch.randn(len(captions.images), 8, generator=rng)
+    texts = images[image_of] + torch.randn(len(image_of), 8, generator=rng)
     model = network(levels=["context"], mfar=False, image_graph=False, text_graph=False)
     return Scores([Member(model, encoded(images), encoded(texts))])
 
@@ -109,7 +109,7 @@ def test_every_protocol_names_the_split_it_is_for() -> None:
             check_protocols(captions_of(photos), ["coco-1k"])
     with pytest.raises(DataError, match="Karpathy's COCO test split"):
         check_protocols(captions_of(5000, 5), ["cxc"])
-    with pytest.raises(ConfigError, match="'coco_1k' is not known; known are full, "):
+    with pytest.raises(ConfigError, match="'coco_1k' is unknown; choose from full, "):
         check_protocols(captions_of(5000, 5), ["coco_1k"])
 
 
@@ -132,7 +132,7 @@ def test_ranks_do_not_end_where_the_kept_candidates_do(
     expected = measure(random_scores(captions), captions, ["full"])
     monkeypatch.setattr(module, "CANDIDATES", kept)
     found = measure(random_scores(captions), captions, ["full"])
-    assert found.best.texts.shape == (40, kept)
+    assert found.top.texts.shape == (40, kept)
     assert found.protocols == expected.protocols
     both = found.ranks["context"], expected.ranks["context"]
     assert np.array_equal(*[ranks.text_to_image for ranks in both])
@@ -143,11 +143,11 @@ def test_the_best_candidates_agree_with_the_ranks() -> None:
     captions = captions_of(60, 2)
     found = measure(random_scores(captions), captions, ["full"])
     ranks = found.ranks["context"]
-    right = (found.best.images.numpy() == captions.image_of[:, None]).argmax(1)
-    inside = ranks.text_to_image < found.best.images.shape[1]
+    right = (found.top.images.numpy() == captions.image_of[:, None]).argmax(1)
+    inside = ranks.text_to_image < found.top.images.shape[1]
     assert np.array_equal(right[inside], ranks.text_to_image[inside])
-    own = captions.image_of[found.best.texts.numpy()] == np.arange(60)[:, None]
-    inside = ranks.image_to_text < found.best.texts.shape[1]
+    own = captions.image_of[found.top.texts.numpy()] == np.arange(60)[:, None]
+    inside = ranks.image_to_text < found.top.texts.shape[1]
     assert np.array_equal(own.argmax(1)[inside], ranks.image_to_text[inside])
 
 

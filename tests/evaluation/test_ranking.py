@@ -9,7 +9,8 @@ from torch import Tensor
 
 from hgan.errors import DataError
 from hgan.evaluation.metrics import metrics
-from hgan.evaluation.ranking import Ranks, rank, tiles
+from hgan.evaluation.ranking import rank, tiles
+from hgan.evaluation.types import Ranks
 
 
 def naive(scores: list[list[float]], image_of: list[int]) -> tuple[list[int], list[int], int]:

@@ -12,7 +12,7 @@ from rich.console import Console
 from hgan.cli.evaluate import tables
 from hgan.config import Config
 from hgan.data.captions.read import read_captions
-from hgan.errors import DataError
+from hgan.errors import ConfigError, DataError
 from hgan.evaluation import protocols
 from hgan.evaluation.checkpoints import evaluate_checkpoints
 from hgan.evaluation.evaluate import evaluate
@@ -31,9 +31,9 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     return tiny_config(tmp_path)
 
 
-def write_run(config: Config, folder: Path, dice: int = 0, **facts: Any) -> Path:
+def write_run(config: Config, folder: Path, weights_seed: int = 0, **facts: Any) -> Path:
     """A run's folder with settings and best checkpoint, its model at random."""
-    model = tiny_model(config, dice)
+    model = tiny_model(config, weights_seed)
     model.facts = FACTS | facts
     model.save_pretrained(folder / "best")
     write_json(folder / "config.json", {"data": jsonable(vars(config.data))})
@@ -82,6 +82,14 @@ def test_it_says_what_the_figures_belong_to(config: Config, best: Path) -> None:
     model = load_checkpoint(best)
     found = evaluate(model.network, tiny_dataset(config, model, "test"))
     assert record["protocols"] == {"full": {name: m.as_dict() for name, m in found.items()}}
+
+
+def test_one_path_or_several(best: Path, tmp_path: Path) -> None:
+    cost = {"cost": None}
+    one = evaluate_checkpoints(str(best), out=str(tmp_path))
+    assert one | cost == evaluate_checkpoints([best], out=tmp_path) | cost
+    with pytest.raises(ConfigError, match="no checkpoint to evaluate"):
+        evaluate_checkpoints([])
 
 
 def test_it_holds_ranks_and_best_candidates_of_every_query(best: Path) -> None:
@@ -145,7 +153,7 @@ def test_foreign_captions_leave_the_runs_record_alone(
 
 
 def test_an_ensemble_is_called_one_everywhere(config: Config, best: Path, tmp_path: Path) -> None:
-    other = write_run(config, tmp_path / "other" / "seed4", dice=1, seed=4)
+    other = write_run(config, tmp_path / "other" / "seed4", weights_seed=1, seed=4)
     out = tmp_path / "both"
     record = evaluate_checkpoints([best, other], "test", ["full", "coco-1k"], out=out)
     assert record["ensemble"] == [str(best), str(other)]
@@ -167,7 +175,7 @@ def test_an_ensemble_needs_the_same_captions(config: Config, best: Path, tmp_pat
     fewer.write_text("\n".join(lines[:-2]) + "\n")
     data = replace(config.data, captions=fewer)
     other = write_run(replace(config, data=data), tmp_path / "other" / "seed4")
-    with pytest.raises(DataError, match=r"fewer.jsonl: its split is not that of .*captions.jsonl"):
+    with pytest.raises(DataError, match=r"fewer.jsonl: its split differs from .*captions.jsonl"):
         evaluate_checkpoints([best, other], "test")
 
 
@@ -180,7 +188,7 @@ def test_every_table_names_what_it_shows(best: Path) -> None:
     for name, meaning, ties in (
         ("full", "all photos and captions of the split", "ties count against the model"),
         ("coco-1k", "mean over five folds of 1,000 photos", "ties count against the model"),
-        ("eccv", "right answers of ECCV Caption", "ties broken by position (77 queries)"),
+        ("eccv", "correct answers of ECCV Caption", "ties broken by position (77 queries)"),
     ):
         table = shown(record, [name])
         for word in (
@@ -189,7 +197,7 @@ def test_every_table_names_what_it_shows(best: Path) -> None:
         ):
             assert word.replace(" ", "") in table.replace(" ", "")  # long lines are broken
     rows = shown(record, ["eccv"])
-    assert "S photo to text 12.2 34.5 56.8" in rows and "text to photo 1.5 2.5 3.5" in rows
+    assert "S image to text 12.2 34.5 56.8" in rows and "text to image 1.5 2.5 3.5" in rows
     console = Console(width=80)
     with console.capture() as capture:
         console.print(*tables(record, ["full", "coco-1k"]))

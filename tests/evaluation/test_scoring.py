@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from hgan.config import Config
-from hgan.data.batches.batching import Dataset
+from hgan.data.batches.dataset import Dataset
 from hgan.data.captions.types import Captions
 from hgan.data.features.store import FeatureStore
+from hgan.encoded import final_level
 from hgan.evaluation import scoring as module
 from hgan.evaluation.evaluate import evaluate
-from hgan.evaluation.scoring import Member, Scores, encode, final
+from hgan.evaluation.scoring import Member, Scores, encode
 from hgan.model.io import TrainedModel
 from hgan.model.similarity import combine
 from tests.fixtures.tiny_model import tiny_config, tiny_dataset, tiny_model
@@ -111,5 +112,5 @@ def test_cost_is_counted_per_pair_and_per_image(model: TrainedModel, data: Datas
 
 
 def test_the_final_score() -> None:
-    assert final({"context": 1, "S": 2}) == "S"
-    assert final({"local": 1}) == "local"
+    assert final_level(["context", "S"]) == "S"
+    assert final_level(iter(["local"])) == "local"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hgan.evaluation.ranking import tiles
-from hgan.evaluation.top_k import Best
+from hgan.evaluation.top_k import TopK
 
 
 def naive(scores: list[list[float]], k: int) -> list[list[int]]:
@@ -14,9 +14,9 @@ def naive(scores: list[list[float]], k: int) -> list[list[int]]:
     return [sorted(range(len(row)), key=lambda c: -row[c])[:k] for row in scores]
 
 
-def best(scores: Tensor, k: int, tile: tuple[int, int]) -> Best:
+def top_k(scores: Tensor, k: int, tile: tuple[int, int]) -> TopK:
     photos, texts = scores.shape
-    found = Best(photos, texts, k)
+    found = TopK(photos, texts, k)
     for rows, columns in tiles(photos, texts, tile):
         found.add(scores[rows, columns], rows, columns)
     return found
@@ -29,19 +29,19 @@ sizes = st.integers(1, 9)
 def test_equals_a_sort_for_any_tile(
     photos: int, texts: int, k: int, tile: tuple[int, int], levels: int
 ) -> None:
-    dice = torch.Generator().manual_seed(photos + texts)
-    scores = torch.randint(levels, (photos, texts), generator=dice) / levels - 0.5
-    found = best(scores, k, tile)
+    rng = torch.Generator().manual_seed(photos + texts)
+    scores = torch.randint(levels, (photos, texts), generator=rng) / levels - 0.5
+    found = top_k(scores, k, tile)
     assert found.texts.tolist() == naive(scores.tolist(), k)
     assert found.images.tolist() == naive(scores.T.tolist(), k)
 
 
 def test_fewer_candidates_than_asked_for() -> None:
-    found = best(torch.rand(2, 3), 5, (1, 1))
+    found = top_k(torch.rand(2, 3), 5, (1, 1))
     assert found.texts.shape == (2, 3) and found.images.shape == (3, 2)
     assert found.texts.sort(1).values.tolist() == [[0, 1, 2]] * 2
 
 
 def test_zero_of_either_sign_is_one_score() -> None:
     scores = torch.tensor([[-0.0, 0.0, -1e-45, 1e-45]])
-    assert best(scores, 4, (1, 4)).texts.tolist() == [[3, 0, 1, 2]]
+    assert top_k(scores, 4, (1, 4)).texts.tolist() == [[3, 0, 1, 2]]

@@ -1,7 +1,10 @@
 """Exported bundles give what the checkpoint gives; compact ones are smaller and nearly do."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,16 +13,17 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from hgan.config import Level, ModelConfig, TextConfig, VisionConfig
-from hgan.data.batches.batching import ImageBatch
 from hgan.data.batches.tokens import pad, tokenise
+from hgan.data.batches.types import ImageBatch
 from hgan.encoded import Encoded
 from hgan.errors import ConfigError
-from hgan.export import export
+from hgan.export.bundle import export
 from hgan.export.compact import compact
 from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.runtime.bundle import Bundle
-from hgan.vision import load_backbone
 from hgan.vision.backbone import grid_boxes
+from hgan.vision.load import load_backbone
+from hgan.vision.onnx_export import export_onnx
 from tests.fixtures.tiny_model import write_tiny_bert
 
 SIZE, GRID = 64, 2
@@ -48,13 +52,27 @@ def save_model(folder: Path, levels: list[Level]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     """A checkpoint, its bundle and its compact bundle."""
     folder = tmp_path_factory.mktemp("export")
     checkpoint = save_model(folder, ["context", "shared", "local"])
-    plain = export(checkpoint, folder / "plain")
-    small = export(checkpoint, folder / "small", compact_weights=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hgan.export.bundle.export_onnx", once_each(folder / "kept"))
+        plain = export(checkpoint, folder / "plain")
+        small = export(checkpoint, folder / "small", compact_weights=True)
     return checkpoint, plain, small
+
+
+def once_each(kept: Path) -> Callable[..., None]:
+    """`export_onnx`, which traces a network once and gives a copy of its file after that."""
+    kept.mkdir()
+
+    def traced_once(network: Any, inputs: Any, free: Any, outputs: list[str], path: Path) -> None:
+        if not (kept / path.name).exists():
+            export_onnx(network, inputs, free, outputs, kept / path.name)
+        shutil.copyfile(kept / path.name, path)
+
+    return traced_once
 
 
 def encode_with_torch(checkpoint: Path, pixels: np.ndarray) -> tuple[Encoded, Encoded]:
@@ -76,11 +94,11 @@ def pixels() -> np.ndarray:
 
 @pytest.mark.parametrize(("which", "tolerance"), [(1, 1e-4), (2, 5e-2)])
 def test_bundle_equals_checkpoint(
-    made: tuple[Path, ...], pixels: np.ndarray, which: int, tolerance: float
+    exported: tuple[Path, ...], pixels: np.ndarray, which: int, tolerance: float
 ) -> None:
-    bundle = Bundle.load(made[which])
+    bundle = Bundle.load(exported[which])
     pairs = zip(
-        encode_with_torch(made[0], pixels),
+        encode_with_torch(exported[0], pixels),
         (bundle.encode_images(pixels), bundle.encode_texts(TEXTS)),
         strict=True,
     )
@@ -92,24 +110,37 @@ def test_bundle_equals_checkpoint(
         np.testing.assert_array_equal(found.mask, expected.mask.numpy())
 
 
-def test_text_does_not_depend_on_its_batch(made: tuple[Path, ...]) -> None:
-    bundle = Bundle.load(made[1])
+def test_text_does_not_depend_on_its_batch(exported: tuple[Path, ...]) -> None:
+    bundle = Bundle.load(exported[1])
     together, alone = bundle.encode_texts(TEXTS), bundle.encode_texts(TEXTS[1:2])
     np.testing.assert_allclose(together.context[1], alone.context[0], atol=1e-5)
     np.testing.assert_allclose(together.slots[1], alone.slots[0], atol=1e-5)
 
 
-def test_compact_is_smaller(made: tuple[Path, ...]) -> None:
-    size = {folder: (folder / "image.onnx").stat().st_size for folder in made[1:]}
-    assert size[made[2]] < 0.6 * size[made[1]]
+def test_compact_is_smaller(exported: tuple[Path, ...]) -> None:
+    size = {folder: (folder / "image.onnx").stat().st_size for folder in exported[1:]}
+    assert size[exported[2]] < 0.6 * size[exported[1]]
 
 
-def test_config_names_weights_and_widths(made: tuple[Path, ...]) -> None:
-    config = json.loads((made[1] / "config.json").read_text())
-    weights = load_checkpoint(made[0]).network.weights
+def test_config_names_weights_and_widths(exported: tuple[Path, ...]) -> None:
+    config = json.loads((exported[1] / "config.json").read_text())
+    weights = load_checkpoint(exported[0]).network.weights
     assert config["weights"] == weights
     assert config["widths"] == {"context": 24, "slots": 2, "slot": 8, "local": 8}
-    assert "non-commercial" in (made[1] / "README.md").read_text()
+    assert "EfficientNet-Lite weights" in (exported[1] / "README.md").read_text()
+
+
+def test_a_kill_while_exporting_leaves_the_old_bundle(
+    exported: tuple[Path, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {path.name: path.read_bytes() for path in exported[1].iterdir()}
+    monkeypatch.setattr("hgan.export.bundle.export_onnx", killed)
+    with pytest.raises(KeyboardInterrupt):
+        export(exported[0], exported[1])
+    assert {path.name: path.read_bytes() for path in exported[1].iterdir()} == before
 
 
 @pytest.mark.slow
@@ -130,12 +161,12 @@ def test_a_bundle_needs_the_context_level(tmp_path: Path) -> None:
 
 
 def test_compact_keeps_small_weights_and_bounds_the_error(tmp_path: Path) -> None:
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     weights = {
-        "matrix": dice.normal(size=(64, 128)).astype(np.float32),
-        "zero_row": np.vstack([np.zeros((1, 128)), dice.normal(size=(63, 128))]).astype(np.float32),
-        "bias": dice.normal(size=128).astype(np.float32),
-        "kernel": dice.normal(size=(16, 16, 5, 5)).astype(np.float32),
+        "matrix": rng.normal(size=(64, 128)).astype(np.float32),
+        "zero_row": np.vstack([np.zeros((1, 128)), rng.normal(size=(63, 128))]).astype(np.float32),
+        "bias": rng.normal(size=128).astype(np.float32),
+        "kernel": rng.normal(size=(16, 16, 5, 5)).astype(np.float32),
     }
     graph = helper.make_graph(
         [helper.make_node("Identity", [name], [f"out_{name}"]) for name in weights],

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from hgan.cli.settings import parse_config
 from hgan.config import ModelConfig, ModelName
-from hgan.data.batches.batching import ImageBatch
-from hgan.data.batches.tokens import TextBatch
+from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.evaluation.evaluate import encode
 from hgan.model.build import MATCHERS, build_matcher
 from hgan.model.encoding import take
@@ -160,18 +159,6 @@ def test_one_epoch_trains_and_the_checkpoint_scores_the_same(kind: str, tmp_path
         again = load_checkpoint(tmp_path / "again").network
         assert torch.equal(again.similarity(*encode(again, data)), expected)
     assert torch.isfinite(expected).all() and expected.std() > 1e-4
-
-
-@kinds
-def test_the_card_speaks_of_this_model(kind: str, tmp_path: Path) -> None:
-    from hgan.model.card import METHODS, model_card
-
-    net = made(kind)
-    config = tiny_config(tmp_path)
-    card = model_card(net, config.vision, config.text, {})
-    assert f"# {METHODS[net.config.name][0]}: image-text retrieval" in card
-    assert ("MFAR" in card) == (kind == "hgan")
-    assert "{" not in card
 
 
 @pytest.mark.parametrize("file", BASELINES)

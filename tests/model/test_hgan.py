@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from hgan.config import LEVELS, ModelConfig
-from hgan.data.batches.batching import ImageBatch
-from hgan.data.batches.tokens import TextBatch
+from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.errors import ConfigError
 from hgan.model.encoding import take
 from hgan.model.hgan import HGAN

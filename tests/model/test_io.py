@@ -1,6 +1,7 @@
 """Checkpoints: what comes back is what was saved; damage and newer formats are refused."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -57,6 +58,35 @@ def test_a_loaded_model_can_be_saved_again(saved: Path, tmp_path: Path) -> None:
     assert all(torch.equal(again[name], tensor) for name, tensor in first.items())
 
 
+def test_a_kill_while_saving_leaves_the_old_model(
+    model: TrainedModel, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {path.name: path.read_bytes() for path in saved.iterdir()}
+    monkeypatch.setattr("hgan.model.io.save_model", killed)
+    with pytest.raises(KeyboardInterrupt):
+        model.save_pretrained(saved)
+    assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+
+
+def test_weights_are_synced_when_they_are_saved(
+    model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def sync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    model.save_pretrained(tmp_path / "model")
+    assert {"model.safetensors", "tokenizer.json", "README.md", "config.json"} <= set(synced)
+    assert synced[-1] == tmp_path.name
+
+
 def test_towers_still_share_mfar_after_loading(saved: Path) -> None:
     network = load_checkpoint(saved).network
     assert network.image_tower.aggregation is network.text_tower.aggregation
@@ -71,13 +101,6 @@ def test_nothing_is_pickled(saved: Path) -> None:
     }
     for file in saved.iterdir():
         assert not file.read_bytes().startswith((b"\x80", b"PK"))  # a pickle, torch's zip
-
-
-def test_the_card_tells_training_weights_and_terms(saved: Path) -> None:
-    card = (saved / "README.md").read_text()
-    assert card.startswith("---\nlibrary_name: hgan\n")
-    for fact in ("context 0.5", "| seed | 3 |", "S 301.2", "non-commercial", "test split had no"):
-        assert fact in card
 
 
 def change(saved: Path, **values: object) -> None:

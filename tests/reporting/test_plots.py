@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from hgan.data.captions.read import read_captions
+from hgan.evaluation.metrics import recall
 from hgan.reporting.plots import (
     COLOURS,
     MARKERS,
@@ -24,7 +25,7 @@ from hgan.reporting.plots import (
     plot_rsum,
     recall_curve,
 )
-from hgan.reporting.records import find_records, recall
+from hgan.reporting.records import find_records
 from tests.fixtures.records import write_captions, write_run
 
 

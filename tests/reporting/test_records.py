@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from hgan.errors import DataError
-from hgan.reporting.records import find_records, read_split, recall
+from hgan.evaluation.metrics import recall
+from hgan.reporting.records import find_records, read_split
 from tests.fixtures.records import write_captions, write_run
 
 
@@ -51,7 +52,7 @@ def test_two_records_of_one_system_and_seed_are_refused(captions: Path, tmp_path
 
 def damage(run: Path, what: str) -> None:
     record = json.loads((run / "test.json").read_text())
-    if what == "not there":
+    if what == "missing":
         (run / "test.json").unlink()
     elif what == "lacks cost":
         del record["cost"]
@@ -73,7 +74,7 @@ def damage(run: Path, what: str) -> None:
 @pytest.mark.parametrize(
     "what",
     [
-        "not there", "lacks cost", "version 2 is unknown", "No such file", "rSum of S is",
+        "missing", "lacks cost", "version 2 is unknown", "No such file", "rSum of S is",
         "File is not a zip", "are not of 29 photos", "JSONDecodeError",
     ],
 )

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hgan.data.captions.read import read_captions
-from hgan.reporting.records import CUTOFFS, Record, find_records
+from hgan.evaluation.types import CUTOFFS
+from hgan.reporting.records import Record, find_records
 from hgan.reporting.statistics import SEED, paired_difference, spread
 from tests.fixtures.records import write_captions, write_run
 
@@ -46,10 +47,10 @@ def test_the_interval_equals_that_of_the_naive_twin(
     systems, image_of = made
     ours, theirs = systems["good"], systems["bad"]
     found = paired_difference(ours, theirs, image_of, resamples=300)
-    dice = np.random.default_rng(SEED)
+    rng = np.random.default_rng(SEED)
     differences = []
     for _ in range(300):
-        times = dice.multinomial(30, np.full(30, 1 / 30))
+        times = rng.multinomial(30, np.full(30, 1 / 30))
         photos = np.repeat(np.arange(30), times)
         means = [
             np.mean([naive_rsum(record, photos, image_of) for record in records])

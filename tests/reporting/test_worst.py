@@ -47,9 +47,9 @@ class Balance(HTMLParser):
 def test_the_worst_queries_are_there_the_worst_first(record: Record, tmp_path: Path) -> None:
     html = page(record, None, tmp_path)
     of_images, of_texts = record.final_ranks
-    shown = [int(n) for n in re.findall(r"its photo stands at (\d+)", html)]
+    shown = [int(n) for n in re.findall(r"its photo has rank (\d+)", html)]
     assert shown == list(np.sort(of_texts)[::-1][:WORST] + 1)
-    shown = [int(n) for n in re.findall(r"its best caption stands at (\d+)", html)]
+    shown = [int(n) for n in re.findall(r"its best caption has rank (\d+)", html)]
     assert shown == list(np.sort(of_images)[::-1][:WORST] + 1)
 
 

@@ -11,6 +11,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -80,62 +81,72 @@ def resident(process):
 
 def test_slow_and_large_requests(index):
     with serving(index) as (process, url):
-        _slow_heads(url)
-        _slow_bodies(url)
+        slow = [partial(_slow_head, url, beginning) for beginning in HEADS]
+        slow += [partial(_slow_body, url, *body) for body in BODIES]
+        with ThreadPoolExecutor(len(slow)) as pool:  # each waits for its own timeout
+            for done in [pool.submit(client) for client in slow]:
+                done.result()
+        _next_request(url)
         _large_uploads(url, process)
         assert len(Client(url)) == 12
 
 
-def _slow_heads(url):
-    for beginning in (b"", b"GET /health HTTP/1.1\r\nHost: x\r\n"):
-        with connect(url) as slow:
-            slow.sendall(beginning)
-            start = time.monotonic()
-            with pytest.raises(ConnectionError):  # hung up, however often a line comes
-                while time.monotonic() < start + 20:
-                    slow.sendall(b"X-More: 1\r\n" if beginning else b"")
-                    slow.settimeout(0.2)
-                    try:
-                        if slow.recv(1) == b"":
-                            raise ConnectionResetError
-                    except TimeoutError:
-                        continue
-            assert 0.8 < time.monotonic() - start < 15
-    with connect(url) as patient:  # the next request of a connection has as long
+FORM = "multipart/form-data; boundary=x"
+HEADS = (b"", b"GET /health HTTP/1.1\r\nHost: x\r\n")
+BODIES = (
+    ("/v1/search", "application/json", b'{"text": "'),
+    ("/v1/search/photo", FORM, PART),
+    ("/v1/items", FORM, PART),
+)
+
+
+def _slow_head(url, beginning):
+    with connect(url) as slow:
+        slow.sendall(beginning)
+        start = time.monotonic()
+        with pytest.raises(ConnectionError):  # disconnected, however often a line comes
+            while time.monotonic() < start + 20:
+                slow.sendall(b"X-More: 1\r\n" if beginning else b"")
+                slow.settimeout(0.2)
+                try:
+                    if slow.recv(1) == b"":
+                        raise ConnectionResetError
+                except TimeoutError:
+                    continue
+        assert 0.8 < time.monotonic() - start < 15
+
+
+def _next_request(url):
+    """The next request of a connection has as much time as the first one."""
+    with connect(url) as patient:
         for _ in range(2):
             patient.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
             assert answer_of(patient).startswith(b"HTTP/1.1 200")
 
 
-def _slow_bodies(url):
-    form = "multipart/form-data; boundary=x"
-    for path, kind, beginning in (
-        ("/v1/search", "application/json", b'{"text": "'),
-        ("/v1/search/photo", form, PART),
-        ("/v1/items", form, PART),
-    ):
-        with connect(url) as slow:
-            head = (
-                f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n"
-                f"X-API-Key: {KEY}\r\nContent-Length: 100000\r\n\r\n"
-            )
-            slow.sendall(head.encode() + beginning)
-            start = time.monotonic()
-            slow.settimeout(0.2)
-            answer = b""
-            while not answer and time.monotonic() < start + 20:
+def _slow_body(url, path, kind, beginning):
+    with connect(url) as slow:
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n"
+            f"X-API-Key: {KEY}\r\nContent-Length: 100000\r\n\r\n"
+        )
+        slow.sendall(head.encode() + beginning)
+        start = time.monotonic()
+        slow.settimeout(0.2)
+        answer = b""
+        while not answer and time.monotonic() < start + 20:
+            slow.sendall(b"-")
+            try:
+                answer = slow.recv(65536)
+            except TimeoutError:
+                continue
+        assert answer.startswith(b"HTTP/1.1 504"), (path, answer)
+        assert 0.8 < time.monotonic() - start < 15
+        # It does not stop sending, and is disconnected.
+        with pytest.raises(ConnectionError):
+            for _ in range(200):
                 slow.sendall(b"-")
-                try:
-                    answer = slow.recv(65536)
-                except TimeoutError:
-                    continue
-            assert answer.startswith(b"HTTP/1.1 504"), (path, answer)
-            assert 0.8 < time.monotonic() - start < 15
-            # It does not stop sending, and is hung up on.
-            with pytest.raises(ConnectionError):
-                for _ in range(200):
-                    slow.sendall(b"-")
-                    time.sleep(0.05)
+                time.sleep(0.05)
 
 
 def _large_uploads(url, process):
@@ -161,7 +172,7 @@ def _large_uploads(url, process):
                         chunk = data if declared else b"%x\r\n%s\r\n" % (len(data), data)
                         sender.sendall(chunk)
                 except ConnectionError:
-                    continue  # hung up on in the middle
+                    continue  # disconnected in the middle
                 if not declared:
                     answer = answer_of(sender)
                     assert answer.startswith((b"HTTP/1.1 413", b"HTTP/1.1 504")), answer

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from hgan.config import ModelConfig
-from hgan.data.batches.batching import Augmenter
+from hgan.data.batches.augmentation import Augmenter
 from hgan.data.batches.tokens import pad
 from hgan.errors import ConfigError
 from hgan.evaluation.evaluate import choose_weights
 from hgan.export.bundle import TextNetwork
 from hgan.model.build import build_matcher
 from hgan.model.io import TrainedModel, load_checkpoint
-from hgan.onnx_export import export_onnx
 from hgan.text.bigru import BiGRUEncoder
 from hgan.text.vocabulary import SPECIALS
 from hgan.training.trainer import Trainer
+from hgan.vision.onnx_export import export_onnx
 from tests.fixtures.tiny_model import tiny_config, tiny_dataset
 
 WORDS, WORD_WIDTH, WIDTH = 40, 6, 5
@@ -44,8 +44,8 @@ def batches(draw: st.DrawFn) -> tuple[Tensor, Tensor]:
     rows, longest = draw(st.integers(1, 5)), draw(st.integers(1, 8))
     bits = st.lists(st.booleans(), min_size=longest, max_size=longest)
     mask = torch.tensor(draw(st.lists(bits, min_size=rows, max_size=rows))).long()
-    dice = torch.Generator().manual_seed(draw(st.integers(0, 99)))
-    return torch.randint(1, WORDS, mask.shape, generator=dice), mask
+    rng = torch.Generator().manual_seed(draw(st.integers(0, 99)))
+    return torch.randint(1, WORDS, mask.shape, generator=rng), mask
 
 
 def naive_states(encoder: BiGRUEncoder, ids: Tensor, mask: Tensor) -> Tensor:
@@ -83,10 +83,10 @@ def test_what_is_masked_leaks_nowhere(batch: tuple[Tensor, Tensor], more: int, o
 
 @given(batches(), st.randoms(use_true_random=False))
 @torch.no_grad()
-def test_rows_go_in_any_order_and_alone(batch: tuple[Tensor, Tensor], dice: random.Random) -> None:
+def test_rows_go_in_any_order_and_alone(batch: tuple[Tensor, Tensor], rng: random.Random) -> None:
     ids, mask = batch
     order = list(range(len(ids)))
-    dice.shuffle(order)
+    rng.shuffle(order)
     expected = ENCODER(ids, mask).states
     torch.testing.assert_close(ENCODER(ids[order], mask[order]).states, expected[order])
     torch.testing.assert_close(ENCODER(ids[:1], mask[:1]).states, expected[:1])

@@ -74,7 +74,7 @@ def test_words_start_from_their_vectors_and_the_others_at_random(
     others = weight[[0, 1, 2, 3, 5]]
     assert weight.shape == (7, 3) and 0 < others.abs().max() <= 0.1
     assert weight.requires_grad and weight.is_leaf
-    assert "2 of 7 words start from glove.txt" in " ".join(capsys.readouterr().err.split())
+    assert "2 of 7 words initialised from glove.txt" in " ".join(capsys.readouterr().err.split())
     again = build_encoder(encoder.describe(), load_encoder(TextConfig("bigru", vocabulary), [])[1])
     again.load_state_dict(encoder.state_dict(), strict=True)
 

@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import DistilBertConfig, DistilBertModel
 
-from hgan.data.batches.tokens import TextBatch, pad, tokenise
+from hgan.data.batches.tokens import pad, tokenise
+from hgan.data.batches.types import TextBatch
 from hgan.errors import ConfigError
 from hgan.text.transformer import TransformerEncoder, build_transformer, load_transformer
 from tests.fixtures.tiny_model import write_tiny_bert
@@ -38,10 +39,10 @@ def test_states_kept_ahead_equal_the_full_path(
 ) -> None:
     encoder, tokenizer = loaded
     encoder.freeze(trainable)
-    said = batch(tokenizer)
-    full = encoder(said.ids, said.mask)
-    ahead = encoder(said.ids, said.mask, encoder.frozen_states(said.ids, said.mask).clone())
-    real = said.mask.bool()
+    tokens = batch(tokenizer)
+    full = encoder(tokens.ids, tokens.mask)
+    ahead = encoder(tokens.ids, tokens.mask, encoder.frozen_states(tokens.ids, tokens.mask).clone())
+    real = tokens.mask.bool()
     assert torch.equal(ahead.states[real], full.states[real])
     assert torch.equal(ahead.context, full.context)
     assert torch.equal(ahead.words, full.words)
@@ -67,8 +68,8 @@ def test_frozen_layers_are_frozen_and_the_others_are_not(
     """Setting `requires_grad` on a module freezes nothing; it is the parameters that count."""
     encoder, tokenizer = loaded
     encoder.freeze(trainable)
-    said = batch(tokenizer)
-    found = encoder(said.ids, said.mask)
+    tokens = batch(tokenizer)
+    found = encoder(tokens.ids, tokens.mask)
     if trainable:
         found.states.square().sum().backward()
     trained = {f"encoder.layer.{i}." for i in range(LAYERS - trainable, LAYERS)}
@@ -83,8 +84,8 @@ def test_null_trains_everything_the_embeddings_too(
 ) -> None:
     encoder, tokenizer = loaded
     encoder.freeze(None)
-    said = batch(tokenizer)
-    encoder(said.ids, said.mask).states.square().sum().backward()
+    tokens = batch(tokenizer)
+    encoder(tokens.ids, tokens.mask).states.square().sum().backward()
     assert encoder.frozen_layers is None
     gradients = {n: p.grad for n, p in encoder.transformer.named_parameters()}
     assert all(g is not None for g in gradients.values())
@@ -105,19 +106,19 @@ def test_an_encoder_without_a_list_of_layers_says_what_to_do(
     encoder = TransformerEncoder(DistilBertModel(config), [0], 4)
     with pytest.raises(ConfigError, match="use null"):
         encoder.freeze(1)
-    said = batch(loaded[1])
-    ids = said.ids.clamp_max(39)
-    assert encoder(ids, said.mask).states.shape == (4, said.ids.shape[1], 16)
+    tokens = batch(loaded[1])
+    ids = tokens.ids.clamp_max(39)
+    assert encoder(ids, tokens.mask).states.shape == (4, tokens.ids.shape[1], 16)
 
 
 def test_special_tokens_and_padding_are_no_words(
     loaded: tuple[TransformerEncoder, Tokenizer],
 ) -> None:
     encoder, tokenizer = loaded
-    said = batch(tokenizer)
-    found = encoder(said.ids, said.mask)
+    tokens = batch(tokenizer)
+    found = encoder(tokens.ids, tokens.mask)
     for i, text in enumerate(TEXTS):
-        words = [tokenizer.id_to_token(t) for t in said.ids[i][found.words[i]].tolist()]
+        words = [tokenizer.id_to_token(t) for t in tokens.ids[i][found.words[i]].tolist()]
         assert words == tokenizer.encode(text, add_special_tokens=False).tokens
 
 
@@ -125,19 +126,19 @@ def test_the_context_is_the_mean_over_real_tokens(
     loaded: tuple[TransformerEncoder, Tokenizer],
 ) -> None:
     encoder, tokenizer = loaded
-    said = batch(tokenizer)
-    found = encoder(said.ids, said.mask)
+    tokens = batch(tokenizer)
+    found = encoder(tokens.ids, tokens.mask)
     for i in range(len(TEXTS)):
-        real = found.states[i, : int(said.mask[i].sum())]
+        real = found.states[i, : int(tokens.mask[i].sum())]
         torch.testing.assert_close(found.context[i], real.mean(0))
 
 
 def test_a_masked_word_is_still_a_word(loaded: tuple[TransformerEncoder, Tokenizer]) -> None:
     encoder, tokenizer = loaded
     assert tokenizer.id_to_token(encoder.mask_id) == "[MASK]"
-    said = batch(tokenizer)
-    said.ids[0, 2] = encoder.mask_id
-    assert encoder(said.ids, said.mask).words[0, 2]
+    tokens = batch(tokenizer)
+    tokens.ids[0, 2] = encoder.mask_id
+    assert encoder(tokens.ids, tokens.mask).words[0, 2]
 
 
 def test_long_captions_are_cut_and_keep_the_last_special_token(
@@ -160,8 +161,8 @@ def test_captions_of_any_script_are_encoded(
     loaded: tuple[TransformerEncoder, Tokenizer], text: str
 ) -> None:
     encoder, tokenizer = loaded
-    said = batch(tokenizer, [text, "a dog"])
-    found = encoder(said.ids, said.mask)
+    tokens = batch(tokenizer, [text, "a dog"])
+    found = encoder(tokens.ids, tokens.mask)
     assert torch.isfinite(found.states).all() and torch.isfinite(found.context).all()
     words = found.words[0].sum()
     assert words > 0 if text.strip("\u200d") else words == 0
@@ -172,9 +173,9 @@ def test_nothing_is_left_to_chance_in_training_mode(
 ) -> None:
     """Words are dropped as augmentation; dropout inside would make states kept ahead differ."""
     encoder, tokenizer = loaded
-    said = batch(tokenizer)
+    tokens = batch(tokenizer)
     encoder.train()
-    first, second = (encoder(said.ids, said.mask).states for _ in range(2))
+    first, second = (encoder(tokens.ids, tokens.mask).states for _ in range(2))
     assert torch.equal(first, second)
 
 
@@ -184,8 +185,8 @@ def test_an_encoder_rebuilt_from_its_configuration_takes_the_weights(
     encoder, tokenizer = loaded
     again = build_transformer(encoder.transformer.config.to_dict(), tokenizer)
     again.load_state_dict(encoder.state_dict(), strict=True)
-    said = batch(tokenizer)
-    one, other = encoder.eval()(said.ids, said.mask), again.eval()(said.ids, said.mask)
+    tokens = batch(tokenizer)
+    one, other = encoder.eval()(tokens.ids, tokens.mask), again.eval()(tokens.ids, tokens.mask)
     assert torch.equal(one.states, other.states) and torch.equal(one.words, other.words)
 
 
@@ -211,8 +212,8 @@ def test_an_encoder_that_cannot_be_loaded_is_an_error_of_the_settings(
 def test_minilm_loads_offline() -> None:
     encoder, tokenizer = load_transformer("minilm")
     assert encoder.width == 384 and len(encoder.transformer.encoder.layer) == 6
-    said = batch(tokenizer, ["a dog runs", "two dogs running", "stock market report"])
+    tokens = batch(tokenizer, ["a dog runs", "two dogs running", "stock market report"])
     with torch.inference_mode():
-        context = torch.nn.functional.normalize(encoder(said.ids, said.mask).context, dim=-1)
+        context = torch.nn.functional.normalize(encoder(tokens.ids, tokens.mask).context, dim=-1)
     near, far = (context[0] @ context[1]).item(), (context[0] @ context[2]).item()
     assert near > 0.5 > 0.3 > far

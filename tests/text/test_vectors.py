@@ -53,7 +53,7 @@ def test_a_file_may_know_none_of_the_words(tmp_path: Path) -> None:
         ("dog 1 2\ncat 1 two\n", r":2: could not convert.*two"),
         ("dog 1 2\ncat 1 nan\n", r":2: a number that is not finite"),
         ("dog 1 1e39\n", r":1: a number that is not finite"),
-        ("", "holds no word vectors"),
+        ("", "contains no word vectors"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:overflow")

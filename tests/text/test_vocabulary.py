@@ -32,7 +32,10 @@ def scan_captions(name: str) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()
 
 
-@pytest.mark.parametrize("name", ["coco/testall_caps.txt", "f30k/test_caps.txt"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("coco/testall_caps.txt", marks=pytest.mark.slow), "f30k/test_caps.txt"],
+)
 def test_real_captions_are_split_as_nltk_splits_them(name: str) -> None:
     nltk = pytest.importorskip("nltk.tokenize")
     captions, reference = scan_captions(name), nltk.NLTKWordTokenizer()
@@ -101,12 +104,12 @@ def test_words_seen_four_times_are_known_the_most_frequent_first() -> None:
 
 
 def test_the_order_of_captions_does_not_matter() -> None:
-    dice = random.Random(0)
-    captions = [" ".join(dice.choices([f"w{i}" for i in range(40)], k=9)) for _ in range(60)]
+    rng = random.Random(0)
+    captions = [" ".join(rng.choices([f"w{i}" for i in range(40)], k=9)) for _ in range(60)]
     expected = count_words(captions)
     assert len(expected) > 30
     for _ in range(3):
-        dice.shuffle(captions)
+        rng.shuffle(captions)
         assert count_words(captions) == expected
 
 

@@ -335,6 +335,6 @@ def test_runs_of_another_precision_follow_each_other_in_one_process(
 
 def test_features_of_another_backbone_are_refused(folder: Path, tmp_path: Path) -> None:
     config = settings(folder, tmp_path, vision={"backbone": "another"})
-    with pytest.raises(DataError, match="made with tiny, but another is asked for"):
+    with pytest.raises(DataError, match="made with tiny, but another is required"):
         train(config)
     assert not run_folder(config).exists()

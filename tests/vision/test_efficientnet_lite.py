@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from hgan.errors import ConfigError
-from hgan.vision import load_backbone
 from hgan.vision.efficientnet_lite import EfficientNetLite
 from hgan.vision.extract import backbone_session
+from hgan.vision.load import load_backbone
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +18,8 @@ def backbone() -> EfficientNetLite:
 
 
 def photos(count: int, size: int) -> torch.Tensor:
-    dice = torch.Generator().manual_seed(2)
-    coarse = torch.randint(0, 256, (count, 3, 8, 8), generator=dice).float()
+    rng = torch.Generator().manual_seed(2)
+    coarse = torch.randint(0, 256, (count, 3, 8, 8), generator=rng).float()
     smooth = torch.nn.functional.interpolate(coarse, size=size, mode="bilinear")
     return smooth.permute(0, 2, 3, 1).to(torch.uint8)
 

@@ -15,19 +15,19 @@ from PIL import Image
 from hgan.data.features.store import FeatureStore, read_manifest
 from hgan.errors import DataError
 from hgan.runtime.images import open_photo, to_pixels
-from hgan.vision import load_backbone
 from hgan.vision.backbone import Backbone, grid_boxes
-from hgan.vision.extract import extract
+from hgan.vision.extract import backbone_session, extract
+from hgan.vision.load import load_backbone
 from hgan.vision.views import view
 
 
 def write_photos(folder: Path, count: int) -> list[str]:
     """JPEG photos of smooth noise, of several shapes and modes."""
     folder.mkdir(exist_ok=True)
-    dice = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     names = []
     for i in range(count):
-        coarse = dice.integers(0, 256, (6, 7, 3), dtype=np.uint8)
+        coarse = rng.integers(0, 256, (6, 7, 3), dtype=np.uint8)
         photo = Image.fromarray(coarse).resize((90 + 11 * i % 70, 80 + 7 * i % 50))
         names.append(f"photo {i:02}.jpg")
         photo.convert("L" if i % 5 == 4 else "RGB").save(folder / names[-1])
@@ -52,6 +52,24 @@ def hub_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+@pytest.fixture(autouse=True)
+def _sessions(sessions: dict[object, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backbone is exported once in this file, which takes seconds, and not in every test."""
+
+    def once(backbone: Backbone) -> object:
+        key = backbone.name, backbone.grid, backbone.size
+        if key not in sessions:
+            sessions[key] = backbone_session(backbone)
+        return sessions[key]
+
+    monkeypatch.setattr("hgan.vision.extract.backbone_session", once)
+
+
+@pytest.fixture(scope="module")
+def sessions() -> dict[object, object]:
+    return {}
+
+
 @torch.inference_mode()
 def naive(
     backbone: Backbone, photos: Path, names: list[str], views: int
@@ -71,7 +89,9 @@ def naive(
     )
 
 
-@pytest.mark.parametrize("which", ["efficientnet-lite2", "hub"])
+@pytest.mark.parametrize(
+    "which", [pytest.param("efficientnet-lite2", marks=pytest.mark.slow), "hub"]
+)
 def test_equals_a_naive_loop_of_eager_torch(which: str, hub_model: str, tmp_path: Path) -> None:
     names = write_photos(tmp_path / "photos", 10)
     backbone = load_backbone(hub_model if which == "hub" else which, grid=2)
@@ -105,7 +125,7 @@ import os, signal, sys
 from pathlib import Path
 import hgan.vision.extract
 from hgan.data.features.store import FeatureWriter
-from hgan.vision import load_backbone
+from hgan.vision.load import load_backbone
 
 model, photos, folder, *names = sys.argv[1:]
 hgan.vision.extract.FLUSH_EVERY = 8

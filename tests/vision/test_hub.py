@@ -9,9 +9,9 @@ import torch
 import transformers as hf
 
 from hgan.errors import ConfigError
-from hgan.vision import load_backbone
 from hgan.vision.extract import backbone_session
 from hgan.vision.hub import HubBackbone
+from hgan.vision.load import load_backbone
 
 PATCHES = {
     "hidden_size": 32,
@@ -86,8 +86,8 @@ def save(name: str, folder: Path) -> hf.PreTrainedModel:
 
 
 def photos(count: int, size: int) -> torch.Tensor:
-    dice = torch.Generator().manual_seed(1)
-    return torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8, generator=dice)
+    rng = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (count, size, size, 3), dtype=torch.uint8, generator=rng)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-from hgan import __version__
 from hgan.cli.data_check import DATA_CHECK
 from hgan.cli.data_convert import DATA_CONVERT
 from hgan.cli.evaluate import EVALUATE
@@ -23,6 +22,7 @@ from hgan.cli.sweep import SWEEP
 from hgan.cli.train import TRAIN
 from hgan.cli.verb import Verb
 from hgan.errors import HganError
+from hgan.version import __version__
 
 FIND: dict[str, Verb] = {"index": INDEX, "search": SEARCH, "explain": EXPLAIN, "serve": SERVE}
 LEARN: dict[str, Verb] = {

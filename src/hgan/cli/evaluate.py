@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 TOTALS = {"rsum": "rSum", "tied": "tied"}
 
 
-WAYS = (("image_to_text", "photo to text"), ("text_to_image", "text to photo"))
-
-
 def _evaluate_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("checkpoint", type=Path, nargs="+",
@@ -77,10 +74,11 @@ def _title(record: dict[str, Any]) -> str:
 
 def _caption(record: dict[str, Any], recalls: bool) -> str:
     """What the figures belong to."""
-    from hgan.evaluation.record import final_level
+    from hgan.encoded import final_level
     from hgan.reporting.records import together
 
-    tied = record["protocols"]["full"][final_level(record)]["tied"]
+    full = record["protocols"]["full"]
+    tied = full[final_level(full)]["tied"]
     ties = f"ties {record['ties']}" if recalls else f"ties broken by position ({tied} queries)"
     weights = ", ".join(f"{name} {value:.1f}" for name, value in record["weights"].items())
     total = "the mean of the models' scores" if record["ensemble"] else weights
@@ -96,17 +94,18 @@ def _table(levels: dict[str, Any]) -> "Table":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from hgan.evaluation.types import DIRECTIONS
+
     table = Table("", "", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
-    names = list(_cells(next(iter(levels.values()))[WAYS[0][0]]))
+    names = list(_cells(next(iter(levels.values()))[next(iter(DIRECTIONS))]))
     totals = [name for name in TOTALS if name in next(iter(levels.values()))]
     for name in (*names, *(TOTALS[name] for name in totals)):
         table.add_column(name, justify="right")
     for level, figures in levels.items():
         both = [f"{figures[name]:.1f}" if name == "rsum" else f"{figures[name]}" for name in totals]
-        for way, title in WAYS:
-            first = way == WAYS[0][0]
+        for place, (way, title) in enumerate(DIRECTIONS.items()):
             cells = _cells(figures[way]).values()
-            table.add_row(level if first else "", title, *cells, *(both if first else []))
+            table.add_row("" if place else level, title, *cells, *([] if place else both))
     return table
 
 

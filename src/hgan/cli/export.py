@@ -16,7 +16,7 @@ def _export_arguments(parser: ArgumentParser) -> None:
 
 def _export(_parser: ArgumentParser, chosen: Namespace) -> int:
     need_training_half("export")
-    from hgan.export import export
+    from hgan.export.bundle import export
 
     export(chosen.checkpoint, chosen.out, chosen.compact)
     print(chosen.out)

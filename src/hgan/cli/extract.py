@@ -11,8 +11,8 @@ from hgan.cli.verb import Verb
 def _extract(parser: ArgumentParser, chosen: Namespace) -> int:
     need_training_half("extract")
     from hgan.data.captions.read import read_captions
-    from hgan.vision import load_backbone
     from hgan.vision.extract import extract
+    from hgan.vision.load import load_backbone
 
     config = config_of(parser, chosen)
     captions = read_captions(config.data.captions)

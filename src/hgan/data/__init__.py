@@ -1,1 +1,1 @@
-"""Captions, ground truth and feature stores: what training and evaluation read."""
+"""The data that training and evaluation read: captions, features, and batches of both."""

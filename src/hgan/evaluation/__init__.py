@@ -1,1 +1,1 @@
-"""Ranks, recall and reports by the field's protocols."""
+"""Ranks, recall and records of trained models, by the protocols of the literature."""

@@ -1,8 +1,8 @@
-"""Figures by ECCV Caption and CxC, which list right answers that MS-COCO's own pairs leave out.
+"""Figures by ECCV Caption and CxC, which list correct answers that are missing in MS-COCO's pairs.
 
 Chun et al., "ECCV Caption", ECCV 2022; Parekh et al., "Crisscrossed Captions", EACL 2021. The lists
-and the figures are those of the package `eccv_caption`; they are of the 5,000 photos and 25,000
-captions of Karpathy's test split, by MS-COCO's ids.
+and the figures are those of the package `eccv_caption`, for the 5,000 photos and 25,000 captions of
+Karpathy's test split, by MS-COCO's ids.
 """
 
 import io
@@ -19,30 +19,30 @@ import numpy as np
 
 from hgan.data.captions.types import Captions
 from hgan.errors import DataError
-from hgan.evaluation.top_k import Best
+from hgan.evaluation.top_k import TopK
 
 GROUND_TRUTHS = {
     "eccv": {"eccv_r1": "R@1", "eccv_rprecision": "R-P", "eccv_map_at_r": "mAP@R"},
     "cxc": {"cxc_r1": "R@1", "cxc_r5": "R@5", "cxc_r10": "R@10"},
 }
-"""By protocol: the package's names of its figures, and ours."""
-_WANTED = {"eccv": list(GROUND_TRUTHS["eccv"]), "cxc": ["cxc_recalls"]}
+"""For each protocol, the names of its figures in the package, and here."""
+_TARGETS = {"eccv": list(GROUND_TRUTHS["eccv"]), "cxc": ["cxc_recalls"]}
 _LAST_NUMBER = re.compile(r"(\d+)(?:\.\w+)?$")
 
 
-def coco_figures(protocol: str, captions: Captions, best: Best) -> dict[str, dict[str, float]]:
-    """Figures in per cent, both ways, by `eccv` or `cxc`; ties are broken by position.
+def coco_figures(protocol: str, captions: Captions, top: TopK) -> dict[str, dict[str, float]]:
+    """Figures of both directions in per cent by `eccv` or `cxc`; ties are broken by position.
 
     Raises:
         DataError: the split is not COCO's.
     """
     image_ids, caption_ids = coco_ids(captions)
-    texts, images = caption_ids[best.texts.numpy()], image_ids[best.images.numpy()]
+    texts, images = caption_ids[top.texts.numpy()], image_ids[top.images.numpy()]
     to_texts = dict(zip(image_ids.tolist(), texts.tolist(), strict=True))
     to_images = dict(zip(caption_ids.tolist(), images.tolist(), strict=True))
-    with redirect_stderr(io.StringIO()):  # a progress bar that cannot be switched off
+    with redirect_stderr(io.StringIO()):  # a progress bar without an option to disable it
         found = _metrics().compute_all_metrics(
-            to_texts, to_images, target_metrics=_WANTED[protocol], Ks=(1, 5, 10)
+            to_texts, to_images, target_metrics=_TARGETS[protocol], Ks=(1, 5, 10)
         )
     names = GROUND_TRUTHS[protocol].items()
     return {
@@ -54,11 +54,11 @@ def coco_figures(protocol: str, captions: Captions, best: Best) -> dict[str, dic
 def coco_ids(captions: Captions) -> tuple[np.ndarray, np.ndarray]:
     """MS-COCO's ids of the photos (N) and of the captions (T) of Karpathy's test split.
 
-    They come with the captions, or, for the lists that SCAN and its successors share, from the
-    package: it has them in the order of those lists.
+    They come from the caption file; for the lists in SCAN's format, which have none, from the
+    package, which has them in the order of those lists.
 
     Raises:
-        DataError: the split is not that one, or the captions' ids cannot be told.
+        DataError: the split is another, or the ids of the captions are unknown.
     """
     truth = _caption_to_image()
     image_ids, caption_ids = captions.image_ids, captions.caption_ids
@@ -88,7 +88,7 @@ def coco_ids(captions: Captions) -> tuple[np.ndarray, np.ndarray]:
 
 @cache
 def _caption_to_image() -> dict[int, int]:
-    """The photo of each caption, in the order of the field's lists."""
+    """The photo of each caption, in the order of SCAN's lists."""
     with _quiet_import():
         data = files("eccv_caption") / "data"
     with (data / "coco_test_ids.npy").open("rb") as file:
@@ -106,13 +106,13 @@ def _metrics() -> Any:
 
 @contextmanager
 def _quiet_import() -> Iterator[None]:
-    """The package warns, when it is imported, that it reads JSON with the standard library."""
+    """Hide the package's warning on import that it reads JSON with the standard library."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def _last_number(name: str) -> int:
-    """COCO's id in a photo's name, as 391895 or COCO_val2014_000000391895.jpg; -1 without."""
+    """COCO's id in a name such as COCO_val2014_000000391895.jpg; -1 if there is none."""
     found = _LAST_NUMBER.search(name)
     return int(found[1]) if found else -1

@@ -1,4 +1,4 @@
-"""Figures of a matcher on a split, by level and for S, and the choice of S's weights."""
+"""Figures of a matcher on a split, by level and for S, and the choice of the weights of S."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from hgan.data.batches.batching import Dataset
+from hgan.data.batches.dataset import Dataset
+from hgan.encoded import COMBINED
 from hgan.errors import ConfigError
-from hgan.evaluation.metrics import Metrics, metrics
+from hgan.evaluation.metrics import metrics
 from hgan.evaluation.ranking import TILE, rank, tiles
 from hgan.evaluation.scoring import Member, Scores, encode
+from hgan.evaluation.types import Metrics
 from hgan.model.matcher import Matcher
 from hgan.model.similarity import combine
 
@@ -19,7 +21,7 @@ WEIGHT_STEPS = 10
 
 
 def evaluate(model: Matcher, data: Dataset) -> dict[str, Metrics]:
-    """Metrics of each level, and of S where there are several."""
+    """Metrics of each level, and of S if there are several."""
     scores = Scores([Member(model, *encode(model, data))])
     ranks = rank(scores, data.captions.image_of, len(data.rows))
     return {name: metrics(found) for name, found in ranks.items()}
@@ -27,15 +29,15 @@ def evaluate(model: Matcher, data: Dataset) -> dict[str, Metrics]:
 
 @torch.inference_mode()
 def choose_weights(model: Matcher, data: Dataset) -> tuple[dict[str, float], dict[str, Metrics]]:
-    """The level weights, tenths that sum to one, with the highest rSum on validation.
+    """The level weights (multiples of 0.1 that sum to 1) with the highest rSum on validation.
 
-    Holds a matrix of scores for each level in memory.
+    Keeps a matrix of scores for each level in memory.
 
     Returns:
-        The weights, and the metrics of each level and, where there are several, of S with them.
+        The weights; and the metrics of each level and, if there are several, of S.
 
     Raises:
-        ConfigError: the data are not of the validation split alone.
+        ConfigError: the data are not exactly the validation split.
     """
     if (found := set(data.captions.splits)) != {"val"}:
         names = ", ".join(sorted(split or "(none)" for split in found))
@@ -62,13 +64,13 @@ def choose_weights(model: Matcher, data: Dataset) -> tuple[dict[str, float], dic
     levels = measure(scores)
     if len(scores) == 1:
         return dict.fromkeys(scores, 1.0), levels
-    tried = [(w, measure({"S": combine(scores, w)})) for w in _simplex(model.level_names)]
-    weights, best = max(tried, key=lambda pair: pair[1]["S"].rsum)
+    tried = [(w, measure({COMBINED: combine(scores, w)})) for w in _simplex(model.level_names)]
+    weights, best = max(tried, key=lambda pair: pair[1][COMBINED].rsum)
     return weights, levels | best
 
 
 def _simplex(names: Sequence[str]) -> Iterator[dict[str, float]]:
-    """All weights in tenths that sum to one and leave no level out."""
+    """All weights in multiples of 0.1 that are positive and sum to 1."""
     for parts in itertools.product(range(1, WEIGHT_STEPS + 1), repeat=len(names)):
         if sum(parts) == WEIGHT_STEPS:
             yield {name: part / WEIGHT_STEPS for name, part in zip(names, parts, strict=True)}

@@ -1,7 +1,7 @@
-"""The field's protocols: the whole split, five folds of COCO, more right answers than COCO's own.
+"""Evaluation protocols: the whole split, five folds of COCO, further correct answers of COCO.
 
-`full` is the whole split, and so are `flickr30k-1k` and `coco-5k`, of a split that has that many
-photos; `coco-1k` is the mean over five folds; for `eccv` and `cxc` see `hgan.evaluation.coco`.
+`full` is the whole split; so are `flickr30k-1k` and `coco-5k`, for splits with that many photos.
+`coco-1k` is the mean over five folds. For `eccv` and `cxc` see `hgan.evaluation.coco`.
 """
 
 from collections.abc import Sequence
@@ -13,16 +13,18 @@ import torch
 from torch import Tensor
 
 from hgan.data.captions.types import Captions
+from hgan.encoded import final_level
 from hgan.errors import ConfigError, DataError
 from hgan.evaluation.coco import GROUND_TRUTHS, coco_figures, coco_ids
-from hgan.evaluation.metrics import Metrics, mean_metrics, metrics
-from hgan.evaluation.ranking import Ranks, rank
-from hgan.evaluation.scoring import Scores, final
-from hgan.evaluation.top_k import Best
+from hgan.evaluation.metrics import mean_metrics, metrics
+from hgan.evaluation.ranking import rank
+from hgan.evaluation.scoring import Scores
+from hgan.evaluation.top_k import TopK
+from hgan.evaluation.types import Metrics, Ranks
 from hgan.progress import progress
 
 WHOLE = {"full": None, "flickr30k-1k": 1000, "coco-5k": 5000}
-"""Protocols over all photos of a split, and how many there must be."""
+"""Protocols over all photos of a split, and the number of photos that they need."""
 FOLDED = "coco-1k"
 FOLDS = 5
 FOLD_PHOTOS = 1000
@@ -31,28 +33,28 @@ PROTOCOLS = {
     "flickr30k-1k": "all 1,000 photos and their captions",
     "coco-5k": "all 5,000 photos and their captions",
     FOLDED: "mean over five folds of 1,000 photos, in the order of the file",
-    "eccv": "right answers of ECCV Caption",
-    "cxc": "right answers of Crisscrossed Captions",
+    "eccv": "correct answers of ECCV Caption",
+    "cxc": "correct answers of Crisscrossed Captions",
 }
-"""What each means."""
+"""The protocols, and what each measures."""
 CANDIDATES = 50
-"""Best candidates kept for each query: a photo of ECCV Caption has up to 48 right answers."""
+"""Best candidates of each query: a photo of ECCV Caption has up to 48 correct answers."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What came out for a split."""
+    """The results for a split."""
 
     protocols: dict[str, dict[str, dict[str, Any]]]
-    """By protocol, then level or S: figures, ready for JSON. `full` is always there."""
+    """By protocol, then by level or S: the figures, for JSON. `full` is always included."""
     ranks: dict[str, Ranks]
     """By level or S: ranks over the whole split."""
-    best: Best
+    top: TopK
     """Best candidates by the final score."""
 
 
 def check_protocols(captions: Captions, protocols: Sequence[str]) -> None:
-    """Refuse protocols that are unknown, or that are not for this split.
+    """Refuse protocols that are unknown, or not for this split.
 
     Raises:
         ConfigError: there is no such protocol.
@@ -61,7 +63,7 @@ def check_protocols(captions: Captions, protocols: Sequence[str]) -> None:
     photos = len(captions.images)
     for name in protocols:
         if name not in PROTOCOLS:
-            raise ConfigError(f"protocol {name!r} is not known; known are {', '.join(PROTOCOLS)}")
+            raise ConfigError(f"protocol {name!r} is unknown; choose from {', '.join(PROTOCOLS)}")
         if (needed := WHOLE.get(name)) not in (None, photos):
             raise DataError(f"protocol {name} is for {needed:,} photos, this split has {photos:,}")
         if name == FOLDED and photos != FOLDS * FOLD_PHOTOS:
@@ -74,19 +76,20 @@ def check_protocols(captions: Captions, protocols: Sequence[str]) -> None:
 
 
 def measure(scores: Scores, captions: Captions, protocols: Sequence[str]) -> Measured:
-    """Figures by each protocol, and the whole split's ranks, which all of them rest on.
+    """Figures by each protocol, and the ranks over the whole split.
 
     Raises:
         ConfigError, DataError: as `check_protocols`; a score is not finite.
     """
     check_protocols(captions, protocols)
     photos = len(captions.images)
-    best = Best(photos, len(captions.texts), CANDIDATES)
+    top = TopK(photos, len(captions.texts), CANDIDATES)
     with progress("compare", total=photos * len(captions.texts), unit="pairs") as bar:
 
         def watch(tiles: dict[str, Tensor], rows: slice, columns: slice) -> None:
-            best.add(tiles[final(tiles)], rows, columns)
-            bar.advance(tiles[final(tiles)].numel())
+            tile = tiles[final_level(tiles)]
+            top.add(tile, rows, columns)
+            bar.advance(tile.numel())
 
         ranks = rank(scores, captions.image_of, photos, watch=watch)
     whole = {name: metrics(found).as_dict() for name, found in ranks.items()}
@@ -98,12 +101,12 @@ def measure(scores: Scores, captions: Captions, protocols: Sequence[str]) -> Mea
             folds = fold_metrics(scores, captions.image_of, photos)
             figures[name] = {level: found.as_dict() for level, found in folds.items()}
         else:
-            figures[name] = {final(ranks): coco_figures(name, captions, best)}
-    return Measured(figures, ranks, best)
+            figures[name] = {final_level(ranks): coco_figures(name, captions, top)}
+    return Measured(figures, ranks, top)
 
 
 def fold_metrics(scores: Scores, image_of: np.ndarray, images: int) -> dict[str, Metrics]:
-    """The mean over `FOLDS` folds of contiguous photos, each with its own captions only.
+    """The mean over `FOLDS` folds of consecutive photos, each with its own captions only.
 
     Args:
         scores: of the whole split; nothing is encoded again.

@@ -1,41 +1,29 @@
-"""Ranks of the right answers, from score tiles: the whole matrix is never in memory.
+"""Ranks of the correct answers, from score tiles: the whole matrix is never in memory.
 
-A candidate counts as ranked above the right answer when its score is at least as high: ties count
+A wrong candidate ranks above the correct answer if its score is at least as high: ties count
 against the model. Ranks start at 0.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hgan.errors import DataError
+from hgan.evaluation.types import Ranks
 
 Scorer = Callable[[slice, slice], dict[str, Tensor]]
-"""Slices of photos and captions to named score tiles, (photos, captions) each."""
+"""Slices of photos and captions to score tiles (photos, captions) by name."""
 Watcher = Callable[[dict[str, Tensor], slice, slice], None]
-"""Sees each tile once, in the order of `tiles`: the scores by name, its photos and captions."""
+"""Gets each tile once, in the order of `tiles`: its scores by name, its photos and captions."""
 
 TILE = (64, 640)
 """Photos and captions in a tile."""
 
 
-@dataclass(frozen=True)
-class Ranks:
-    """Where the right answers stand."""
-
-    image_to_text: np.ndarray
-    """(N) rank of each photo's best caption among the captions of other photos."""
-    text_to_image: np.ndarray
-    """(T) rank of each caption's photo."""
-    tied: int
-    """Queries for which a wrong answer has exactly the right answer's score."""
-
-
 class _Counter:
-    """Counts, for one named score, the wrong answers at or above the right one."""
+    """Counts, for one named score, the wrong answers at or above the correct one."""
 
     def __init__(self, image_of: Tensor, images: int) -> None:
         self.image_of = image_of
@@ -47,14 +35,14 @@ class _Counter:
         self.tied_text = torch.zeros(len(image_of), dtype=torch.bool)
 
     def collect(self, tile: Tensor, own: Tensor, rows: slice, columns: slice) -> None:
-        """First pass: remember the scores of right answers in a tile that holds some."""
+        """First pass: store the scores of the correct answers in a tile that has some."""
         row, column = own.nonzero(as_tuple=True)
         self.positive[column + columns.start] = tile[row, column]
         best = tile.masked_fill(~own, -torch.inf).amax(1)
         self.best[rows] = torch.maximum(self.best[rows], best)
 
     def count(self, tile: Tensor, own: Tensor, rows: slice, columns: slice) -> None:
-        """Second pass: count wrong answers of a tile."""
+        """Second pass: count the wrong answers of a tile."""
         best, positive = self.best[rows][:, None], self.positive[columns]
         self.above_image[rows] += ((tile >= best) & ~own).sum(1)
         self.above_text[columns] += ((tile >= positive) & ~own).sum(0)
@@ -62,6 +50,7 @@ class _Counter:
         self.tied_text[columns] |= ((tile == positive) & ~own).any(0)
 
     def ranks(self) -> Ranks:
+        """The ranks, after the second pass."""
         tied = int(self.tied_image.sum() + self.tied_text.sum())
         return Ranks(self.above_image.numpy(), self.above_text.numpy(), tied)
 
@@ -76,11 +65,11 @@ def rank(
     """Rank all captions for each photo and all photos for each caption, for each named score.
 
     Args:
-        scorer: gives score tiles; called once for each tile, twice where it holds right answers.
-        image_of: (T) ground truth, the photo of each caption.
+        scorer: gives score tiles; called once for each tile, twice if it has correct answers.
+        image_of: (T) ground truth: the photo of each caption.
         images: N, the number of photos.
         tile: photos and captions scored at once; the result does not depend on it.
-        watch: is shown each tile.
+        watch: is called with each tile.
 
     Raises:
         DataError: a score is not finite, a tile has another shape, or a photo has no caption.
@@ -114,7 +103,7 @@ def tiles(images: int, texts: int, tile: tuple[int, int]) -> Iterator[tuple[slic
 
 
 def _checked(name: str, scores: Tensor, shape: torch.Size, rows: slice) -> Tensor:
-    """The tile, if it is one of finite scores, photos by captions."""
+    """The tile, checked: finite scores of the expected shape."""
     if scores.shape != shape:
         raise DataError(
             f"{name} scores have shape {tuple(scores.shape)}, not {tuple(shape)}; rows are photos, "
@@ -122,7 +111,7 @@ def _checked(name: str, scores: Tensor, shape: torch.Size, rows: slice) -> Tenso
         )
     if not torch.isfinite(scores).all():
         raise DataError(
-            f"{name} scores of photos {rows.start} to {rows.stop - 1} hold NaN or "
+            f"{name} scores of photos {rows.start} to {rows.stop - 1} contain NaN or "
             "infinity; look for NaN in features or weights"
         )
     return scores

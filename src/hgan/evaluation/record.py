@@ -1,4 +1,4 @@
-"""The record of an evaluation: `SPLIT.json` holds the figures, `SPLIT.npz` every query's rank."""
+"""The record of an evaluation: figures in `SPLIT.json`, the rank of every query in `SPLIT.npz`."""
 
 import json
 from collections.abc import Sequence
@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 
 from hgan.data.captions.types import Captions
+from hgan.encoded import final_level
 from hgan.evaluation.protocols import Measured
-from hgan.evaluation.scoring import Scores, final
+from hgan.evaluation.scoring import Scores
+from hgan.evaluation.types import RECORD_VERSION
 from hgan.files import atomic_write, write_json
 from hgan.model.io import TrainedModel
 
-FORMAT_VERSION = 1
 TIES = "count against the model"
 TOP = 5
-"""Best candidates that a record keeps of each query."""
+"""Best candidates of each query in a record."""
 _SAME = (
     "format_version", "model", "ensemble", "seed", "epoch", "val_rsum", "weights", "captions",
     "split", "photos", "texts",
 )
-"""Where these are equal, two records are of the same model and data."""
+"""Two records are of the same model and data if these are equal."""
 
 
 def make_record(
@@ -33,15 +34,15 @@ def make_record(
     scores: Scores,
     measured: Measured,
 ) -> dict[str, Any]:
-    """All that a figure needs to be understood, ready for JSON.
+    """The figures, with everything needed to understand them, for JSON.
 
-    Of an ensemble, `checkpoint` is its first, `ensemble` lists all, and what differs between its
-    models is null; `seeds` and `epochs` have a value for each.
+    For an ensemble, `checkpoint` is the first, `ensemble` lists all, and values that differ between
+    its models are null; `seeds` and `epochs` have a value for each model.
     """
     facts = [model.facts for model in models]
     networks = [model.network for model in models]
     return {
-        "format_version": FORMAT_VERSION,
+        "format_version": RECORD_VERSION,
         "model": " + ".join(dict.fromkeys(network.config.name for network in networks)),
         "seed": _common([fact.get("seed") for fact in facts]),
         "epoch": _common([fact.get("epoch") for fact in facts]),
@@ -65,14 +66,14 @@ def make_record(
 
 
 def save_record(folder: Path, record: dict[str, Any], measured: Measured) -> dict[str, Any]:
-    """Write both files of a record; protocols of an earlier one of the same model stay in it.
+    """Write both files of a record; the protocols of an earlier record of the same model are kept.
 
     Returns:
-        The record as it stands in the folder now.
+        The record as it is in the folder now.
     """
-    file, best = folder / f"{record['split']}.json", measured.best
+    file, top = folder / f"{record['split']}.json", measured.top
     record = record | {"protocols": _earlier(file, record) | record["protocols"]}
-    arrays = {"top_texts": best.texts[:, :TOP].numpy(), "top_images": best.images[:, :TOP].numpy()}
+    arrays = {"top_texts": top.texts[:, :TOP].numpy(), "top_images": top.images[:, :TOP].numpy()}
     for name, ranks in measured.ranks.items():
         arrays[f"image_to_text/{name}"] = ranks.image_to_text
         arrays[f"text_to_image/{name}"] = ranks.text_to_image
@@ -83,13 +84,8 @@ def save_record(folder: Path, record: dict[str, Any], measured: Measured) -> dic
     return record
 
 
-def final_level(record: dict[str, Any]) -> str:
-    """Name of the score that counts in a record: S, or the only level."""
-    return final(record["protocols"]["full"])
-
-
 def _earlier(file: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """Protocols of the record that is there, where it is of the same model and data."""
+    """Protocols of the existing record, if it is of the same model and data."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         same = all(found[name] == record[name] for name in _SAME)
@@ -100,9 +96,9 @@ def _earlier(file: Path, record: dict[str, Any]) -> dict[str, Any]:
 
 def _val_rsum(facts: dict[str, Any]) -> float | None:
     found = facts.get("rSum on val")
-    return float(found[final(found)]) if found else None
+    return float(found[final_level(found)]) if found else None
 
 
 def _common(values: Sequence[Any]) -> Any:
-    """The value that all share, else None."""
+    """The value, if all are equal, else None."""
     return values[0] if all(value == values[0] for value in values) else None

@@ -1,29 +1,29 @@
-"""The best candidates of every query, kept while score tiles go by."""
+"""The k best candidates of every query, updated tile by tile."""
 
 import torch
 from torch import Tensor
 
 LAST = 2**32 - 1
-"""Above every position."""
+"""Higher than every position."""
 
 
-class Best:
+class TopK:
     """The k best captions of each photo, and the k best photos of each caption.
 
-    Of equal scores, the candidate at the lower position stands first. Each tile comes once.
+    Of equal scores, the candidate at the lower position comes first. Each tile is added once.
 
     Args:
         images: N, the number of photos.
         texts: T, the number of captions.
-        k: candidates kept; all, where there are fewer.
+        k: number of candidates; all, if there are fewer.
     """
 
     def __init__(self, images: int, texts: int, k: int) -> None:
-        self._of_images = _Kept(images, min(k, texts))
-        self._of_texts = _Kept(texts, min(k, images))
+        self._of_images = _Candidates(images, min(k, texts))
+        self._of_texts = _Candidates(texts, min(k, images))
 
     def add(self, tile: Tensor, rows: slice, columns: slice) -> None:
-        """Take in the scores (photos, captions) of a tile."""
+        """Add the scores (photos, captions) of a tile."""
         self._of_images.add(rows, tile, columns.start)
         self._of_texts.add(columns, tile.T, rows.start)
 
@@ -38,10 +38,11 @@ class Best:
         return self._of_texts.positions
 
 
-class _Kept:
-    """The k best candidates of Q queries, of those seen until now.
+class _Candidates:
+    """The k best candidates so far of Q queries.
 
-    Score and position are one whole number, the score's bits above, so that no two are equal.
+    Score and position are packed into one integer, the score in the upper bits, so that no two
+    are equal.
     """
 
     def __init__(self, queries: int, k: int) -> None:
@@ -60,6 +61,6 @@ class _Kept:
 
 
 def _ordered(scores: Tensor) -> Tensor:
-    """Float32 to whole numbers in the same order."""
-    bits = (scores.contiguous() + 0.0).view(torch.int32)  # + 0.0 makes -0.0 what it equals
-    return (bits ^ (bits >> 31 & 0x7FFFFFFF)).long()  # of negative numbers, larger bits are less
+    """Float32 scores to integers in the same order."""
+    bits = (scores.contiguous() + 0.0).view(torch.int32)  # + 0.0 turns -0.0 into 0.0
+    return (bits ^ (bits >> 31 & 0x7FFFFFFF)).long()  # for negative numbers, larger bits mean less

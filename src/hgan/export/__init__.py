@@ -1,5 +1,1 @@
-"""Checkpoint to bundle: the one way from training to the runtime."""
-
-from hgan.export.bundle import export
-
-__all__ = ["export"]
+"""Checkpoint to bundle: the only connection between training and the runtime."""

@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from hgan.config import LEVELS
 from hgan.errors import ConfigError
 from hgan.export.compact import compact
-from hgan.files import sha256, write_json
+from hgan.files import replace_folder, sha256, write_json
 from hgan.model.card import model_card
 from hgan.model.hgan import HGAN
 from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.model.tower import Tower
-from hgan.onnx_export import export_onnx
 from hgan.text.encoder import TextEncoder
-from hgan.vision import load_backbone
 from hgan.vision.backbone import Backbone
+from hgan.vision.load import load_backbone
+from hgan.vision.onnx_export import export_onnx
 
 FORMAT_VERSION = 1
 
@@ -53,16 +53,19 @@ class TextNetwork(nn.Module):
 
 
 def export(checkpoint: Path, folder: Path, compact_weights: bool = False) -> Path:
-    """Write a checkpoint as a bundle that the runtime reads without torch.
+    """Write a checkpoint as a bundle, which the runtime reads without torch.
+
+    A kill leaves the old bundle or the new one, complete.
 
     Args:
         checkpoint: folder of a trained model, such as `runs/flickr8k/seed1/best`.
-        folder: where the bundle goes; made if absent.
-        compact_weights: keep weights as int8 and float16; computation stays in float32.
+        folder: of the bundle; made if absent, replaced if it exists.
+        compact_weights: store weights as int8 and float16; computation is in float32.
 
     Raises:
         DataError: the checkpoint is missing or damaged.
-        ConfigError: the model lacks the context level, which the index searches by.
+        ConfigError: the model is not HGAN over a backbone of `hgan extract`, or lacks the context
+            level, which an index searches by.
     """
     model = load_checkpoint(checkpoint)
     if not isinstance(model.network, HGAN) or model.boxes is None:
@@ -72,16 +75,19 @@ def export(checkpoint: Path, folder: Path, compact_weights: bool = False) -> Pat
         )
     if "context" not in model.network.config.levels:
         raise ConfigError(f"{checkpoint}: a bundle needs the context level to search an index by")
-    folder.mkdir(parents=True, exist_ok=True)
     backbone = load_backbone(model.vision.backbone, model.vision.grid, model.vision.size)
-    _export_networks(model, backbone, folder)
-    if compact_weights:
-        for name in ("image.onnx", "text.onnx"):
-            compact(folder / name)
-    _save_tokenizer(model.tokenizer, folder / "tokenizer.json")
-    card = model_card(model.network, model.vision, model.text, model.facts)
-    (folder / "README.md").write_text(card, encoding="utf-8")
-    _write_config(model, backbone, folder)
+
+    def write(new: Path) -> None:
+        _export_networks(model, backbone, new)
+        if compact_weights:
+            for name in ("image.onnx", "text.onnx"):
+                compact(new / name)
+        _save_tokenizer(model.tokenizer, new / "tokenizer.json")
+        card = model_card(model.network, model.vision, model.text, model.facts)
+        (new / "README.md").write_text(card, encoding="utf-8")
+        _write_config(model, backbone, new)
+
+    replace_folder(folder, write)
     return folder
 
 

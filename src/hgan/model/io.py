@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from hgan.config import ModelConfig, TextConfig, VisionConfig
 from hgan.errors import DataError, HganError
-from hgan.files import jsonable, write_json
+from hgan.files import jsonable, replace_folder, write_json
 from hgan.model.build import build_matcher
 from hgan.model.card import model_card
 from hgan.model.matcher import Matcher
@@ -70,8 +70,32 @@ class TrainedModel(ModelHubMixin):
         encoder, tokenizer = load_encoder(text, texts)
         return cls(build_matcher(model, image_width, encoder), tokenizer, vision, text, boxes)
 
+    def save_pretrained(
+        self, save_directory: str | Path, *, push_to_hub: bool = False, **options: Any
+    ) -> str | None:
+        """Write the model so that a kill leaves the old folder or the new one, complete.
+
+        Other files in the folder are kept.
+
+        Args:
+            save_directory: made if absent.
+            push_to_hub: also upload it, as `push_to_hub(name, ...)`.
+            options: of the upload; `repo_id` is by default the folder's name.
+
+        Returns:
+            The address of the upload's commit, if there was one.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written; it is left as it was.
+        """
+        folder = Path(save_directory)
+        replace_folder(folder, self._save_pretrained)
+        if not push_to_hub:
+            return None
+        name = options.pop("repo_id", None) or folder.name
+        return self.push_to_hub(name, **options)
+
     def _save_pretrained(self, save_directory: Path) -> None:
-        save_directory.mkdir(parents=True, exist_ok=True)
         save_model(self.network, str(save_directory / "model.safetensors"))
         self.tokenizer.save(str(save_directory / "tokenizer.json"))
         write_json(

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hgan.config import ModelConfig
-from hgan.data.batches.batching import ImageBatch
-from hgan.data.batches.tokens import TextBatch
+from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import Encoded
 from hgan.model.encoding import concatenate
 from hgan.model.similarity import combine

@@ -4,10 +4,11 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from hgan.errors import DataError, HganError, SourceError
 from hgan.files import atomic_write
+from hgan.render.text import draw_text, text_width
 from hgan.runtime.images import open_photo
 from hgan.search.finder import Hit
 from hgan.sources.open import content_of
@@ -26,13 +27,16 @@ _INK = (28, 28, 30)
 _FAINT = (128, 128, 132)
 _ACCENT = (0, 102, 204)
 
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-
-def contact_sheet(hits: Sequence[Hit], path: Path, title: str = "") -> None:
+def contact_sheet(hits: Sequence[Hit], path: Path | str, title: str = "") -> None:
     """Write a PNG with the hits in rows of five under a title, such as the query.
 
-    A photo that has gone since it was indexed leaves its place empty.
+    For a photo that was deleted since it was indexed, the sheet says "not found".
+
+    Args:
+        hits: photos that a search found, best first.
+        path: where the PNG goes.
+        title: text in any script; see `hgan.render.text` for the fonts.
 
     Raises:
         HganError: the file cannot be written.
@@ -45,52 +49,34 @@ def contact_sheet(hits: Sequence[Hit], path: Path, title: str = "") -> None:
         (_GAP + columns * (_CELL + _GAP), top + rows * (_CELL + _CAPTION + _GAP)),
         _PAPER,
     )
-    draw = ImageDraw.Draw(sheet)
     if title:
-        font = _font(26)
-        draw.text((_GAP, 20), _fitted(draw, title, font, sheet.width - 2 * _GAP), _INK, font)
+        draw_text(sheet, (_GAP, 44), title, 26, _INK, sheet.width - 2 * _GAP)
     for place, hit in enumerate(hits):
         row, column = divmod(place, COLUMNS)
         left = _GAP + column * (_CELL + _GAP)
-        _draw_hit(sheet, draw, (left, top + row * (_CELL + _CAPTION + _GAP)), place + 1, hit)
+        _draw_hit(sheet, (left, top + row * (_CELL + _CAPTION + _GAP)), place + 1, hit)
     try:
-        with atomic_write(path) as file:
+        with atomic_write(Path(path)) as file:
             sheet.save(file, "PNG", optimize=True)
     except OSError as error:
         raise HganError(f"{path}: the contact sheet cannot be written ({error})") from error
 
 
-def _draw_hit(
-    sheet: Image.Image, draw: ImageDraw.ImageDraw, corner: tuple[int, int], rank: int, hit: Hit
-) -> None:
+def _draw_hit(sheet: Image.Image, corner: tuple[int, int], rank: int, hit: Hit) -> None:
     left, top = corner
-    draw.rectangle((left, top, left + _CELL - 1, top + _CELL - 1), _FRAME)
+    frame = (left, top, left + _CELL - 1, top + _CELL - 1)
+    ImageDraw.Draw(sheet).rectangle(frame, _FRAME)
     try:
         photo = ImageOps.contain(open_photo(content_of(hit.path), hint=_CELL), (_CELL, _CELL))
         middle = (left + (_CELL - photo.width) // 2, top + (_CELL - photo.height) // 2)
         sheet.paste(photo, middle)
     except (DataError, SourceError):
-        draw.text((left + _CELL // 2, top + _CELL // 2), "not there", _FAINT, _font(16), "mm")
-    line = top + _CELL + 24  # the letters stand on it
+        middle = (left + _CELL // 2, top + _CELL // 2 + 6)
+        draw_text(sheet, middle, "not found", 16, _FAINT, align="center")
+    line = top + _CELL + 24  # the baseline
     score = f"{hit.score:.3f}"
-    draw.text((left, line), f"{rank}", _ACCENT, _font(18), "ls")
-    draw.text((left + _CELL, line), score, _INK, _font(16), "rs")
-    indent = 10 + round(draw.textlength(f"{rank}", _font(18)))
-    room = _CELL - indent - 8 - round(draw.textlength(score, _font(16)))
-    name = _fitted(draw, hit.path.name, _font(14), room)
-    draw.text((left + indent, line), name, _FAINT, _font(14), "ls")
-
-
-def _font(size: int) -> _Font:
-    return ImageFont.load_default(size)
-
-
-def _fitted(draw: ImageDraw.ImageDraw, text: str, font: _Font, room: int) -> str:
-    """The text on one line, its middle left out where it is longer than the room for it."""
-    text = " ".join(text.encode("utf-8", "replace").decode().split())
-    kept = len(text)
-    fitted = text
-    while kept > 1 and draw.textlength(fitted, font) > room:
-        kept -= 1
-        fitted = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
-    return fitted
+    draw_text(sheet, (left, line), f"{rank}", 18, _ACCENT)
+    draw_text(sheet, (left + _CELL, line), score, 16, _INK, align="right")
+    indent = 10 + round(text_width(f"{rank}", 18))
+    room = _CELL - indent - 8 - round(text_width(score, 16))
+    draw_text(sheet, (left + indent, line), hit.path.name, 14, _FAINT, room)

@@ -1,6 +1,6 @@
-"""Plots that compare systems: colours for colour-blind readers, markers that print in black.
+"""Plots that compare systems: colours for colour-blind readers, markers for black-and-white print.
 
-Under each stands what its figures belong to, so that a picture can go without its report.
+A note below each plot names its data, so that the picture can be used without the report.
 """
 
 import textwrap
@@ -12,8 +12,11 @@ from typing import Any
 import matplotlib
 import numpy as np
 
+from hgan.encoded import COMBINED
+from hgan.evaluation.metrics import recall
+from hgan.evaluation.types import DIRECTIONS
 from hgan.files import atomic_write
-from hgan.reporting.records import Record, label_of, recall
+from hgan.reporting.records import Record, label_of
 from hgan.reporting.statistics import spread
 
 matplotlib.use("Agg")
@@ -25,22 +28,21 @@ Systems = Mapping[str, Sequence[Record]]
 COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000",
 )
-"""Okabe and Ito's, yellow left out: it fades on paper."""
+"""Okabe and Ito's, without yellow, which is too light on paper."""
 INK = "#333333"
-"""Of error bars, and of S among the levels that it sums up."""
+"""Colour of error bars, and of S among the levels."""
 MARKERS = "osD^vPX"
-"""One fewer than the colours, so that no two of the first 56 systems share both."""
+"""One fewer than the colours, so that the first 56 systems differ in colour or marker."""
 LINES = ("-", "--", ":")
 HATCHES = ("", "///", "...", "xx")
 CHARACTERS_PER_INCH = 14
-"""Of the small print under a plot."""
+"""Of the note below a plot."""
 CURVE_END = 100
 LENGTH_BINS = 6
-WAY_TITLES = ("image to text", "text to image")
 
 
 def plot_rsum(systems: Systems, note: str, path: Path) -> None:
-    """rSum as bars from zero, and beside them, enlarged, each seed with mean and deviation."""
+    """Left, rSum as bars from zero; right, enlarged, each seed with mean and deviation."""
     names = list(systems)[::-1]  # a bar chart starts at the bottom
     values = {name: [_rsum(record) for record in systems[name]] for name in names}
     height = 1.6 + 0.42 * len(names)
@@ -64,7 +66,7 @@ def plot_rsum(systems: Systems, note: str, path: Path) -> None:
 
 
 def plot_cost(systems: Systems, note: str, path: Path) -> None:
-    """rSum against the time of a query over the split's photos, and against memory a photo."""
+    """rSum against the time of a query over the photos, and against the size of a photo."""
     with _figure("Accuracy against cost", note, path, 2, (10, 4.6), sharey=True) as (left, right):
         for name, records in systems.items():
             photos = records[0].data[1]
@@ -89,6 +91,7 @@ def plot_cost(systems: Systems, note: str, path: Path) -> None:
 
 def plot_recall(systems: Systems, note: str, path: Path) -> None:
     """Recall at every cutoff up to 100 in both directions, averaged over seeds."""
+    titles = list(DIRECTIONS.values())
     with _figure("Recall at K", note, path, 2, (10, 4.6), sharey=True) as both:
         for way, axes in enumerate(both):
             for name, records in systems.items():
@@ -96,7 +99,7 @@ def plot_recall(systems: Systems, note: str, path: Path) -> None:
                 style = _style(systems, name) | {"marker": "", "linewidth": 1.6}
                 cutoffs = np.arange(1, CURVE_END + 1)
                 axes.plot(cutoffs, np.mean(curves, axis=0), label=label_of(records), **style)
-            axes.set(xscale="log", xlabel="K", title=WAY_TITLES[way], ylim=(0, 102))
+            axes.set(xscale="log", xlabel="K", title=titles[way], ylim=(0, 102))
             axes.set_xticks(ticks := [1, 2, 5, 10, 20, 50, 100], labels=map(str, ticks))
             axes.minorticks_off()
             axes.grid(alpha=0.3)
@@ -105,19 +108,19 @@ def plot_recall(systems: Systems, note: str, path: Path) -> None:
 
 
 def recall_curve(ranks: np.ndarray) -> np.ndarray:
-    """(Q) ranks to (100) recalls at 1 to 100, in per cent."""
+    """Ranks (Q) to the recalls at 1 to 100 (100), in per cent."""
     counts = np.bincount(np.minimum(ranks, CURVE_END), minlength=CURVE_END + 1)
     return 100.0 * np.cumsum(counts)[:CURVE_END] / len(ranks)
 
 
 def plot_levels(systems: Systems, note: str, path: Path) -> None:
-    """rSum of each level alone and of their sum, by system."""
+    """rSum of each level and of S, by system."""
     levels = list(dict.fromkeys(level for rs in systems.values() for level in rs[0].ranks))
-    levels.sort(key=lambda level: level == "S")  # the sum of the others comes last
+    levels.sort(key=lambda level: level == COMBINED)  # last
     width = max(6.5, 2.5 + 1.1 * len(systems))
     with _figure("rSum by level", note, path, 1, (width, 4.6)) as (axes,):
         width = 0.8 / len(levels)
-        # The bars of a system are centred over its name, however many it has.
+        # The bars of a system are centred over its name.
         shifts = [
             {level: i - (len(rs[0].ranks) - 1) / 2 for i, level in enumerate(rs[0].ranks)}
             for rs in systems.values()
@@ -135,11 +138,11 @@ def plot_levels(systems: Systems, note: str, path: Path) -> None:
                 yerr=[np.nan if each.deviation is None else each.deviation
                       for each in found.values()],
                 capsize=2,
-                color=INK if level == "S" else COLOURS[place % len(COLOURS)],
-                hatch="" if level == "S" else HATCHES[place % len(HATCHES)],
-                ecolor="#888888" if level == "S" else INK,
+                color=INK if level == COMBINED else COLOURS[place % len(COLOURS)],
+                hatch="" if level == COMBINED else HATCHES[place % len(HATCHES)],
+                ecolor="#888888" if level == COMBINED else INK,
                 edgecolor="white",
-                label="S, their sum" if level == "S" else level,
+                label=f"{COMBINED}, their sum" if level == COMBINED else level,
             )
         labels = list(map(label_of, systems.values()))
         axes.set_xticks(range(len(systems)), labels=labels, rotation=30, ha="right")
@@ -155,7 +158,7 @@ def plot_lengths(systems: Systems, texts: Sequence[str], note: str, path: Path) 
     Args:
         systems: records by system.
         texts: (T) the split's captions.
-        note: what the figures belong to.
+        note: the data, split and protocol of the figures.
         path: of the PNG.
     """
     bins = length_bins(np.array([len(text.split()) for text in texts]))
@@ -169,7 +172,7 @@ def plot_lengths(systems: Systems, texts: Sequence[str], note: str, path: Path) 
             axes.plot(range(len(bins)), values, **style)
         labels = [f"{label}\n{inside.sum():,}" for label, inside in bins.items()]
         axes.set_xticks(range(len(bins)), labels=labels)
-        axes.set(xlabel="words in the caption; below, how many captions have so many")
+        axes.set(xlabel="words in the caption, and number of captions")
         axes.set(ylabel="text to image R@1, per cent")
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
@@ -177,7 +180,7 @@ def plot_lengths(systems: Systems, texts: Sequence[str], note: str, path: Path) 
 
 
 def length_bins(words: np.ndarray) -> dict[str, np.ndarray]:
-    """(T) word counts to masks (T) of about equally many captions each, by label; none empty."""
+    """Word counts (T) to masks (T) of about equally many captions, by label; none is empty."""
     edges = np.unique(np.quantile(words, np.linspace(0, 1, LENGTH_BINS + 1), method="lower"))
     lows = edges[:-1] if len(edges) > 1 else edges
     bins = {}
@@ -203,7 +206,7 @@ def _style(systems: Systems, name: str) -> dict[str, Any]:
 
 
 def _widen(axes: Any) -> None:
-    """Let a logarithmic axis span a factor of five at least, so that it has two labels."""
+    """Widen a logarithmic axis to a factor of at least five, so that it has two labels."""
     low, high = axes.get_xlim()
     if (short := 5 * low / high) > 1:
         axes.set_xlim(low / short**0.5, high * short**0.5)
@@ -222,7 +225,7 @@ def _figure(
     size: tuple[float, float],
     sharey: bool = False,
 ) -> Iterator[Any]:
-    """The axes of a new figure, one beside the other, which is saved at the end of the block."""
+    """The axes, side by side, of a new figure, which is saved at the end of the block."""
     figure, axes = pyplot.subplots(
         1, columns, figsize=size, sharey=sharey, squeeze=False, layout="constrained"
     )

@@ -1,7 +1,7 @@
 """The evaluation records of many runs, checked, and grouped by system.
 
-A record is `SPLIT.json` (figures) beside `SPLIT.npz` (ranks) in a run's folder; weights need not be
-there. A record that is missing or damaged is listed, and the others are used.
+A record is `SPLIT.json` (figures) and `SPLIT.npz` (ranks) in the folder of a run; no weights are
+needed. Missing and damaged records are listed, and the others are used.
 """
 
 import json
@@ -17,11 +17,11 @@ import numpy as np
 
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
+from hgan.encoded import final_level
 from hgan.errors import DataError
+from hgan.evaluation.metrics import recall
+from hgan.evaluation.types import CUTOFFS, DIRECTIONS, RECORD_VERSION
 
-FORMAT_VERSION = 1
-CUTOFFS = (1, 5, 10)
-WAYS = ("image_to_text", "text_to_image")
 _NEEDED = ("seed", "captions", "split", "photos", "texts", "val_rsum", "cost", "weights")
 _SEED = re.compile(r"seed\d+")
 
@@ -31,23 +31,23 @@ class Record:
     """One run's evaluation on one split."""
 
     system: str
-    """Folder of the run above its seed, relative to the folder that was asked for."""
+    """Folder of the run without its seed, relative to the folder that was searched."""
     folder: Path
     figures: dict[str, Any]
-    """What SPLIT.json holds."""
+    """Content of SPLIT.json."""
     ranks: dict[str, tuple[np.ndarray, np.ndarray]]
     """By level: (N) ranks of photos' best captions and (T) of captions' photos, from 0."""
     top_texts: np.ndarray
-    """(N, 5) positions of the captions that stand first, by the final score."""
+    """(N, 5) positions of the best captions by the final score."""
     top_images: np.ndarray
-    """(T, 5) positions of the photos that stand first, by the final score."""
+    """(T, 5) positions of the best photos by the final score."""
     minutes: float | None
-    """Of training, where a sweep measured it."""
+    """Duration of the training, if a sweep measured it."""
 
     @property
     def final(self) -> str:
         """Name of the score that counts: S, or the only level."""
-        return "S" if "S" in self.ranks else next(iter(self.ranks))
+        return final_level(self.ranks)
 
     @property
     def final_ranks(self) -> tuple[np.ndarray, np.ndarray]:
@@ -56,20 +56,20 @@ class Record:
 
     @property
     def data(self) -> tuple[str, int, int]:
-        """Data set, photos and texts: records can be compared where these are the same."""
-        # The last two parts: the folder of all data may lie elsewhere on another machine.
+        """Data set, photos and texts: records can be compared if these are equal."""
+        # The last two parts: the folder of all data may be another one on another machine.
         name = "/".join(Path(self.figures["captions"]).parts[-2:])
         return name, self.figures["photos"], self.figures["texts"]
 
     @property
     def name(self) -> str:
-        """System and seed, for people; an ensemble has no seed."""
+        """System and seed, for display; an ensemble has no seed."""
         seed = self.figures["seed"]
         return self.system if seed is None else f"{self.system}, seed {seed}"
 
     @property
     def is_ensemble(self) -> bool:
-        """Whether several models' scores were averaged."""
+        """Whether the scores of several models were averaged."""
         return bool(self.figures.get("ensemble"))
 
     def metrics(self, protocol: str) -> dict[str, Any]:
@@ -93,16 +93,16 @@ def find_records(roots: Sequence[Path], split: str) -> tuple[dict[str, list[Reco
     """All records of a split at any depth below the folders, by system, seeds ascending.
 
     Returns:
-        The records, and what is wrong with those that had to be left out.
+        The records, and a message for each record that cannot be used.
 
     Raises:
-        DataError: there is none, two are of one system and seed, or data sets are mixed.
+        DataError: there is none, two are of the same system and seed, or data sets are mixed.
     """
     found: dict[Path, Record] = {}
     problems: list[str] = []
     for root in roots:
         if not root.is_dir():
-            raise DataError(f"{root}: no such folder; name one with runs in it")
+            raise DataError(f"{root}: no such folder; name one that contains runs")
         for folder in _run_folders(root, split):
             if folder.resolve() in found:
                 continue
@@ -136,30 +136,31 @@ def read_record(folder: Path, split: str, system: str) -> Record:
     file, arrays = folder / f"{split}.json", folder / f"{split}.npz"
     again = f"`hgan evaluate {folder / 'best'} --split {split}` writes it"
     if not file.exists():
-        raise DataError(f"{file}: not there, the run is not evaluated; {again}")
+        raise DataError(f"{file}: missing, the run is not evaluated; {again}")
     try:
         figures = json.loads(file.read_text(encoding="utf-8"))
-        if figures["format_version"] != FORMAT_VERSION:
+        if figures["format_version"] != RECORD_VERSION:
             raise DataError(f"{file}: version {figures['format_version']} is unknown; {again}")
         if missing := [name for name in _NEEDED if name not in figures]:
-            raise DataError(f"{file}: lacks {', '.join(missing)}; {again} anew")
+            raise DataError(f"{file}: lacks {', '.join(missing)}; {again} again")
         levels = list(figures["protocols"]["full"])
+        first, second = DIRECTIONS
         with np.load(arrays, allow_pickle=False) as stored:
-            ranks = {name: (stored[f"{WAYS[0]}/{name}"], stored[f"{WAYS[1]}/{name}"])
+            ranks = {name: (stored[f"{first}/{name}"], stored[f"{second}/{name}"])
                      for name in levels}
             top = stored["top_texts"], stored["top_images"]
         record = Record(system, folder, figures, ranks, *top, _minutes(folder))
         _check_ranks(record)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{file}: damaged, or its npz is ({error!r}); {again} anew") from error
+        raise DataError(f"{file}: damaged, or its npz is ({error!r}); {again} again") from error
     return record
 
 
 def read_split(record: Record) -> Captions:
-    """The photos and captions that a record is about.
+    """The photos and captions of a record.
 
     Raises:
-        DataError: the caption file is not where it was, or has changed.
+        DataError: the caption file is missing or has changed.
     """
     path, split = Path(record.figures["captions"]), record.figures["split"]
     _, photos, texts = record.data
@@ -173,23 +174,18 @@ def read_split(record: Record) -> Captions:
 
 
 def label_of(records: Sequence[Record]) -> str:
-    """A system's name for people: an ensemble is never taken for a model."""
+    """Name of a system for display, with a mark if it is an ensemble."""
     ensemble = any(record.is_ensemble for record in records)
     return f"{records[0].system} (ensemble)" if ensemble else records[0].system
 
 
 def together(values: Sequence[Any]) -> str:
-    """A fact of each of an ensemble's models, for people; once where all share it."""
+    """A value of each model of an ensemble, for display; only once if all are equal."""
     return " + ".join("?" if value is None else str(value) for value in dict.fromkeys(values))
 
 
-def recall(ranks: np.ndarray, cutoff: int) -> float:
-    """Recall at a cutoff in per cent, of ranks from 0."""
-    return 100.0 * float(np.mean(ranks < cutoff))
-
-
 def _run_folders(root: Path, split: str) -> list[Path]:
-    """Folders that hold a record or should: those of trained runs."""
+    """Folders that have a record, and those of trained runs, which should have one."""
     records = {file.parent for file in root.rglob(f"{split}.json")}
     runs = {file.parent for file in root.rglob("config.json") if _SEED.fullmatch(file.parent.name)}
     return sorted(records | runs)
@@ -209,7 +205,7 @@ def _minutes(folder: Path) -> float | None:
 
 
 def _check_ranks(record: Record) -> None:
-    """Shapes, and that the figures are those of the ranks."""
+    """Check the shapes, and that the figures are those of the ranks."""
     _, photos, texts = record.data
     for name, (of_images, of_texts) in record.ranks.items():
         if of_images.shape != (photos,) or of_texts.shape != (texts,):

@@ -1,4 +1,4 @@
-"""The whole report: what it compares with what, its files, and the page that ties them together."""
+"""The report: its comparisons, its files, and the page that links them."""
 
 import json
 import statistics
@@ -26,9 +26,9 @@ DIFFERENCES = (
     "Difference in rSum on the full split, averaged over each system's seeds. The interval is of a "
     f"paired cluster bootstrap over queries, {RESAMPLES:,} resamples: photos are drawn with "
     "replacement, each with all its captions, the same ones for both systems and all seeds. It "
-    "tells what other queries would change, not what other seeds would: for that, see the "
-    "deviations in the table."
+    "covers the choice of queries, not of seeds: for that, see the deviations in the table."
 )
+
 
 def write_report(
     roots: Sequence[Path],
@@ -41,15 +41,15 @@ def write_report(
     """Write tables, plots and pages about the records below some folders.
 
     Args:
-        roots: folders with runs in them.
+        roots: folders that contain runs.
         out: folder of the report.
-        split: whose records.
+        split: the split of the records.
         reference: the system to compare with; by default the best on validation.
         photos: folder of the photos; by default that in the settings of the reference's runs.
-        published: name of a set of published figures to show beside ours; it chooses the protocol.
+        published: name of a set of published figures to add; it also sets the protocol.
 
     Returns:
-        What had to be left out.
+        A message for everything that had to be left out.
 
     Raises:
         DataError: there is nothing to report, or the records cannot be compared.
@@ -138,12 +138,12 @@ def _differences(systems: Systems, reference: str, captions: Captions) -> str:
 
 
 def _photos(records: Sequence[Record]) -> Path | None:
-    """The folder of photos in the settings of some runs, if it is there."""
+    """The folder of photos in the settings of some runs, if it exists."""
     for record in records:
         try:
             settings = json.loads((record.folder / "config.json").read_text(encoding="utf-8"))
             folder = Path(settings["data"]["photos"])
-        except (OSError, ValueError, KeyError, TypeError):  # such as an ensemble
+        except (OSError, ValueError, KeyError, TypeError):  # for example an ensemble
             continue
         if folder.is_dir():
             return folder
@@ -151,11 +151,11 @@ def _photos(records: Sequence[Record]) -> Path | None:
 
 
 def _note(systems: Systems, protocol: str) -> str:
-    """What the figures belong to, in a line: for plots, and tables that leave the report."""
+    """Data, split, protocol and seeds in one line, for plots and for tables outside the report."""
     name, photos, texts = _any(systems).data
     found = {tuple(record.figures["seed"] for record in rs) for rs in systems.values()}
     seeds = {tuple(seed for seed in each if seed is not None) for each in found} - {()}
-    listed = " or ".join(", ".join(map(str, each)) for each in sorted(seeds)) or "not known"
+    listed = " or ".join(", ".join(map(str, each)) for each in sorted(seeds)) or "unknown"
     return (
         f"{name}, {_any(systems).figures['split']} split, protocol {protocol}: {photos:,} photos, "
         f"{texts:,} captions; ties count against the model; checkpoints chosen on validation; mean "
@@ -164,7 +164,7 @@ def _note(systems: Systems, protocol: str) -> str:
 
 
 def _facts(systems: Systems, protocol: str) -> str:
-    """What was measured, and how; the first part of the page."""
+    """What was measured, and how: the first part of the page."""
     name, photos, texts = _any(systems).data
     split = _any(systems).figures["split"]
     seeds = "; ".join(

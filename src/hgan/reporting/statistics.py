@@ -1,4 +1,4 @@
-"""What several seeds say together: mean and deviation, and a paired interval for a difference."""
+"""Mean and deviation over seeds, and a paired bootstrap interval for a difference."""
 
 import statistics
 from collections.abc import Sequence
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hgan.reporting.records import CUTOFFS, Record
+from hgan.evaluation.types import CUTOFFS
+from hgan.reporting.records import Record
 
 RESAMPLES = 2000
 SEED = 0
 _AT_ONCE = 200
-"""Resamples drawn at once, to bound memory."""
+"""Resamples drawn at once, to limit memory."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Spread:
 
     mean: float
     deviation: float | None
-    """Of the sample (n - 1); None of one seed."""
+    """Of the sample (n - 1); None for one seed."""
 
     def __str__(self) -> str:
         more = "" if self.deviation is None else f" ± {self.deviation:.1f}"
@@ -35,7 +36,7 @@ def spread(values: Sequence[float]) -> Spread:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more rSum one system has than another."""
+    """The rSum of one system minus that of another."""
 
     mean: float
     low: float
@@ -52,27 +53,27 @@ def paired_difference(
 ) -> Difference:
     """Difference in rSum, averaged over each system's seeds, with a bootstrap interval.
 
-    A cluster bootstrap: photos are drawn with replacement, and a caption comes as often as its
-    photo, since captions of one photo are hard or easy together. Each draw is the same for both
-    systems and all seeds. What is drawn are the queries; the candidates, and so the ranks, stay.
+    A cluster bootstrap: photos are drawn with replacement, each with all its captions, since the
+    captions of a photo are correlated. Each draw is the same for both systems and all seeds. Only
+    the queries are drawn; the candidates, and so the ranks, are unchanged.
 
     Args:
         ours: records of one system.
         theirs: records of the other, of the same split.
         image_of: (T) the photo of each caption.
-        resamples: how often the photos are drawn.
+        resamples: number of draws.
     """
     photos = len(ours[0].final_ranks[0])
     captions_of = np.bincount(image_of, minlength=photos).astype(np.float64)
     ours_image, ours_text = _points(ours, image_of, photos)
     theirs_image, theirs_text = _points(theirs, image_of, photos)
     image, text = ours_image - theirs_image, ours_text - theirs_text  # (N) each
-    dice = np.random.default_rng(SEED)
+    rng = np.random.default_rng(SEED)
     drawn = []
     for start in range(0, resamples, _AT_ONCE):
         count = min(_AT_ONCE, resamples - start)
         # (R, N): how often each photo is drawn
-        times = dice.multinomial(photos, np.full(photos, 1 / photos), count).astype(np.float64)
+        times = rng.multinomial(photos, np.full(photos, 1 / photos), count).astype(np.float64)
         drawn.append(times @ image / photos + times @ text / (times @ captions_of))
     low, high = np.quantile(np.concatenate(drawn), [0.025, 0.975])
     mean = image.sum() / photos + text.sum() / captions_of.sum()
@@ -82,9 +83,9 @@ def paired_difference(
 def _points(
     records: Sequence[Record], image_of: np.ndarray, photos: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What each photo adds to rSum before division, as a query and by its captions: (N), (N).
+    """Contribution of each photo to rSum before division, as a query (N) and by its captions (N).
 
-    rSum is linear in these points, so averages over seeds can be taken before the bootstrap.
+    rSum is linear in these, so averages over seeds can be taken before the bootstrap.
     """
     ranks = [record.final_ranks for record in records]
     image = np.mean([_hits(of_images) for of_images, _ in ranks], axis=0)
@@ -93,5 +94,5 @@ def _points(
 
 
 def _hits(ranks: np.ndarray) -> np.ndarray:
-    """(Q) ranks to (Q) points of rSum: 100 for each cutoff that the right answer is within."""
+    """Ranks (Q) to contributions to rSum (Q): 100 for each cutoff above the rank."""
     return 100.0 * (ranks[:, None] < np.array(CUTOFFS)).sum(axis=1)

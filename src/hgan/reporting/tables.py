@@ -9,7 +9,8 @@ from importlib.resources import files
 from typing import Any
 
 from hgan.errors import ConfigError, DataError
-from hgan.reporting.records import CUTOFFS, WAYS, Record, together
+from hgan.evaluation.types import CUTOFFS, DIRECTIONS
+from hgan.reporting.records import Record, together
 from hgan.reporting.statistics import Difference, Spread, spread
 
 FLAGS = {
@@ -19,9 +20,9 @@ FLAGS = {
 }
 RECALLS = tuple(f"{short} R@{k}" for short in ("i2t", "t2i") for k in CUTOFFS)
 SCORES = (*RECALLS, "rSum", "val rSum")
-"""Columns in per cent or sums of it, with a deviation over seeds."""
+"""Columns in per cent, or sums of them, with a deviation over seeds."""
 COSTS = ("ties", "minutes", "µs/pair", "bytes/image")
-"""Columns with the mean alone."""
+"""Columns with the mean only."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Row:
     system: str
     flags: str
     seeds: int | None
-    """None of published figures."""
+    """None for published figures."""
     cells: dict[str, Spread]
-    """By column; what is not known is not there."""
+    """By column; unknown values are absent."""
 
 
 def rows(systems: Mapping[str, Sequence[Record]], protocol: str) -> list[Row]:
@@ -51,7 +52,7 @@ def _row(system: str, records: Sequence[Record], protocol: str) -> Row:
     columns: dict[str, list[float | None]] = dict(
         zip(
             RECALLS,
-            ([m[way]["recall"][f"R@{k}"] for m in metrics] for way in WAYS for k in CUTOFFS),
+            ([m[way]["recall"][f"R@{k}"] for m in metrics] for way in DIRECTIONS for k in CUTOFFS),
             strict=True,
         )
     )
@@ -71,7 +72,7 @@ def _row(system: str, records: Sequence[Record], protocol: str) -> Row:
 
 
 def published_sets() -> dict[str, Any]:
-    """Published figures by data set and protocol, as gathered from the authors' own tables."""
+    """Published figures by data set and protocol, from the authors' tables."""
     text = files("hgan.reporting").joinpath("published.json").read_text(encoding="utf-8")
     return json.loads(text)
 
@@ -81,7 +82,7 @@ def published_rows(name: str, photos: int) -> tuple[str, list[Row]]:
 
     Raises:
         ConfigError: there is no such set.
-        DataError: our records are of another number of photos, so of another split.
+        DataError: our records have another number of photos, so they are of another split.
     """
     sets = published_sets()
     if name not in sets:
@@ -89,14 +90,14 @@ def published_rows(name: str, photos: int) -> tuple[str, list[Row]]:
     chosen = sets[name]
     if chosen["photos"] != photos:
         raise DataError(
-            f"the published figures of {name} are of {chosen['photos']:,} photos, the records of "
-            f"{photos:,}; they cannot stand beside each other"
+            f"the published figures of {name} are for {chosen['photos']:,} photos, the records for "
+            f"{photos:,}; they cannot be compared"
         )
     return chosen["protocol"], [_published_row(system) for system in chosen["systems"]]
 
 
 def _published_row(system: dict[str, Any]) -> Row:
-    values = dict(zip(RECALLS, (v for way in WAYS for v in system[way]), strict=True))
+    values = dict(zip(RECALLS, (v for way in DIRECTIONS for v in system[way]), strict=True))
     values["rSum"] = system["rsum"]
     cells = {name: Spread(value, None) for name, value in values.items() if value is not None}
     return Row(system["system"], system["flags"] + "P", None, cells)
@@ -113,7 +114,7 @@ def markdown(table: Sequence[Row]) -> str:
 
 
 def legend(table: Sequence[Row]) -> list[str]:
-    """What the flags in a table mean."""
+    """The meaning of the flags in a table."""
     used = {flag for row in table for flag in row.flags}
     return [f"{flag}: {meaning}." for flag, meaning in FLAGS.items() if flag in used]
 
@@ -123,7 +124,7 @@ def latex(table: Sequence[Row], note: str) -> str:
 
     Args:
         table: its rows.
-        note: what the figures belong to.
+        note: the data, split and protocol of the figures.
     """
     numbers = len(RECALLS) + 2
     lines = [
@@ -151,7 +152,7 @@ def latex(table: Sequence[Row], note: str) -> str:
 
 
 def comma_separated(table: Sequence[Row], note: str) -> str:
-    """CSV with unrounded means and deviations; `note` says in each row what they belong to."""
+    """CSV with unrounded means and deviations, and the note in each row."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     scores = [column for name in SCORES for column in (name, f"{name} sd")]
@@ -168,7 +169,7 @@ def comma_separated(table: Sequence[Row], note: str) -> str:
 
 
 def differences(reference: str, found: Mapping[str, Difference]) -> str:
-    """Each system against the reference, as a Markdown table."""
+    """Each system compared with the reference, as a Markdown table."""
     lines = [
         f"| system | rSum more than {reference} | 95 % interval |",
         "|---|---:|---:|",
@@ -215,7 +216,7 @@ def _texts(row: Row) -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    """LaTeX's special characters as text; `\\` first, since the others bring some."""
+    """Escape LaTeX's special characters; `\\` first, since the others add some."""
     text = text.replace("\\", r"\textbackslash ")
     for character in "&%$#_{}":
         text = text.replace(character, f"\\{character}")

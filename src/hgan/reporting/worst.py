@@ -1,6 +1,6 @@
-"""A page of a run's worst queries: what was asked, where the right answer stands, what came first.
+"""A page of a run's worst queries: the query, the rank of its correct answer, the top results.
 
-One HTML file that needs nothing beside it: photos are in it as small JPEGs.
+One self-contained HTML file: photos are embedded as small JPEGs.
 """
 
 import base64
@@ -47,12 +47,12 @@ nav a { color: var(--right); margin-right: 1rem; }
 
 
 def write_worst(record: Record, captions: Captions, photos: Path | None, path: Path) -> None:
-    """Write the page with the worst queries of one record, both ways.
+    """Write the page with the worst queries of one record, in both directions.
 
     Args:
-        record: a run's ranks.
-        captions: the split that they are of.
-        photos: folder of the photos; without it, or without a photo, its name stands there.
+        record: the ranks of a run.
+        captions: the split of the record.
+        photos: folder of the photos; missing photos are replaced by their names.
         path: of the HTML file.
     """
     album = _Album(captions.images, photos)
@@ -73,11 +73,11 @@ def write_worst(record: Record, captions: Captions, photos: Path | None, path: P
 <h1>{title}</h1>
 <p>{split}: {record.data[1]:,} photos, {record.data[2]:,} captions; protocol full, checkpoint of
 epoch {epoch}. Ranks count from 1; ties count against the model. <span class="right">Green</span>
-is right.</p>{missing}
+is correct.</p>{missing}
 <nav><a href="#texts">text to image</a><a href="#images">image to text</a></nav>
-<h2 id="texts">Text to image: the caption's own photo stands far behind</h2>
+<h2 id="texts">Text to image: the caption's own photo has a high rank</h2>
 {"".join(texts)}
-<h2 id="images">Image to text: the best of the photo's own captions stands far behind</h2>
+<h2 id="images">Image to text: the best of the photo's own captions has a high rank</h2>
 {"".join(images)}
 </body></html>
 """
@@ -97,9 +97,9 @@ def _text_query(
     own = int(captions.image_of[text])
     found = "".join(album.figure(int(i), int(i) == own) for i in record.top_images[text])
     return f"""<section><div class="query"><p>{escape(captions.texts[text])}</p>
-<p class="rank">its photo stands at {rank:,} of {len(captions.images):,}</p>
+<p class="rank">its photo has rank {rank:,} of {len(captions.images):,}</p>
 {album.figure(own, True)}</div>
-<div class="found"><p class="rank">found first</p><div class="photos">{found}</div></div></section>
+<div class="found"><p class="rank">top results</p><div class="photos">{found}</div></div></section>
 """
 
 
@@ -111,8 +111,8 @@ def _image_query(
     )
     own = (captions.texts[t] for t in np.flatnonzero(captions.image_of == image))
     return f"""<section><div class="query">{album.figure(image, False)}
-<p class="rank">its best caption stands at {rank:,} of {len(captions.texts):,}</p></div>
-<div class="found"><p class="rank">found first</p><ol>{found}</ol>
+<p class="rank">its best caption has rank {rank:,} of {len(captions.texts):,}</p></div>
+<div class="found"><p class="rank">top results</p><ol>{found}</ol>
 <p class="rank">its own captions</p><ul>{"".join(_line(text, True) for text in own)}</ul></div>
 </section>
 """
@@ -146,7 +146,7 @@ class _Album:
         return f"<figure>{shown}{label}</figure>"
 
     def _picture(self, name: str) -> str | None:
-        """A small JPEG in base64, or None where the photo is not there."""
+        """A small JPEG in base64, or None if the photo is missing."""
         try:
             if self._folder is None:
                 raise DataError("no folder of photos")

@@ -1,8 +1,8 @@
-"""Text queries that come at the same time are encoded as one batch.
+"""Text queries that arrive at the same time are encoded as one batch.
 
-Whoever comes first leads: it waits a moment, and for the batch before to be done, then takes all
-that have come meanwhile. Alone, a query costs that moment more; under load, batches grow by
-themselves.
+The thread that arrives first encodes for all: it waits for a short window, then for the previous
+batch to finish, then encodes everything that has arrived by then. A single query takes longer by
+the window; under load, batches become larger without any setting.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,15 +21,15 @@ from hgan.runtime.model import IMAGE_BATCH, TEXT_BATCH
 
 
 @dataclass
-class _Waiting:
+class _Request:
     texts: Sequence[str]
     tokens: int
-    """Of the longest of them."""
+    """Tokens of the longest text."""
     encoded: "Future[Encoded[np.ndarray]]" = field(default_factory=Future)
 
 
 class BatchingBundle(Bundle):
-    """A bundle for many threads, each of which encodes a text or two."""
+    """A bundle for many threads that encode one or two texts each."""
 
     def __init__(
         self, bundle: Bundle, window: float, observe: Callable[[int], Any] = lambda _texts: None
@@ -37,31 +37,31 @@ class BatchingBundle(Bundle):
         """Wrap a bundle.
 
         Args:
-            bundle: it encodes.
+            bundle: encodes the batches.
             window: seconds to wait for more texts.
-            observe: told the size of each batch.
+            observe: called with the number of texts in each batch.
         """
         super().__init__(bundle.folder, bundle.config, bundle.id)
         self._bundle = bundle
         self._window = window
         self._observe = observe
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_Request] = []
         self._changing = Lock()
         self._encoding = Lock()
 
     def encode_texts(
         self, texts: Sequence[str], batch_size: int = TEXT_BATCH
     ) -> Encoded[np.ndarray]:
-        """Encode sentences, with those of other threads; see `Bundle.encode_texts`."""
+        """Encode sentences in one batch with those of other threads; see `Bundle.encode_texts`."""
         texts = texts_of(texts)
         if not texts:
             return self._bundle.encode_texts(texts)
-        # Texts without words are refused here, before they could spoil the batch of others.
-        mine = _Waiting(texts, max(len(self._bundle.words(text)) for text in texts))
+        # A text without words raises here, before it could make the whole batch fail.
+        mine = _Request(texts, max(len(self._bundle.words(text)) for text in texts))
         with self._changing:
             self._waiting.append(mine)
-            leads = len(self._waiting) == 1
-        if leads:
+            first = len(self._waiting) == 1
+        if first:
             sleep(self._window)
             with self._encoding:
                 with self._changing:
@@ -72,31 +72,31 @@ class BatchingBundle(Bundle):
     def encode_images(
         self, pixels: Sequence[np.ndarray] | np.ndarray, batch_size: int = IMAGE_BATCH
     ) -> Encoded[np.ndarray]:
-        """Encode photos; one already keeps a processor busy, so they are not joined."""
+        """Encode photos, without batching: one photo already uses a whole core."""
         return self._bundle.encode_images(pixels, batch_size)
 
     def words(self, text: str) -> list[tuple[int, int] | None]:
-        """Where each token's word stands in a text."""
+        """The start and end of each token's word in a text."""
         return self._bundle.words(text)
 
-    def _encode(self, batch: list[_Waiting]) -> None:
-        texts = [text for waiting in batch for text in waiting.texts]
+    def _encode(self, batch: list[_Request]) -> None:
+        texts = [text for request in batch for text in request.texts]
         try:
             self._observe(len(texts))
             encoded = self._bundle.encode_texts(texts)
         except BaseException as error:
-            for waiting in batch:
-                waiting.encoded.set_exception(error)
+            for request in batch:
+                request.encoded.set_exception(error)
             return
         start = 0
-        for waiting in batch:
-            end = start + len(waiting.texts)
-            waiting.encoded.set_result(_rows(encoded, slice(start, end), waiting.tokens))
+        for request in batch:
+            end = start + len(request.texts)
+            request.encoded.set_result(_rows(encoded, slice(start, end), request.tokens))
             start = end
 
 
 def _rows(encoded: Encoded[np.ndarray], rows: slice, tokens: int) -> Encoded[np.ndarray]:
-    """Some of a batch, without the padding that its longer texts made necessary."""
+    """Some rows of a batch, without the padding that only longer texts need."""
     return Encoded(
         encoded.context[rows],
         encoded.slots[rows],

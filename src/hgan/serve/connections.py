@@ -1,9 +1,8 @@
-"""Connections that do not wait for ever: whoever is slow to say what it wants is hung up on.
+"""Connections with a timeout: a client that sends its request too slowly is disconnected.
 
-Uvicorn waits for the head of a request as long as it takes, and after an answer reads the rest of a
-body as long as it comes; a few thousand clients that send a byte now and then would take all of the
-sockets that a process may have. Between the head and the answer,
-`hgan.serve.middleware.limits` watches.
+Uvicorn has no timeout for the head of a request, nor for the rest of a body after the response. A
+few thousand clients that send a byte now and then would use up all sockets of the process. Between
+the head and the response, the timeout of `hgan.serve.middleware.limits` applies.
 """
 
 import asyncio
@@ -11,44 +10,44 @@ import asyncio
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0
-"""From the connection, or from the end of an answer, until the head of the next request is whole;
-between two requests, uvicorn's own shorter limit holds as long as nothing comes."""
+"""From the start of a connection, or the end of a response, until the head of the next request is
+complete. Between two requests, while nothing arrives, uvicorn's own shorter timeout applies."""
 
 
 class Connection(H11Protocol):
-    """One client."""
+    """The HTTP connection of one client."""
 
-    _alarm: asyncio.TimerHandle | None = None
+    _timeout: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait."""
+        """Start the timeout."""
         super().connection_made(transport)
-        self._wait()
+        self._start_timeout()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; the wait is over as soon as there is a request to be answered."""
+        """Read on; the timeout stops as soon as there is a request to answer."""
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
-            self._rest()
+            self._stop_timeout()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
-        self._wait()
+        """Start the timeout for the next request."""
+        self._start_timeout()
         super().on_response_complete()
-        # A request that came in behind the last one may have begun already.
+        # A pipelined request may have been started already.
         if not self.cycle.response_complete:
-            self._rest()
+            self._stop_timeout()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
-        self._rest()
+        """Stop the timeout."""
+        self._stop_timeout()
         super().connection_lost(exc)
 
-    def _wait(self) -> None:
-        self._rest()
-        self._alarm = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+    def _start_timeout(self) -> None:
+        self._stop_timeout()
+        self._timeout = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
 
-    def _rest(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+    def _stop_timeout(self) -> None:
+        if self._timeout is not None:
+            self._timeout.cancel()
+            self._timeout = None

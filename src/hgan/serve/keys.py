@@ -1,7 +1,7 @@
-"""Who may do what, by the keys of the settings.
+"""Access control by API keys: who may search, and who may change the index.
 
-The checks are coroutines although they never wait: FastAPI would call plain functions in threads, a
-detour that takes longer than the check.
+The checks are coroutines although they await nothing: FastAPI would run plain functions in a
+thread, which takes longer than the check itself.
 """
 
 import hmac
@@ -14,54 +14,58 @@ from fastapi.security import APIKeyHeader
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from hgan.serve.service import Service, Serving
+from hgan.serve.service import Service, ServiceDependency
 from hgan.serve.settings import API_KEYS
 
 HEADER = "X-API-Key"
 _header = APIKeyHeader(name=HEADER, auto_error=False, description="One of $HGAN_API_KEYS.")
-_Given = Annotated[str | None, Security(_header)]
+_ApiKey = Annotated[str | None, Security(_header)]
 
 
-def _check(given: str | None, keys: tuple[str, ...]) -> None:
-    # Every key is compared, and each in the same time: neither tells how near a guess was.
-    matches = [hmac.compare_digest((given or "").encode(), key.encode()) for key in keys]
+def _check(key: str | None, valid_keys: tuple[str, ...]) -> None:
+    # All keys are compared, each in constant time, so that the time tells nothing about them.
+    matches = [hmac.compare_digest((key or "").encode(), one.encode()) for one in valid_keys]
     if not any(matches):
         raise HTTPException(
             401,
-            "a key is needed in the header X-API-Key" if given is None else "the key is not valid",
+            "a key is needed in the header X-API-Key" if key is None else "the key is not valid",
             {"WWW-Authenticate": "ApiKey"},
         )
 
 
-async def may_search(serving: Serving, given: _Given) -> None:
-    """Anyone, unless a key is required.
+async def require_search_access(service: ServiceDependency, key: _ApiKey) -> None:
+    """Allow everybody to search, unless the settings require a key.
 
     Raises:
         HTTPException: 401, a key is missing or wrong.
     """
-    if serving.settings.require_key:
-        _check(given, serving.settings.keys)
+    if service.settings.require_key:
+        _check(key, service.settings.keys)
 
 
-async def may_manage(serving: Serving, given: _Given) -> None:
-    """Who has a key; nobody where there is none.
+async def require_manage_access(service: ServiceDependency, key: _ApiKey) -> None:
+    """Allow changes with a valid key; without configured keys, changes are not possible.
 
     Raises:
         HTTPException: 401, a key is missing or wrong; 403, no keys are configured.
     """
-    if not serving.settings.keys:
-        raise HTTPException(403, f"nothing can be managed: the service has no ${API_KEYS}")
-    _check(given, serving.settings.keys)
+    if not service.settings.keys:
+        raise HTTPException(
+            403, f"the index cannot be changed: the service was started without ${API_KEYS}"
+        )
+    _check(key, service.settings.keys)
 
 
-Searcher = Depends(may_search)
-Manager = Depends(may_manage)
+SearchAccess = Depends(require_search_access)
+ManageAccess = Depends(require_manage_access)
 
 
-def _early(check: Callable[[Service, str | None], Coroutine[Any, Any, None]]) -> type[APIRoute]:
-    """Routes that look at the key before they read the body, which may be large."""
+def _checked_first(
+    check: Callable[[Service, str | None], Coroutine[Any, Any, None]],
+) -> type[APIRoute]:
+    """A route class that checks the key before it reads the body, which may be large."""
 
-    class Early(APIRoute):
+    class KeyFirstRoute(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handler = super().get_route_handler()
 
@@ -71,8 +75,8 @@ def _early(check: Callable[[Service, str | None], Coroutine[Any, Any, None]]) ->
 
             return checked
 
-    return Early
+    return KeyFirstRoute
 
 
-SearcherRoute = _early(may_search)
-ManagerRoute = _early(may_manage)
+SearchRoute = _checked_first(require_search_access)
+ManageRoute = _checked_first(require_manage_access)

@@ -1,6 +1,6 @@
-"""One JSON object a line, with the id of the request that it is about.
+"""Logs as JSON, one object a line, with the id of the request.
 
-What people search for is not in the logs.
+Search queries are not logged.
 """
 
 import json
@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 LOG = logging.getLogger("hgan.serve")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""Of the request that this code works for."""
+"""The id of the current request."""
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as JSON; what stands in its `fields` is added."""
+    """Formats a record as JSON, with the extra values in its `fields`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, whatever is in the message."""
+        """One line, also for a message of several lines."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -35,9 +35,9 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_to_stderr() -> None:
-    """Send all logs there; standard output is for results."""
+    """Send all logs to standard error; standard output is for results."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for name in ("httpx", "httpcore"):  # a line for each question to a Qdrant server
+    for name in ("httpx", "httpcore"):  # they log every request to a Qdrant server
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What a Prometheus server reads: requests, how long they took, and how full the lines are."""
+"""Metrics for Prometheus: requests, latency, batch sizes, and the work that runs or waits."""
 
 from collections.abc import Callable
 
@@ -9,10 +9,10 @@ TEXTS = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """The figures of one service."""
+    """The metrics of one service."""
 
     def __init__(self) -> None:
-        """All of them at zero."""
+        """All metrics start at zero."""
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "hgan_requests",
@@ -41,9 +41,9 @@ class Metrics:
         )
 
     def watch(self, kind: str, inside: Callable[[], int]) -> None:
-        """Read how full a line is whenever somebody asks."""
+        """Report the work that runs or waits in a pool; it is read at each scrape."""
         self._inside.labels(kind).set_function(inside)
 
     def text(self) -> bytes:
-        """All figures, in Prometheus' text format."""
+        """All metrics in the text format of Prometheus."""
         return generate_latest(self._registry)

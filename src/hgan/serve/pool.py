@@ -1,4 +1,4 @@
-"""Threads that do the work, so that the event loop never waits, and a line that has an end."""
+"""Thread pools with a bounded queue, so that the event loop is never blocked."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,10 +14,10 @@ Answer = TypeVar("Answer")
 
 
 class Pool:
-    """Threads of one kind; who finds the line full is told to come back."""
+    """A thread pool; when its queue is full, new work is refused with status 503."""
 
     def __init__(self, name: str, workers: int, queue: int) -> None:
-        """At most `workers` run and `queue` wait."""
+        """Run at most `workers` functions at once, and let at most `queue` wait."""
         self._threads = ThreadPoolExecutor(workers, f"hgan-{name}")
         self._room = workers + queue
         self._inside = 0
@@ -25,7 +25,7 @@ class Pool:
 
     @property
     def inside(self) -> int:
-        """How many run or wait."""
+        """The number of functions that run or wait."""
         return self._inside
 
     async def run(
@@ -36,11 +36,11 @@ class Pool:
     ) -> Answer:
         """Call a function in a thread.
 
-        A caller that gives up takes its place in the line with it; what runs already keeps its own
-        until it has ended.
+        If the caller is cancelled while the function waits, it is removed from the queue; a
+        function that already runs is counted until it returns.
 
         Raises:
-            HTTPException: 503, the line is full.
+            HTTPException: 503, the queue is full.
         """
         with self._counting:
             if self._inside >= self._room:
@@ -48,16 +48,16 @@ class Pool:
                     503, "too many requests are waiting; try again", {"Retry-After": "1"}
                 )
             self._inside += 1
-        # The log's lines of a thread carry the id of the request that it works for.
+        # The thread logs with the id of this request.
         context = copy_context()
         future = self._threads.submit(lambda: context.run(function, *args, **kwargs))
-        future.add_done_callback(self._leave)
+        future.add_done_callback(self._done)
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Let everything that was asked for end."""
+        """Wait until all functions have returned."""
         self._threads.shutdown(wait=True)
 
-    def _leave(self, _future: "Future[Any]") -> None:
+    def _done(self, _future: "Future[Any]") -> None:
         with self._counting:
             self._inside -= 1

@@ -1,6 +1,6 @@
-"""What is answered where something is wrong: problem JSON (RFC 9457), and which status says what.
+"""Error responses: problem JSON (RFC 9457), and the meaning of each status.
 
-A message never tells where things lie on this machine; the log has the whole of it.
+A response never contains paths of this machine; the log has the full message.
 """
 
 from collections.abc import Mapping
@@ -17,38 +17,38 @@ from hgan.errors import DataError, HganError
 from hgan.serve.logs import LOG
 
 MEDIA_TYPE = "application/problem+json"
-COME_BACK = {"Retry-After": "5"}
+RETRY_LATER = {"Retry-After": "5"}
 
 _MEANINGS = {
     400: "The body cannot be read.",
-    401: "A key is needed, in the header X-API-Key.",
-    403: "No keys are configured, so nothing can be managed; or the folder cannot be written.",
+    401: "A valid key is required in the header X-API-Key.",
+    403: "No keys are configured, so the index cannot be changed; or the folder is read-only.",
     404: "There is no such photo.",
-    409: "The place is taken.",
+    409: "There is a file of this name already.",
     413: "The body is too large.",
-    415: "The file is no photo that can be read, whatever its name says.",
-    416: "The photo is shorter than the range that was asked for.",
-    422: "A value is out of bounds, or means nothing.",
-    429: "Too many requests; Retry-After says when to come back.",
-    503: "Busy, or the index does not answer; Retry-After says when to come back.",
-    504: "It took too long.",
+    415: "The file cannot be read as a photo, whatever its name says.",
+    416: "The requested range is beyond the end of the file.",
+    422: "A value is out of bounds or not valid.",
+    429: "Too many requests; Retry-After says when to try again.",
+    503: "Too busy, or the index does not respond; Retry-After says when to try again.",
+    504: "The request took too long.",
     507: "The disk is full.",
 }
 _ALWAYS = (422, 429, 503, 504)
 
 
 class Problem(BaseModel):
-    """What is wrong."""
+    """An error, as in RFC 9457."""
 
     title: str
-    """The status in words."""
+    """The name of the status."""
     status: int
     detail: str
     """What is wrong with this request, and what to do."""
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Problems that a route can answer with, beside those that every route can."""
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The error responses of a route for its OpenAPI description, with those of every route."""
     schema = Problem.model_json_schema()
     content = {MEDIA_TYPE: {"schema": schema}}
     return {
@@ -58,13 +58,13 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """The answer that says it."""
+    """A response in problem JSON."""
     body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail)
     return JSONResponse(body.model_dump(), status, dict(headers or {}), MEDIA_TYPE)
 
 
 def handle_problems(app: FastAPI) -> None:
-    """Let an app answer errors this way."""
+    """Let an app respond to errors with problem JSON."""
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HganError, _failed)
@@ -76,9 +76,9 @@ def _refused(_request: Request, error: Exception) -> Response:
 
 
 def _invalid(_request: Request, error: Exception) -> Response:
-    """Say what is wrong where; what was sent is not sent back, it may be anything."""
+    """Say which value is wrong and why; the value itself is not sent back."""
     assert isinstance(error, RequestValidationError)
-    # The first part of the place, such as "body", helps nobody.
+    # The first part of the location, such as "body", is left out: it does not help.
     found = [
         f"{'.'.join(str(part) for part in one['loc'][1:]) or one['loc'][0]}: {one['msg']}"
         for one in error.errors()
@@ -90,9 +90,9 @@ def _failed(request: Request, error: Exception) -> Response:
     if isinstance(error, DataError):
         return problem(422, _printable(request.app.state.service.library.public(str(error))))
     LOG.error("the index or the model failed: %s", error)
-    return problem(503, "the index does not answer; try again later", COME_BACK)
+    return problem(503, "the index does not respond; try again later", RETRY_LATER)
 
 
 def _printable(text: str) -> str:
-    """Text that UTF-8 can hold."""
+    """The text without surrogates, which UTF-8 cannot encode."""
     return text.encode("utf-8", "replace").decode()

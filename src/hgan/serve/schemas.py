@@ -1,4 +1,4 @@
-"""What is asked and answered, as JSON; the bounds of every value are here."""
+"""The JSON of requests and responses, with the bounds of every value."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -20,43 +20,47 @@ from hgan.search.searcher import Index
 from hgan.serve.thumbnails import Size
 
 LONGEST_TEXT = 100_000
-"""Characters; of 10,000 words, a model reads the first few dozen."""
+"""Characters; the model reads only the first few dozen words."""
 
 MOST_QUERIES = 32
-"""In one request; so many texts are encoded in one batch."""
+"""Queries in one request, which are encoded in one batch."""
 MOST_FOLDED = 1000
-"""Hits, from the first on; every one of them is compared with all others."""
+"""Hits from the first one on; each is compared with all others."""
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Condition = Annotated[str, Field(max_length=1000)]
 
 
 class Page(BaseModel):
-    """Which of the photos that fit are wanted."""
+    """Which part of the results to return."""
 
     model_config = ConfigDict(extra="forbid")
 
-    k: int = Field(10, ge=1, le=200, description="How many photos.")
-    offset: int = Field(0, ge=0, le=10_000, description="How many to skip, for another page.")
+    k: int = Field(10, ge=1, le=200, description="Number of photos.")
+    offset: int = Field(
+        0, ge=0, le=10_000, description="Number of photos to skip, for the next page."
+    )
     where: list[Condition] = Field(
-        [], max_length=32, description=f"Conditions that all have to hold, such as {EXAMPLES}."
+        [], max_length=32, description=f"Conditions that all photos must meet, such as {EXAMPLES}."
     )
     threshold: float | None = Field(
-        None, allow_inf_nan=False, description="Only photos whose score is as large."
+        None, allow_inf_nan=False, description="Only photos with at least this score."
     )
-    fold: bool = Field(False, description="Put near-duplicates under the best of them.")
+    fold: bool = Field(False, description="Group near-duplicates under the best of them.")
 
     @model_validator(mode="after")
     def _folds_the_first(self) -> Self:
         if self.fold and self.offset + self.k > MOST_FOLDED:
-            raise ValueError(f"near-duplicates are folded among the first {MOST_FOLDED} hits alone")
+            raise ValueError(
+                f"near-duplicates can be folded among the first {MOST_FOLDED} hits only"
+            )
         return self
 
     def find_many(self, index: Index, queries: Sequence[Query]) -> list[list[Hit]]:
         """Search for each of several queries.
 
         Raises:
-            DataError: a condition is none, or a text has no words in it.
+            DataError: a condition is not valid, or a text has no words.
         """
         return index.find_many(
             queries,
@@ -68,61 +72,63 @@ class Page(BaseModel):
         )
 
 
-class Words(BaseModel):
-    """What photos should show, or which photo of the index they should be like."""
+class TextQuery(BaseModel):
+    """A text, a photo of the index, or both."""
 
     model_config = ConfigDict(extra="forbid")
 
-    text: Text = Field("", description="What the photos show.")
-    like: UUID | None = Field(None, description="The id of a photo that they should be like.")
-    without: list[Text] = Field([], max_length=16, description="What they should not show.")
-    share: float = Field(
-        0.5, ge=0, le=1, description="What a photo counts beside the text, which counts the rest."
+    text: Text = Field("", description="Description of the photos.")
+    like: UUID | None = Field(None, description="The id of a photo; similar ones are searched for.")
+    without: list[Text] = Field(
+        [], max_length=16, description="Descriptions of what the photos should not show."
     )
+    share: float = Field(0.5, ge=0, le=1, description="Weight of the photo; the text has the rest.")
 
     def query(self) -> Query:
-        """As the search takes it.
+        """The query for `hgan.search`.
 
         Raises:
-            DataError: nothing is asked for.
+            DataError: there is neither a text nor a photo.
         """
         like = None if self.like is None else str(self.like)
         return Query(self.text, like=like, without=tuple(self.without), photo_share=self.share)
 
 
-class TextSearch(Page, Words):
-    """Photos that show something, or that are like one of the index."""
+class TextSearch(Page, TextQuery):
+    """A search by text, by a photo of the index, or by both."""
 
 
 class BatchSearch(Page):
-    """Several of them at once; the same page of each."""
+    """Several searches at once, with the same page of results."""
 
-    queries: list[Words] = Field(min_length=1, max_length=MOST_QUERIES)
+    queries: list[TextQuery] = Field(min_length=1, max_length=MOST_QUERIES)
 
 
 class PhotoSearch(Page):
-    """Photos like one that is sent along."""
+    """A search by a photo that is uploaded, and optionally by text."""
 
     photo: UploadFile = Field(description="A JPEG, PNG, WebP, GIF, BMP or TIFF file.")
-    text: Text = Field("", description="What the photos show beside that.")
-    without: list[Text] = Field([], max_length=16, description="What they should not show.")
-    share: float = Field(
-        0.5, ge=0, le=1, description="What a photo counts beside the text, which counts the rest."
+    text: Text = Field("", description="Description of the photos, in addition to the photo.")
+    without: list[Text] = Field(
+        [], max_length=16, description="Descriptions of what the photos should not show."
     )
+    share: float = Field(0.5, ge=0, le=1, description="Weight of the photo; the text has the rest.")
 
 
-class FoundPhoto(BaseModel):
-    """A photo that a search found."""
+class SearchHit(BaseModel):
+    """A photo in the results of a search."""
 
     id: str
-    path: str = Field(description="Below the folder that was indexed.")
+    path: str = Field(description="Path relative to the indexed folder.")
     score: float
-    levels: dict[str, float] = Field(description="Similarity by level.")
-    duplicates: list[str] = Field(description="Paths of near-duplicates, where they are folded.")
+    levels: dict[str, float] = Field(description="Similarity at each level.")
+    duplicates: list[str] = Field(
+        description="Paths of the near-duplicates that are folded into this hit."
+    )
 
     @classmethod
     def of(cls, hit: Hit, root: PurePath) -> Self:
-        """A hit, without where the folder lies."""
+        """The hit with its path relative to the folder of photos."""
         return cls(
             id=hit.id,
             path=hit.path.relative_to(root).as_posix(),
@@ -132,31 +138,31 @@ class FoundPhoto(BaseModel):
         )
 
 
-class Found(BaseModel):
+class SearchResult(BaseModel):
     """Photos, best first."""
 
-    hits: list[FoundPhoto]
+    hits: list[SearchHit]
 
 
-class FoundBatch(BaseModel):
-    """What was found for each query, in their order."""
+class BatchSearchResult(BaseModel):
+    """The results of each query, in the order of the queries."""
 
-    results: list[Found]
+    results: list[SearchResult]
 
 
 class Item(BaseModel):
-    """What the index remembers of a photo."""
+    """The stored metadata of a photo."""
 
     id: str
-    path: str = Field(description="Below the folder that was indexed.")
+    path: str = Field(description="Path relative to the indexed folder.")
     bytes: int
-    taken: str | None = Field(description="By the camera's own clock, without a time zone.")
+    taken: str | None = Field(description="Local time of the camera, without a time zone.")
     camera: str
     tags: list[str]
 
     @classmethod
     def of(cls, entry: Entry) -> Self:
-        """An entry, without what is of use to indexing alone."""
+        """The public part of an index entry."""
         taken = None
         if entry.taken is not None:
             taken = datetime.fromtimestamp(entry.taken, UTC).replace(tzinfo=None).isoformat()
@@ -171,7 +177,7 @@ class Item(BaseModel):
 
 
 class PhotoToAdd(BaseModel):
-    """A photo for the folder and the index."""
+    """A photo to store in the folder and add to the index."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -179,24 +185,24 @@ class PhotoToAdd(BaseModel):
     path: str = Field(
         min_length=1,
         max_length=500,
-        description="Where it goes below the folder that was indexed, such as 2023/italy/dog.jpg.",
+        description="Path in the indexed folder, such as 2023/italy/dog.jpg.",
     )
     tags: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
         [],
         max_length=100,
-        description="Beside those in the photo; kept in the index, and not in the file.",
+        description="Tags in addition to those in the photo; stored in the index, not in the file.",
     )
-    replace: bool = Field(False, description="Whether it may take the place of another photo.")
+    replace: bool = Field(False, description="Whether an existing photo of this path is replaced.")
 
     def clean_tags(self) -> tuple[str, ...]:
-        """As filters compare them.
+        """The tags as filters compare them.
 
         Raises:
-            DataError: one has nothing in it that can be seen.
+            DataError: a tag is empty or has characters that cannot be printed.
         """
         tags = tuple(dict.fromkeys(clean_tag(tag) for tag in self.tags))
         if not all(tag and tag.isprintable() for tag in tags):
-            raise DataError("tags: one is empty, or has characters that cannot be seen")
+            raise DataError("tags: one is empty, or has characters that cannot be printed")
         return tags
 
 
@@ -210,7 +216,7 @@ class ExplainRequest(BaseModel):
 
 
 class Level(BaseModel):
-    """What one level adds to S."""
+    """The contribution of one level to the score."""
 
     weight: float
     similarity: float
@@ -218,7 +224,7 @@ class Level(BaseModel):
 
 
 class Word(BaseModel):
-    """A word of the sentence, and how similar it is to each region."""
+    """A word of the sentence and its similarity to each region."""
 
     text: str
     start: int
@@ -231,8 +237,8 @@ class Word(BaseModel):
     pieces: list[list[float]]
 
 
-class Explained(BaseModel):
-    """S taken apart; see `hgan.runtime.explain.Explanation`."""
+class ExplanationResult(BaseModel):
+    """The parts of a score; see `hgan.runtime.explain.Explanation`."""
 
     text: str
     score: float
@@ -242,31 +248,29 @@ class Explained(BaseModel):
     words: list[Word]
 
 
-class BundleName(BaseModel):
-    """A model."""
+class BundleInfo(BaseModel):
+    """The model in use."""
 
     name: str
     id: str
 
 
 class Engine(BaseModel):
-    """How the index is kept; null where that is not known."""
+    """How the index is stored; null where this is not known."""
 
     engine: Literal["edge", "server"] = Field(
         description="Embedded in the service, or a Qdrant server."
     )
     bytes_on_disk: int | None
     changed: datetime | None = Field(description="When photos were last added or removed.")
-    optimizing: bool | None = Field(description="Whether points are being arranged right now.")
-    shards: int | None = Field(description="Parts of the collection.")
-    replicas: int | None = Field(description="Copies of each part.")
-    write_consistency: int | None = Field(
-        description="Copies that must have a change before it counts as written."
-    )
+    optimizing: bool | None = Field(description="Whether the index is being optimized now.")
+    shards: int | None = Field(description="Shards of the collection.")
+    replicas: int | None = Field(description="Replicas of each shard.")
+    write_consistency: int | None = Field(description="Replicas that must confirm a write.")
 
     @classmethod
     def of(cls, facts: StoreFacts) -> Self:
-        """What a store says of itself."""
+        """From the facts that a store reports."""
         values = asdict(facts)
         if facts.changed is not None:
             values["changed"] = datetime.fromtimestamp(facts.changed, UTC)
@@ -274,20 +278,20 @@ class Engine(BaseModel):
 
 
 class Status(BaseModel):
-    """What is served."""
+    """The index and the model that are served."""
 
     version: str
-    name: str = Field(description="Of the folder that was indexed.")
+    name: str = Field(description="Name of the indexed folder.")
     photos: int
     adding: int = Field(description="Photos that are being added now.")
     index: Engine
-    bundle: BundleName
-    weights: dict[str, float] = Field(description="Of the levels in the score.")
-    thumbnails: list[Size] = Field(description="Sizes that there are.")
+    bundle: BundleInfo
+    weights: dict[str, float] = Field(description="Weights of the levels in the score.")
+    thumbnails: list[Size] = Field(description="Available sizes.")
     manageable: bool = Field(description="Whether keys are configured.")
 
 
 class Health(BaseModel):
-    """That it lives, or that it can be asked."""
+    """Whether the service runs, or is ready to search."""
 
     status: str

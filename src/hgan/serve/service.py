@@ -1,4 +1,4 @@
-"""What the routes of one service share."""
+"""The state that all routes share."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -17,17 +17,17 @@ from hgan.serve.thumbnails import Thumbnails
 
 @dataclass
 class Service:
-    """An open library, and the threads that read it."""
+    """An open library and the thread pools that use it."""
 
     library: Library
     settings: Settings
     metrics: Metrics
     texts: Pool = field(init=False)
-    """For what takes milliseconds."""
+    """For work that takes milliseconds."""
     photos: Pool = field(init=False)
-    """For what decodes photos: few at once, and no text query waits behind them."""
+    """For work that decodes photos: few at once, and text queries never wait for them."""
     thumbnails: Thumbnails = field(init=False)
-    _trying: "asyncio.Future[list[Hit]] | None" = field(init=False, default=None)
+    _probe: "asyncio.Future[list[Hit]] | None" = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -38,28 +38,28 @@ class Service:
         self.metrics.watch("photos", lambda: self.photos.inside)
 
     async def ready(self) -> None:
-        """Search once; all who ask at the same time are told of one and the same search, so that
-        asking costs nothing, as often as anybody does.
+        """Search once, as a check. Concurrent calls share one search, so that frequent calls cost
+        nothing.
 
         Raises:
             HganError: the index or the model failed.
-            HTTPException: 503, too much is waiting.
+            HTTPException: 503, too many requests are waiting.
         """
-        if self._trying is None or self._trying.done():
+        if self._probe is None or self._probe.done():
             find = self.library.index.find
-            self._trying = asyncio.ensure_future(self.texts.run(find, Query("a photo"), 1))
-        await asyncio.shield(self._trying)
+            self._probe = asyncio.ensure_future(self.texts.run(find, Query("a photo"), 1))
+        await asyncio.shield(self._probe)
 
     def close(self) -> None:
-        """Let everything that was asked for end, then let go of the index."""
+        """Wait for the work in progress, then close the index."""
         self.texts.close()
         self.photos.close()
         self.library.close()
 
 
-async def _service(request: Request) -> Service:  # async: a plain function gets a thread
+async def _service(request: Request) -> Service:  # async: FastAPI runs plain functions in a thread
     service: Service = request.app.state.service
     return service
 
 
-Serving = Annotated[Service, Depends(_service)]
+ServiceDependency = Annotated[Service, Depends(_service)]

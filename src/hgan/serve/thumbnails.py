@@ -1,4 +1,4 @@
-"""Small JPEGs of photos, the last ones kept in memory up to a number of bytes."""
+"""Small JPEGs of photos, with a cache in memory that keeps the most recently used ones."""
 
 import io
 from collections import OrderedDict
@@ -15,7 +15,7 @@ QUALITY = 82
 
 
 class Size(IntEnum):
-    """Of the longer side, in pixels; few, so that few are kept."""
+    """Length of the longer side in pixels; only three sizes, so that the cache stays effective."""
 
     SMALL = 128
     MEDIUM = 256
@@ -23,44 +23,44 @@ class Size(IntEnum):
 
 
 def etag(version: str, size: Size) -> str:
-    """Of the thumbnail of a photo in this version, see `Library.version`."""
+    """The ETag of a thumbnail; `version` is that of the photo, see `Library.version`."""
     return f'"{version}-{size:d}"'
 
 
 class Thumbnails:
-    """Makes thumbnails; any thread may ask."""
+    """Makes and caches thumbnails; safe for use from several threads."""
 
-    def __init__(self, most: int) -> None:
-        """Keep at most so many bytes."""
-        self._most = most
+    def __init__(self, max_bytes: int) -> None:
+        """Cache at most `max_bytes` of thumbnails."""
+        self._max_bytes = max_bytes
         self._bytes = 0
-        self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
-        self._changing = Lock()
+        self._cache: OrderedDict[tuple[str, str], bytes] = OrderedDict()
+        self._lock = Lock()
 
     def get(self, photo: str, tag: str, size: Size, read: Callable[[], Path | bytes]) -> bytes:
-        """The JPEG of a photo; a small photo is not enlarged.
+        """The thumbnail of a photo as JPEG; a small photo is not enlarged.
 
         Args:
-            photo: its id.
-            tag: its etag.
-            size: of the longer side.
-            read: gets the photo, where its thumbnail is not kept.
+            photo: the id of the photo.
+            tag: the ETag of the thumbnail.
+            size: length of the longer side.
+            read: reads the photo; called only if the thumbnail is not in the cache.
 
         Raises:
             DataError: the photo cannot be read.
         """
         key = (photo, tag)
-        with self._changing:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+        with self._lock:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
         made = _thumbnail(read(), size)
-        with self._changing:
-            if key not in self._kept:
-                self._kept[key] = made
+        with self._lock:
+            if key not in self._cache:
+                self._cache[key] = made
                 self._bytes += len(made)
-            while self._bytes > self._most:
-                _, dropped = self._kept.popitem(last=False)
+            while self._bytes > self._max_bytes:
+                _, dropped = self._cache.popitem(last=False)
                 self._bytes -= len(dropped)
         return made
 
@@ -68,7 +68,7 @@ class Thumbnails:
 def _thumbnail(content: Path | bytes, size: Size) -> bytes:
     photo = open_photo(content, hint=size)
     photo.thumbnail((size, size), Image.Resampling.LANCZOS)
-    # A new image: what the photo says of its place and camera stays behind.
+    # A new image without the metadata of the photo, such as its location and camera.
     plain = Image.new("RGB", photo.size)
     plain.paste(photo)
     file = io.BytesIO()

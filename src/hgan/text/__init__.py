@@ -1,1 +1,1 @@
-"""Sentences to token states."""
+"""Text encoders: sentences to token states (the last hidden states of a network)."""

@@ -1,4 +1,4 @@
-"""The field's classical text encoder: a bidirectional GRU over word ids, trained from scratch."""
+"""The classical text encoder of image-text retrieval: a bidirectional GRU, trained from scratch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,18 +27,18 @@ from hgan.text.vocabulary import (
 class BiGRUEncoder(TextEncoder):
     """Word embeddings and a GRU in each direction; a token's state is the mean of the two.
 
-    As in SCAN (Lee et al., ECCV 2018, section 3.4), without dropout. The context, where SCAN has
-    none, is that of every text encoder here: the mean over real tokens, `<start>` and `<end>`
-    included. A hidden word is an unknown one: SCAN's vocabularies have no mask token.
+    As in SCAN (Lee et al., ECCV 2018, section 3.4), without dropout. SCAN has no context; here it
+    is the mean over the tokens, `<start>` and `<end>` included, as in every text encoder. A masked
+    word becomes `<unk>`: SCAN's vocabularies have no mask token.
 
-    Tokens that the mask leaves out, in the middle too, are skipped as if they were not there, and
-    have zeros for a state. For that, each row's real tokens are moved to its front, for the one
-    GRU in their order and for the other in reverse; what comes after them is never read back.
-    Thus rows of any lengths go through in any order.
+    Tokens outside the mask are skipped, also in the middle of a row, and their states are zero.
+    For that, the tokens of each row are moved to its front, in their order for one GRU and in
+    reverse for the other; the outputs for the padding after them are not used. So rows of any
+    lengths can be in a batch, in any order.
 
     Args:
-        words: size of the vocabulary.
-        word_width: of an embedding.
+        words: number of words in the vocabulary.
+        word_width: width of an embedding.
         width: D_t.
     """
 
@@ -55,12 +55,12 @@ class BiGRUEncoder(TextEncoder):
         """D_t."""
         return self.rightward.hidden_size
 
-    def encode(self, ids: Tensor, mask: Tensor, states: Tensor | None) -> Tensor:
-        """States (T, W, D_t): the mean of both directions, zeros where the mask is zero."""
-        assert states is None  # no layer is frozen, so none can have been kept
+    def encode(self, ids: Tensor, mask: Tensor, frozen_cache: Tensor | None) -> Tensor:
+        """States (T, W, D_t): the mean of both directions, zero where the mask is zero."""
+        assert frozen_cache is None  # no layer is frozen, so there is no cache
         real = mask.bool()
         count = real.sum(1, keepdim=True)  # (T, 1)
-        nth = real.cumsum(1) - 1  # (T, W): which of its row's real tokens a token is
+        nth = real.cumsum(1) - 1  # (T, W): number of a token among those of its row
         rest = count + (~real).cumsum(1) - 1
         rightward = self._read(self.rightward, ids, torch.where(real, nth, rest))
         leftward = self._read(self.leftward, ids, torch.where(real, count - 1 - nth, rest))
@@ -74,10 +74,10 @@ class BiGRUEncoder(TextEncoder):
         return states.gather(1, places[..., None].expand_as(states))
 
     def freeze(self, trainable_layers: int | None) -> None:
-        """Any number trains all: the encoder starts from nothing, and has one layer.
+        """Do nothing: all of the encoder is trained, since it starts untrained and has one layer.
 
         Raises:
-            ConfigError: none is to be trained.
+            ConfigError: no layer is to be trained.
         """
         if trainable_layers is not None and trainable_layers < 1:
             raise ConfigError(
@@ -86,11 +86,11 @@ class BiGRUEncoder(TextEncoder):
             )
 
     def frozen_states(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Not to be called: `frozen_layers` is None."""
+        """Raise `TypeError`: there are no frozen layers."""
         raise TypeError("a Bi-GRU has no frozen layers")
 
     def describe(self) -> dict[str, Any]:
-        """Its widths; the size of its vocabulary is its tokenizer's."""
+        """The widths; the size of the vocabulary comes from the tokenizer."""
         word_width = self.embedding.embedding_dim
         return {"model_type": "bigru", "word_width": word_width, "width": self.width}
 
@@ -102,8 +102,8 @@ def load_bigru(
 
     Args:
         vocabulary: a SCAN vocabulary file; by default the words are counted.
-        vectors: word vectors to start from, whose width becomes the embedding's; they are trained
-            on with the rest, and words that have none start at random.
+        vectors: word vectors that initialise the embedding and set its width; they are trained
+            with the rest, and words without a vector start at random.
         texts: training captions to count words in.
 
     Raises:
@@ -120,7 +120,7 @@ def load_bigru(
     if vectors is None:
         return BiGRUEncoder(len(words)), tokenizer
     ids, values = read_vectors(vectors, words)
-    console.print(f"{len(ids)} of {len(words)} words start from {vectors.name}")
+    console.print(f"{len(ids)} of {len(words)} words initialised from {vectors.name}")
     encoder = BiGRUEncoder(len(words), word_width=values.shape[1])
     with torch.no_grad():
         encoder.embedding.weight[torch.from_numpy(ids)] = torch.from_numpy(values)
@@ -134,14 +134,14 @@ def build_bigru(description: dict[str, Any], tokenizer: Tokenizer) -> BiGRUEncod
 
 
 def _onnx_gru(gru: nn.GRU, inputs: Tensor) -> Tensor:
-    """States (T, W, D_t) by ONNX's own operator, for export.
+    """States (T, W, D_t) by ONNX's GRU operator, for export.
 
     Torch traces a GRU word by word, which would fix the length of sentences to the example's.
     """
     width = gru.hidden_size
 
     def gates(rows: Tensor) -> Tensor:
-        # Torch has the gates in the order reset, update, new; ONNX has update, reset, new.
+        # The order of the gates is reset, update, new in torch, and update, reset, new in ONNX.
         return torch.cat([rows[width : 2 * width], rows[:width], rows[2 * width :]])[None]
 
     inward, recurrent, *biases = [gates(weight) for weight in gru.all_weights[0]]

@@ -1,4 +1,4 @@
-"""Text encoders by name, with pretrained weights; by description, for a checkpoint's weights."""
+"""Create a text encoder: pretrained, by name; or untrained, by description, for a checkpoint."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,14 +12,14 @@ from hgan.text.transformer import build_transformer, load_transformer
 
 
 def load_encoder(config: TextConfig, texts: Sequence[str]) -> tuple[TextEncoder, Tokenizer]:
-    """The encoder that a configuration asks for, some layers frozen, and its tokenizer.
+    """The encoder of a configuration, with frozen layers if it has any, and its tokenizer.
 
     Args:
         config: names the encoder.
-        texts: training captions, for an encoder that makes its vocabulary of them.
+        texts: training captions, from which a Bi-GRU builds its vocabulary.
 
     Raises:
-        ConfigError: the encoder cannot be had, or has not so many layers.
+        ConfigError: the encoder cannot be loaded, or has fewer layers.
         DataError: a Bi-GRU's vocabulary or word vectors are missing or malformed.
     """
     encoder: TextEncoder
@@ -32,7 +32,7 @@ def load_encoder(config: TextConfig, texts: Sequence[str]) -> tuple[TextEncoder,
 
 
 def build_encoder(description: dict[str, Any], tokenizer: Tokenizer) -> TextEncoder:
-    """An encoder with random weights from its own description, to load a checkpoint into."""
+    """An encoder with random weights, from what `describe` gave, to load a checkpoint into."""
     if description.get("model_type") == "bigru":
         return build_bigru(description, tokenizer)
     return build_transformer(description, tokenizer)

@@ -1,4 +1,4 @@
-"""What every text encoder is: tokens of a batch of sentences to their states."""
+"""The contract of text encoders: token ids of a batch of sentences to token states."""
 
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
@@ -8,24 +8,24 @@ from torch import Tensor, nn
 
 
 class TokenStates(NamedTuple):
-    """What an encoder says of a batch of sentences."""
+    """Output of a text encoder for a batch of sentences."""
 
     states: Tensor
     """(T, W, D_t)"""
     context: Tensor
-    """(T, D_t): the whole sentence, the mean over its real tokens."""
+    """(T, D_t): the whole sentence, the mean over its tokens without padding."""
     words: Tensor
-    """(T, W) bool: real tokens that are words, not markers of the ends or padding."""
+    """(T, W) bool: True for words, False for special tokens and padding."""
 
 
 class TextEncoder(nn.Module, ABC):
-    """A text encoder, and the ids of the tokens that are no words.
+    """A text encoder, and the ids of its special tokens.
 
     Attributes:
-        mask_id: the token that stands for a hidden word.
-        special_ids: (S) tokens that are no words.
-        frozen_layers: layers from the bottom that are not trained, whose states can be computed
-            once a run; None where nothing is frozen.
+        mask_id: the token that replaces a masked word.
+        special_ids: (S) tokens that are not words.
+        frozen_layers: number of layers, from the bottom, that are not trained, so that their output
+            can be cached; None if nothing is frozen.
     """
 
     special_ids: Tensor
@@ -42,32 +42,39 @@ class TextEncoder(nn.Module, ABC):
         """D_t."""
 
     @abstractmethod
-    def encode(self, ids: Tensor, mask: Tensor, states: Tensor | None) -> Tensor:
-        """States (T, W, D_t) of token ids (T, W) with mask (T, W), from frozen states if given."""
+    def encode(self, ids: Tensor, mask: Tensor, frozen_cache: Tensor | None) -> Tensor:
+        """States (T, W, D_t) of token ids (T, W) with mask (T, W).
+
+        Args:
+            frozen_cache: (T, W, D_t) what `frozen_states` gave for these ids, to start from.
+        """
 
     @abstractmethod
     def freeze(self, trainable_layers: int | None) -> None:
         """Train only the top layers; None trains all, embeddings included.
 
         Raises:
-            ConfigError: the encoder has fewer layers, or none that can be told apart.
+            ConfigError: the encoder has fewer layers, or no list of layers.
         """
 
     @abstractmethod
     def frozen_states(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """States (T, W, D_t) after the embeddings and the frozen layers: computed once a run."""
+        """Output (T, W, D_t) of the embeddings and the frozen layers, for the cache."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """What `build_encoder` makes the same encoder of, as JSON; `model_type` names its kind."""
+        """Settings, as JSON, from which `build_encoder` builds the same encoder; `model_type` names
+        its kind."""
 
-    def forward(self, ids: Tensor, mask: Tensor, states: Tensor | None = None) -> TokenStates:
-        """Token ids (T, W) and mask (T, W), nonzero where a token is real.
+    def forward(
+        self, ids: Tensor, mask: Tensor, frozen_cache: Tensor | None = None
+    ) -> TokenStates:
+        """Encode token ids (T, W) with mask (T, W), nonzero for tokens, zero for padding.
 
         Args:
-            states: (T, W, D_t) what `frozen_states` gave for these ids, to start from.
+            frozen_cache: (T, W, D_t) what `frozen_states` gave for these ids, to start from.
         """
-        states = self.encode(ids, mask, states)
+        states = self.encode(ids, mask, frozen_cache)
         real = mask.bool()
         weight = real[..., None].to(states.dtype)
         context = (states * weight).sum(1) / weight.sum(1).clamp_min(1)

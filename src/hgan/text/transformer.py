@@ -1,4 +1,4 @@
-"""MiniLM, BERT, or any other transformer encoder of Hugging Face, as a text encoder."""
+"""MiniLM, BERT, or any other transformer encoder of Hugging Face."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from transformers.utils.logging import disable_progress_bar
 from hgan.errors import ConfigError
 from hgan.text.encoder import TextEncoder
 
-# Of loading weights: it takes a blink, and would be drawn into pipes, too.
+# Loading weights takes less than a second, and the bar would also be written into pipes.
 disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
@@ -29,11 +29,11 @@ class TransformerEncoder(TextEncoder):
         """D_t."""
         return int(self.transformer.config.hidden_size)
 
-    def encode(self, ids: Tensor, mask: Tensor, states: Tensor | None) -> Tensor:
+    def encode(self, ids: Tensor, mask: Tensor, frozen_cache: Tensor | None) -> Tensor:
         """States (T, W, D_t) of the last layer."""
-        if states is None:
+        if frozen_cache is None:
             return self.transformer(input_ids=ids, attention_mask=mask).last_hidden_state
-        return self._trained_layers(states, mask)
+        return self._trained_layers(frozen_cache, mask)
 
     def describe(self) -> dict[str, Any]:
         """The transformer's configuration."""
@@ -53,7 +53,7 @@ class TransformerEncoder(TextEncoder):
 
     @torch.inference_mode()
     def frozen_states(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """States (T, W, D_t) after the embeddings and the frozen layers: computed once a run."""
+        """Output (T, W, D_t) of the embeddings and the frozen layers, for the cache."""
         assert self.frozen_layers is not None
         out = self.transformer(input_ids=ids, attention_mask=mask, output_hidden_states=True)
         return out.hidden_states[self.frozen_layers]
@@ -82,12 +82,12 @@ def load_transformer(name: str) -> tuple[TransformerEncoder, Tokenizer]:
         name: "minilm" (from an installed package, no network), or a Hugging Face name or folder.
 
     Raises:
-        ConfigError: the model cannot be had.
+        ConfigError: the model cannot be loaded.
     """
     source = str(_minilm_folder()) if name == "minilm" else name
     try:
         # Eager attention: on CPUs the backward pass of the fused kernel is three times slower at
-        # the length of captions, and its masks do not export.
+        # the length of captions, and its masks cannot be exported.
         transformer = AutoModel.from_pretrained(
             source, use_safetensors=True, attn_implementation="eager"
         )
@@ -117,11 +117,11 @@ def _assemble(transformer: PreTrainedModel, tokenizer: Tokenizer) -> Transformer
     tokenizer.no_truncation()
     tokenizer.no_padding()
     for module in transformer.modules():
-        # Words are dropped by size augmentation; dropout inside the encoder adds little but time.
+        # Size augmentation drops words already; dropout in the encoder adds little but time.
         if isinstance(module, nn.Dropout):
             module.p = 0.0
     if getattr(transformer, "pooler", None) is not None:
-        # Never read: it would be saved, exported and left untrained.
+        # It is not used, so it would be saved and exported untrained.
         transformer.register_module("pooler", None)
     return TransformerEncoder(transformer, [i for i in ids if i is not None], mask_id)
 

@@ -1,4 +1,4 @@
-"""Word vectors in GloVe's text format: a word and its numbers a line, split by single spaces."""
+"""Word vectors in GloVe's text format: on each line a word and its numbers, separated by spaces."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from hgan.errors import DataError
 
 
 class WordVectors(NamedTuple):
-    """The vectors of those words of a vocabulary that a file has."""
+    """The vectors that a file has for the words of a vocabulary."""
 
     ids: np.ndarray
     """(F,) int64"""
@@ -18,24 +18,24 @@ class WordVectors(NamedTuple):
 
 
 def read_vectors(path: Path, words: dict[str, int]) -> WordVectors:
-    """Read the vectors of a vocabulary's words; of other lines, only the width is looked at.
+    """Read the vectors of a vocabulary's words; of other lines, only the width is checked.
 
-    The first line says how many numbers there are. As in GloVe's largest files, a word can have
-    spaces in it. Of a word that comes twice, the last vector counts.
+    The first line gives the width. A word can contain spaces, as in GloVe's largest files. If a
+    word is repeated, its last vector is used.
 
     Args:
-        path: read line by line, so it can be larger than memory.
+        path: is read line by line, so it can be larger than memory.
         words: ids by word.
 
     Raises:
         DataError: the file is missing, empty or malformed; names the line.
     """
-    wanted = {word.encode(): number for word, number in words.items()}
+    vocabulary = {word.encode(): number for word, number in words.items()}
     found: dict[int, np.ndarray] = {}
     width = 0
     try:
         with path.open("rb") as file:
-            # Bytes, not text: words there have line ends of other alphabets in them.
+            # Bytes, not text: some words contain Unicode line separators.
             for number, line in enumerate(file, start=1):
                 fields = line.rstrip().split(b" ")
                 width = width or len(fields) - 1
@@ -46,18 +46,18 @@ def read_vectors(path: Path, words: dict[str, int]) -> WordVectors:
                         "are lines of `word v1 v2 ...`"
                     )
                 word = b" ".join(fields[:-width])
-                if word in wanted:
-                    found[wanted[word]] = _vector(fields[-width:], path, number)
+                if word in vocabulary:
+                    found[vocabulary[word]] = _vector(fields[-width:], path, number)
     except OSError as error:
         raise DataError(f"{path}: word vectors cannot be read ({error.strerror})") from error
     if not width:
-        raise DataError(f"{path}: holds no word vectors")
+        raise DataError(f"{path}: contains no word vectors")
     values = np.array(list(found.values()), dtype=np.float32).reshape(len(found), width)
     return WordVectors(np.array(list(found), dtype=np.int64), values)
 
 
 def _is_number(fields: list[bytes]) -> bool:
-    """Whether what seems to be the rest of a word is a number: then the line has too many."""
+    """Whether the last field of a word is a number: then the line has too many numbers."""
     try:
         return bool(fields) and np.isfinite(float(fields[-1]))
     except ValueError:

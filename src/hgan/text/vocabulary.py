@@ -1,7 +1,7 @@
-"""Sentences to word ids, as the field has it: NLTK's words in lower case, ids of SCAN's form.
+"""Sentences to word ids, as in SCAN: words in lower case, split as NLTK does.
 
-Vocabularies come from the files that SCAN (Lee et al., ECCV 2018) is distributed with, or are
-counted over training captions by the same rule.
+A vocabulary is read from a file that SCAN (Lee et al., ECCV 2018) is distributed with, or counted
+over training captions by SCAN's rule.
 """
 
 import json
@@ -24,12 +24,12 @@ from hgan.errors import DataError
 SPECIALS = PAD, START, END, UNKNOWN = "<pad>", "<start>", "<end>", "<unk>"
 """The first words of every vocabulary, in the order of their ids."""
 LEAST_COUNT = 4
-"""Words that training captions have fewer times are unknown, as in SCAN."""
+"""Words with fewer occurrences in the training captions are unknown, as in SCAN."""
 MOST_WORDS = 10_000_000
-"""More than any language has: the trainer wants a limit."""
+"""No limit in practice: the trainer needs one."""
 
 _OPENING_QUOTE = r"""\A"|(?<=[ (\[{<])(?:"|'')"""
-"""What NLTK writes as ``; every other double quote becomes ''."""
+"""Opening quotes, which NLTK writes as ``; every other double quote becomes ''."""
 _BREAKS = "|".join(
     (
         r"`+|''|[«“‘„»”’]",
@@ -41,7 +41,7 @@ _BREAKS = "|".join(
         r"(?<!\b\w|\bmr|\bmrs|\bms|\bdr|\bst|\bjr|\bsr|\.)\.(?=\s)",
     )
 )
-"""What stands apart wherever it is."""
+"""Characters that are always separate words."""
 _CLITICS = "|".join(
     (
         rf"(?<=[^'\s])(?:'[smd]|'ll|'re|'ve|n't|')(?=\s|\z|{_BREAKS})",
@@ -50,15 +50,15 @@ _CLITICS = "|".join(
         r"\bd(?='ye\b)|\bmore(?='n\b)",
     )
 )
-"""Parts of words that NLTK sets apart: don't is do n't, dogs' is dogs ', cannot is can not."""
+"""Parts of words that NLTK splits off: don't is do n't, dogs' is dogs ', cannot is can not."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def word_tokenizer(words: dict[str, int]) -> Tokenizer:
-    """A tokenizer that gives `<start> word ... <end>`, words split as NLTK's word_tokenize does.
+    """A tokenizer that gives `<start> word ... <end>`, split as by NLTK's word_tokenize.
 
     Args:
-        words: ids by word, the specials among them; all other words become `<unk>`.
+        words: ids by word, specials included; all other words become `<unk>`.
     """
     tokenizer = Tokenizer(WordLevel(words, unk_token=UNKNOWN))
     tokenizer.normalizer = Normalizers(
@@ -75,10 +75,10 @@ def word_tokenizer(words: dict[str, int]) -> Tokenizer:
 
 
 def count_words(texts: Sequence[str]) -> dict[str, int]:
-    """A vocabulary of the words that captions have at least four times, the most frequent first.
+    """A vocabulary of the words that occur at least four times, the most frequent first.
 
     Args:
-        texts: training captions; those of other splits have no part in a vocabulary.
+        texts: training captions, never those of other splits.
     """
     tokenizer = word_tokenizer({token: i for i, token in enumerate(SPECIALS)})
     trainer = WordLevelTrainer(
@@ -95,7 +95,7 @@ def read_vocabulary(path: Path) -> dict[str, int]:
     """Ids by word of a SCAN vocabulary file (JSON: word2idx, idx2word, idx).
 
     Raises:
-        DataError: the file is missing, no JSON, or its ids contradict each other.
+        DataError: the file is missing, is not JSON, or its ids contradict each other.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))

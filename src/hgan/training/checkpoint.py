@@ -1,11 +1,9 @@
-"""A run's state on disk: enough for a resumed run to equal an uninterrupted one bit for bit.
+"""The state of a run on disk: a resumed run equals an uninterrupted one bit for bit.
 
 Tensors go to safetensors, everything else to JSON; nothing is pickled.
 """
 
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +14,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hgan.errors import DataError
-from hgan.files import write_json
+from hgan.files import replace_folder, write_json
 
 Tree = Any
 """Nested dicts and lists whose leaves are tensors or JSON values."""
 
 
 def save_state(folder: Path, state: Tree) -> None:
-    """Write a state so that `folder` is always complete: either the old one or the new one."""
+    """Write a state; a kill leaves the old one or the new one, complete."""
     replace_folder(folder, lambda new: _write(new, state))
 
 
@@ -41,33 +39,13 @@ def load_state(folder: Path) -> Tree:
     return _join(tree, tensors)
 
 
-def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Fill a new folder, then put it in the old one's place; a kill leaves one of the two."""
-    new, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    write(new)
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def recover_folder(folder: Path) -> None:
-    """Undo a `replace_folder` that was killed between its two renames."""
-    old = folder.with_name(f".{folder.name}.old")
-    if old.exists() and not folder.exists():
-        old.rename(folder)
-
-
 def random_state() -> Tree:
-    """State of the random generators that training draws from."""
+    """State of the random generators of training."""
     return {"torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
 
 
 def set_random_state(state: Tree) -> None:
-    """Set what `random_state` gave."""
+    """Restore what `random_state` gave."""
     torch.set_rng_state(state["torch"])
     torch.cuda.set_rng_state_all(state["cuda"])
 
@@ -82,12 +60,12 @@ def _write(folder: Path, state: Tree) -> None:
 def _split(value: Tree, path: str, tensors: dict[str, Tensor]) -> Tree:
     """Replace each tensor by a reference to its name in the tensor file."""
     if isinstance(value, Tensor):
-        # Tensors may share memory (MFAR in both towers): the file holds a copy of each.
+        # Tensors can share memory (MFAR in both towers): the file has a copy of each.
         tensors[path] = value.detach().cpu().clone().contiguous()
         return {"tensor": path}
     if isinstance(value, dict):
         pairs = [[key, _split(item, f"{path}/{key}", tensors)] for key, item in value.items()]
-        return {"dict": pairs}  # pairs, since JSON would turn the optimiser's integer keys to text
+        return {"dict": pairs}  # JSON objects would turn the optimiser's integer keys into text
     if isinstance(value, list | tuple):
         return {"list": [_split(item, f"{path}/{i}", tensors) for i, item in enumerate(value)]}
     if isinstance(value, np.generic):

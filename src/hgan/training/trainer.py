@@ -16,14 +16,19 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hgan.config import Config
-from hgan.data.batches.batching import Augmenter, Batch, Dataset, training_batches
+from hgan.data.batches.augmentation import Augmenter
+from hgan.data.batches.dataset import Dataset
+from hgan.data.batches.epoch import training_batches
+from hgan.data.batches.types import Batch
+from hgan.data.captions.known import dataset_key
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
 from hgan.data.features.open import open_features
 from hgan.data.features.types import Features
+from hgan.encoded import final_level
 from hgan.errors import ConfigError
 from hgan.evaluation.evaluate import choose_weights
-from hgan.files import jsonable, write_json
+from hgan.files import jsonable, recover_folder, write_json
 from hgan.model.io import TrainedModel
 from hgan.model.matcher import Matcher
 from hgan.model.similarity import combine
@@ -31,8 +36,6 @@ from hgan.progress import console, progress
 from hgan.training.checkpoint import (
     load_state,
     random_state,
-    recover_folder,
-    replace_folder,
     save_state,
     set_random_state,
 )
@@ -124,7 +127,7 @@ class Trainer:
         self.val_data = Dataset(captions.split("val"), store, self.model.tokenizer, limit)
         text = self.model.network.text
         for data in (self.train_data, self.val_data):
-            data.keep_states(text)
+            data.cache_frozen_states(text)
         self.augmenter = Augmenter(
             region_drop=config.optim.region_drop,
             word_drop=config.optim.word_drop,
@@ -246,7 +249,7 @@ class Trainer:
         rsum = row.get("rsum_S", row[f"rsum_{self.model.network.level_names[0]}"])
         if rsum > self.best["rsum"]:
             self.best = {"rsum": rsum, "epoch": int(row["epoch"])}
-            replace_folder(self.folder / "best", self._save_best)
+            self._save_best(self.folder / "best")
         save_state(self.folder / "last", self._state())
         write_log(self.folder / "log.csv", self.history)
         plot_curves(self.folder / "curves.png", self.history)
@@ -260,11 +263,13 @@ class Trainer:
             self.model.boxes,
             facts={
                 "captions": self.config.data.captions.name,
+                "data set": dataset_key(self.config.data.captions) or "own captions",
                 "training photos": len(self.train_data.rows),
                 "seed": self.config.seed,
                 "epoch": f"{self.best['epoch']} of {self.config.optim.epochs}",
                 "chosen on": "val",
                 "rSum on val": {n.removeprefix("rsum_"): m.rsum for n, m in self.metrics.items()},
+                "recall on val": self.metrics[final_level(self.metrics)].recalls(),
             },
         )
         best.save_pretrained(folder)

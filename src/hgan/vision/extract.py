@@ -1,4 +1,4 @@
-"""Photos to a feature store: decode in threads, run the backbone in ONNX Runtime, resume if cut."""
+"""Photos to a feature store: decode in threads, run the backbone in ONNX Runtime, resume."""
 
 import tempfile
 from collections.abc import Iterable
@@ -8,35 +8,36 @@ import numpy as np
 import onnxruntime
 import torch
 
+from hgan.chunks import chunks
 from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
-from hgan.onnx_export import export_onnx
 from hgan.progress import progress
 from hgan.runtime.images import open_photo, to_pixels
 from hgan.runtime.stream import stream
 from hgan.vision.backbone import Backbone, grid_boxes
+from hgan.vision.onnx_export import export_onnx
 from hgan.vision.views import view
 
 BATCH = 8
-"""Photos run at once; on CPUs a small batch stays in the caches (140 against 57 photos a second for
-8 against 64)."""
+"""Photos in a batch; on CPUs a small batch fits into the caches (140 photos a second with 8, 57
+with 64)."""
 FLUSH_EVERY = 500
-"""Photos between two writes to disk: what a kill can cost."""
+"""Photos between two flushes to disk: the most that a kill can lose."""
 
 
 def extract(
     backbone: Backbone, photos: Path, ids: Iterable[str], folder: Path, views: int = 1
 ) -> FeatureStore:
-    """Extract region features of photos into a store, continuing one that was cut short.
+    """Extract region features of photos into a store, or resume an interrupted extraction.
 
     Args:
         backbone: the frozen network.
         photos: the folder that ids are relative to.
-        ids: one row each, in this order.
+        ids: the photos, one row each, in this order.
         folder: the store.
-        views: of each photo, see `hgan.vision.views`.
+        views: number of views of each photo, see `hgan.vision.views`.
 
     Raises:
-        DataError: the folder holds a store made in another way.
+        DataError: the folder has a store with other settings.
     """
     manifest = Manifest(
         backbone=backbone.name,
@@ -78,7 +79,7 @@ def _fill(
     todo = manifest.ids[manifest.rows_done :]
     with progress("extract", total=len(manifest.ids), unit="photos") as bar:
         bar.advance(manifest.rows_done)
-        for keys in _chunks(todo, FLUSH_EVERY):
+        for keys in chunks(todo, FLUSH_EVERY):
             regions = np.zeros((len(keys), views, r, d), np.float32)
             context = np.zeros((len(keys), views, d), np.float32)
             position = {key: i for i, key in enumerate(keys)}
@@ -95,11 +96,8 @@ def _fill(
 
 
 def _groups(arrays: list[np.ndarray]) -> Iterable[tuple[int, np.ndarray]]:
+    """Number and pixels (n, size, size, 3) of each view."""
     if arrays:
         stacked = np.stack(arrays)  # (n, V, size, size, 3)
         for v in range(stacked.shape[1]):
             yield v, np.ascontiguousarray(stacked[:, v])
-
-
-def _chunks(keys: list[str], length: int) -> Iterable[list[str]]:
-    return (keys[i : i + length] for i in range(0, len(keys), length))

@@ -13,17 +13,17 @@ from hgan.vision.backbone import Backbone
 
 
 class HubBackbone(Backbone):
-    """The last hidden state of a model, as a feature map; of a dual encoder, its vision tower.
+    """The last hidden state of a model, or of the vision tower of a dual encoder, as a feature map.
 
-    Weights are read from safetensors alone, and no code from a model's repository is run.
+    Weights are read from safetensors only, and no code of a model's repository is run.
 
     Args:
         name: on the Hugging Face hub, or a folder that `save_pretrained` wrote.
-        size: side of the photos it reads; by default what its own preprocessing makes of them.
-        grid: regions a side; the feature map is averaged into them.
+        size: side of the photos it reads in pixels; by default that of its own preprocessing.
+        grid: regions along each side, over which the feature map is averaged.
 
     Raises:
-        ConfigError: the model cannot be had, is no vision model, or cannot read that size.
+        ConfigError: the model cannot be loaded, is not a vision model, or cannot read that size.
     """
 
     def __init__(self, name: str, size: int | None = None, grid: int = 6) -> None:
@@ -42,13 +42,13 @@ class HubBackbone(Backbone):
         if state.dim() == 4:  # a convolutional network: (B, D_v, h, w)
             return state
         side = _side(self.net, self.size, state.shape[1])
-        # The class token and the registers stand before the patches, (B, extra + side * side, D_v).
+        # The class token and the registers come before the patches: (B, extra + side * side, D_v).
         patches = state[:, state.shape[1] - side * side :]
         return patches.transpose(1, 2).reshape(state.shape[0], -1, side, side)
 
     @torch.inference_mode()
     def _probe(self) -> int:
-        """Run once: what a model cannot read is better known now than after a thousand photos."""
+        """Run once, so that an unsuitable model fails before the extraction; return its width."""
         try:
             shape = self.feature_map(torch.zeros(1, 3, self.size, self.size)).shape
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
@@ -61,7 +61,7 @@ class HubBackbone(Backbone):
 
 def _load(name: str) -> tuple[BaseImageProcessor, PreTrainedModel]:
     try:
-        # Asked for first and alone: without a network, every file has its own minute of retries.
+        # The configuration first: without a network, each further file costs a minute of retries.
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         processor: BaseImageProcessor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
             name, trust_remote_code=False
@@ -80,7 +80,7 @@ def _load(name: str) -> tuple[BaseImageProcessor, PreTrainedModel]:
             "name or the folder of a Hugging Face vision model with safetensors weights. Names "
             "need a network; without one, efficientnet-lite0, 1 and 2 work"
         ) from error
-    # Poolers are often absent from checkpoints, and never read here.
+    # Poolers are often missing in checkpoints, and are not used here.
     absent = [key for key in report["missing_keys"] if "pooler" not in key]
     if absent:
         raise ConfigError(
@@ -91,7 +91,7 @@ def _load(name: str) -> tuple[BaseImageProcessor, PreTrainedModel]:
 
 
 def _normalisation(processor: BaseImageProcessor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation for pixels of 0..255, which a model's own are not."""
+    """Mean and standard deviation for pixels of 0..255; the model's own are for 0..1."""
     settings = processor.to_dict()
     scale = settings["rescale_factor"] if settings.get("do_rescale") else 1.0
     mean, std = [0.0] * 3, [1.0] * 3
@@ -101,7 +101,7 @@ def _normalisation(processor: BaseImageProcessor) -> tuple[tuple[float, ...], tu
 
 
 def _default_size(processor: BaseImageProcessor, net: PreTrainedModel) -> int:
-    """The side of the square that the model's own preprocessing ends in."""
+    """The side of the square photos that the model's own preprocessing gives."""
     settings = processor.to_dict()
     found = settings.get("crop_size" if settings.get("do_center_crop") else "size") or {}
     for key in ("height", "shortest_edge"):
@@ -111,14 +111,14 @@ def _default_size(processor: BaseImageProcessor, net: PreTrainedModel) -> int:
 
 
 def _options(net: PreTrainedModel, size: int) -> dict[str, bool]:
-    """Position embeddings are interpolated where the photo's size is not the model's own."""
+    """Interpolate position embeddings if the size of the photos is not the model's own."""
     name = "interpolate_pos_encoding"
     own = getattr(net.config, "image_size", size)
     return {name: True} if own != size and name in inspect.signature(net.forward).parameters else {}
 
 
 def _side(net: PreTrainedModel, size: int, tokens: int) -> int:
-    """Patches a side, of a sequence that may also hold a class token and registers."""
+    """Patches along each side of a sequence, which can also have a class token and registers."""
     patch = getattr(net.config, "patch_size", None)
     if hasattr(net.config, "depths") or not isinstance(patch, int):
         return math.isqrt(tokens)  # stages merge patches, and there are no other tokens

@@ -1,4 +1,4 @@
-"""Views of a photo: as it is, mirrored, and random crops; each is extracted once and stored."""
+"""Views of a photo: the original, mirrored, and random crops; features of each are stored."""
 
 import random
 
@@ -6,20 +6,20 @@ from PIL import Image, ImageOps
 
 
 def view(photo: Image.Image, number: int, key: str) -> Image.Image:
-    """A photo's view: 0 as it is, 1 mirrored, 2 and up a random crop of 50 to 100 % of its area.
+    """A view: 0 is the original, 1 mirrored, others are random crops of 50 to 100 % of the area.
 
-    The crop depends on the number and the key alone, so that extracting again gives the same.
+    A crop depends only on the number and the key, so that a second extraction gives the same.
     """
     if number == 0:
         return photo
     if number == 1:
         return ImageOps.mirror(photo)
-    dice = random.Random(f"{key} {number}")
-    area = dice.uniform(0.5, 1.0)
-    ratio = dice.uniform(0.8, 1.25)
+    rng = random.Random(f"{key} {number}")
+    area = rng.uniform(0.5, 1.0)
+    ratio = rng.uniform(0.8, 1.25)
     width = min(1.0, (area * ratio) ** 0.5) * photo.width
     height = min(1.0, (area / ratio) ** 0.5) * photo.height
-    left = dice.uniform(0, photo.width - width)
-    top = dice.uniform(0, photo.height - height)
+    left = rng.uniform(0, photo.width - width)
+    top = rng.uniform(0, photo.height - height)
     crop = photo.crop((round(left), round(top), round(left + width), round(top + height)))
-    return ImageOps.mirror(crop) if dice.random() < 0.5 else crop
+    return ImageOps.mirror(crop) if rng.random() < 0.5 else crop

@@ -1,4 +1,4 @@
-"""States of frozen layers: the same whether computed or read, never those of another encoder."""
+"""The frozen cache: the same whether computed or read, never that of another encoder."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import hgan.data.batches.frozen_cache as module
-from hgan.data.batches.frozen_cache import frozen_states
+from hgan.data.batches.frozen_cache import cache_frozen_states
 from hgan.data.batches.tokens import tokenise
 from hgan.locations import cache_folder
 from hgan.text.transformer import TransformerEncoder, load_transformer
@@ -34,7 +34,7 @@ def rows(texts: list[str] = TEXTS) -> list[torch.Tensor]:
 
 def test_equal_one_caption_at_a_time(tmp_path: Path) -> None:
     made, tokens = encoder(tmp_path), rows()
-    found = frozen_states(made, tokens)
+    found = cache_frozen_states(made, tokens)
     assert found is not None
     for ids, states in zip(tokens, found, strict=True):
         alone = made.frozen_states(ids[None], torch.ones_like(ids)[None])[0]
@@ -42,14 +42,14 @@ def test_equal_one_caption_at_a_time(tmp_path: Path) -> None:
         torch.testing.assert_close(states.float(), alone, atol=0.02, rtol=0.01)
 
 
-def test_the_second_time_they_are_read_and_the_same(
+def test_the_second_time_the_cache_is_read(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, tokens = encoder(tmp_path), rows()
-    first = frozen_states(made, tokens)
+    first = cache_frozen_states(made, tokens)
     assert len(list(cache.iterdir())) == 1
     monkeypatch.setattr(made, "frozen_states", None)  # would raise if it were asked
-    again = frozen_states(made, tokens)
+    again = cache_frozen_states(made, tokens)
     assert first is not None and again is not None
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
@@ -57,36 +57,36 @@ def test_the_second_time_they_are_read_and_the_same(
 def test_other_weights_layers_or_captions_have_a_file_of_their_own(
     tmp_path: Path, cache: Path
 ) -> None:
-    frozen_states(encoder(tmp_path), rows())
-    frozen_states(encoder(tmp_path, seed=1), rows())
-    frozen_states(encoder(tmp_path, trainable=2), rows())
-    frozen_states(encoder(tmp_path), rows([*TEXTS[:-1], "white dog"]))
+    cache_frozen_states(encoder(tmp_path), rows())
+    cache_frozen_states(encoder(tmp_path, seed=1), rows())
+    cache_frozen_states(encoder(tmp_path, trainable=2), rows())
+    cache_frozen_states(encoder(tmp_path), rows([*TEXTS[:-1], "white dog"]))
     assert len(list(cache.iterdir())) == 4
 
 
-def test_a_damaged_file_is_made_anew(tmp_path: Path, cache: Path) -> None:
+def test_a_damaged_file_is_computed_again(tmp_path: Path, cache: Path) -> None:
     made, tokens = encoder(tmp_path), rows()
-    first = frozen_states(made, tokens)
+    first = cache_frozen_states(made, tokens)
     (file,) = cache.iterdir()
     file.write_bytes(file.read_bytes()[:-40])
-    again = frozen_states(made, tokens)
+    again = cache_frozen_states(made, tokens)
     assert first is not None and again is not None
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
-def test_where_nothing_can_be_kept_they_are_still_computed(
+def test_without_a_cache_folder_the_states_are_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
     monkeypatch.setenv("HGAN_CACHE", str(blocked / "cache"))
-    assert frozen_states(encoder(tmp_path), rows()) is not None
-    assert "not kept for the next run" in " ".join(capsys.readouterr().err.split())
+    assert cache_frozen_states(encoder(tmp_path), rows()) is not None
+    assert "the next run computes it again" in " ".join(capsys.readouterr().err.split())
 
 
-def test_too_much_is_not_kept_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_too_large_cache_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LIMIT", 1000)
-    assert frozen_states(encoder(tmp_path), rows()) is None
+    assert cache_frozen_states(encoder(tmp_path), rows()) is None
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

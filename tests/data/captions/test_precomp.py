@@ -209,7 +209,7 @@ def test_lists_that_are_missing(tmp_path: Path) -> None:
     found = problem(tmp_path)
     assert (found.kind, found.where) == ("list missing", f"{tmp_path}/dev_ids.txt")
     (tmp_path / "dev_ids.txt").write_text("\n")
-    assert "holds no ids" in problem(tmp_path).text
+    assert "contains no ids" in problem(tmp_path).text
 
 
 def test_a_split_of_another_name(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_arrays_without_captions(tmp_path: Path) -> None:
         "split without captions",
         "note",
         3,
-        [f"{tmp_path}/{s}_ids.txt has no {s}_caps.txt beside it" for s in IDS],
+        [f"{tmp_path}/{s}_ids.txt has no {s}_caps.txt" for s in IDS],
     )
     assert report.counts["val"] == {
         "photos": 2, "rows": 4, "copies": 2, "regions": REGIONS, "width": WIDTH, "boxes": 12

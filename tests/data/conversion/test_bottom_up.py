@@ -81,11 +81,11 @@ def test_the_program_trains_on_what_is_written(tmp_path: Path) -> None:
 @settings(max_examples=30)  # each syncs files
 @given(st.lists(st.sampled_from(sorted(PHOTOS)), min_size=1, max_size=12), st.randoms())
 def test_row_i_is_the_photo_of_line_i_whatever_repeats(
-    tmp_path_factory: pytest.TempPathFactory, ids: list[str], dice: object
+    tmp_path_factory: pytest.TempPathFactory, ids: list[str], rng: object
 ) -> None:
     folder = tmp_path_factory.mktemp("ids")
     lines = LINES * 2  # parts of the published files overlap
-    dice.shuffle(lines)  # type: ignore[attr-defined]
+    rng.shuffle(lines)  # type: ignore[attr-defined]
     (folder / "dev_caps.txt").write_text("".join(f"{i} {key}\n" for i, key in enumerate(ids)))
     tsv, file = write(folder, lines, ids, "dev")
     convert(tsv, folder / "out", ids=file)
@@ -103,7 +103,7 @@ def test_splits_go_into_one_folder_one_after_another(tmp_path: Path) -> None:
         convert(tsv, tmp_path / "out", ids=ids)
     assert sorted(PrecompFeatures(tmp_path / "out").rows) == ["100", "42", "7", "9"]
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    with pytest.raises(DataError, match=r"test_img_sizes\.npy is there already"):
+    with pytest.raises(DataError, match=r"test_img_sizes\.npy exists already"):
         convert(tsv, tmp_path / "out", ids=ids)
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 
@@ -114,7 +114,7 @@ def test_lists_that_are_there_stay_if_they_fit(tmp_path: Path) -> None:
     convert(tsv, tmp_path, ids=ids)
     assert sorted(PrecompFeatures(tmp_path).rows) == ["42", "7"]
     tsv, ids = write(tmp_path, LINES, ["42", "42"], "dev")
-    with pytest.raises(DataError, match=r"dev_ids\.txt is there already.*another target"):
+    with pytest.raises(DataError, match=r"dev_ids\.txt exists already.*another target"):
         convert(tsv, tmp_path, ids=ids)  # its list would have to be shortened
 
 
@@ -126,15 +126,15 @@ def changed(column: int, value: str) -> str:
 
 
 BAD = {
-    "short row": ("\t".join(["7", *GOOD[1:5]]), "5 cells in place of 6"),
-    "long row": ("\t".join(["7", *GOOD[1:], "x"]), "7 cells in place of 6"),
+    "short row": ("\t".join(["7", *GOOD[1:5]]), "5 cells instead of 6"),
+    "long row": ("\t".join(["7", *GOOD[1:], "x"]), "7 cells instead of 6"),
     "cut in the base64": (changed(5, GOOD[5][:-3]), "photo 7: features: not base64"),
     "no base64": (changed(4, "%%%"), "photo 7: boxes: not base64"),
     "bytes too few": (changed(5, GOOD[5][:-8]), "photo 7: features: 54 bytes are not float32"),
     "empty cell": (changed(5, ""), "photo 7: features: 0 bytes"),
     "another count": (changed(3, "2"), "photo 7: features: 60 bytes are not float32 of 2"),
     "boxes of five": (changed(4, GOOD[5]), "photo 7: boxes of 5 numbers each"),
-    "no number": (changed(1, "wide"), "image_w, image_h or num_boxes is no number"),
+    "no number": (changed(1, "wide"), "image_w, image_h or num_boxes is not a number"),
     "no width": (changed(1, "0"), "all must be over 0"),
     "no boxes": (changed(3, "0"), "all must be over 0"),
     "nan": (changed(5, encode(np.full((R, D), np.nan))), "photo 7: features: not finite"),
@@ -160,7 +160,7 @@ def test_a_bad_line_is_named_and_nothing_is_left(tmp_path: Path, case: str) -> N
         ("test_ids.txt", b"", r"test_ids\.txt:1: the line is empty"),
         ("test_ids.txt", b"42\n\n7\n", r"test_ids\.txt:2: the line is empty"),
         ("test_ids.txt", b"\xff\n", "cannot be read"),
-        ("list.txt", b"42\n", "must be called SPLIT_ids.txt"),
+        ("list.txt", b"42\n", "must be named SPLIT_ids.txt"),
     ],
 )
 def test_a_bad_list_of_ids(tmp_path: Path, name: str, content: bytes, words: str) -> None:

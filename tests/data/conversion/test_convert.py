@@ -266,7 +266,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     ]:
         folder = arguments[1] if arguments[1].is_dir() else tmp_path
         before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-        with pytest.raises(DataError, match="is there already"):
+        with pytest.raises(DataError, match="exists already"):
             convert(*arguments)
         assert before == {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
@@ -280,8 +280,8 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         ((tmp_path / "absent", target), "no such file"),
         ((source, tmp_path / "t.json"), "name a .jsonl file or a folder"),
         ((store, target), "--captions FILE"),
-        ((source, target, source), "goes with a feature store"),
-        ((store, tmp_path / "t.jsonl", source), "holds features"),
+        ((source, target, source), "is for feature stores"),
+        ((store, tmp_path / "t.jsonl", source), "has features"),
         ((store, target, source), "1 of 3 photos have no features, the first is folder/1 ü.jpg"),
         ((tmp_path / "x.tsv", target), "--ids test_ids.txt"),
     ]:

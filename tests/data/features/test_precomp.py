@@ -75,19 +75,19 @@ def test_any_shape_against_the_array_in_memory(
     half: bool,
     seed: int,
 ) -> None:
-    folder, dice = tmp_path_factory.mktemp("arrays"), np.random.default_rng(seed)
+    folder, rng = tmp_path_factory.mktemp("arrays"), np.random.default_rng(seed)
     names = ["train", "dev", "testall", "test"][: len(rows)]
     whole: dict[str, np.ndarray] = {}
     for split, count in zip(names, rows, strict=True):
-        ids = dice.integers(0, 3, count)  # photos repeat
-        array = dice.normal(size=(count, *shape)).astype(np.float16 if half else np.float32)
+        ids = rng.integers(0, 3, count)  # photos repeat
+        array = rng.normal(size=(count, *shape)).astype(np.float16 if half else np.float32)
         np.save(folder / f"{split}_ims.npy", array)
         (folder / f"{split}_ids.txt").write_text("".join(f"{split}{i}\n" for i in ids))
         if split != "test":  # whose photos are those of testall
             for key, row in zip(ids, array, strict=True):
                 whole.setdefault(f"{split}{key}", row.astype(np.float32))
     store = PrecompFeatures(folder)
-    order = dice.permutation(list(whole))
+    order = rng.permutation(list(whole))
     assert set(store.rows) == set(whole)
     assert np.array_equal(read(store, *order).regions, np.stack([whole[name] for name in order]))
 
@@ -203,14 +203,14 @@ def test_photos_and_rows_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"dev_ims\.npy: 4 rows, but 3 ids in dev_ids\.txt"):
         PrecompFeatures(tmp_path)
     np.save(tmp_path / "dev_ims.npy", features(2))
-    with pytest.raises(DataError, match="must name each photo once"):
+    with pytest.raises(DataError, match="must also name each photo once"):
         PrecompFeatures(tmp_path)
 
 
 def test_one_id_in_two_splits(tmp_path: Path) -> None:
     """Ids that count from 0 in each split would mix up photos without a word."""
     write(tmp_path, train=["0", "1"], dev=["5", "0"])
-    with pytest.raises(DataError, match=r"dev_ids\.txt:2: photo 0 is in another split"):
+    with pytest.raises(DataError, match=r"dev_ids\.txt:2: photo 0 is also in another split"):
         PrecompFeatures(tmp_path)
 
 
@@ -314,7 +314,7 @@ def test_a_feature_store_is_not_precomputed(tmp_path: Path) -> None:
         writer.write(np.ones((1, 1, 1, WIDTH)), np.ones((1, 1, WIDTH)), {})
         writer.finish()
     assert isinstance(open_features(tmp_path, "net"), FeatureStore)
-    with pytest.raises(DataError, match="made with net, but precomputed is asked for"):
+    with pytest.raises(DataError, match="made with net, but precomputed is required"):
         open_features(tmp_path, "precomputed")
 
 

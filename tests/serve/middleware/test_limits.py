@@ -6,7 +6,7 @@ import threading
 import pytest
 from starlette.exceptions import HTTPException
 
-from hgan.serve.middleware.limits import CLIENTS, Buckets
+from hgan.serve.middleware.limits import CLIENTS, TokenBuckets
 from hgan.serve.pool import Pool
 
 
@@ -125,7 +125,7 @@ def test_a_client_that_asks_too_often(serve):
 
 def test_buckets_fill_again_and_are_forgotten():
     now = [0.0]
-    buckets = Buckets(2.0, lambda: now[0])
+    buckets = TokenBuckets(2.0, lambda: now[0])
     assert [buckets.take("a") for _ in range(4)] == [0.0] * 4
     assert buckets.take("a") == pytest.approx(0.5)
     assert buckets.take("b") == 0.0

@@ -1,6 +1,6 @@
-"""What a text encoder's frozen layers say of captions: computed once, kept for the next runs.
+"""The cache of a text encoder's frozen layers: their output for each caption, computed once.
 
-Runs of one recipe differ in seed and matcher, not in these; a sweep would compute them for each.
+Large caches are kept on disk: the runs of a sweep differ in seed and matcher, but share them.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from hgan.chunks import chunks
 from hgan.data.batches.tokens import pad
 from hgan.files import atomic_write
 from hgan.locations import cache_folder
@@ -20,17 +21,17 @@ from hgan.progress import console, progress
 from hgan.text.encoder import TextEncoder
 
 LIMIT = 2 << 30
-"""Bytes of states that are kept at all; the captions of MS-COCO would take 6 GB."""
+"""Largest cache in bytes; the captions of MS-COCO would take 6 GB."""
 ON_DISK_FROM = 1000
-"""Captions that are worth a file."""
+"""Least number of captions for which the cache is kept on disk."""
 AT_ONCE = 256
 """Captions that go through the frozen layers at once."""
 
 
-def frozen_states(encoder: TextEncoder, tokens: Sequence[Tensor]) -> list[Tensor] | None:
-    """States (W, D_t) bfloat16 of each caption after the frozen layers; None where it is too much.
+def cache_frozen_states(encoder: TextEncoder, tokens: Sequence[Tensor]) -> list[Tensor] | None:
+    """Output (W, D_t) bfloat16 of the frozen layers for each caption; None if it is too large.
 
-    Found in `cache_folder()` if an earlier run has left them there.
+    It is read from `cache_folder()` if an earlier run has stored it there.
 
     Args:
         encoder: with some frozen layers.
@@ -49,24 +50,24 @@ def frozen_states(encoder: TextEncoder, tokens: Sequence[Tensor]) -> list[Tensor
             with atomic_write(file) as target:
                 target.write(save({"states": flat}))
         except OSError as error:
-            console.print(f"{file}: not kept for the next run ({error.strerror})")
+            console.print(f"{file}: cannot be written, the next run computes it again "
+                          f"({error.strerror})")
     return list(torch.split(flat, lengths))
 
 
 def _read(file: Path) -> Tensor | None:
     try:
         return load_file(file).get("states")
-    except (OSError, SafetensorError):  # absent, or damaged: made anew
+    except (OSError, SafetensorError):  # absent, or damaged: computed again
         return None
 
 
 def _compute(encoder: TextEncoder, tokens: Sequence[Tensor]) -> Tensor:
-    """All captions' states one after the other, (sum of W, D_t)."""
+    """The output for all captions, one after the other, (sum of W, D_t)."""
     found = [torch.empty(0)] * len(tokens)
-    order = np.argsort([len(row) for row in tokens], kind="stable")  # little is padded
+    order = np.argsort([len(row) for row in tokens], kind="stable")  # for little padding
     with progress("read captions", total=len(tokens), unit="captions") as bar:
-        for start in range(0, len(order), AT_ONCE):
-            chosen = order[start : start + AT_ONCE]
+        for chosen in chunks(order, AT_ONCE):
             batch = pad([tokens[p] for p in chosen])
             states = encoder.frozen_states(batch.ids, batch.mask).to(torch.bfloat16)
             for position, row in zip(chosen, states, strict=True):
@@ -76,7 +77,7 @@ def _compute(encoder: TextEncoder, tokens: Sequence[Tensor]) -> Tensor:
 
 
 def _key(encoder: TextEncoder, tokens: Sequence[Tensor]) -> str:
-    """Weights, frozen layers and captions, in sixteen letters."""
+    """A hash of the weights, the frozen layers and the captions."""
     digest = sha256(f"{encoder.describe()} {encoder.frozen_layers} {torch.__version__}".encode())
     for name, weight in encoder.state_dict().items():
         digest.update(name.encode())

@@ -1,1 +1,1 @@
-"""Caption files of every form, read to photos, captions and an explicit ground truth."""
+"""Caption files of several forms, read to photos, captions and an explicit ground truth."""

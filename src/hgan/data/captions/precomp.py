@@ -1,9 +1,8 @@
-"""Caption and id lists of a folder in SCAN's format: which caption is of which photo.
+"""Lists of captions and ids of a folder in SCAN's format: which caption belongs to which photo.
 
 `{split}_caps.txt` has a caption a line; `{split}_ids.txt` a photo's id a line, and line i is row i
-of the split's arrays (`hgan.data.features.precomp`). Train lists a photo once; dev and test list it
-again for each of its captions. The ids tell the two apart; counts such as "five each" are never
-assumed.
+of the split's arrays (`hgan.data.features.precomp`). Train lists a photo once; dev and test repeat
+it for each of its captions. Only the ids decide which; a number of captions is never assumed.
 """
 
 import json
@@ -18,25 +17,25 @@ _MAPPING = "id_mapping.json"
 
 
 def splits(folder: Path, ending: str) -> list[str]:
-    """Splits that have a file of this ending; `test` is left out where `testall` holds it too."""
+    """Splits that have a file with this ending; `testall` replaces `test`, which it contains."""
     found = [split for split in _SPLITS if (folder / f"{split}_{ending}").is_file()]
     return [split for split in found if split != "test" or "testall" not in found]
 
 
 def name_of(split: str) -> str:
-    """A split of the format as the rest of the program calls it: train, val or test."""
+    """The standard name of a split of the format: train, val or test."""
     return split_name(split.removesuffix("all")) or split
 
 
 def scan_precomp(folder: Path) -> Iterator[Record | Problem]:
-    """Photos of all splits that have captions, and what is wrong with the lists.
+    """Photos of all splits that have captions, and problems with the lists.
 
-    A photo's name is the file that `id_mapping.json` gives for its id, where the folder or the one
-    above it has that file, else the id itself.
+    The name of a photo is the file that `id_mapping.json`, in the folder or the one above it, gives
+    for its id; without that file, the id itself.
     """
     found = splits(folder, "caps.txt")
     if not found:
-        text = f"no list of captions here is of a split that is known: {', '.join(_SPLITS)}"
+        text = f"no list of captions is of a known split: {', '.join(_SPLITS)}"
         yield Problem("malformed", str(folder), f"{text}, as in train_caps.txt")
     for split in found:
         photos, problems = read_photos(folder, split)
@@ -46,13 +45,13 @@ def scan_precomp(folder: Path) -> Iterator[Record | Problem]:
 
 
 def read_photos(folder: Path, split: str) -> tuple[list[str], list[Problem]]:
-    """The name of the photo in each row of a split ("" where its id is missing), and problems."""
+    """The name of the photo in each row of a split ("" if its id is missing), and problems."""
     path = folder / f"{split}_ids.txt"
     ids, problems = _read_lines(path)
     while ids and not ids[-1]:
         ids.pop()
     if not ids and not problems:
-        problems = [Problem("malformed", str(path), "holds no ids; it needs one a line")]
+        problems = [Problem("malformed", str(path), "contains no ids; it needs one a line")]
     mapping, wrong = _read_mapping(folder)
     problems += wrong
     names = []
@@ -61,7 +60,7 @@ def read_photos(folder: Path, split: str) -> tuple[list[str], list[Problem]]:
         if not key:
             problems.append(Problem("malformed", where, "the line is empty; it needs a photo's id"))
         elif mapping is not None and key not in mapping:
-            text = f"id {key} is not in {_MAPPING}; add it, or remove that file if it is of others"
+            text = f"id {key} is not in {_MAPPING}; add it, or remove a file that is for other ids"
             problems.append(Problem("malformed", where, text))
         names.append(key if mapping is None else mapping.get(key, ""))
     return names, problems
@@ -81,7 +80,7 @@ def _scan_split(folder: Path, split: str, photos: list[str]) -> Iterator[Record 
         )
         yield Problem("malformed", f"{path}:{max(1, len(captions))}", text)
         return
-    share = len(captions) // len(photos)  # captions of a line of ids
+    share = len(captions) // len(photos)  # captions for each line of ids
     rows: dict[str, list[int]] = defaultdict(list)
     for row, name in enumerate(photos):
         if name:
@@ -90,7 +89,7 @@ def _scan_split(folder: Path, split: str, photos: list[str]) -> Iterator[Record 
         if share > 1 and len(own) > 1:
             text = (
                 f"{name} is already at line {own[0] + 1}; a list with {share} captions for each "
-                "id must have a photo once"
+                "id must have each photo once"
             )
             yield Problem("photo listed twice", f"{ids_path}:{own[1] + 1}", text)
             continue
@@ -105,7 +104,7 @@ def _scan_split(folder: Path, split: str, photos: list[str]) -> Iterator[Record 
 
 
 def _read_lines(path: Path) -> tuple[list[str], list[Problem]]:
-    """Lines of a UTF-8 file without white space around them, empty ones in their places."""
+    """Lines of a UTF-8 file without white space around them, empty lines included."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -124,7 +123,7 @@ def _read_lines(path: Path) -> tuple[list[str], list[Problem]]:
 
 
 def _read_mapping(folder: Path) -> tuple[dict[str, str] | None, list[Problem]]:
-    """File names by id; None where there is no mapping."""
+    """File names by id; None if there is no mapping."""
     path = folder / _MAPPING
     if not path.is_file():
         path = folder.absolute().parent / _MAPPING
@@ -135,7 +134,7 @@ def _read_mapping(folder: Path) -> tuple[dict[str, str] | None, list[Problem]]:
         if not isinstance(mapping, dict) or not all(map(_is_name, mapping.values())):
             raise ValueError("it must be an object of file names by id")
     except (ValueError, RecursionError) as error:
-        text = f"not a mapping of ids to file names ({error}); mend it, or remove it"
+        text = f"not a mapping of ids to file names ({error}); correct it, or remove it"
         return None, [Problem("malformed", str(path), text)]
     return mapping, []
 

@@ -1,27 +1,47 @@
-"""Caption files of every form to one: photos, captions, and which caption is of which photo.
+"""Caption files of every form: recognise the form by the content, read it, check the photos.
 
-`hgan.data.captions.forms` reads files, `hgan.data.captions.precomp` the lists of a folder in SCAN's
-format; here is what holds for all of them.
+| form | recognised by |
+|---|---|
+| JSON Lines | lines that start with `{` |
+| Karpathy's JSON | a document with "images" |
+| COCO's annotations | a document with "images" and "annotations" |
+| token file of Flickr8k and Flickr30k | its first line |
+| CSV | any other text |
+| lists in SCAN's format | a folder with `*_caps.txt` |
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from hgan.data.captions.forms import FILE_NAMES, parse
+from hgan.data.captions.coco import parse_coco
+from hgan.data.captions.csv_file import parse_csv
+from hgan.data.captions.jsonl import parse_jsonl, parse_line
+from hgan.data.captions.karpathy import parse_karpathy
 from hgan.data.captions.precomp import scan_precomp
+from hgan.data.captions.token_file import is_token_line, parse_tokens
 from hgan.data.captions.types import Captions, Problem, Record
 from hgan.errors import DataError
 
+FILE_NAMES = (
+    "captions.jsonl",
+    "dataset_*.json",
+    "captions_*.json",
+    "*.csv",
+    "*.token",
+    "*.token.txt",
+)
+"""Names of caption files that are looked for in a folder."""
 _LISTS = "*_caps.txt"
-"""What tells a folder in SCAN's format."""
+"""Files that mark a folder in SCAN's format."""
 
 
 def read_captions(path: Path) -> Captions:
-    """Read a caption file, or a folder that holds one; the form is told by the content.
+    """Read a caption file, or the only caption file of a folder, of any form.
 
-    Captions are kept as they are written, apart from white space around them.
+    Captions are kept as they are, without the white space around them.
 
     Raises:
         DataError: the file is missing, not UTF-8, or malformed anywhere; names file and line.
@@ -49,9 +69,10 @@ def _column(ids: Iterable[Sequence[int | None]]) -> np.ndarray | None:
 
 
 def scan_captions(path: Path) -> Iterator[Record | Problem]:
-    """Everything in a caption file: photos that can be used, and what is wrong with the others.
+    """All photos of a caption file that can be used, and the problems with the others.
 
-    A photo comes once, with its captions that have words; a file yields at least one thing.
+    Each photo is yielded once, with its non-empty captions. A file yields at least one photo or
+    problem.
 
     Raises:
         DataError: there is no such file, or a folder holds none or several.
@@ -63,13 +84,13 @@ def scan_captions(path: Path) -> Iterator[Record | Problem]:
         empty = False
         yield from [found] if isinstance(found, Problem) else _checked(found, seen)
     if empty:
-        yield Problem("malformed", str(path), "holds no photo")
+        yield Problem("malformed", str(path), "contains no photo")
 
 
 def find_captions(path: Path) -> Path:
-    """The caption file that a path means: itself, or the only one in that folder.
+    """The caption file at a path: the file itself, or the only one in that folder.
 
-    A folder in SCAN's format is itself such a file: its lists belong together.
+    A folder in SCAN's format counts as one caption file.
 
     Raises:
         DataError: there is none, or there are several.
@@ -91,13 +112,50 @@ def find_captions(path: Path) -> Path:
 
 
 def _records(path: Path) -> Iterator[Record | Problem]:
-    if path.is_file():
-        return parse(path)
-    return scan_precomp(path)
+    """The photos of a file of any form, or of a folder in SCAN's format."""
+    if not path.is_file():
+        yield from scan_precomp(path)
+        return
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        yield Problem("not UTF-8", f"{path}:{line}", "not UTF-8 text; save the file as UTF-8")
+        text = data.decode("utf-8-sig", errors="replace")
+    start = text.lstrip()
+    if path.suffix == ".token" or is_token_line(start.split("\n", 1)[0]):
+        yield from parse_tokens(path, text)
+    elif start.startswith(("{", "[")) or path.suffix in (".json", ".jsonl"):
+        yield from _parse_json(path, text)
+    else:
+        yield from parse_csv(path, text)
+
+
+def _parse_json(path: Path, text: str) -> Iterator[Record | Problem]:
+    """The photos of a JSON document, or of JSON Lines."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:  # also a number of too many digits
+        # JSON Lines are not a JSON document: the second line is "extra data".
+        if path.suffix == ".json" and not str(error).startswith("Extra data"):
+            yield Problem("malformed", str(path), f"not JSON ({error})")
+        else:
+            yield from parse_jsonl(path, text)
+        return
+    if not isinstance(document, dict) or "images" not in document:
+        yield parse_line(document, f"{path}:1")
+    elif "annotations" in document:
+        yield from parse_coco(path, document["images"], document["annotations"])
+    else:
+        yield from parse_karpathy(path, document["images"])
 
 
 def _checked(record: Record, seen: dict[str, Record]) -> Iterator[Record | Problem]:
-    """What holds for every form: a photo is listed once and has captions, captions have words."""
+    """Check what holds for every form: each photo is listed once and has non-empty captions."""
     if (first := seen.get(record.image)) is not None:
         text = f"{record.image} is already listed at {first.where}"
         if first.split != record.split:

@@ -1,4 +1,4 @@
-"""What every form of caption file is read to: photos with captions, and problems with them."""
+"""What the readers of caption files give: photos with captions, and problems."""
 
 import re
 from collections import Counter
@@ -20,19 +20,19 @@ class Record:
     image: str
     split: str | None
     where: str
-    """File and line (or position) that names the photo."""
+    """File and line (or position) of the photo."""
     captions: list[str] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     """File and line of each caption."""
     image_id: int | None = None
-    """The data set's own number of the photo, as MS-COCO's."""
+    """Id of the photo in the data set, as in MS-COCO."""
     caption_ids: list[int] | None = None
-    """The data set's own number of each caption."""
+    """Id of each caption in the data set."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something in a caption file that makes it wrong to train on."""
+    """Something in a caption file that has to be corrected before training."""
 
     kind: str
     where: str
@@ -47,21 +47,20 @@ class Captions:
     """Photos and their captions, with an explicit ground truth."""
 
     images: list[str]
-    """(N) photo files relative to the photo folder; unique, in file order."""
+    """(N) file names relative to the photo folder; unique, in the order of the caption file."""
     texts: list[str]
     """(T) all captions."""
     image_of: np.ndarray
-    """(T,) int64: the position in `images` of each caption's photo."""
+    """(T,) int64: for each caption, the position of its photo in `images`."""
     splits: list[str | None]
-    """(N) the split of each photo: train, val, test, another name, or none."""
+    """(N) the split of each photo: train, val, test, another name, or None."""
     image_ids: np.ndarray | None = None
-    """(N,) int64: the data set's own numbers of the photos, as MS-COCO's; None where not all of
-    them have one."""
+    """(N,) int64: ids of the photos in the data set, as in MS-COCO; None if one is missing."""
     caption_ids: np.ndarray | None = None
-    """(T,) int64: the data set's own numbers of the captions; None as above."""
+    """(T,) int64: ids of the captions in the data set; None if one is missing."""
 
     def split(self, name: str) -> "Captions":
-        """Only the photos of one split, and their captions, in the same order.
+        """The photos of one split and their captions, in the same order.
 
         Raises:
             DataError: no photo is in that split.
@@ -91,16 +90,16 @@ class Captions:
 
 
 def split_name(name: str | None) -> str | None:
-    """A split as this program calls it: lower case, `dev` is val, `restval` is train."""
+    """The standard name of a split: lower case, `dev` is val, `restval` is train."""
     name = (name or "").strip().lower()
     return _SPLIT_NAMES.get(name, name) or None
 
 
 def is_text(value: Any) -> bool:
-    """False also for half of a surrogate pair, which JSON can spell but no tokenizer reads."""
+    """Whether a value is text, without lone surrogates, which JSON allows but tokenizers do not."""
     return isinstance(value, str) and not _SURROGATE.search(value)
 
 
 def is_id(value: Any) -> bool:
-    """True for a whole number that an int64 holds."""
-    return type(value) is int and 0 <= value < 2**63  # True is an int, too
+    """Whether a value is an integer from 0 that fits into an int64."""
+    return type(value) is int and 0 <= value < 2**63  # True is also an int

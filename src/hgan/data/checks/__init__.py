@@ -1,1 +1,1 @@
-"""Is a data set fit to train on?"""
+"""Checks of a data set before training."""

@@ -1,7 +1,6 @@
-"""Is a folder in SCAN's format fit to train on? Its lists, features and boxes, each against all.
+"""Checks of a folder in SCAN's format: do its lists, features and boxes fit each other?
 
-What holds for every caption file is `hgan.data.checks.check`'s; here is what this format can get
-wrong.
+Its captions are also checked by `hgan.data.checks.captions`, as those of every form.
 """
 
 from collections import defaultdict
@@ -18,7 +17,7 @@ from hgan.errors import DataError
 from hgan.progress import progress
 
 EDGE = 1.0
-"""Pixels that a box may stand over its photo's edge: some count the last pixel, others not."""
+"""Pixels that a box may exceed its photo: detectors count the last pixel in different ways."""
 
 
 def is_precomp(path: Path) -> bool:
@@ -27,15 +26,15 @@ def is_precomp(path: Path) -> bool:
 
 
 def check_precomp(report: Report, folder: Path, records: list[Record]) -> None:
-    """Add to a report what the splits' lists and arrays hold, and what is wrong with them."""
+    """Add the counts and the problems of the splits' lists and arrays to a report."""
     _count_shared(report, records)
     listed, stored = splits(folder, "caps.txt"), splits(folder, "ims.npy")
     for split in splits(folder, "ids.txt"):
         if split not in listed:
-            case = f"{folder / split}_ids.txt has no {split}_caps.txt beside it"
+            case = f"{folder / split}_ids.txt has no {split}_caps.txt"
             report.add("note", "split without captions", [case])
     if "testall" in listed + stored and any(folder.glob("test_*")):
-        case = f"{folder}/test_*: these photos are in testall, too, which is read in their place"
+        case = f"{folder}/test_*: these photos are also in testall, which is read instead"
         report.add("note", "split left out", [case])
     if not stored:
         case = f"{folder}: no {{split}}_ims.npy; training needs features from another folder"
@@ -44,7 +43,7 @@ def check_precomp(report: Report, folder: Path, records: list[Record]) -> None:
     opened = {split: _open(report, folder, split) for split in stored}
     for split in listed:
         if split not in stored:
-            case = f"{folder / split}_ims.npy is missing, but {split}_caps.txt is there"
+            case = f"{folder / split}_ims.npy is missing, but {split}_caps.txt exists"
             report.add("error", "features missing", [case])
     arrays = [split for split in opened.values() if split is not None]
     for part in arrays:
@@ -54,7 +53,7 @@ def check_precomp(report: Report, folder: Path, records: list[Record]) -> None:
 
 
 def _count_shared(report: Report, records: list[Record]) -> None:
-    """Count the captions that another photo of the split has, too: exact ties in every ranking."""
+    """Count captions that several photos of a split share: they are exact ties in every ranking."""
     photos_of: dict[tuple[str | None, str], list[str]] = defaultdict(list)
     for record in records:
         for text in record.captions:
@@ -67,7 +66,7 @@ def _count_shared(report: Report, records: list[Record]) -> None:
 
 
 def _open(report: Report, folder: Path, split: str) -> PrecompSplit | None:
-    """A split's arrays, with their shape in the report's counts."""
+    """Open the arrays of a split and add their shapes to the counts."""
     try:
         opened = PrecompSplit(folder, split)
     except DataError as error:
@@ -104,7 +103,7 @@ def _check_together(report: Report, folder: Path) -> None:
 
 
 def _check_rows(report: Report, split: PrecompSplit) -> None:
-    """Read every row once."""
+    """Read every row once and add bad features and boxes."""
     path, first = split.regions.path, dict[str, int]()
     with progress(f"check {path.name}", total=len(split.photos), unit="photos") as bar:
         for row, name in enumerate(split.photos):

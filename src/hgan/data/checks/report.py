@@ -1,4 +1,4 @@
-"""What a check found: counts, findings from the worst down, and the verdict."""
+"""The result of a check: counts, findings by severity, and the verdict."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 EXAMPLES = 5
-"""Cases shown of each kind of finding."""
+"""Number of examples of each kind of finding."""
 
 Severity = Literal["error", "warning", "note"]
 _STYLES: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -18,7 +18,7 @@ _STYLES: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "note"
 
 @dataclass
 class Finding:
-    """One kind of problem: how bad, how often, and where it was met first."""
+    """One kind of problem: its severity, its number, and its first examples."""
 
     kind: str
     severity: Severity
@@ -28,20 +28,20 @@ class Finding:
 
 @dataclass
 class Report:
-    """What a check found; an error means that training, or the figures after it, would be wrong."""
+    """The result of a check; with an error, training or its figures would be wrong."""
 
     path: str
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
-    """How many photos and captions each split has, and the shape of features."""
+    """Photos and captions of each split, and the shape of features."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        """True when nothing found is an error."""
+        """True if there is no error."""
         return all(finding.severity != "error" for finding in self.findings)
 
     def add(self, severity: Severity, kind: str, cases: Iterable[str]) -> None:
-        """Count cases of one kind, and keep the first few as examples."""
+        """Count cases of one kind, and keep the first as examples."""
         for case in cases:
             finding = next((f for f in self.findings if f.kind == kind), None)
             if finding is None:
@@ -49,15 +49,15 @@ class Report:
                 self.findings.append(finding)
             finding.count += 1
             if len(finding.examples) < EXAMPLES:
-                # A file name need not be UTF-8, but what is printed must be.
+                # A file name can be invalid UTF-8, but the output cannot.
                 finding.examples.append(case.encode(errors="backslashreplace").decode())
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, for JSON."""
+        """The report for JSON."""
         return {"ok": self.ok, **asdict(self)}
 
     def render(self, console: Console) -> None:
-        """Print counts, findings from the worst down, and the verdict."""
+        """Print counts, findings by severity, and the verdict."""
         columns = list(dict.fromkeys(key for row in self.counts.values() for key in row))
         table = Table("", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
         for name in columns:

@@ -1,1 +1,1 @@
-"""Captions and features from one form to another."""
+"""Conversion of captions and features from one form to another."""

@@ -1,7 +1,7 @@
 """Bottom-up attention's features (Anderson et al., CVPR 2018) from TSV to arrays in SCAN's format.
 
-A line is a photo, its cells `image_id`, `image_w`, `image_h`, `num_boxes`, `boxes` and `features`,
-of which the last two are float32 in base64: (R, 4) x0 y0 x1 y1 in pixels, and (R, D).
+Each line is a photo with the cells `image_id`, `image_w`, `image_h`, `num_boxes`, `boxes` and
+`features`. The last two are float32 in base64: (R, 4) x0 y0 x1 y1 in pixels, and (R, D).
 """
 
 import base64
@@ -14,17 +14,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hgan.data.conversion.new_files import new_files
 from hgan.data.features.row_writer import RowWriter
 from hgan.errors import DataError
+from hgan.files import new_files
 from hgan.progress import progress
 
 COLUMNS = ("image_id", "image_w", "image_h", "num_boxes", "boxes", "features")
-_ARRAYS = ("img_sizes", "boxes", "ims")  # features last: where they are, the others are
+_ARRAYS = ("img_sizes", "boxes", "ims")  # features last: if they exist, so do the others
 
 
 class _Photo(NamedTuple):
-    """What the arrays hold of a photo, in the order of `_ARRAYS`."""
+    """The rows of a photo, in the order of `_ARRAYS`."""
 
     size: np.ndarray
     """(2,) width and height in pixels."""
@@ -35,19 +35,19 @@ class _Photo(NamedTuple):
 
 
 def convert_tsv(tsv: Path, ids: Path, target: Path) -> int:
-    """Write the photos that a list names to arrays of one split, and count their rows.
+    """Write the photos of a list to arrays of one split; return the number of rows.
 
-    Of `test_ids.txt` come `test_ims.npy` (N, R, D) float32, `test_boxes.npy` (N, R, 4) float32 in
-    pixels, `test_img_sizes.npy` (N, 2) float32 width and height, a `test_ids.txt` with a line for
-    each row, and a copy of the captions that lie beside the list. A list that repeats each photo
-    for its captions (as dev and test) is shortened to a line a photo, which means the same.
+    From `test_ids.txt` it makes `test_ims.npy` (N, R, D) float32, `test_boxes.npy` (N, R, 4)
+    float32 in pixels, `test_img_sizes.npy` (N, 2) float32 width and height, a `test_ids.txt` with a
+    line for each row, and a copy of the captions next to the list. A list that repeats each photo
+    for its captions (as dev and test) is shortened to one line a photo, which is equivalent.
 
     Raises:
-        DataError: a photo is not in the TSV, a line of it is malformed (by file and line), its
-            boxes are of another number than the first's, or a file is in the target already.
+        DataError: a photo is not in the TSV, a line of it is malformed, photos have different
+            numbers of boxes, or a file exists already in the target.
     """
     if not ids.name.endswith("_ids.txt"):
-        raise DataError(f"{ids}: must be called SPLIT_ids.txt, as test_ids.txt, to name its split")
+        raise DataError(f"{ids}: must be named SPLIT_ids.txt, such as test_ids.txt")
     split = ids.name.removesuffix("_ids.txt")
     lines = _shortened(_read_ids(ids))
     lists = {ids.name: "".join(f"{key}\n" for key in lines).encode()}
@@ -78,7 +78,7 @@ def _read_ids(path: Path) -> list[str]:
 
 
 def _shortened(lines: list[str]) -> list[str]:
-    """A line a photo, where all photos are repeated equally often and their lines lie together."""
+    """One line a photo, if all photos are repeated equally often in consecutive lines."""
     photos = list(dict.fromkeys(lines))
     share = len(lines) // len(photos)
     return photos if lines == [key for key in photos for _ in range(share)] else lines
@@ -86,7 +86,7 @@ def _shortened(lines: list[str]) -> list[str]:
 
 def _fill(tsv: Path, ids: Path, lines: list[str], files: dict[str, Path]) -> None:
     arrays: dict[str, RowWriter] = {}
-    missing: dict[str, list[int]] = defaultdict(list)  # rows of each photo not yet met
+    missing: dict[str, list[int]] = defaultdict(list)  # rows of each photo not yet found
     for row, key in enumerate(lines):
         missing[key].append(row)
     total = len(missing)
@@ -94,7 +94,7 @@ def _fill(tsv: Path, ids: Path, lines: list[str], files: dict[str, Path]) -> Non
         for where, cells in _lines(tsv):
             key = cells[0].decode(errors="replace").strip()
             if key not in missing:
-                continue  # not asked for, or a repetition, as there are where parts overlap
+                continue  # not in the list, or repeated, where parts of the file overlap
             photo = _decode(cells, f"{where}: photo {key}")
             if not arrays:
                 for (name, path), values in zip(files.items(), photo, strict=True):
@@ -102,8 +102,8 @@ def _fill(tsv: Path, ids: Path, lines: list[str], files: dict[str, Path]) -> Non
                     arrays[name] = stack.enter_context(writer)
             if photo.features.shape != (regions := arrays["ims"].shape[1:]):
                 raise DataError(
-                    f"{where}: photo {key} has (boxes, width) {photo.features.shape}, those before "
-                    f"it {regions}; use the features with one number of boxes (36) for all photos"
+                    f"{where}: photo {key} has (boxes, width) {photo.features.shape}, the "
+                    f"first {regions}; use the features with 36 boxes for every photo"
                 )
             for row in missing.pop(key):
                 for name, values in zip(files, photo, strict=True):
@@ -114,12 +114,12 @@ def _fill(tsv: Path, ids: Path, lines: list[str], files: dict[str, Path]) -> Non
     if missing:
         raise DataError(
             f"{tsv}: {len(missing)} of {total} photos of {ids} are not in it, the first is "
-            f"{next(iter(missing))}; where the TSV comes in parts, join them to one file with cat"
+            f"{next(iter(missing))}; if the TSV has several parts, join them with cat"
         )
 
 
 def _lines(tsv: Path) -> Iterator[tuple[str, list[bytes]]]:
-    """Cells of each line, with its place; split by hand, for the csv module bounds their length."""
+    """Place and cells of each line; not by the csv module, which limits the length of cells."""
     try:
         with tsv.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -128,8 +128,8 @@ def _lines(tsv: Path) -> Iterator[tuple[str, list[bytes]]]:
                     continue
                 if len(cells) != len(COLUMNS):
                     raise DataError(
-                        f"{tsv}:{number}: {len(cells)} cells in place of {len(COLUMNS)} "
-                        f"({', '.join(COLUMNS)}); is the file whole?"
+                        f"{tsv}:{number}: {len(cells)} cells instead of {len(COLUMNS)} "
+                        f"({', '.join(COLUMNS)}); is the file complete?"
                     )
                 yield f"{tsv}:{number}", cells
     except OSError as error:
@@ -140,7 +140,8 @@ def _decode(cells: list[bytes], where: str) -> _Photo:
     try:
         width, height, count = float(cells[1]), float(cells[2]), int(cells[3])
     except ValueError as error:
-        raise DataError(f"{where}: image_w, image_h or num_boxes is no number ({error})") from error
+        text = f"{where}: image_w, image_h or num_boxes is not a number ({error})"
+        raise DataError(text) from error
     if not (0 < width < np.inf and 0 < height < np.inf and count > 0):
         raise DataError(f"{where}: {width} x {height} pixels, {count} boxes; all must be over 0")
     boxes, features = (_floats(cells[i], count, f"{where}: {COLUMNS[i]}") for i in (4, 5))
@@ -154,7 +155,7 @@ def _floats(cell: bytes, count: int, where: str) -> np.ndarray:
     try:
         data = base64.b64decode(cell, validate=True)
     except binascii.Error as error:
-        raise DataError(f"{where}: not base64 ({error}); is the file whole?") from error
+        raise DataError(f"{where}: not base64 ({error}); is the file complete?") from error
     if not data or len(data) % (4 * count):
         raise DataError(f"{where}: {len(data)} bytes are not float32 of {count} boxes")
     values = np.frombuffer(data, dtype="<f4").reshape(count, -1)

@@ -1,4 +1,4 @@
-"""Captions and features from one form to another; the forms of source and target say how.
+"""Convert captions and features; the forms of source and target decide how.
 
 | source | target | result |
 |---|---|---|
@@ -18,56 +18,55 @@ import numpy as np
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
 from hgan.data.conversion.bottom_up import convert_tsv
-from hgan.data.conversion.new_files import refuse_existing
 from hgan.data.conversion.precomp_writer import write_precomp
 from hgan.data.features.precomp import PrecompFeatures
 from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
 from hgan.data.features.types import PRECOMPUTED, RegionFeatures
 from hgan.errors import DataError
-from hgan.files import atomic_write
+from hgan.files import atomic_write, refuse_existing
 from hgan.progress import progress
 
 _BATCH = 64
 """Photos copied at once."""
 _FLUSH_EVERY = 32
-"""Batches between two writes to disk: what a kill can cost."""
+"""Batches between two flushes to disk: the most that a kill can lose."""
 _OTHER_FORMS = {".json", ".csv", ".tsv", ".txt", ".token", ".npy"}
 _SAME = 1e-4
-"""Boxes that differ by less, as shares of a photo, are the same."""
+"""Boxes (in 0..1) that differ by less are equal."""
 _WHOLE = [0.0, 0.0, 1.0, 1.0]
 
 
 def convert(
     source: Path, target: Path, captions: Path | None = None, ids: Path | None = None
 ) -> str:
-    """Convert, and say what was made. What exists is not written over.
+    """Convert; return a summary. Existing files are not overwritten.
 
     Args:
         source: a caption file of any form, a folder in SCAN's format, a feature store, or a TSV.
         target: a .jsonl file or a folder.
         captions: of the photos of a feature store.
-        ids: the photos of a TSV to write, in this order.
+        ids: list of the photos of a TSV to convert, in this order.
 
     Raises:
-        DataError: the source is missing or malformed, cannot be expressed in the target's form, or
-            the target exists.
+        DataError: the source is missing or malformed, cannot be converted to the form of the
+            target, or the target exists.
     """
     lines = target.suffix == ".jsonl"
     is_store = (source / "manifest.json").is_file()
     is_tsv = ids is not None or source.suffix == ".tsv"
     if captions is not None and not is_store:
-        raise DataError(f"--captions goes with a feature store, and {source} is none")
+        raise DataError(f"--captions is for feature stores, and {source} is not one")
     if target.suffix in _OTHER_FORMS:
         raise DataError(f"{target}: name a .jsonl file or a folder; no other form is written")
     if lines and (is_store or is_tsv):
-        raise DataError(f"{source} holds features, which JSON lines cannot; name a folder")
+        raise DataError(f"{source} has features, which JSON lines cannot store; name a folder")
     if is_tsv:
         if ids is None:
-            raise DataError(f"{source}: say which photos, in which order: --ids test_ids.txt")
+            raise DataError(f"{source}: name a list of photos to convert: --ids test_ids.txt")
         return f"{convert_tsv(source, ids, target):,} rows: {target}"
     if is_store:
         if captions is None:
-            raise DataError(f"{source}: say which captions its photos have: --captions FILE")
+            raise DataError(f"{source}: name the captions of its photos: --captions FILE")
         found, store = read_captions(captions), FeatureStore(source)
         return _summary(write_precomp(found, target, store), found, target)
     if not lines and any(source.glob("*_ims.npy")):
@@ -84,7 +83,7 @@ def _summary(count: int, captions: Captions, target: Path) -> str:
 
 
 def write_jsonl(captions: Captions, target: Path) -> int:
-    """Write captions as JSON lines, with the data set's ids where it has them; count the photos.
+    """Write captions as JSON lines, with ids if there are any; return the number of photos.
 
     Raises:
         DataError: the target exists.
@@ -107,14 +106,14 @@ def write_jsonl(captions: Captions, target: Path) -> int:
 
 
 def write_store(features: PrecompFeatures, target: Path) -> int:
-    """Write features as a store, going on where a run was cut short; count the photos.
+    """Write features as a store, or resume an interrupted conversion; return the number of photos.
 
-    The context of a photo is the mean of its regions. A store has one set of boxes for all photos;
-    where they are not known, each is the whole photo.
+    The context of a photo is the mean of its regions. A store has the same boxes for all photos; if
+    they are unknown, each is the whole photo.
 
     Raises:
-        DataError: photos have boxes of their own, a feature is not finite in float16, or the
-            target is another store, or whole already.
+        DataError: photos have different boxes, a feature is not finite in float16, or the target is
+            another store, or complete already.
     """
     if not (target / "manifest.json").is_file():
         refuse_existing([target])
@@ -124,7 +123,7 @@ def write_store(features: PrecompFeatures, target: Path) -> int:
     boxes = [_WHOLE] * first.regions.shape[1] if first.boxes is None else first.boxes[0].tolist()
     manifest = Manifest(
         backbone=PRECOMPUTED,
-        size=0,  # of the photos, as the detector read them: not known
+        size=0,  # unknown
         boxes=boxes,
         width=features.width,
         views=1,
@@ -133,7 +132,7 @@ def write_store(features: PrecompFeatures, target: Path) -> int:
     _check_boxes(first, manifest, 0)
     with FeatureWriter(target, manifest) as writer:
         if writer.finished:
-            raise DataError(f"{target} is there already; remove it, or name another target")
+            raise DataError(f"{target} exists already; remove it, or name another target")
         with progress("convert", total=len(rows), unit="photos") as bar:
             start = writer.manifest.rows_done
             bar.advance(start)
@@ -154,13 +153,13 @@ def _read(features: PrecompFeatures, rows: np.ndarray) -> RegionFeatures:
 
 
 def _check_boxes(found: RegionFeatures, manifest: Manifest, start: int) -> None:
-    """Refuse boxes (B, R, 4) that are not those of the manifest (R, 4)."""
+    """Raise `DataError` if boxes (B, R, 4) are not those of the manifest (R, 4)."""
     if found.boxes is None:
         return
     other = np.abs(found.boxes - np.asarray(manifest.boxes)).max(axis=(1, 2)) > _SAME
     if other.any():
         raise DataError(
             f"the boxes of {manifest.ids[start + int(other.argmax())]} are not those of "
-            f"{manifest.ids[0]}, and a feature store has one set for all photos; train on the "
+            f"{manifest.ids[0]}, but a feature store has the same for all photos; train on the "
             "folder itself (vision.backbone: precomputed), or remove its boxes"
         )

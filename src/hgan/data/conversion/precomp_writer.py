@@ -1,7 +1,7 @@
-"""Captions, and features where asked for, to a folder in SCAN's format ("SCAN precomp").
+"""Write captions, and optionally features, to a folder in SCAN's format ("SCAN precomp").
 
-`{split}_caps.txt` has a caption a line, `{split}_ids.txt` an id a line: one for each photo where
-all have the same number of captions, else one for each caption. Line i is row i of
+`{split}_caps.txt` has a caption a line, `{split}_ids.txt` an id a line: one for each photo if all
+have the same number of captions, else one for each caption. Line i is row i of
 `{split}_ims.npy`. `id_mapping.json` gives the file of each id.
 """
 
@@ -14,16 +14,16 @@ from typing import NamedTuple
 import numpy as np
 
 from hgan.data.captions.types import Captions
-from hgan.data.conversion.new_files import new_files
 from hgan.data.features.row_writer import RowWriter
 from hgan.data.features.store import FeatureStore
 from hgan.errors import DataError
+from hgan.files import new_files
 from hgan.progress import Bar, progress
 
 _SPLITS = {"train": "train", "val": "dev", "test": "test"}
-"""The format's names of the splits; it knows no others."""
+"""Names of the splits in the format; there are no others."""
 _ARRAYS = "img_sizes", "boxes", "ims"
-"""Features last: where they are, the others are."""
+"""Features last: if they exist, so do the others."""
 _BATCH = 64
 """Rows copied at once."""
 _LINE_BREAKS = re.compile(r"[\r\n]+")
@@ -37,16 +37,16 @@ class _Lists(NamedTuple):
 
 
 def write_precomp(captions: Captions, target: Path, store: FeatureStore | None = None) -> int:
-    """Write the lists, and the arrays where there is a store; count the photos.
+    """Write the lists, and the arrays if there is a store; return the number of photos.
 
     Arrays are float32: view 0 in `{split}_ims.npy` (N, R, D), `{split}_boxes.npy` (N, R, 4) in
-    0..1, and `{split}_img_sizes.npy` (N, 2) of ones, their unit. Features of whole photos have no
-    place in the format. Photos in no split, or another than the three, are left out; a line break
-    within a caption becomes a space.
+    0..1, and `{split}_img_sizes.npy` (N, 2) of ones, their unit. The format has no features of
+    whole photos. Photos in none of the three splits are left out; a line break in a caption becomes
+    a space.
 
     Raises:
         DataError: no photo is in one of the three splits, one has no features, or one of the files
-            is in the target already.
+            exists already in the target.
     """
     lists = _lists(captions)
     photos = sorted({photo for found in lists.values() for photo in found.photos})
@@ -78,7 +78,7 @@ def write_precomp(captions: Captions, target: Path, store: FeatureStore | None =
 
 
 def _lists(captions: Captions) -> dict[str, _Lists]:
-    """The lines of each split that has photos, by the format's name of it."""
+    """The lines of each split that has photos, by its name in the format."""
     of_image = captions.of_image()
     lists = {}
     for split, name in _SPLITS.items():
@@ -92,7 +92,7 @@ def _lists(captions: Captions) -> dict[str, _Lists]:
 
 
 def _texts(captions: Captions, lists: dict[str, _Lists], photos: list[int]) -> dict[str, str]:
-    """The text files by name. Ids are the data set's own where it has them, else positions."""
+    """The text files by name. Ids are those of the data set if it has them, else positions."""
     own = captions.image_ids
     unique = own is not None and len(np.unique(own)) == len(own)
     ids = own.tolist() if own is not None and unique else range(len(captions.images))

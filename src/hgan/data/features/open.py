@@ -1,4 +1,4 @@
-"""Open region features by their path: a feature store, or a folder in SCAN's format."""
+"""Open region features of either form: a feature store, or a folder in SCAN's format."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def open_features(path: Path, backbone: str) -> Features:
 
     Args:
         path: a feature store, or a folder in SCAN's format.
-        backbone: refuse features that another backbone made; `precomputed` for SCAN's format.
+        backbone: that must have made the features; `precomputed` for SCAN's format.
 
     Raises:
         DataError: there are none, they are damaged, or another backbone made them.
@@ -23,7 +23,7 @@ def open_features(path: Path, backbone: str) -> Features:
         return PrecompFeatures(path)
     if not is_store and any(path.glob("*_ims.npy")):
         raise DataError(
-            f"{path}: features that come ready, but {backbone} is asked for; set vision.backbone "
+            f"{path}: precomputed features, but {backbone} is required; set vision.backbone "
             f"to {PRECOMPUTED}"
         )
     return FeatureStore(path, backbone)

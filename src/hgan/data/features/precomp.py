@@ -1,7 +1,7 @@
 """Features of a folder in SCAN's format: `{split}_ims.npy` (N, R, D), and the regions' boxes.
 
-Rows are read from the file one by one. A memory map would do as well, but its pages count as the
-process's own memory, and an epoch on MS-COCO touches 31 GiB of them.
+Rows are read from the file one by one, not through a memory map: its pages count as memory of the
+process, and an epoch on MS-COCO touches 31 GiB.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from hgan.errors import DataError
 
 _BOXES = "boxes.npy", "ims_bbx.npy"
 _SIZES = "img_sizes.npy", "ims_size.npy"
-"""As most call them, then as GSMN does."""
+"""The usual names, then those of GSMN."""
 
 
 class RowFile:
@@ -28,19 +28,23 @@ class RowFile:
     """
 
     def __init__(self, path: Path, kinds: str = "float16 float32") -> None:
-        """Look at the head of the file, and whether all of it is there.
+        """Read the header of the file, and check that the file is complete.
+
+        Args:
+            path: of the file.
+            kinds: names of the types that it can have.
 
         Raises:
-            DataError: it is missing, truncated, pickled, or laid out in another way.
+            DataError: it is missing, truncated, pickled, or of another type or memory order.
         """
-        array = open_npy(path, "copy or make it again")
+        array = open_npy(path, "copy or create it again")
         self.path, self.shape, self.dtype = path, array.shape, array.dtype
         self._offset, self._stride = array.offset, array.strides[0]
         wrong = None
         if array.dtype.name not in kinds.split() or not array.dtype.isnative:
             wrong = f"holds {array.dtype}, but {kinds.replace(' ', ' or ')} is needed"
         elif not array.flags.c_contiguous:
-            wrong = "is in Fortran order, so that a photo's features lie scattered over the file"
+            wrong = "is in Fortran order, so that the features of a photo are not contiguous"
         if wrong:
             copy = path.with_suffix(".converted.npy")
             raise DataError(
@@ -61,7 +65,7 @@ class PrecompSplit:
 
     Attributes:
         ids: the file that names the photo of each row.
-        photos: the photo of each row; photos may repeat.
+        photos: the photo of each row; photos can repeat.
         regions: rows (R, D).
         boxes: rows (R, 4), x0 y0 x1 y1 in pixels, or None.
         sizes: (N, 2) float32, width and height of each row's photo in pixels, or None.
@@ -105,18 +109,18 @@ class PrecompSplit:
             return
         text = f"{self.regions.path}: {rows} rows, but {len(self.photos)} ids in {self.ids.name}"
         if rows == len(set(self.photos)):
-            text += "; it has a row for each photo, so the list must name each photo once, too"
+            text += "; it has a row for each photo, so the list must also name each photo once"
         raise DataError(text + "; line i of the ids names the photo of row i")
 
 
 class PrecompFeatures:
-    """Features of all splits that have them; rows count through the splits.
+    """Features of all splits that have them; rows are numbered through all splits.
 
     Attributes:
         rows: the first row of each photo, by name; further rows of the same photo are copies.
         width: D.
         views: 1.
-        boxes: None, for every photo has its own.
+        boxes: None, since each photo has its own.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -141,7 +145,7 @@ class PrecompFeatures:
             for row, name in enumerate(split.photos, start):
                 if self.rows.setdefault(name, row) < start:
                     raise DataError(
-                        f"{split.ids}:{row - start + 1}: photo {name} is in another split, too; if "
+                        f"{split.ids}:{row - start + 1}: photo {name} is also in another split; if "
                         "ids count from 0 in each split, make them unique"
                     )
         self.width, self.views = first.shape[2], 1
@@ -149,7 +153,7 @@ class PrecompFeatures:
         self._has_boxes = all(split.boxes is not None for split in self.splits)
 
     def read(self, rows: np.ndarray, views: np.ndarray) -> RegionFeatures:
-        """Features of the photos in these rows (B); there is one view alone."""
+        """Features of the photos in these rows (B); there is only one view."""
         shape = len(rows), *self.splits[0].regions.shape[1:]
         regions = np.empty(shape, np.float32)
         boxes = np.empty((*shape[:2], 4), np.float32) if self._has_boxes else None
@@ -159,19 +163,19 @@ class PrecompFeatures:
             if boxes is not None and split.boxes is not None and split.sizes is not None:
                 pixels = split.boxes.read(row)
                 _check_finite(pixels, split.boxes, row)
-                # A detector may draw a box a little over the edge.
+                # The boxes of a detector can exceed the photo slightly.
                 boxes[i] = (pixels / np.tile(split.sizes[row], 2)).clip(0, 1)
         return RegionFeatures(regions, regions.mean(axis=1), np.ones(shape[:2], bool), boxes)
 
     def _place(self, row: int) -> tuple[PrecompSplit, int]:
-        """The split that a row is in, and its row there."""
+        """The split of a row, and its row in that split."""
         index = int(np.searchsorted(self._starts, row, side="right")) - 1
         return self.splits[index], int(row - self._starts[index])
 
 
 def _check_finite(values: np.ndarray, file: RowFile, row: int) -> None:
     if not np.isfinite(values).all():
-        raise DataError(f"{file.path}: row {row} is not finite (NaN or infinity); make it again")
+        raise DataError(f"{file.path}: row {row} is not finite (NaN or infinity); create it again")
 
 
 def _first(folder: Path, split: str, endings: tuple[str, ...]) -> Path | None:
@@ -186,8 +190,8 @@ def _read_sizes(path: Path, rows: int) -> np.ndarray:
     except Exception as error:
         target = path.with_name(path.name.replace(_SIZES[1], _SIZES[0]))
         raise DataError(
-            f"{path}: truncated, damaged, or pickled objects, which are never loaded ({error}); "
-            "if you trust where it comes from, write plain numbers: python -c 'import numpy as n; "
+            f"{path}: truncated, damaged, or pickled objects, which are not loaded ({error}); "
+            "if you trust its source, write plain numbers: python -c 'import numpy as n; "
             f'a = n.load("{path}", allow_pickle=True, encoding="latin1"); n.save("{target}", '
             '[[s["image_w"], s["image_h"]] for s in a])\''
         ) from error

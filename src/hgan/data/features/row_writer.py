@@ -1,6 +1,6 @@
 """Write a .npy file by rows, in any order.
 
-Not by a memory map: there, a full disk is no `OSError` but the end of the process.
+A memory map is not used: with it, a full disk kills the process instead of raising `OSError`.
 """
 
 import math
@@ -13,18 +13,18 @@ from numpy.lib.format import write_array_header_1_0
 
 
 class RowWriter:
-    """A .npy file of this shape; rows that are never written are zero."""
+    """A .npy file of this shape; rows that are not written are zero."""
 
     def __init__(
         self, path: Path, shape: tuple[int, ...], dtype: str = "<f4", keep: bool = False
     ) -> None:
-        """Write the head of the file.
+        """Write the header of the file.
 
         Args:
             path: of the file.
             shape: of the whole array.
             dtype: of the file.
-            keep: go on with a file that is there, of this shape and type, in place of a new one.
+            keep: continue an existing file of this shape and type instead of a new one.
 
         Raises:
             OSError: it cannot be written.
@@ -41,13 +41,13 @@ class RowWriter:
         self._file.truncate(self._start + shape[0] * self._stride)
 
     def write(self, row: int, values: np.ndarray) -> None:
-        """Write rows (n, ...) from this one on."""
+        """Write rows (n, ...), starting at this row."""
         assert values.shape[1:] == self.shape[1:] and row + len(values) <= self.shape[0]
         self._file.seek(self._start + row * self._stride)
         self._file.write(np.ascontiguousarray(values, dtype=self._dtype).data)
 
     def flush(self) -> None:
-        """Bring what was written to disk.
+        """Flush everything written so far to disk.
 
         Raises:
             OSError: it is full.

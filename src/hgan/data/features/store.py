@@ -1,7 +1,7 @@
 """The feature store: region features of many photos in one memory-mapped float16 array.
 
-A folder holds `regions.npy` (N, V, R, D), `context.npy` (N, V, D) and `manifest.json`. V counts the
-views of a photo (as it is, mirrored, cropped); view 0 is the one that evaluation reads.
+A folder contains `regions.npy` (N, V, R, D), `context.npy` (N, V, D) and `manifest.json`. V is the
+number of views of a photo (original, mirrored, cropped); evaluation uses view 0, the original.
 """
 
 import json
@@ -26,12 +26,12 @@ _DTYPE = "<f2"
 
 @dataclass
 class Manifest:
-    """What a feature store holds and how it was made."""
+    """The content of a feature store, and how it was made."""
 
     backbone: str
-    """Weights and architecture, as the backbone names itself."""
+    """`name` of the backbone: weights and architecture."""
     size: int
-    """Side of the photos as the backbone read them, in pixels."""
+    """Side of the photos that the backbone read, in pixels."""
     boxes: list[list[float]]
     """(R, 4): each region's x0 y0 x1 y1 in 0..1."""
     width: int
@@ -39,11 +39,11 @@ class Manifest:
     views: int
     """V, views of each photo."""
     ids: list[str]
-    """(N) the photo of each row: its path relative to the photo folder."""
+    """(N) the photo of each row, as a path relative to the photo folder."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Photos that could not be read, with the reason; their rows are zero."""
     checksums: dict[str, int] = field(default_factory=dict)
-    """CRC-32 of each array file; empty while extraction is under way."""
+    """CRC-32 of each array file; empty until the extraction is complete."""
     rows_done: int = 0
     """Rows written so far."""
     format_version: int = FORMAT_VERSION
@@ -53,11 +53,11 @@ class FeatureStore:
     """Read features by row.
 
     Attributes:
-        manifest: what the store holds.
+        manifest: its content.
         regions: (N, V, R, D) float16, memory-mapped, read-only.
         context: (N, V, D) float16, memory-mapped, read-only.
         boxes: (R, 4) float32.
-        rows: the row of each photo that was read; skipped photos are absent.
+        rows: the row of each photo, without skipped photos.
         width: D.
         views: V.
     """
@@ -66,12 +66,12 @@ class FeatureStore:
         """Open a store.
 
         Args:
-            folder: where `hgan extract` wrote it.
-            backbone: refuse a store that another backbone made.
-            verify: read every byte once and compare checksums.
+            folder: that `hgan extract` wrote.
+            backbone: that must have made the store.
+            verify: read all files once and compare their checksums.
 
         Raises:
-            DataError: the store is missing, unfinished, damaged, of a newer format, or was made
+            DataError: the store is missing, incomplete, damaged, of a newer format, or was made
                 with another backbone.
         """
         self.manifest = manifest = read_manifest(folder)
@@ -82,7 +82,7 @@ class FeatureStore:
             )
         if backbone is not None and manifest.backbone != backbone:
             raise DataError(
-                f"{folder}: made with {manifest.backbone}, but {backbone} is asked for; "
+                f"{folder}: made with {manifest.backbone}, but {backbone} is required; "
                 "extract again into another folder, or change the backbone in the config"
             )
         arrays = {name: _open_array(folder, name, manifest) for name in _ARRAYS}
@@ -90,7 +90,7 @@ class FeatureStore:
             for name in _ARRAYS:
                 if _crc32(folder / f"{name}.npy") != manifest.checksums.get(name):
                     raise DataError(
-                        f"{folder / name}.npy: damaged (its checksum is another); extract again"
+                        f"{folder / name}.npy: damaged (its checksum differs); extract again"
                     )
         self.regions, self.context = arrays["regions"], arrays["context"]
         self.boxes: np.ndarray | None = np.asarray(manifest.boxes, dtype=np.float32)
@@ -100,8 +100,8 @@ class FeatureStore:
         self.width, self.views = manifest.width, manifest.views
 
     def read(self, rows: np.ndarray, views: np.ndarray) -> RegionFeatures:
-        """Features of the photos in these rows (B), of a view (B) each."""
-        # One read a photo: rows of a memory map come in the order asked for.
+        """Features of the photos in these rows (B), of one view (B) each."""
+        # One read for each photo, in the order of the rows.
         pairs = list(zip(rows, views, strict=True))
         regions = np.stack([self.regions[r, v] for r, v in pairs]).astype(np.float32)
         context = np.stack([self.context[r, v] for r, v in pairs]).astype(np.float32)
@@ -109,13 +109,13 @@ class FeatureStore:
 
 
 class FeatureWriter:
-    """Write a store row by row; what was written survives a kill, and a next run goes on there."""
+    """Write a store row by row; after a kill, the next writer continues after the last flush."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
-        """Start a store, or continue an unfinished one that has the same ids, views and backbone.
+        """Start a store, or continue an incomplete one with the same settings and ids.
 
         Raises:
-            DataError: the folder holds a store made in another way, or a damaged one.
+            DataError: the folder has a store with other settings, or a damaged one.
         """
         self.folder = folder
         self.manifest = manifest
@@ -125,7 +125,7 @@ class FeatureWriter:
             for name in ("backbone", "size", "views", "boxes", "width", "ids"):
                 if getattr(found, name) != getattr(manifest, name):
                     raise DataError(
-                        f"{folder}: holds features made with other {name}; "
+                        f"{folder}: has features with other {name}; "
                         "remove it, or extract into another folder"
                     )
             self.manifest = found
@@ -133,23 +133,23 @@ class FeatureWriter:
             _check_ids(manifest)
             for name, shape in _shapes(manifest).items():
                 with RowWriter(folder / f"{name}.npy", shape, _DTYPE):
-                    pass  # the head, and zeros
+                    pass  # the header, and zeros
         self._arrays: dict[str, RowWriter] = {}
         for name, shape in _shapes(self.manifest).items():
-            _open_array(folder, name, self.manifest)  # is it whole?
+            _open_array(folder, name, self.manifest)  # checks its size
             self._arrays[name] = RowWriter(folder / f"{name}.npy", shape, _DTYPE, keep=True)
         self._save()
 
     @property
     def finished(self) -> bool:
-        """True when every row was written and the checksums stand."""
+        """Whether all rows are written and the checksums are stored."""
         return bool(self.manifest.checksums)
 
     def write(self, regions: np.ndarray, context: np.ndarray, skipped: dict[str, str]) -> None:
         """Append rows: regions (n, V, R, D), context (n, V, D); zeros for skipped photos.
 
         Raises:
-            DataError: a feature is not finite, or overflows float16, or the shape is another.
+            DataError: a feature is not finite or overflows float16, or the shape is wrong.
         """
         start = self.manifest.rows_done
         stop = start + len(regions)
@@ -160,7 +160,7 @@ class FeatureWriter:
                 raise DataError(
                     f"{self.folder}: {name} of shape {values.shape} for rows of {expected}"
                 )
-            with np.errstate(over="ignore"):  # becomes infinite, which is what is looked for
+            with np.errstate(over="ignore"):  # overflow becomes infinity, which is checked next
                 half = values.astype(np.float16)
             if not np.isfinite(half).all():
                 bad = int(np.argwhere(~np.isfinite(half))[0][0])
@@ -173,13 +173,13 @@ class FeatureWriter:
         self.manifest.skipped.update(skipped)
 
     def flush(self) -> None:
-        """Bring what was written to disk, then say so in the manifest."""
+        """Flush the rows to disk, then update the manifest."""
         for array in self._arrays.values():
             array.flush()
         self._save()
 
     def finish(self) -> None:
-        """Flush and record checksums; from now on the store opens.
+        """Flush and store the checksums; after that, the store can be opened.
 
         Raises:
             DataError: rows are missing.
@@ -213,7 +213,7 @@ class FeatureWriter:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read a store's manifest.
+    """Read the manifest of a store.
 
     Raises:
         DataError: it is missing, not JSON, lacks a field, or is of a newer format.
@@ -252,7 +252,7 @@ def _check_ids(manifest: Manifest) -> None:
     seen: set[str] = set()
     for key in manifest.ids:
         if key in seen:
-            raise DataError(f"{key}: listed twice, but a feature store has one row a photo")
+            raise DataError(f"{key}: listed twice, but a feature store has one row for each photo")
         seen.add(key)
 
 
@@ -262,7 +262,7 @@ def _open_array(folder: Path, name: str, manifest: Manifest) -> np.memmap:
     expected = _shapes(manifest)[name]
     if array.shape != expected or array.dtype != np.float16:
         raise DataError(
-            f"{path}: holds {array.dtype} {array.shape}, its manifest says float16 {expected}; "
+            f"{path}: is {array.dtype} {array.shape}, but its manifest says float16 {expected}; "
             "extract again"
         )
     return array

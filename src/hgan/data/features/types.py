@@ -1,4 +1,4 @@
-"""What features of photos are, wherever they lie: what training and evaluation read."""
+"""The contract of features: what training and evaluation read, whatever the form on disk."""
 
 from typing import NamedTuple, Protocol
 
@@ -15,7 +15,7 @@ class RegionFeatures(NamedTuple):
     mask: np.ndarray
     """(B, R) bool: True where a region is real"""
     boxes: np.ndarray | None
-    """(R, 4) of all photos or (B, R, 4) of each, float32, x0 y0 x1 y1 in 0..1; None: not known"""
+    """(R, 4) for all photos or (B, R, 4), float32, x0 y0 x1 y1 in 0..1; None if unknown"""
 
 
 class Features(Protocol):
@@ -24,8 +24,8 @@ class Features(Protocol):
     Attributes:
         rows: the row of each photo, by its name in the caption file.
         width: D.
-        views: V, views of each photo; view 0 is the one that evaluation reads.
-        boxes: (R, 4) where all photos have the same regions, else None.
+        views: V, views of each photo; evaluation uses view 0.
+        boxes: (R, 4) if all photos have the same regions, else None.
     """
 
     rows: dict[str, int]
@@ -34,7 +34,7 @@ class Features(Protocol):
     boxes: np.ndarray | None
 
     def read(self, rows: np.ndarray, views: np.ndarray) -> RegionFeatures:
-        """Features of the photos in these rows (B), of a view (B) each; copies, never the source.
+        """A copy of the features of the photos in these rows (B), of one view (B) each.
 
         Raises:
             DataError: a feature is not finite.
@@ -42,4 +42,4 @@ class Features(Protocol):
 
 
 PRECOMPUTED = "precomputed"
-"""The backbone of features that come ready, in a folder in SCAN's format."""
+"""Name of the backbone for features that exist already, in a folder in SCAN's format."""

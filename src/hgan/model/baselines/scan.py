@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from hgan.config import ModelConfig
-from hgan.data.batches.batching import ImageBatch
-from hgan.data.batches.tokens import TextBatch
+from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import Encoded
 from hgan.model.baselines.blocks import score_blocks
 from hgan.model.baselines.projection import projection
@@ -40,7 +39,7 @@ class SCAN(Matcher):
 
     def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
         """Words, each a unit vector."""
-        token = self.text(batch.ids, batch.mask, batch.states)
+        token = self.text(batch.ids, batch.mask, batch.frozen_cache)
         return _rows(self.project_words(token.states), token.words)
 
     def levels(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:

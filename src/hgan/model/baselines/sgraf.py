@@ -12,8 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
 
 from hgan.config import ModelConfig
-from hgan.data.batches.batching import ImageBatch
-from hgan.data.batches.tokens import TextBatch
+from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import Encoded
 from hgan.model.baselines.blocks import score_blocks
 from hgan.model.baselines.projection import projection
@@ -49,7 +48,7 @@ class SGRAF(Matcher):
 
     def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
         """Words and the whole of them, each a unit vector."""
-        token = self.text(batch.ids, batch.mask, batch.states)
+        token = self.text(batch.ids, batch.mask, batch.frozen_cache)
         return self._encode(self.project_words(token.states), token.words, self.gather_words)
 
     def levels(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:

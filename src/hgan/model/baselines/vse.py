@@ -8,8 +8,7 @@ by the mean; Chen et al., *Learning the Best Pooling Strategy for Visual Semanti
 from torch import Tensor, nn
 
 from hgan.config import ModelConfig
-from hgan.data.batches.batching import ImageBatch
-from hgan.data.batches.tokens import TextBatch
+from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import Encoded
 from hgan.model.baselines.projection import projection
 from hgan.model.matcher import Matcher
@@ -44,7 +43,7 @@ class VSE(Matcher):
 
     def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
         """Words, pooled."""
-        token = self.text(batch.ids, batch.mask, batch.states)
+        token = self.text(batch.ids, batch.mask, batch.frozen_cache)
         return _whole(self.pool_words(self.project_words(token.states), token.words))
 
     def levels(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:

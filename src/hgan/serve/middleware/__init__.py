@@ -1,1 +1,1 @@
-"""The layers around every request."""
+"""Middleware: code that runs around every request."""

@@ -1,4 +1,4 @@
-"""What one client may ask of a service: how often, how much, and for how long."""
+"""Limits for each client: the rate of requests, the size of bodies, and the time."""
 
 import asyncio
 import math
@@ -14,27 +14,27 @@ from hgan.serve.problems import problem
 from hgan.serve.settings import Settings
 
 CLIENTS = 10_000
-"""Clients that are remembered, those who came last."""
+"""Clients that are tracked; the least recent ones are dropped."""
 UNLIMITED = ("/health", "/ready", "/metrics")
-"""What operators ask for, as often as they like."""
+"""Paths for operators, which have no rate limit."""
 THUMBNAIL = 0.02
-"""Of a request: the page shows dozens for each search."""
+"""Cost of a thumbnail, in requests: the page loads dozens for each search."""
 PAGE = "/web/"
-"""The page's own files, which are small, in memory, and loaded together."""
+"""The files of the page have no rate limit: they are small, in memory, and loaded together."""
 
 
-class Buckets:
-    """A bucket of tokens for each client, refilled all the time; a request takes one, or less."""
+class TokenBuckets:
+    """A token bucket for each client: a request takes one token or less."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = monotonic) -> None:
-        """Of `rate` tokens a second; a full one holds those of two seconds, at least one."""
+        """Refill `rate` tokens a second, up to those of two seconds, at least one."""
         self._rate = rate
         self._full = max(1.0, 2 * rate)
         self._clock = clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, client: str, cost: float = 1.0) -> float:
-        """Take tokens; or, where there are too few, seconds until there will be enough."""
+        """Take tokens and return 0; if there are too few, the seconds until there are enough."""
         now = self._clock()
         tokens, then = self._buckets.pop(client, (self._full, now))
         tokens = min(self._full, tokens + self._rate * (now - then))
@@ -45,26 +45,26 @@ class Buckets:
         return wait
 
 
-class Limits:
-    """A layer that refuses what is too much, before it is read."""
+class LimitsMiddleware:
+    """Refuses requests that exceed a limit, before their body is read."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        """Around an app."""
+        """Wrap an app."""
         self._app = app
         self._upload_bytes = settings.body_bytes
         self._json_bytes = min(settings.json_bytes, settings.body_bytes)
-        self._most_uploads = settings.uploads
+        self._max_uploads = settings.uploads
         self._uploads = 0
         self._seconds = settings.time_limit
-        self._buckets = Buckets(settings.rate) if settings.rate else None
+        self._buckets = TokenBuckets(settings.rate) if settings.rate else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         if wait := self._wait(scope):
             refusal = problem(
-                429, "too many requests; come back later", {"Retry-After": str(math.ceil(wait))}
+                429, "too many requests; try again later", {"Retry-After": str(math.ceil(wait))}
             )
             return await refusal(scope, receive, send)
         headers = Headers(scope=scope)
@@ -75,8 +75,10 @@ class Limits:
             return await problem(413, _advice(largest))(scope, receive, send)
         if not upload:
             return await self._in_time(scope, _counted(receive, largest), send)
-        if self._uploads >= self._most_uploads:
-            busy = problem(503, "too many photos are being sent; try again", {"Retry-After": "1"})
+        if self._uploads >= self._max_uploads:
+            busy = problem(
+                503, "too many photos are being uploaded; try again", {"Retry-After": "1"}
+            )
             return await busy(scope, receive, send)
         self._uploads += 1
         try:
@@ -92,7 +94,7 @@ class Limits:
         return self._buckets.take(client[0] if client else "", cost)
 
     async def _in_time(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Reading a request and beginning to answer have a limit; a slow reader may take longer."""
+        """Limit the time until the response starts; sending it to a slow client may take longer."""
         started = False
         try:
             async with asyncio.timeout(self._seconds) as clock:
@@ -108,12 +110,14 @@ class Limits:
         except TimeoutError:
             if started or not clock.expired():
                 raise
-            late = problem(504, f"it took more than {self._seconds:g} seconds; ask for less")
+            late = problem(
+                504, f"the request took more than {self._seconds:g} seconds; ask for less"
+            )
             await late(scope, receive, send)
 
 
 def _counted(receive: Receive, largest: int) -> Receive:
-    """Stop reading where a body that does not say its length turns out too large."""
+    """Stop reading when a body of unknown length becomes too large."""
     read = 0
 
     async def counted() -> Message:
@@ -128,9 +132,9 @@ def _counted(receive: Receive, largest: int) -> Receive:
 
 
 def _advice(largest: int) -> str:
-    return f"the body is larger than the {largest:,} bytes that are read; send less"
+    return f"the body is larger than the limit of {largest:,} bytes; send less"
 
 
 def _unlimited(path: str) -> bool:
-    """Under a prefix too."""
+    """Whether a path has no rate limit, also under a prefix."""
     return path.endswith(("/", *UNLIMITED)) or PAGE in path

@@ -1,5 +1,4 @@
-"""Around every request: an id, a line in the log, the figures, and an answer to what nobody
-expected."""
+"""For every request: an id, a line in the log, metrics, and a response to unexpected errors."""
 
 import re
 from time import perf_counter
@@ -13,27 +12,27 @@ from hgan.serve.metrics import Metrics
 from hgan.serve.problems import problem
 
 HEADER = "X-Request-ID"
-_SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-class Observe:
-    """The outermost layer of a service."""
+class ObserveMiddleware:
+    """The outermost middleware of a service."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        """Around an app."""
+        """Wrap an app."""
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         given = Headers(scope=scope).get(HEADER, "")
-        name = given if _SANE.fullmatch(given) else uuid4().hex
+        name = given if _VALID_ID.fullmatch(given) else uuid4().hex
         token = request_id.set(name)
         start = perf_counter()
-        status = 0  # nothing was answered
+        status = 0  # no response yet
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -48,17 +47,17 @@ class Observe:
             await self._app(scope, receive, answer)
         except Exception:
             LOG.exception("unexpected error")
-            if status:  # too late for another answer
+            if status:  # too late for another response
                 raise
-            sorry = problem(500, f"an error of the service; its log has it under {name}")
-            await sorry(scope, receive, answer)
+            failure = problem(500, f"internal error; see the log of the service for {name}")
+            await failure(scope, receive, answer)
         finally:
             self._note(scope, status, perf_counter() - start)
             request_id.reset(token)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
-        # Anyone may send any method; a label for each would fill the memory.
+        # Clients can send any method; a label for each would use up the memory.
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.seconds.labels(method, route).observe(seconds)

@@ -1,1 +1,1 @@
-"""The routes of the service, one file for each group."""
+"""The routes of the service, one module for each group."""

@@ -1,4 +1,4 @@
-"""Routes that change the folder and the index; they always need a key."""
+"""Routes that change the folder and the index; they always require a key."""
 
 from typing import Annotated
 from uuid import UUID
@@ -6,14 +6,14 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
-from hgan.serve.keys import Manager, ManagerRoute
+from hgan.serve.keys import ManageAccess, ManageRoute
 from hgan.serve.library import Library
-from hgan.serve.problems import documented
+from hgan.serve.problems import problem_responses
 from hgan.serve.schemas import Item, PhotoToAdd
-from hgan.serve.service import Serving
+from hgan.serve.service import ServiceDependency
 
 router = APIRouter(
-    prefix="/v1/items", tags=["manage"], dependencies=[Manager], route_class=ManagerRoute
+    prefix="/v1/items", tags=["manage"], dependencies=[ManageAccess], route_class=ManageRoute
 )
 
 
@@ -21,35 +21,35 @@ router = APIRouter(
     "",
     status_code=201,
     responses={
-        200: {"description": "It has taken the place of another photo.", "model": Item},
-        **documented(400, 401, 403, 409, 413, 415, 507),
+        200: {"description": "The photo has replaced another one.", "model": Item},
+        **problem_responses(400, 401, 403, 409, 413, 415, 507),
     },
 )
 async def add(
     form: Annotated[PhotoToAdd, Form(media_type="multipart/form-data")],
-    serving: Serving,
+    service: ServiceDependency,
     request: Request,
     response: Response,
 ) -> Item:
-    """Store a photo in the folder, and take it into the index.
+    """Store a photo in the folder and add it to the index.
 
-    Where anything goes wrong, both are left as they were.
+    If anything fails, neither of them is changed.
     """
-    item, replaced = await serving.photos.run(_add, serving.library, form)
+    item, replaced = await service.photos.run(_add, service.library, form)
     if replaced:
         response.status_code = 200
     response.headers["Location"] = f"{request.scope.get('root_path', '')}/v1/items/{item.id}"
     return item
 
 
-@router.delete("/{key}", status_code=204, responses=documented(401, 403, 404))
-async def remove(key: UUID, serving: Serving) -> None:
-    """Take a photo out of the index; the file stays, and the next indexing finds it again."""
-    await serving.texts.run(serving.library.remove, str(key))
+@router.delete("/{key}", status_code=204, responses=problem_responses(401, 403, 404))
+async def remove(key: UUID, service: ServiceDependency) -> None:
+    """Remove a photo from the index. The file stays, and the next indexing adds it again."""
+    await service.texts.run(service.library.remove, str(key))
 
 
 def _add(library: Library, form: PhotoToAdd) -> tuple[Item, bool]:
-    # Read here, where few do so at once: the form keeps a large photo on disk.
+    # Read in the photo pool, where few do so at once: a large upload is kept on disk until then.
     data = form.photo.file.read()
     entry, replaced = library.adding.add(data, form.path, form.clean_tags(), form.replace)
     return Item.of(entry), replaced

@@ -1,7 +1,7 @@
-"""The page: a few static files that are read once, at `/` and below `/web/`.
+"""The search page: static files at `/` and `/web/`, which are read once.
 
-Everything in them is named relative to the page, so it works under any prefix; and they need
-nothing but this service, which their Content-Security-Policy makes certain.
+All links in them are relative, so that the page works under any prefix. The page sends requests to
+this service only; its Content-Security-Policy enforces that.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 INDEX = "index.html"
-# By our own table: what the system thinks of `.js` is not always what a browser accepts.
+# A table of our own: the system's media type of `.js` is not always one that browsers accept.
 _MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -28,10 +28,10 @@ _POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
-    # Asked for again each time and answered with 304: an upgrade is seen at once.
+    # Browsers revalidate each time and get a 304, so an upgrade takes effect at once.
     "Cache-Control": "no-cache",
     "Content-Security-Policy": _POLICY,
-    # Queries are in the page's address, and nobody else's business.
+    # The address of the page contains the query, which is private.
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -39,7 +39,7 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class PageFile:
-    """A file of the page, as it is sent."""
+    """A file of the page with its headers."""
 
     content: bytes
     media_type: str
@@ -47,7 +47,7 @@ class PageFile:
 
 
 def page_files() -> Mapping[str, PageFile]:
-    """The files of the page by name, from wherever the package is installed."""
+    """The files of the page by name, read from the installed package."""
     found = {}
     for file in files("hgan.serve").joinpath("web").iterdir():
         media_type = _MEDIA_TYPES.get(PurePosixPath(file.name).suffix)
@@ -59,7 +59,7 @@ def page_files() -> Mapping[str, PageFile]:
 
 
 def page_router() -> APIRouter:
-    """Routes of the page; no part of the API's own description."""
+    """The routes of the page, which are not in the OpenAPI description."""
     router = APIRouter(include_in_schema=False)
     found = page_files()
 
@@ -84,5 +84,5 @@ def page_router() -> APIRouter:
 
 
 def _strong(etag: str) -> str:
-    """An etag as it was sent; a proxy that compresses makes it a weak one."""
+    """The ETag as it was sent; proxies that compress turn it into a weak one."""
     return etag.strip().removeprefix("W/")

@@ -1,4 +1,4 @@
-"""Routes that show photos of the index, each by its id."""
+"""Routes that return a photo, its thumbnail and its metadata, by id."""
 
 from typing import Annotated
 from uuid import UUID
@@ -10,24 +10,24 @@ from starlette.responses import FileResponse, Response
 
 from hgan.errors import DataError
 from hgan.index.store.contract import Entry
-from hgan.serve.keys import Searcher
+from hgan.serve.keys import SearchAccess
 from hgan.serve.library import Library
-from hgan.serve.problems import documented
+from hgan.serve.problems import problem_responses
 from hgan.serve.schemas import Item
-from hgan.serve.service import Service, Serving
+from hgan.serve.service import Service, ServiceDependency
 from hgan.serve.thumbnails import Size, etag
 
-router = APIRouter(prefix="/v1/items/{key}", tags=["photos"], dependencies=[Searcher])
+router = APIRouter(prefix="/v1/items/{key}", tags=["photos"], dependencies=[SearchAccess])
 
 CACHE = "private, max-age=3600"
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
 _MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff")
 
 
-@router.get("", responses=documented(401, 404))
-async def item(key: UUID, serving: Serving) -> Item:
-    """What the index remembers of a photo."""
-    return Item.of(await serving.texts.run(serving.library.entry, str(key)))
+@router.get("", responses=problem_responses(401, 404))
+async def item(key: UUID, service: ServiceDependency) -> Item:
+    """The stored metadata of a photo."""
+    return Item.of(await service.texts.run(service.library.entry, str(key)))
 
 
 @router.get(
@@ -35,18 +35,20 @@ async def item(key: UUID, serving: Serving) -> Item:
     response_class=Response,
     responses={
         200: {"description": "A JPEG.", "content": {"image/jpeg": _BYTES}},
-        304: {"description": "The one that If-None-Match names is still good."},
-        **documented(401, 404),
+        304: {"description": "The thumbnail that If-None-Match names has not changed."},
+        **problem_responses(401, 404),
     },
 )
 async def thumbnail(
     key: UUID,
-    serving: Serving,
-    size: Annotated[Size, Parameter(description="Of the longer side.")] = Size.MEDIUM,
+    service: ServiceDependency,
+    size: Annotated[
+        Size, Parameter(description="Length of the longer side in pixels.")
+    ] = Size.MEDIUM,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """A small JPEG of a photo, upright, without what the file says of place and camera."""
-    return await serving.photos.run(_thumbnail, serving, str(key), size, if_none_match)
+    """A small upright JPEG of a photo, without its metadata."""
+    return await service.photos.run(_thumbnail, service, str(key), size, if_none_match)
 
 
 @router.get(
@@ -54,23 +56,23 @@ async def thumbnail(
     response_class=FileResponse,
     responses={
         200: {"description": "The file.", "content": dict.fromkeys(_MEDIA_TYPES, _BYTES)},
-        206: {"description": "The range of the file that was asked for."},
-        **documented(400, 401, 404, 416),
+        206: {"description": "The requested range of the file."},
+        **problem_responses(400, 401, 404, 416),
     },
 )
-async def photo(key: UUID, serving: Serving) -> Response:
-    """The file of a photo as it is."""
-    return await serving.photos.run(_photo, serving.library, str(key))
+async def photo(key: UUID, service: ServiceDependency) -> Response:
+    """The original file of a photo."""
+    return await service.photos.run(_photo, service.library, str(key))
 
 
-def _thumbnail(serving: Service, key: str, size: Size, known: str | None) -> Response:
-    entry = serving.library.entry(key)
+def _thumbnail(service: Service, key: str, size: Size, known: str | None) -> Response:
+    entry = service.library.entry(key)
     try:
-        tag = etag(serving.library.version(entry), size)
+        tag = etag(service.library.version(entry), size)
         headers = {"ETag": tag, "Cache-Control": CACHE}
         if known is not None and tag in (one.strip() for one in known.split(",")):
             return Response(status_code=304, headers=headers)
-        made = serving.thumbnails.get(key, tag, size, lambda: serving.library.content(entry))
+        made = service.thumbnails.get(key, tag, size, lambda: service.library.content(entry))
         return Response(made, 200, headers, "image/jpeg")
     except (DataError, OSError) as error:
         raise _unreadable(entry) from error
@@ -87,4 +89,4 @@ def _photo(library: Library, key: str) -> Response:
 
 
 def _unreadable(entry: Entry) -> HTTPException:
-    return HTTPException(404, f"{entry.path}: the photo cannot be read any more")
+    return HTTPException(404, f"{entry.path}: the photo can no longer be read")

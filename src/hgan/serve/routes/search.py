@@ -9,82 +9,82 @@ from starlette.exceptions import HTTPException
 from hgan.errors import DataError
 from hgan.runtime.images import open_photo
 from hgan.search.query import Query
-from hgan.serve.keys import Searcher, SearcherRoute
+from hgan.serve.keys import SearchAccess, SearchRoute
 from hgan.serve.library import Library
-from hgan.serve.problems import documented
+from hgan.serve.problems import problem_responses
 from hgan.serve.schemas import (
     BatchSearch,
-    Explained,
+    BatchSearchResult,
     ExplainRequest,
-    Found,
-    FoundBatch,
-    FoundPhoto,
+    ExplanationResult,
     Page,
     PhotoSearch,
+    SearchHit,
+    SearchResult,
+    TextQuery,
     TextSearch,
-    Words,
 )
-from hgan.serve.service import Serving
+from hgan.serve.service import ServiceDependency
 
 router = APIRouter(
-    prefix="/v1", tags=["search"], dependencies=[Searcher], route_class=SearcherRoute
+    prefix="/v1", tags=["search"], dependencies=[SearchAccess], route_class=SearchRoute
 )
 
 
-@router.post("/search", responses=documented(400, 401, 404, 413))
-async def search(body: TextSearch, serving: Serving) -> Found:
-    """Photos that fit words best, best first."""
-    return await serving.texts.run(_search, serving.library, body)
+@router.post("/search", responses=problem_responses(400, 401, 404, 413))
+async def search(body: TextSearch, service: ServiceDependency) -> SearchResult:
+    """The photos that match a text best, best first."""
+    return await service.texts.run(_search, service.library, body)
 
 
-@router.post("/search/batch", responses=documented(400, 401, 404, 413))
-async def search_batch(body: BatchSearch, serving: Serving) -> FoundBatch:
-    """Photos for each of several queries, in the order of the queries; faster than one by one."""
-    return await serving.texts.run(_search_batch, serving.library, body)
+@router.post("/search/batch", responses=problem_responses(400, 401, 404, 413))
+async def search_batch(body: BatchSearch, service: ServiceDependency) -> BatchSearchResult:
+    """The results of several queries, in their order; faster than one request for each."""
+    return await service.texts.run(_search_batch, service.library, body)
 
 
-@router.post("/search/photo", responses=documented(400, 401, 413, 415))
+@router.post("/search/photo", responses=problem_responses(400, 401, 413, 415))
 async def search_photo(
-    form: Annotated[PhotoSearch, Form(media_type="multipart/form-data")], serving: Serving
-) -> Found:
-    """Photos most like one that is sent along, and that fit words, if there are any."""
-    return await serving.photos.run(_search_photo, serving.library, form)
+    form: Annotated[PhotoSearch, Form(media_type="multipart/form-data")], service: ServiceDependency
+) -> SearchResult:
+    """The photos most similar to an uploaded one, and to a text if there is one."""
+    return await service.photos.run(_search_photo, service.library, form)
 
 
-@router.post("/explain", responses=documented(400, 401, 404, 413))
-async def explanation(body: ExplainRequest, serving: Serving) -> Explained:
-    """Why a photo of the index has its score: levels, words and regions."""
-    return await serving.photos.run(_explain, serving.library, str(body.id), body.text)
+@router.post("/explain", responses=problem_responses(400, 401, 404, 413))
+async def explanation(body: ExplainRequest, service: ServiceDependency) -> ExplanationResult:
+    """Explain the score of a photo in the index by levels, words and regions."""
+    return await service.photos.run(_explain, service.library, str(body.id), body.text)
 
 
-def _search(library: Library, body: TextSearch) -> Found:
-    [found] = _found(library, body, [_query(library, body)])
-    return found
+def _search(library: Library, body: TextSearch) -> SearchResult:
+    [result] = _results(library, body, [_query(library, body)])
+    return result
 
 
-def _search_batch(library: Library, body: BatchSearch) -> FoundBatch:
+def _search_batch(library: Library, body: BatchSearch) -> BatchSearchResult:
     queries = [_query(library, one) for one in body.queries]
-    return FoundBatch(results=_found(library, body, queries))
+    return BatchSearchResult(results=_results(library, body, queries))
 
 
-def _search_photo(library: Library, form: PhotoSearch) -> Found:
-    # Read here, where few do so at once: the form keeps a large photo on disk.
+def _search_photo(library: Library, form: PhotoSearch) -> SearchResult:
+    # Read in the photo pool, where few do so at once: a large upload is kept on disk until then.
     photo = _decode(form.photo.file.read(), library.index.bundle.config.size)
     query = Query(form.text, photo, without=tuple(form.without), photo_share=form.share)
-    [found] = _found(library, form, [query])
-    return found
+    [result] = _results(library, form, [query])
+    return result
 
 
-def _query(library: Library, asked: Words) -> Query:
-    query = asked.query()
+def _query(library: Library, body: TextQuery) -> Query:
+    query = body.query()
     if query.like is not None:
         library.entry(query.like)
     return query
 
 
-def _found(library: Library, page: Page, queries: list[Query]) -> list[Found]:
+def _results(library: Library, page: Page, queries: list[Query]) -> list[SearchResult]:
     return [
-        Found(hits=[FoundPhoto.of(hit, library.index.root) for hit in hits])
+        SearchResult(hits=[SearchHit.of(hit, library.index.root) for hit in hits])
         for hits in page.find_many(library.index, queries)
     ]
 
@@ -96,8 +96,8 @@ def _decode(data: bytes, size: int) -> Image.Image:
         raise HTTPException(415, str(error)) from error
 
 
-def _explain(library: Library, key: str, text: str) -> Explained:
+def _explain(library: Library, key: str, text: str) -> ExplanationResult:
     entry = library.entry(key)
     photo = library.content(entry)
     library.media_type(entry, photo)
-    return Explained.model_validate(library.index.bundle.explain(photo, text).as_dict())
+    return ExplanationResult.model_validate(library.index.bundle.explain(photo, text).as_dict())

@@ -1,40 +1,40 @@
-"""Routes for operators, and what says what is served."""
+"""Routes for operators: status, health, readiness and metrics."""
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from hgan import __version__
 from hgan.errors import HganError
-from hgan.serve.keys import Searcher
+from hgan.serve.keys import SearchAccess
 from hgan.serve.logs import LOG
-from hgan.serve.problems import COME_BACK, documented, problem
-from hgan.serve.schemas import BundleName, Engine, Health, Status
-from hgan.serve.service import Service, Serving
+from hgan.serve.problems import RETRY_LATER, problem, problem_responses
+from hgan.serve.schemas import BundleInfo, Engine, Health, Status
+from hgan.serve.service import Service, ServiceDependency
 from hgan.serve.thumbnails import Size
+from hgan.version import __version__
 
 router = APIRouter(tags=["status"])
 
 
-@router.get("/v1/status", dependencies=[Searcher], responses=documented(401))
-async def status(serving: Serving) -> Status:
-    """What is served."""
-    return await serving.texts.run(_status, serving)
+@router.get("/v1/status", dependencies=[SearchAccess], responses=problem_responses(401))
+async def status(service: ServiceDependency) -> Status:
+    """The index and the model that are served."""
+    return await service.texts.run(_status, service)
 
 
-@router.get("/health", responses=documented())
+@router.get("/health", responses=problem_responses())
 async def health() -> Health:
-    """Whether the service lives."""
+    """Whether the service runs."""
     return Health(status="alive")
 
 
-@router.get("/ready", response_model=Health, responses=documented())
-async def ready(serving: Serving) -> Health | Response:
-    """Whether the service can search; 503 where it cannot."""
+@router.get("/ready", response_model=Health, responses=problem_responses())
+async def ready(service: ServiceDependency) -> Health | Response:
+    """Whether the service can search; status 503 if it cannot."""
     try:
-        await serving.ready()
+        await service.ready()
     except HganError as error:
         LOG.error("not ready: %s", error)
-        return problem(503, "the index cannot be searched", COME_BACK)
+        return problem(503, "the index cannot be searched", RETRY_LATER)
     return Health(status="ready")
 
 
@@ -42,17 +42,17 @@ async def ready(serving: Serving) -> Health | Response:
     "/metrics",
     response_class=Response,
     responses={
-        200: {"description": "Figures for Prometheus.", "content": {"text/plain": {}}},
-        **documented(),
+        200: {"description": "Metrics for Prometheus.", "content": {"text/plain": {}}},
+        **problem_responses(),
     },
 )
-async def metrics(serving: Serving) -> Response:
-    """Figures, in Prometheus' text format."""
-    return Response(serving.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+async def metrics(service: ServiceDependency) -> Response:
+    """Metrics in the text format of Prometheus."""
+    return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _status(serving: Service) -> Status:
-    library = serving.library
+def _status(service: Service) -> Status:
+    library = service.library
     bundle = library.index.bundle
     return Status(
         version=__version__,
@@ -60,8 +60,8 @@ def _status(serving: Service) -> Status:
         photos=len(library.index),
         adding=library.running,
         index=Engine.of(library.facts()),
-        bundle=BundleName(name=bundle.config.name, id=bundle.id),
+        bundle=BundleInfo(name=bundle.config.name, id=bundle.id),
         weights=bundle.config.weights,
         thumbnails=list(Size),
-        manageable=bool(serving.settings.keys),
+        manageable=bool(service.settings.keys),
     )

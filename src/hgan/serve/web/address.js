@@ -1,18 +1,18 @@
-// The address: it says what is searched for and which photo is open, so that it can be shared, and
-// so that back and forward work.
+// The address of the page: it holds the query and the open photo, so that links can be shared and
+// back and forward work.
 
 import { Query } from "./query.js";
 
-/** What the address asks for. */
+/** Read the address. */
 export function read() {
   const parameters = new URLSearchParams(location.search);
   const query = Query.of(parameters);
-  // A photo of one's own is in no address, and lasts as long as the page.
+  // An uploaded photo is not part of the address and is lost when the page is reloaded.
   const lost = parameters.has("photo") && !query.photo;
   return { query, open: parameters.get("id"), lost };
 }
 
-/** Where a query is, and a photo of its results. */
+/** The address of a query, and of an open photo in its results. */
 export function link(query, open = null) {
   const parameters = query.parameters();
   if (open) parameters.set("id", open);
@@ -20,16 +20,16 @@ export function link(query, open = null) {
   return text ? `?${text}` : "./";
 }
 
-/** Go there; as a new step that `back` undoes, or in place of the one before. */
+/** Change the address: as a new step of the history, or in place of the current one. */
 export function write(query, open, step) {
   const state = { inside: step || (history.state?.inside ?? false) };
   try {
     if (step) history.pushState(state, "", link(query, open));
     else history.replaceState(state, "", link(query, open));
   } catch {
-    // Safari allows a hundred of these in half a minute; the next one catches up.
+    // Safari allows a hundred changes in 30 seconds; the next change includes this one.
   }
 }
 
-/** Whether going back stays on the page. */
+/** Whether `back` stays on this page. */
 export const canGoBack = () => history.state?.inside === true;

@@ -1,10 +1,10 @@
-// What the page asks the service, and what goes wrong then.
+// Requests to the service, and their errors.
 
 const KEY = "hgan.key";
-// Relative to the page, so that a proxy's prefix stays.
+// Relative to the page, so that it works behind the prefix of a proxy.
 const base = new URL("v1/", new URL("./", document.baseURI));
 
-/** An answer that is none: `status` is that of HTTP, or 0 where there was no answer at all. */
+/** An error: `status` is the HTTP status, or 0 if there was no response. */
 export class Problem extends Error {
   constructor(status, detail, retryAfter = null) {
     super(detail);
@@ -27,24 +27,24 @@ export const status = () => json("status");
 export const item = (id, signal) => json(`items/${encodeURIComponent(id)}`, { signal });
 export const explain = (id, text, signal) => post("explain", { id, text }, signal);
 
-/** Photos of a query, best first; see query.js for what it is asked with. */
+/** The photos of a query, best first; see query.js. */
 export async function search(query, page, signal) {
-  if (!query.photo) return (await post("search", { ...query.asked(), ...page }, signal)).hits;
+  if (!query.photo) return (await post("search", { ...query.body(), ...page }, signal)).hits;
   const form = new FormData();
   form.append("photo", await query.photo.upload());
-  for (const [name, value] of Object.entries({ ...query.asked(), ...page })) {
+  for (const [name, value] of Object.entries({ ...query.body(), ...page })) {
     for (const one of Array.isArray(value) ? value : [value]) form.append(name, one);
   }
   return (await json("search/photo", { method: "POST", body: form, signal })).hits;
 }
 
-/** The same for several queries in words, each with hits of its own. */
+/** The photos of several text queries, in the order of the queries. */
 export async function searchAll(queries, page) {
   const body = { queries: queries.map(({ text }) => ({ text })), ...page };
   return (await post("search/batch", body)).results.map(({ hits }) => hits);
 }
 
-/** The bytes of a photo or thumbnail, where a key has to be sent along. */
+/** The bytes of a photo or thumbnail, for services that require a key. */
 export async function bytes(path, signal) {
   return (await send(path, { signal })).blob();
 }
@@ -60,7 +60,7 @@ async function json(path, request) {
     return await answer.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(answer.status, "The answer makes no sense. Is something in between?");
+    throw new Problem(answer.status, "The response is not valid. Check the proxy, if there is one.");
   }
 }
 
@@ -74,7 +74,7 @@ async function send(path, { headers = {}, ...request } = {}) {
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem(0, "The service does not answer.");
+    throw new Problem(0, "The service does not respond.");
   }
   if (answer.ok) return answer;
   const said = await answer.json().catch(() => ({}));

@@ -1,24 +1,24 @@
-// The page as a whole: the query in the middle, the address that holds it, and the parts that show it.
+// The page: the current query, the address that holds it, and the parts that show it.
 
 import * as address from "./address.js";
 import * as api from "./api.js";
 import { Detail } from "./detail.js";
 import { counted, element, find, icon } from "./dom.js";
 import * as filters from "./filters.js";
-import * as given from "./given.js";
 import { Past, remember } from "./history.js";
 import { show as showImage } from "./images.js";
 import * as notice from "./notice.js";
 import { Results } from "./results.js";
 import { Search } from "./search.js";
+import * as upload from "./upload.js";
 import * as welcome from "./welcome.js";
 
-/** Milliseconds without a key until a search begins; a photo takes the service longer. */
+/** Milliseconds after the last key until a search starts; searches with a photo take longer. */
 const WORDS = 50;
 const PHOTO = 250;
-/** Milliseconds after which words that stand are meant, and another key begins a new search. */
-const MEANT = 2500;
-/** Milliseconds until it is asked again what is served, where that went wrong. */
+/** Milliseconds after which the text counts as a finished search in the history. */
+const FINISHED = 2500;
+/** Milliseconds until the status is requested again after an error. */
 const STATUS = 3000;
 
 const field = find("#words");
@@ -28,8 +28,8 @@ const slider = find("input", share);
 
 let { query, open, lost } = address.read();
 let status = null;
-let typing = false; // words are being written that `back` undoes at once
-let meant = null;
+let typing = false; // the user is typing; `back` undoes all of it in one step
+let finished = null;
 
 const search = new Search(found, failed, (busy) => {
   find(".busy").hidden = !busy;
@@ -55,15 +55,15 @@ const past = new Past((text) => {
   settle();
 });
 
-/** Search for something else. `typing`: there is more to come. */
+/** Change the query and search. `typing`: more changes will follow. */
 function change(parts, { typing: more = false, open: photo = open } = {}) {
   const next = query.with(parts);
   if (address.link(next) === address.link(query) && photo === open) return;
   const step = !(more && typing);
   if (!more) settle();
   typing = more;
-  clearTimeout(meant);
-  if (more) meant = setTimeout(settle, MEANT);
+  clearTimeout(finished);
+  if (more) finished = setTimeout(settle, FINISHED);
   query = next;
   open = photo;
   address.write(query, open, step);
@@ -71,14 +71,14 @@ function change(parts, { typing: more = false, open: photo = open } = {}) {
   start(more ? (query.photo ? PHOTO : WORDS) : 0);
 }
 
-/** The words that stand there are meant: offer them again, and let `back` come here. */
+/** The query is finished: add it to past searches, and make it a step of the history. */
 function settle() {
-  clearTimeout(meant);
+  clearTimeout(finished);
   typing = false;
   remember(query.text);
 }
 
-/** Be somewhere: another query, another photo, or both. */
+/** Go to another query, another photo, or both. */
 function go(to, photo, step) {
   const same = address.link(to) === address.link(query);
   query = to;
@@ -89,7 +89,7 @@ function go(to, photo, step) {
   start(0);
 }
 
-/** Begin to search, or show where to begin. */
+/** Start the search, or show the start page. */
 function start(delay) {
   if (query.empty) {
     search.stop();
@@ -117,7 +117,7 @@ function found(hits, offset, complete) {
   count.textContent =
     shown === 0
       ? "Nothing found"
-      : `${counted(shown, "photo")}, ${complete && offset > 0 ? "all there are" : "best first"}`;
+      : `${counted(shown, "photo")}, ${complete && offset > 0 ? "all results" : "best first"}`;
   if (shown === 0) notice.nothing(query, change);
   showDetail();
 }
@@ -132,9 +132,9 @@ function failed(problem) {
   });
 }
 
-/** The photo that is open, or none. */
+/** Show the open photo, or close the dialog. */
 function showDetail() {
-  if (open && !status) return; // soon
+  if (open && !status) return; // shown as soon as the status is known
   if (!open) {
     const before = detail.id;
     detail.hide();
@@ -147,35 +147,35 @@ function showDetail() {
   if (at >= results.hits.length - 6) search.more();
 }
 
-/** The photo before or after the one that is open. */
+/** Go to the photo before or after the open one. */
 function step(by) {
   const at = results.at(open);
   const next = at < 0 ? null : results.hits[at + by];
   if (next) go(query, next.id, false);
 }
 
-/** Let every control say what the query says. */
+/** Update every control from the query. */
 function showQuery() {
   if (field.value !== query.text) field.value = query.text;
   field.placeholder = query.hasPhoto ? "add words" : "Describe a photo";
-  find("button.clear").hidden = !query.text; // a photo has its own
+  find("button.clear").hidden = !query.text; // a photo has its own button
   share.hidden = !(query.hasPhoto && query.text.trim());
   slider.value = Math.round(100 * query.share);
-  showGiven();
+  showUpload();
   filters.show(query);
   const what = query.text.trim() || (query.hasPhoto ? "Similar photos" : "");
   document.title = [what, status?.name].filter(Boolean).join(" · ") || "Photos";
 }
 
-/** The photo in the field: one's own, or one of the index. */
-function showGiven() {
-  const box = find(".given");
+/** Show the photo of the query in the search field: uploaded, or from the index. */
+function showUpload() {
+  const box = find(".upload");
   const name = query.photo?.number ?? query.like ?? "";
   if (box.dataset.name === name) return;
   box.dataset.name = name;
   box.hidden = !query.hasPhoto;
   if (!query.hasPhoto) return box.replaceChildren();
-  const image = element("img", { alt: query.photo?.name ?? "A photo of the index" });
+  const image = element("img", { alt: query.photo?.name ?? "A photo from the index" });
   if (query.photo) {
     image.onload = () => image.classList.add("shown");
     image.src = query.photo.preview;
@@ -215,7 +215,7 @@ function listen() {
   });
   slider.addEventListener("input", () => change({ share: slider.value / 100 }, { typing: true }));
   filters.listen((parts, more) => change(parts, { typing: more }));
-  given.listen((photo) => change({ photo, like: null }, { open: null }));
+  upload.listen((photo) => change({ photo, like: null }, { open: null }));
   addEventListener("popstate", () => {
     typing = false;
     const now = address.read();
@@ -231,7 +231,7 @@ function listen() {
   });
 }
 
-/** Search for what the address says, and ask what is served. */
+/** Start the search of the address, and request the status. */
 function begin() {
   notice.hide();
   showQuery();
@@ -244,12 +244,12 @@ async function ask() {
     status = await api.status();
   } catch (problem) {
     if (query.empty) notice.problem(problem, query, { again: begin, change });
-    else if (problem.status !== 401) setTimeout(ask, STATUS); // the search asks for the key
+    else if (problem.status !== 401) setTimeout(ask, STATUS); // the search will ask for the key
     return;
   }
   showQuery();
   if (query.empty) start(0);
-  else if (search.offset > 0) showDetail(); // found before it was known what the levels weigh
+  else if (search.offset > 0) showDetail(); // the results came before the weights of the levels
 }
 
 listen();

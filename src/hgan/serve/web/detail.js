@@ -1,4 +1,4 @@
-// One photo, large: what is known of it, why it was found, and the way to those around it.
+// One photo in full size: its metadata, why it was found, and links to its neighbours.
 
 import { explain, item, photoPath, thumbnailPath } from "./api.js";
 import { counted, element, find, folderOf, nameOf } from "./dom.js";
@@ -16,7 +16,7 @@ const region = part(".region");
 
 export class Detail {
   /**
-   * `close()`, `step(by)` and `similar(id)` are asked for; `folder(name)` for the photos of a folder.
+   * Callbacks: `close()`, `step(by)`, `similar(id)`, and `folder(name)` for the photos of a folder.
    */
   constructor({ close, step, similar, folder }) {
     this.folder = folder;
@@ -28,7 +28,7 @@ export class Detail {
     part(".similar").addEventListener("click", () => similar(this.id));
     part(".original").addEventListener("click", (event) => this.openOriginal(event));
     dialog.addEventListener("cancel", (event) => {
-      event.preventDefault(); // the address closes it
+      event.preventDefault(); // closed by the change of the address
       close();
     });
     dialog.addEventListener("keydown", (event) => {
@@ -49,10 +49,10 @@ export class Detail {
   /**
    * Show a photo.
    *
-   * @param hit the photo as it was found; of one that this search did not find, the id alone
-   * @param query what was searched for
-   * @param weights of the levels in the score
-   * @param ends whether there is a photo before and after this one
+   * @param hit the photo in the results; only its id, if it is not among them
+   * @param query the current query
+   * @param weights the weights of the levels in the score
+   * @param ends whether this is the first and the last photo
    */
   async show(hit, query, weights, ends) {
     this.bound(ends);
@@ -84,7 +84,7 @@ export class Detail {
     if (second.reason) this.say(part(".why"), second.reason);
   }
 
-  /** At an end, a button goes; where it had the focus, keys must not go with it. */
+  /** Disable the buttons at both ends; a disabled one must not keep the focus, or keys stop working. */
   bound({ first, last }) {
     const focused = document.activeElement;
     part(".previous").disabled = first;
@@ -98,7 +98,7 @@ export class Detail {
     if (dialog.open) dialog.close();
   }
 
-  /** The thumbnail at once, and the photo itself as soon as it is here, in the same place. */
+  /** Show the thumbnail at once, and the photo in the same place as soon as it is loaded. */
   async showPhoto(hit) {
     frame.classList.remove("known");
     photo.alt = hit.path ? nameOf(hit.path) : "";
@@ -115,7 +115,7 @@ export class Detail {
       await large.decode();
       if (this.id === hit.id) photo.src = url;
     } catch {
-      // A form that no browser shows, such as TIFF, or no answer: the thumbnail stays.
+      // A format that browsers do not show, such as TIFF, or no response: the thumbnail stays.
     }
   }
 
@@ -144,7 +144,7 @@ export class Detail {
     part(".why").replaceChildren(...shown);
   }
 
-  /** A word's heat over the photo, and a frame around the region that fits it best. */
+  /** Show the heat map of a word and a frame around its best region. */
   light(word, values, explained) {
     frame.classList.toggle("lit", Boolean(word));
     region.hidden = !word;
@@ -176,7 +176,7 @@ export class Detail {
     place.append(element("p", { class: "quiet-text" }, problem.message));
   }
 
-  /** A key travels in no link, so the browser is given the bytes. */
+  /** Links cannot carry a key, so the link has the bytes as a blob once they are loaded. */
   openOriginal(event) {
     if (!event.currentTarget.href) event.preventDefault();
   }
@@ -196,7 +196,7 @@ export class Detail {
 
 function when(taken) {
   const format = { dateStyle: "long", timeStyle: "short" };
-  return new Date(taken).toLocaleString(undefined, format); // without a zone: the camera's clock
+  return new Date(taken).toLocaleString(undefined, format); // no time zone: local time of the camera
 }
 
 function size(bytes) {

@@ -1,6 +1,6 @@
-// The few things that every part of the page does with elements.
+// Helpers for elements.
 
-/** The element that a selector names; it has to be there. */
+/** The element of a selector; an error if there is none. */
 export function find(selector, within = document) {
   const found = within.querySelector(selector);
   if (!found) throw new Error(`the page has no ${selector}`);
@@ -9,7 +9,7 @@ export function find(selector, within = document) {
 
 /**
  * A new element. An attribute that is true has no value, one that is null or false is left out, and
- * a function listens to the event of its name. Text is text, never HTML.
+ * a function listens to the event of that name. Text is never parsed as HTML.
  */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);

@@ -1,14 +1,14 @@
-// Why a photo was found: the levels' shares of its score, its words and where they see themselves.
+// Why a photo was found: the share of each level in the score, and the regions of each word.
 
 import { element } from "./dom.js";
 
 const LEVELS = {
-  context: ["The whole", "The whole photo with the whole sentence"],
+  context: ["Overall", "The whole photo with the whole sentence"],
   shared: ["Aspects", "One aspect of the photo with the same aspect of the sentence"],
-  local: ["Words", "Each word with the part of the photo that fits it best"],
+  local: ["Words", "Each word with the part of the photo that matches it best"],
 };
 
-/** Bars of what each level adds; `parts` has name and part of each. */
+/** A bar for the contribution of each level; `parts` has name and part of each. */
 export function levelBars(parts, score) {
   const whole = parts.reduce((sum, { part }) => sum + Math.abs(part), 0) || 1;
   const rows = parts.map(({ name, part }) => {
@@ -32,7 +32,7 @@ export function levelBars(parts, score) {
   );
 }
 
-/** How well each aspect of the photo agrees with that of the sentence. */
+/** The similarity of each aspect of the photo with the same aspect of the sentence. */
 export function slotBars(slots) {
   const rows = slots.map((cosine, row) => {
     const dot = element("span", { class: "slot", "aria-hidden": "true" });
@@ -43,14 +43,14 @@ export function slotBars(slots) {
   return element(
     "div",
     { class: "slots" },
-    element("h3", {}, "Agreement of the aspects"),
+    element("h3", {}, "Similarity of the aspects"),
     element("ul", {}, ...rows),
   );
 }
 
 /**
- * The sentence, each word a button that lights its regions when it is pointed at or focused; pressed,
- * its light stays.
+ * The sentence with a button for each word, which shows its heat map on hover and focus; when it is
+ * pressed, the heat map stays.
  *
  * @param explained the service's explanation
  * @param light called with a word and its heat in 0..1 by region, or with null
@@ -60,7 +60,7 @@ export function sentence(explained, light) {
   const warmest = Math.max(...explained.words.map(spread), 1e-9);
   const said = element("p", { class: "said", role: "status" }, HINT);
   const line = element("p", { class: "sentence" });
-  let held = null; // the word that was pressed, with its button
+  let held = null; // the pressed button and its word
 
   const on = (button, word) => {
     const least = Math.min(...word.similarity);
@@ -72,7 +72,7 @@ export function sentence(explained, light) {
       other.classList.toggle("lit", other === button);
     }
     const place = placeOf(explained.boxes[word.region]);
-    said.textContent = `“${word.text}” fits best ${place}: ${Math.max(...word.similarity).toFixed(2)}`;
+    said.textContent = `“${word.text}” matches best ${place}: ${Math.max(...word.similarity).toFixed(2)}`;
   };
   const off = () => {
     if (held) return on(...held);
@@ -81,7 +81,7 @@ export function sentence(explained, light) {
     said.textContent = HINT;
   };
 
-  // The service counts characters as Python does, not as this language.
+  // The service counts Unicode code points, JavaScript counts UTF-16 units.
   const letters = Array.from(explained.text);
   let end = 0;
   for (const word of explained.words) {
@@ -112,9 +112,9 @@ export function sentence(explained, light) {
   return element("div", { class: "words" }, line, said);
 }
 
-const HINT = "Point at a word to see where the photo fits it.";
+const HINT = "Point at a word to see which part of the photo matches it.";
 
-/** Where a box lies, in words. */
+/** The position of a box, in words. */
 function placeOf([left, top, right, bottom]) {
   const third = (middle) => Math.min(2, Math.floor(3 * middle));
   const down = ["at the top", "", "at the bottom"][third((top + bottom) / 2)];

@@ -1,4 +1,4 @@
-// Which photos a search looks at: the form, and a chip for each filter that is set.
+// Filters: the form, and a chip for each active filter.
 
 import { element, find, folderOf, icon } from "./dom.js";
 
@@ -10,7 +10,7 @@ const chips = find(".chips");
 const listed = (text) => text.split(",").map((one) => one.trim()).filter(Boolean);
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
-/** What the form says. */
+/** The values of the form. */
 function written() {
   return {
     without: listed(fields.without.value),
@@ -33,7 +33,7 @@ export const NONE = {
   fold: false,
 };
 
-/** Call with what changes; `typing` while somebody writes. */
+/** Call `change` with the new values, and whether the user is typing. */
 export function listen(change) {
   const open = (shown) => {
     form.hidden = !shown;
@@ -60,10 +60,10 @@ export function listen(change) {
   });
 }
 
-/** Show what a query has set. */
+/** Show the filters of a query. */
 export function show(query) {
   const said = written();
-  // What somebody is writing stays as it is written: a comma at the end, a space.
+  // Text that the user is typing stays as it is, with its commas and spaces.
   for (const name of ["without", "tags"]) {
     if (!same(said[name], query[name])) fields[name].value = query[name].join(", ");
   }
@@ -75,7 +75,7 @@ export function show(query) {
   chips.replaceChildren(...set(query).map(([text, rest]) => chip(text, rest)));
 }
 
-/** A chip's text, and what changes when it is taken away, for each filter that is set. */
+/** The text of each active filter, and the change that removes it. */
 function set(query) {
   const less = (name, one) => ({ [name]: query[name].filter((other) => other !== one) });
   const found = query.without.map((one) => [`without ${one}`, less("without", one)]);
@@ -84,7 +84,7 @@ function set(query) {
   if (query.until) found.push([`until ${query.until}`, { until: "" }]);
   if (query.camera) found.push([query.camera, { camera: "" }]);
   for (const tag of query.tags) found.push([`# ${tag}`, less("tags", tag)]);
-  if (query.fold) found.push(["near-duplicates folded", { fold: false }]);
+  if (query.fold) found.push(["near-duplicates grouped", { fold: false }]);
   return found;
 }
 
@@ -98,7 +98,7 @@ function chip(text, rest) {
   return element("li", {}, element("button", attributes, text, icon("close")));
 }
 
-/** Offer the folders that photos were found in. */
+/** Suggest the folders of the photos that were found. */
 export function suggestFolders(hits) {
   const list = find("#folders");
   const known = new Set([...list.children].map((option) => option.value));

@@ -1,4 +1,4 @@
-// Where a word sees itself in a photo, as light over it: the way of `hgan explain --out`.
+// The heat map of a word over a photo, as in `hgan explain --out`.
 
 // Inferno of matplotlib (public domain) without its ends: lightness rises evenly along it.
 const COLOURS = [
@@ -11,18 +11,18 @@ const COLOURS = [
   [252, 165, 10],
   [246, 215, 70],
 ];
-/** How far a region's heat reaches, in its own size; a neighbour's middle gets little of it. */
+/** Standard deviation of a region's Gaussian, in sizes of the region. */
 const SPREAD = 0.42;
-/** Below 1, so that little heat is seen too. */
+/** Exponent of the opacity: below 1, so that low values are visible too. */
 const FADE = 0.7;
-const WIDTH = 96; // of the field; the browser smooths it over the photo
+const WIDTH = 96; // of the canvas in pixels; the browser scales it to the photo
 
 /**
- * The heat of regions as a smooth field.
+ * The values of regions as a smooth field.
  *
- * @param values one a region, in 0..1
+ * @param values one for each region, in 0..1
  * @param boxes x0 y0 x1 y1 of each, in 0..1
- * @returns width * height values in 0..1, a row after another
+ * @returns width * height values in 0..1, row by row
  */
 export function field(values, boxes, width, height) {
   const near = (axis, length) =>
@@ -51,7 +51,7 @@ export function field(values, boxes, width, height) {
   return heat;
 }
 
-/** Draw heat in 0..1; the canvas lies over the photo, which is `ratio` times as wide as high. */
+/** Draw values in 0..1 on the canvas over the photo; `ratio` is width / height of the photo. */
 export function draw(canvas, values, boxes, ratio) {
   canvas.width = WIDTH;
   canvas.height = Math.max(1, Math.round(WIDTH / ratio));

@@ -1,4 +1,4 @@
-// Past searches: kept in this browser alone, offered below the field, and cleared on request.
+// Past searches: stored in this browser only, listed below the field, and cleared on request.
 
 import { element, find, icon } from "./dom.js";
 
@@ -11,7 +11,7 @@ function load() {
     const found = JSON.parse(localStorage.getItem(KEPT) ?? "[]");
     return Array.isArray(found) ? found.filter((text) => typeof text === "string") : [];
   } catch {
-    return []; // damaged, or a browser that keeps nothing
+    return []; // damaged, or a browser without storage
   }
 }
 
@@ -19,18 +19,18 @@ function save(searches) {
   try {
     localStorage.setItem(KEPT, JSON.stringify(searches));
   } catch {
-    // Then nothing is offered.
+    // Then there are no past searches.
   }
 }
 
-/** Keep a search that somebody meant. */
+/** Store a finished search. */
 export function remember(text) {
   const one = text.trim();
   if (!one) return;
   save([one, ...load().filter((other) => other !== one)].slice(0, MOST));
 }
 
-/** The list below the field: a combobox, so the focus stays in the field. */
+/** The list below the field, a combobox: the focus stays in the field. */
 export class Past {
   constructor(choose) {
     this.field = find("#words");
@@ -43,7 +43,7 @@ export class Past {
     this.field.addEventListener("input", () => this.offer());
     this.field.addEventListener("blur", () => this.hide());
     this.field.addEventListener("keydown", (event) => this.key(event));
-    // A press must not take the focus from the field: the list would go before the click comes.
+    // Pressing must not move the focus, or the list would close before the click arrives.
     this.box.addEventListener("pointerdown", (event) => event.preventDefault());
     find(".forget").addEventListener("click", () => {
       save([]);
@@ -95,7 +95,7 @@ export class Past {
     this.choose(text);
   }
 
-  /** Keys that mean the list; the others go on to the field. */
+  /** Handle the keys of the list; all others go to the field. */
   key(event) {
     if (!this.open) return;
     const options = [...this.list.children];

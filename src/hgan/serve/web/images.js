@@ -1,14 +1,14 @@
-// Photos into <img>: by their address, or, where a key is needed, by a request that sends it.
+// Loads photos into <img> elements: by their address, or by a request with the key if one is set.
 
 import { address, bytes, key } from "./api.js";
 
-/** Seconds until an image that failed is tried again: the service may have been busy. */
+/** Seconds until the next attempts for an image that failed; the service may have been busy. */
 const PATIENCE = [1, 3, 9];
-/** Images that are kept with a key; the browser keeps the others. */
+/** Images that are cached here when a key is used; without a key the browser caches them. */
 const MOST = 400;
 const objects = new Map();
 
-/** Show what is at a path of the service; not before it is near the window, if it may be `lazy`. */
+/** Show the image at a path of the service; if `lazy`, only once it is near the window. */
 export function show(image, path, lazy = false) {
   image.dataset.path = path;
   image.classList.remove("shown", "lost");
@@ -20,7 +20,7 @@ export function show(image, path, lazy = false) {
   else withKey(image, path);
 }
 
-/** The address of what is at a path, for a link or an image. */
+/** The address of a path of the service, for a link or an image. */
 export async function located(path) {
   if (!key.get()) return address(path);
   if (!objects.has(path)) {
@@ -66,7 +66,7 @@ function settle(image, url, failed) {
 }
 
 function again(image, path, tried, way) {
-  if (image.dataset.path !== path) return; // it shows another one by now
+  if (image.dataset.path !== path) return; // it shows another photo by now
   if (tried === PATIENCE.length) return lost(image);
   setTimeout(() => {
     if (image.dataset.path === path) way(image, path, tried + 1);

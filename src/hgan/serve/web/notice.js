@@ -1,11 +1,11 @@
-// What went wrong, or that nothing was found: in words, with what can be done.
+// Messages about errors and empty results, with what the user can do.
 
 import { key } from "./api.js";
 import { element, find } from "./dom.js";
 import { NONE } from "./filters.js";
 
 const box = find(".notice");
-/** Seconds until the service is asked again that did not answer. */
+/** Seconds until the next attempt when the service does not respond. */
 const AWAY = 5;
 let timer = null;
 
@@ -23,55 +23,55 @@ function show(title, text, ...rest) {
 
 const button = (text, click) => element("button", { type: "button", class: "action", click }, text);
 
-/** A problem of a search; `again` asks anew, `change` changes the query. */
+/** Show the error of a search; `again` repeats it, `change` changes the query. */
 export function problem(error, query, { again, change }) {
   if (error.status === 401) return askForKey(error, again);
   if (error.status === 0) {
     return comeBack(
-      "The service does not answer",
-      "Is it still running, and this machine connected?",
+      "The service does not respond",
+      "Check that it is running and that this device is online.",
       AWAY,
       again,
     );
   }
   if (error.status === 429 || error.status === 503 || error.status === 504) {
-    const title = error.status === 429 ? "A little too fast" : "Busy just now";
+    const title = error.status === 429 ? "Too many requests" : "The service is busy";
     return comeBack(title, sentence(error.message), error.retryAfter ?? AWAY, again);
   }
   if (query.photo && (error.status === 413 || error.status === 415)) {
     return show(
-      error.status === 413 ? "The photo is too large" : "This is no photo that can be read",
+      error.status === 413 ? "The photo is too large" : "We can't read this file",
       `${query.photo.name}: use a JPEG, PNG, WebP, GIF, BMP or TIFF file, up to 20 MB.`,
       button("Remove the photo", () => change({ photo: null })),
     );
   }
   if (error.status === 404 && query.like) {
     return show(
-      "This photo is not in the index any more",
-      "Others like it cannot be found by it. Search with the file itself, or with words.",
+      "This photo is no longer in the index",
+      "Search with the file itself or with words instead.",
       button("Remove the photo", () => change({ like: null })),
     );
   }
   if (error.status === 422) {
-    const anew = button("Start anew", () => change({ text: "", photo: null, like: null, ...NONE }));
-    return show("This cannot be searched for", sentence(error.message), anew);
+    const anew = button("New search", () => change({ text: "", photo: null, like: null, ...NONE }));
+    return show("This search is not valid", sentence(error.message), anew);
   }
   return show("Something went wrong", sentence(error.message), button("Try again", again));
 }
 
-/** Nothing fits, and why that may be. */
+/** Say that nothing was found, and why. */
 export function nothing(query, change) {
   if (query.conditions().length === 0) {
-    return show("No photos", "The service finds none, so there may be none in the index.");
+    return show("No photos", "Nothing was found. The index may be empty.");
   }
   show(
-    "No photo passes these filters",
-    "Photos that say no time, camera or tag never pass a filter on it.",
+    "No photos match these filters",
+    "Photos without a time, camera or tag never match a filter on it.",
     button("Remove all filters", () => change(NONE)),
   );
 }
 
-/** Nothing is indexed. */
+/** Say that the index is empty. */
 export function empty(name) {
   show(
     "No photos yet",
@@ -80,19 +80,19 @@ export function empty(name) {
   );
 }
 
-/** The photo of an address that was loaded anew, or that somebody else sent. */
+/** Say that an uploaded photo is lost: the page was reloaded, or the link came from elsewhere. */
 export function lostPhoto() {
   show(
-    "The photo of this search is gone",
-    "A photo of your own is part of no link, and lasts until the page is loaded anew. " +
-      "Drop it here again.",
+    "The photo of this search is missing",
+    "Photos of your own are not part of a link and are lost when the page is reloaded. " +
+      "Drop the photo here again.",
   );
 }
 
 function comeBack(title, text, seconds, again) {
   let left = Math.max(1, seconds);
   const now = button("Try now", () => again());
-  // Not read out each second.
+  // Screen readers must not read it out each second.
   const clock = element("p", { class: "quiet-text", "aria-live": "off" });
   const tick = () => {
     clock.textContent = `Trying again in ${left} s`;
@@ -126,7 +126,7 @@ function askForKey(error, again) {
   };
   show(
     wrong ? "This key is not valid" : "This service needs a key",
-    "Whoever runs it can give you one. It is kept until this tab is closed.",
+    "Ask the person who runs it for one. The key is kept until you close this tab.",
     element(
       "form",
       { class: "key", submit },

@@ -1,12 +1,12 @@
-// What is searched for: one value that never changes, as the address has it and the service takes it.
+// The query: an immutable value, converted to and from the address and into requests.
 
-import * as given from "./given.js";
+import * as upload from "./upload.js";
 
 const NOTHING = {
   text: "",
-  photo: null, // one that was picked, dropped or pasted; see given.js
+  photo: null, // chosen, dropped or pasted by the user; see upload.js
   like: null, // the id of a photo of the index
-  share: 0.5, // what a photo counts beside the words
+  share: 0.5, // weight of the photo against the words
   without: [],
   folder: "",
   from: "",
@@ -23,12 +23,12 @@ export class Query {
     Object.freeze(this);
   }
 
-  /** This one with some parts changed. */
+  /** A copy with some parts changed. */
   with(parts) {
     return new Query({ ...this, ...parts });
   }
 
-  /** Nothing to search for: filters choose among photos, but name none. */
+  /** Whether there is nothing to search for; filters alone are no query. */
   get empty() {
     return !this.text.trim() && !this.photo && !this.like;
   }
@@ -37,8 +37,8 @@ export class Query {
     return Boolean(this.photo || this.like);
   }
 
-  /** As the service's searches take it. */
-  asked() {
+  /** The body of a search request. */
+  body() {
     const body = { text: this.text, without: this.without, where: this.conditions() };
     if (this.like) body.like = this.like;
     if (this.hasPhoto) body.share = this.share;
@@ -55,12 +55,12 @@ export class Query {
     return found;
   }
 
-  /** How many filters are set. */
+  /** The number of active filters. */
   get filters() {
     return this.conditions().length + this.without.length + (this.fold ? 1 : 0);
   }
 
-  /** As the address has it, after the question mark. */
+  /** The query string of the address. */
   parameters() {
     const found = new URLSearchParams();
     if (this.text) found.set("q", this.text);
@@ -76,14 +76,14 @@ export class Query {
     return found;
   }
 
-  /** The way back; what makes no sense there is left out. */
+  /** The query of an address; values that are not valid are ignored. */
   static of(parameters) {
     const text = (name) => (parameters.get(name) ?? "").trim();
     const day = (name) => (DAY.test(text(name)) ? text(name) : "");
     const share = Number.parseFloat(text("share"));
     return new Query({
       text: parameters.get("q") ?? "",
-      photo: given.recall(text("photo")),
+      photo: upload.recall(text("photo")),
       like: text("like") || null,
       share: share >= 0 && share <= 1 ? share : NOTHING.share,
       without: parameters.getAll("without").filter((one) => one.trim()),

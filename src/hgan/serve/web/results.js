@@ -1,4 +1,4 @@
-// The photos that were found: a grid that fills fast, goes on where it ends, and obeys the arrows.
+// The results: a grid with infinite scrolling and arrow keys.
 
 import { thumbnailPath } from "./api.js";
 import { counted, element, find, nameOf } from "./dom.js";
@@ -7,7 +7,7 @@ import { show as showImage } from "./images.js";
 const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
 
 export class Results {
-  /** `open(hit)` is asked for a photo, `link(hit)` is its address, `more()` is for the next page. */
+  /** Callbacks: `open(hit)` opens a photo, `link(hit)` is its address, `more()` loads the next page. */
   constructor({ open, link, more, leave }) {
     this.grid = find("#grid");
     this.link = link;
@@ -24,11 +24,11 @@ export class Results {
     });
   }
 
-  /** A page of photos; the first replaces all that are there. */
+  /** Add a page of photos; the first page replaces all others. */
   add(hits, offset) {
     const tiles = offset === 0 ? new Map() : this.tiles;
     const fresh = offset === 0 ? hits : hits.filter((hit) => !tiles.has(hit.id));
-    // A photo that is there already keeps its tile, so that it does not flicker.
+    // A photo that is shown already keeps its tile, so that it does not flicker.
     for (const hit of fresh) {
       const tile = this.tiles.get(hit.id) ?? this.tile(hit);
       this.fill(tile, hit);
@@ -51,7 +51,7 @@ export class Results {
     this.watch.disconnect();
   }
 
-  /** Look anew whether the end is in sight: after a page it may still be. */
+  /** Check again whether the end is in view: after a page it may still be. */
   watchEnd() {
     this.watch.disconnect();
     this.watch.observe(this.end);
@@ -97,12 +97,12 @@ export class Results {
 
   clicked(event) {
     const link = event.target.closest("a");
-    if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return; // a tab of its own
+    if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return; // opens a new tab
     event.preventDefault();
     this.open(this.hits[this.at(link.dataset.id)]);
   }
 
-  /** One photo of the grid is reached by Tab, the others from there by the arrows. */
+  /** Only one photo is reached by Tab (roving tabindex), the others by the arrow keys. */
   reach(link) {
     if (!link) return;
     this.grid.querySelector('a[tabindex="0"]')?.setAttribute("tabindex", "-1");
@@ -123,7 +123,7 @@ export class Results {
     else return;
     event.preventDefault();
     if (to < 0 && event.key !== "ArrowLeft") this.leave();
-    // Below the last row that is full stands the last photo.
+    // Down from an incomplete last row goes to the last photo.
     else links[Math.max(0, Math.min(to, links.length - 1))].focus();
   }
 }

@@ -1,10 +1,10 @@
-// One search at a time: a newer one ends the one before, and no late answer is ever shown.
+// One search at a time: a new search cancels the previous one, and late responses are dropped.
 
 import { search } from "./api.js";
 
-/** Photos a page. The service looks at as many candidates for each page of this size. */
+/** Photos in one page. The service uses the same number of candidates for every page of this size. */
 export const PAGE = 48;
-/** How far the service goes; folding looks at all hits from the first on, and ends sooner. */
+/** The last offset of the service; with near-duplicates grouped, it is lower. */
 const LAST = 10_000;
 const LAST_FOLDED = 1000;
 
@@ -17,14 +17,14 @@ export class Search {
     this.stop();
   }
 
-  /** Search after a moment, unless another search comes before that. */
+  /** Search after a delay, unless another search starts before. */
   start(query, delay = 0) {
     this.stop();
     this.query = query;
     this.timer = setTimeout(() => this.page(0), delay);
   }
 
-  /** Whatever is under way is not wanted any more. */
+  /** Cancel the current search. */
   stop() {
     clearTimeout(this.timer);
     this.asking?.abort();
@@ -35,12 +35,12 @@ export class Search {
     this.busy(false);
   }
 
-  /** The next page, if there is one and nobody waits for it already. */
+  /** Load the next page, if there is one and it is not being loaded. */
   more() {
     if (this.query && !this.asking && !this.complete && this.offset > 0) this.page(this.offset);
   }
 
-  /** The page that failed, once more. */
+  /** Load the page that failed again. */
   again() {
     if (this.query && !this.asking) this.page(this.offset);
   }
@@ -59,7 +59,7 @@ export class Search {
       this.busy(false);
       this.found(hits, offset, this.complete);
     } catch (problem) {
-      if (this.asking !== asking) return; // another search ended this one
+      if (this.asking !== asking) return; // another search has cancelled this one
       this.asking = null;
       this.busy(false);
       this.failed(problem);

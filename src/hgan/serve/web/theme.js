@@ -1,5 +1,5 @@
-// Light or dark before anything is painted; without a choice of one's own, as the system has it.
-// No module: those run after the first paint.
+// Sets the light or dark theme before the first paint: the user's choice, or that of the system.
+// Not a module, since modules run after the first paint.
 "use strict";
 {
   const root = document.documentElement;
@@ -8,7 +8,7 @@
     try {
       return localStorage.getItem("hgan.theme");
     } catch {
-      return null; // a browser that keeps nothing
+      return null; // a browser without storage
     }
   };
   const dark = () => (root.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
@@ -27,7 +27,7 @@
       try {
         localStorage.setItem("hgan.theme", root.dataset.theme);
       } catch {
-        // Then it holds for this page.
+        // Then the choice is lost when the page is reloaded.
       }
       say();
     });

@@ -1,11 +1,11 @@
-// Before the first search: how many photos there are, and a few searches that find some of them.
+// The start page: the number of photos, and example searches.
 
 import { searchAll, thumbnailPath } from "./api.js";
 import { counted, element, find } from "./dom.js";
 import { show as showImage } from "./images.js";
 import { Query } from "./query.js";
 
-/** Of these, the ones that the photos fit best are shown. */
+/** The examples that match the photos best are shown. */
 const EXAMPLES = [
   "a dog running through the grass",
   "children playing outside",
@@ -22,7 +22,7 @@ const EXAMPLES = [
 ];
 const SHOWN = 6;
 const ROW = 3;
-/** Of the best example's score: one that is further below it shows something else. */
+/** Lowest score of an example, relative to the best one; below it, the photo shows something else. */
 const FITS = 0.6;
 
 const box = find(".welcome");
@@ -32,7 +32,7 @@ export function hide() {
   box.hidden = true;
 }
 
-/** Show it; `link(query)` is the address of a search, `choose(query)` goes there. */
+/** Show the page; `link(query)` is the address of a search, `choose(query)` starts it. */
 export function show(status, link, choose) {
   box.hidden = false;
   if (filled || !status) return;
@@ -51,10 +51,10 @@ export function show(status, link, choose) {
   fill(cards, link, choose);
 }
 
-/** The first photo of each example is its picture. */
+/** Fill the cards, each with the best photo of its example. */
 async function fill(cards, link, choose) {
   const queries = EXAMPLES.map((text) => new Query({ text }));
-  const answers = await searchAll(queries, { k: 1 }).catch(() => []); // then there are none
+  const answers = await searchAll(queries, { k: 1 }).catch(() => []); // then there are no examples
   const found = answers
     .map(([hit], row) => ({ query: queries[row], hit }))
     .filter(({ hit }) => hit);

@@ -1,4 +1,8 @@
-"""Write a torch network as one ONNX file, its batch and sequence axes free."""
+"""Write a torch network as one ONNX file with batch and sequence axes of any length.
+
+It is here, and not in `hgan.export`, since extraction already runs backbones as ONNX: `export`
+imports `vision`, never the reverse.
+"""
 
 import logging
 import warnings
@@ -18,11 +22,11 @@ def export_onnx(
     """Export a network.
 
     Args:
-        network: put into evaluation mode, and left in it.
+        network: is put into evaluation mode, and stays in it.
         inputs: an example of each input, in order.
-        free: names of each input's leading axes whose length is free.
+        free: for each input, names of its leading axes that can have any length.
         outputs: names of the outputs.
-        path: the ONNX file; weights are inside it.
+        path: the ONNX file, which also contains the weights.
     """
     network.eval()
     axes = {name: torch.export.Dim(name) for names in free.values() for name in names}
@@ -42,4 +46,4 @@ def export_onnx(
             external_data=False,
             verbose=False,
         )
-    network.eval()  # the exporter puts back the training mode it found before the first line
+    network.eval()  # the exporter restores the training mode

@@ -1,37 +1,37 @@
-// A photo of one's own to search with: picked, dropped or pasted.
+// The user's own photo to search with: chosen, dropped or pasted.
 
 import { find } from "./dom.js";
 
-/** Pixels of the longer side that are sent; the model looks at fewer. */
+/** Longer side in pixels of the photo that is uploaded; the model needs fewer. */
 const LONGEST = 1024;
-const kept = new Map();
+const uploads = new Map();
 
-export class GivenPhoto {
+export class UploadedPhoto {
   constructor(file) {
-    this.number = String(kept.size + 1);
+    this.number = String(uploads.size + 1);
     this.name = file.name || "photo";
     this.preview = URL.createObjectURL(file);
     this.file = file;
     this.sent = null;
-    kept.set(this.number, this);
+    uploads.set(this.number, this);
   }
 
-  /** What is sent: made smaller where the browser can, once. */
+  /** The file to upload, resized once if the browser can. */
   upload() {
     this.sent ??= smaller(this.file);
     return this.sent;
   }
 }
 
-/** The photo that an address of this page names; null after the page was loaded anew. */
-export const recall = (number) => kept.get(number) ?? null;
+/** The photo with this number in the address; null after the page was reloaded. */
+export const recall = (number) => uploads.get(number) ?? null;
 
 async function smaller(file) {
   let bitmap;
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    return file; // the service reads more than browsers do, and says what it cannot read
+    return file; // the service reads more formats than browsers, and reports those it cannot read
   }
   const scale = LONGEST / Math.max(bitmap.width, bitmap.height);
   if (scale >= 1) return file;
@@ -47,10 +47,10 @@ async function smaller(file) {
   });
 }
 
-/** Call with every photo that is picked, dropped or pasted. */
+/** Call `take` with every photo that is chosen, dropped or pasted. */
 export function listen(take) {
   const first = (files) => {
-    if (files?.length) take(new GivenPhoto(files[0]));
+    if (files?.length) take(new UploadedPhoto(files[0]));
   };
   const file = find("input.file");
   find("button.pick").addEventListener("click", () => file.click());
@@ -61,13 +61,13 @@ export function listen(take) {
 
   document.addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
-    if (files.length === 0) return; // text, which goes into the field
+    if (files.length === 0) return; // text for the search field
     event.preventDefault();
     first(files);
   });
 
   const drop = find(".drop");
-  let inside = 0; // elements that the photo is over
+  let inside = 0; // nested elements that the photo was dragged into
   const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   const show = () => {
     drop.hidden = inside <= 0;

@@ -1,0 +1,20 @@
+"""Split a sequence into pieces of one length (`itertools.batched` is not in Python 3.11)."""
+
+from collections.abc import Iterator
+from typing import Protocol, TypeVar
+
+
+class Sliceable(Protocol):
+    """A list, another sequence, or an array."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self: "S", places: slice, /) -> "S": ...
+
+
+S = TypeVar("S", bound=Sliceable)
+
+
+def chunks(items: S, size: int) -> Iterator[S]:
+    """Consecutive pieces of `size` items; the last may be shorter."""
+    return (items[start : start + size] for start in range(0, len(items), size))

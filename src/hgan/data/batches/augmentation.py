@@ -1,0 +1,64 @@
+"""Size augmentation (Chen et al., CVPR 2021): regions and words are dropped at random."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hgan.data.batches.types import ImageBatch, TextBatch
+
+FIRST_WORD = 1000
+"""First id of a word in BERT's vocabulary, and in others whose special tokens do not come first."""
+
+
+@dataclass(frozen=True)
+class Augmenter:
+    """Drops regions, and drops, masks or replaces words, but never all of an item."""
+
+    region_drop: float
+    """Probability that a region is dropped."""
+    word_drop: float
+    """Probability that a word is masked, replaced or dropped."""
+    mask_id: int
+    """The token that a masked word becomes."""
+    special_ids: Tensor
+    """(S) tokens that are never changed."""
+    vocabulary: int
+    """Size of the vocabulary."""
+
+    def images(self, batch: ImageBatch, rng: torch.Generator) -> ImageBatch:
+        """Drop regions."""
+        keep = torch.rand(batch.mask.shape, generator=rng) >= self.region_drop
+        mask = _never_all(batch.mask & keep, batch.mask)
+        return ImageBatch(batch.regions, batch.context, mask, batch.boxes)
+
+    def texts(self, batch: TextBatch, rng: torch.Generator) -> TextBatch:
+        """Of the words drawn, mask half, replace a tenth by random words, and drop the rest.
+
+        Words with a frozen cache are always dropped: the cache belongs to the original words.
+        """
+        words = batch.mask.bool() & ~(batch.ids[..., None] == self.special_ids).any(-1)
+        chance = torch.rand(batch.ids.shape, generator=rng)
+        drawn = words & (chance < self.word_drop)
+        if batch.frozen_cache is not None:
+            kept = _never_all(words & ~drawn, words)
+            mask = (batch.mask.bool() & (~words | kept)).long()
+            return TextBatch(batch.ids, mask, batch.frozen_cache)
+        kind = torch.rand(batch.ids.shape, generator=rng)
+        other = torch.randint(self._first_word(), self.vocabulary, batch.ids.shape, generator=rng)
+        ids = torch.where(drawn & (kind < 0.5), self.mask_id, batch.ids)
+        ids = torch.where(drawn & (kind >= 0.5) & (kind < 0.6), other, ids)
+        kept = _never_all(words & ~(drawn & (kind >= 0.6)), words)
+        return TextBatch(ids, (batch.mask.bool() & (~words | kept)).long())
+
+    def _first_word(self) -> int:
+        """The lowest id that is certainly a word."""
+        special = sorted({*self.special_ids.tolist(), self.mask_id})
+        if special == list(range(len(special))):
+            return min(len(special), self.vocabulary - 1)
+        return min(FIRST_WORD, self.vocabulary // 2)
+
+
+def _never_all(kept: Tensor, real: Tensor) -> Tensor:
+    """Keep all of a row from which nothing would be kept."""
+    return torch.where(kept.any(-1, keepdim=True), kept, real)

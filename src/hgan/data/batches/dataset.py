@@ -1,0 +1,75 @@
+"""Captions with their tokens, and the features of their photos: what batches are drawn from."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from hgan.data.batches.frozen_cache import cache_frozen_states
+from hgan.data.batches.tokens import pad, tokenise
+from hgan.data.batches.types import ImageBatch, TextBatch
+from hgan.data.captions.types import Captions
+from hgan.data.features.types import Features
+from hgan.errors import DataError
+from hgan.text.encoder import TextEncoder
+
+
+class Dataset:
+    """Captions, tokenised once, and the features of their photos.
+
+    Attributes:
+        captions: N photos and their T captions.
+        store: the features.
+        rows: (N) the row of each photo in the store.
+        captions_of: for each photo, the positions of its captions.
+        tokens: the token ids (W) of each caption.
+        frozen_cache: for each caption, the output (W, D_t) of the text encoder's frozen layers;
+            None before `cache_frozen_states`, or if it would be too large.
+
+    Raises:
+        DataError: photos of the captions are not in the store.
+    """
+
+    def __init__(
+        self, captions: Captions, store: Features, tokenizer: Tokenizer, max_words: int
+    ) -> None:
+        missing = [image for image in captions.images if image not in store.rows]
+        if missing:
+            raise DataError(
+                f"{len(missing)} of {len(captions.images)} photos have no features, the first is "
+                f"{missing[0]}; run `hgan extract` with this config, or see `hgan data check`"
+            )
+        self.captions, self.store = captions, store
+        self.rows = np.array([store.rows[image] for image in captions.images])
+        self.captions_of = captions.of_image()
+        self.tokens = tokenise(tokenizer, captions.texts, max_words)
+        self.frozen_cache: list[Tensor] | None = None
+
+    def images(
+        self, positions: Sequence[int] | np.ndarray, views: np.ndarray | int = 0
+    ) -> ImageBatch:
+        """Features of the photos at these positions (B), of one view (B) each."""
+        rows = self.rows[np.asarray(positions)]
+        found = self.store.read(rows, np.broadcast_to(views, rows.shape))
+        return ImageBatch(
+            regions=torch.from_numpy(found.regions),
+            context=torch.from_numpy(found.context),
+            mask=torch.from_numpy(found.mask),
+            boxes=None if found.boxes is None else torch.from_numpy(found.boxes),
+        )
+
+    def texts(self, positions: Sequence[int] | np.ndarray) -> TextBatch:
+        """Tokens of the captions at these positions, with their frozen cache if there is one."""
+        batch = pad([self.tokens[p] for p in positions])
+        if self.frozen_cache is None:
+            return batch
+        rows = [self.frozen_cache[p] for p in positions]
+        cached = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        return TextBatch(batch.ids, batch.mask, cached.float())
+
+    def cache_frozen_states(self, encoder: TextEncoder) -> None:
+        """Compute the output of the encoder's frozen layers once, if there are any."""
+        if encoder.frozen_layers is not None:
+            self.frozen_cache = cache_frozen_states(encoder, self.tokens)

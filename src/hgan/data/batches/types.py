@@ -1,0 +1,55 @@
+"""What a batch is: features of photos, tokens of captions, and which caption is of which photo."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Features of B photos."""
+
+    regions: Tensor
+    """(B, R, D_v)"""
+    context: Tensor
+    """(B, D_v)"""
+    mask: Tensor
+    """(B, R) bool"""
+    boxes: Tensor | None
+    """(R, 4) or (B, R, 4), x0 y0 x1 y1 in 0..1; None if they are unknown"""
+
+    def to(self, device: torch.device) -> "ImageBatch":
+        """The same batch on another device."""
+        boxes = None if self.boxes is None else self.boxes.to(device)
+        regions, context = self.regions.to(device), self.context.to(device)
+        return ImageBatch(regions, context, self.mask.to(device), boxes)
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """Tokens of T captions, padded to the longest."""
+
+    ids: Tensor
+    """(T, W) int64"""
+    mask: Tensor
+    """(T, W) int64, 1 for tokens, 0 for padding"""
+    frozen_cache: Tensor | None = None
+    """(T, W, D_t) cached output of the text encoder's frozen layers, if there is a cache"""
+
+    def to(self, device: torch.device) -> "TextBatch":
+        """The same batch on another device."""
+        cached = None if self.frozen_cache is None else self.frozen_cache.to(device)
+        return TextBatch(self.ids.to(device), self.mask.to(device), cached)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B photos and their T captions."""
+
+    images: ImageBatch
+    texts: list[TextBatch]
+    """The captions, sorted by length and split into several parts, so that there is little
+    padding"""
+    image_of: Tensor
+    """(T) the position in the batch of each caption's photo, in the order of the captions"""

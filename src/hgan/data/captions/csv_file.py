@@ -1,0 +1,65 @@
+"""CSV with the header `image,caption` or `image,caption,split`, one caption a row."""
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from hgan.data.captions.types import Problem, Record, split_name
+
+
+def parse_csv(path: Path, text: str) -> Iterator[Record | Problem]:
+    """The photos of a file's text, in the order of their first rows.
+
+    The rows of a photo need not follow each other.
+    """
+    # Strict: without it, an unclosed quote swallows the rest of the file as one caption.
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
+    records: dict[str, Record] = {}
+    header: list[str] | None = None
+    for number, row in _rows(rows):
+        where = f"{path}:{number}"
+        if isinstance(row, csv.Error):
+            yield Problem("malformed", where, f"not CSV ({row})")
+        elif header is None:
+            header = [name.strip().lower() for name in row]
+            if sorted(header) not in (["caption", "image"], ["caption", "image", "split"]):
+                text = f"the header is {','.join(row)[:80]!r}, not image,caption or "
+                yield Problem("malformed", where, text + "image,caption,split")
+                return
+        elif len(row) != len(header):
+            text = f"{len(row)} cells under a header of {len(header)}; quote cells with commas"
+            yield Problem("malformed", where, text)
+        else:
+            yield from _add_row(dict(zip(header, row, strict=True)), where, records)
+    yield from records.values()
+
+
+def _rows(rows: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | csv.Error]]:
+    """The first line of each row, and the row or the error in it; blank rows are skipped."""
+    end = 0
+    while True:
+        start, row = end + 1, None
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield start, error
+        end = rows.line_num  # type: ignore[attr-defined]
+        if row:
+            yield start, row
+
+
+def _add_row(cells: dict[str, str], where: str, records: dict[str, Record]) -> list[Problem]:
+    """Add a row's caption to its photo; return what is wrong with the row."""
+    image, split = cells["image"].strip(), split_name(cells.get("split"))
+    if not image:
+        return [Problem("malformed", where, "the image cell is empty")]
+    record = records.setdefault(image, Record(image, split, where))
+    record.captions.append(cells["caption"])
+    record.places.append(where)
+    if record.split != split:
+        text = f"{image} is in split {split} here, in {record.split} at {record.where}"
+        return [Problem("photo in several splits", where, text)]
+    return []

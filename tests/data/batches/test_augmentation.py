@@ -1,0 +1,66 @@
+"""Regions and words are dropped at the rate asked for, but never all of an item."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hgan.data.batches.augmentation import Augmenter
+from hgan.data.batches.tokens import pad
+from hgan.data.batches.types import ImageBatch, TextBatch
+from tests.fixtures.tiny_model import tiny_tokenizer
+
+CLS, SEP, MASK = 2, 3, 4
+
+
+def augmenter(region_drop: float = 0.0, word_drop: float = 0.0) -> Augmenter:
+    size = tiny_tokenizer().get_vocab_size()
+    return Augmenter(region_drop, word_drop, MASK, torch.tensor([0, CLS, SEP]), size)
+
+
+@given(
+    rate=st.floats(0, 1),
+    rows=st.lists(st.lists(st.booleans(), min_size=5, max_size=5), min_size=1, max_size=5),
+    seed=st.integers(0, 999),
+)
+def test_regions_are_never_all_dropped(rate: float, rows: list[list[bool]], seed: int) -> None:
+    mask = torch.tensor(rows)
+    batch = ImageBatch(torch.zeros(*mask.shape, 2), torch.zeros(len(mask), 2), mask, torch.zeros(5))
+    found = augmenter(region_drop=rate).images(batch, torch.Generator().manual_seed(seed))
+    assert (found.mask <= mask).all()  # none is added
+    assert torch.equal(found.mask.any(1), mask.any(1))
+
+
+@given(
+    rate=st.floats(0, 1),
+    lengths=st.lists(st.integers(0, 6), min_size=1, max_size=5),
+    cached=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_words_are_never_all_dropped_and_specials_never(
+    rate: float, lengths: list[int], cached: bool, seed: int
+) -> None:
+    words = [torch.tensor([CLS, *range(5, 5 + n), SEP]) for n in lengths]
+    batch = pad(words)
+    if cached:
+        batch = TextBatch(batch.ids, batch.mask, torch.zeros(*batch.ids.shape, 3))
+    found = augmenter(word_drop=rate).texts(batch, torch.Generator().manual_seed(seed))
+    special = (batch.ids == CLS) | (batch.ids == SEP)
+    assert (found.ids[special] == batch.ids[special]).all() and found.mask[special].all()
+    assert (found.mask <= batch.mask).all()
+    left = (found.mask.bool() & ~special).sum(1).tolist()
+    assert all((n > 0) == (length > 0) for n, length in zip(left, lengths, strict=True))
+    if cached:  # the cache belongs to the original words
+        assert torch.equal(found.ids, batch.ids)
+
+
+def test_about_as_many_words_are_changed_as_asked_for() -> None:
+    batch = pad([torch.tensor([CLS, *[10] * 50, SEP]) for _ in range(200)])
+    found = augmenter(word_drop=0.2).texts(batch, torch.Generator().manual_seed(0))
+    words = batch.ids == 10
+    masked = ((found.ids == MASK) & words).float().sum() / words.sum()
+    gone = ((found.mask == 0) & words).float().sum() / words.sum()
+    swapped = ((found.ids != 10) & (found.ids != MASK) & words).float().sum() / words.sum()
+    assert masked.item() == pytest.approx(0.1, abs=0.015)
+    assert gone.item() == pytest.approx(0.08, abs=0.015)
+    assert swapped.item() == pytest.approx(0.02, abs=0.01)
