@@ -97,7 +97,7 @@ def compare(index: Index, queries: list[Query]) -> tuple[Found, dict[int, Found]
             exact = _note(exhaustive, query, lambda text: index.exhaustive(text, TOP))
             exhaustive.shared += len(exact)
             for candidates, found in curve.items():
-                way = lambda text, n=candidates: index.search(text, TOP, n)  # noqa: E731
+                way = lambda text, n=candidates: index.search(text, TOP, candidates=n)  # noqa: E731
                 found.shared += len(_note(found, query, way) & exact)
             bar.advance()
     return exhaustive, curve

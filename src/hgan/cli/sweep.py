@@ -32,7 +32,7 @@ def _sweep_arguments(parser: ArgumentParser) -> None:
     add("--base", metavar="NAME", help="also train the files for all systems alone, as NAME")
     add("--runs", type=Path, default=Path("runs/ablations"), help="folder of the runs")
     add("--split", default="val", help="split that each run is evaluated on")
-    add("--jobs", type=PositiveInt, default=1, help="runs at the same time; they share the processors")
+    add("--jobs", type=PositiveInt, default=1, help="runs at once; they share the processors")
     add("--set", action="append", default=[], metavar="KEY=VALUE",
         help="setting of all systems, such as optim.epochs=2; can be repeated")
     plugin_argument(parser)

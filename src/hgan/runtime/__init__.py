@@ -1,1 +1,1 @@
-"""The installed half without torch: model bundle, photos to pixels, similarity."""
+"""Run a model without torch: bundles, decoding of photos, similarity, explanation."""

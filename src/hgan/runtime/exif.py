@@ -1,7 +1,7 @@
-"""What a photo says of itself: when it was taken, with which camera, and its keywords.
+"""Read a photo's metadata: when it was taken, with which camera, and its keywords.
 
-Cameras write EXIF; the keywords are those that photo managers write, in IPTC (most of them) or in
-EXIF's XPKeywords (Windows). A photo may say anything, so nothing here ever fails.
+Cameras write EXIF. Photo managers write keywords, most of them in IPTC, Windows in EXIF's
+XPKeywords. Metadata can be damaged or hostile, so nothing here raises errors.
 """
 
 import io
@@ -18,10 +18,10 @@ from PIL.ImageFile import ImageFile
 from hgan.runtime.images import FORMATS
 
 _LONGEST = 100
-"""Characters of a camera or of a tag; what is longer was not written by a camera or a person."""
+"""Characters of a camera or a tag; longer ones are truncated."""
 _MOST_TAGS = 100
 
-# Pillow warns of damaged fields; for the length of one call a filter would not do, see images.py.
+# Pillow warns about damaged fields; a filter around a call is not thread-safe, see images.py.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
 
 _TIME = re.compile(r"(\d{4})\D(\d\d)\D(\d\d)\D+(\d\d)\D(\d\d)(?:\D(\d\d))?", re.ASCII)
@@ -30,7 +30,7 @@ _IPTC_KEYWORDS = (2, 25)
 
 @dataclass(frozen=True)
 class Exif:
-    """What a photo says; what it does not say is None or empty."""
+    """A photo's metadata; missing values are None or empty."""
 
     taken: int | None = None
     """Seconds since 1970 by the camera's clock."""
@@ -41,7 +41,7 @@ class Exif:
 
 
 def read_exif(source: Path | bytes) -> Exif:
-    """What a photo, a file or its bytes, says of itself; nothing where it is damaged."""
+    """The metadata of a photo, given as a file or its bytes; empty if it is damaged."""
     try:
         data = source if isinstance(source, Path) else io.BytesIO(source)
         with Image.open(data, formats=FORMATS) as photo:
@@ -49,18 +49,18 @@ def read_exif(source: Path | bytes) -> Exif:
             inner = exif.get_ifd(ExifTags.IFD.Exif)
             windows = exif.get(ExifTags.Base.XPKeywords)
             keywords = [*_windows_keywords(windows), *_iptc_keywords(photo)]
-    except Exception:  # decoders raise what they like at hostile bytes: struct.error, ...
+    except Exception:  # hostile bytes make decoders raise anything: struct.error, ...
         return Exif()
     return Exif(_taken(inner), _camera(exif), _tags(keywords))
 
 
 def clean_tag(tag: str) -> str:
-    """A tag as it is kept and compared: lower case, single spaces."""
+    """A tag as it is stored and compared: lower case, single spaces."""
     return " ".join(tag.lower().split())
 
 
 def seconds(moment: datetime) -> int:
-    """Seconds since 1970 of what a clock on the wall shows, in whatever place it hangs."""
+    """Seconds since 1970 of a local time, as if it were UTC; cameras do not know time zones."""
     return round(moment.replace(tzinfo=UTC).timestamp())
 
 
@@ -107,7 +107,7 @@ def _iptc_keywords(photo: ImageFile) -> Iterator[str]:
 
 
 def _text(value: object) -> str:
-    """A field as one line of printable text; they come padded with zeros and spaces."""
+    """A field as one line of printable text, without its padding of zeros and spaces."""
     if not isinstance(value, str):
         return ""
     printable = (c if c.isprintable() else " " for c in value.partition("\0")[0])

@@ -1,7 +1,7 @@
-"""Why a photo matches a sentence: S taken apart, by level, by word and region, and by slot.
+"""Why a photo matches a sentence: the parts of S, by level, by word and region, and by slot.
 
-Nothing here is an estimate: the parts are the terms of the sum that S is (see
-`hgan.runtime.similarity`), so the parts of the levels sum to S, and those of the words to S_local.
+The explanation is exact: S is a sum (see `hgan.runtime.similarity`), and the parts are its terms.
+The parts of the levels sum to S, and those of the words to S_local.
 """
 
 import re
@@ -22,9 +22,9 @@ of in on at by for with to from into onto over under up down out off as about ar
 between behind beside near next along across against while during before after
 and or but nor if than then so not no"""
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
-"""English words that hold a sentence together; what a photo shows is in the others."""
+"""English function words; the other words describe what a photo shows."""
 
-# A person writes one word where tokenizers see three: "tri-colored", "dog's".
+# One word for a person, three for tokenizers: "tri-colored", "dog's".
 _COMPOUND = re.compile(r"\b\w++(?:[-'’]\w++)+")
 
 
@@ -38,34 +38,34 @@ class Level:
 
     @property
     def part(self) -> float:
-        """Its part of S."""
+        """What it adds to S."""
         return self.weight * self.similarity
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word of the sentence as a person wrote it, punctuation too."""
+    """A word of the sentence as it is written, or a punctuation mark."""
 
     text: str
     start: int
-    """It stands in the sentence at [start:end]."""
+    """Its position in the sentence is [start:end]."""
     end: int
     pieces: np.ndarray
-    """(p, R) float64: similarity of each piece that the model reads it in to each region. It is
-    the cosine times the piece's weight."""
+    """(p, R) float64: similarity of each of the word's tokens to each region, the cosine times the
+    token's weight."""
     weights: np.ndarray
-    """(p,) float64: of the pieces in the mean over words; those of a sentence average one."""
+    """(p,) float64: weight of each token in the mean over words; a sentence's average 1."""
     part: float
-    """Its part of S_local."""
+    """What it adds to S_local."""
 
     @property
     def similarity(self) -> np.ndarray:
-        """(R,) similarity to each region, the mean over its pieces."""
+        """(R,) similarity to each region, the mean over its tokens."""
         return np.asarray(self.pieces.mean(axis=0))
 
     @property
     def weight(self) -> float:
-        """The mean over its pieces."""
+        """The mean over its tokens."""
         return float(self.weights.mean())
 
     @property
@@ -84,7 +84,7 @@ class Word:
 
     @property
     def is_function(self) -> bool:
-        """Whether it names nothing that a photo could show."""
+        """Whether it is a function word or a punctuation mark."""
         return self.is_punctuation or self.text.lower() in FUNCTION_WORDS
 
 
@@ -94,12 +94,11 @@ class Explanation:
 
     text: str
     levels: list[Level]
-    """Those that the model has, from coarse to fine."""
+    """The levels that the model has, from coarse to fine."""
     slots: list[float]
-    """K cosines of the shared slots; their mean is S_shared. None without that level."""
+    """K cosines of the shared slots; their mean is S_shared. Empty without that level."""
     words: list[Word]
-    """None without the local level. Words past the longest text that the model reads are left
-    out."""
+    """Empty without the local level. Words that the model truncates are left out."""
     boxes: list[list[float]]
     """(R, 4) regions, x0 y0 x1 y1 in 0..1 of the upright photo."""
 
@@ -109,7 +108,7 @@ class Explanation:
         return sum(level.part for level in self.levels)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, in what JSON has."""
+        """Everything as JSON values."""
         return {
             "text": self.text,
             "score": self.score,
@@ -220,7 +219,7 @@ def _words(
 def _grouped(
     text: str, spans: list[tuple[int, int] | None], mask: np.ndarray
 ) -> Iterator[tuple[tuple[int, int], list[int]]]:
-    """Each word's place in the text, and the rows of its pieces."""
+    """Start and end of each word in the text, and the rows of its tokens."""
     compounds = [match.span() for match in _COMPOUND.finditer(text)]
 
     def whole(span: tuple[int, int]) -> tuple[int, int]:
@@ -237,5 +236,5 @@ def _grouped(
 
 
 def _double(array: np.ndarray) -> np.ndarray:
-    """In float64, so that parts sum to the whole to the last digit that anyone prints."""
+    """In float64, so that the printed parts sum to the printed total."""
     return array.astype(np.float64)

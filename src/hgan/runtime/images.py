@@ -1,6 +1,6 @@
-"""Any photo file to the pixels a model reads: decode safely, turn upright, resize.
+"""Photos in any form to the pixels that a model reads: decode safely, turn upright, resize.
 
-Training, indexing and searching all come through here, so a photo has the same pixels everywhere.
+Training, indexing and searching all use this, so a photo has the same pixels everywhere.
 """
 
 import io
@@ -13,17 +13,17 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from hgan.errors import DataError
 
 MAX_PIXELS = 100_000_000
-"""Photos with more pixels than this are refused before they are decoded (decompression bombs)."""
+"""Photos with more pixels are rejected before they are decoded (decompression bombs)."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-"""Not all that Pillow knows: some of its formats, such as EPS, start other programs."""
+"""A part of Pillow's formats: some others, such as EPS, start other programs."""
 
-# Pillow warns at a size below MAX_PIXELS, where nothing is wrong yet. (A filter for the length of
-# one call would not do: filters belong to the process, and photos are decoded in threads.)
+# Pillow warns at a size below MAX_PIXELS, which is still fine. (A filter around a single call would
+# not be thread-safe: filters belong to the process, and photos are decoded in threads.)
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
-"""What a folder walk takes for a photo, lower case."""
+"""File names that are photos, in lower case."""
 
 
 PhotoSource = Path | str | bytes | Image.Image | np.ndarray
@@ -35,13 +35,13 @@ def open_photo(
 ) -> Image.Image:
     """Decode a photo of any mode to upright 8-bit RGB.
 
-    Grayscale, palette, CMYK and 16-bit photos are converted, transparency is laid on white, EXIF
-    rotation is applied, and of an animation the first frame is taken.
+    Grayscale, palette, CMYK and 16-bit photos are converted, transparency becomes white, EXIF
+    rotation is applied, and an animation is read as its first frame.
 
     Args:
         source: a file, or the bytes of one.
-        hint: side of the square it will be resized to; lets JPEG decode at a smaller scale.
-        name: what to call bytes where they are no photo; a file has its own.
+        hint: side of the square that it will be resized to; JPEGs are decoded at a smaller scale.
+        name: for error messages about bytes; a file has its own name.
 
     Raises:
         DataError: the photo is missing, empty, truncated, too large, or not a photo at all.
@@ -66,12 +66,12 @@ def open_photo(
         raise DataError(f"{name}: not a photo in a format that is read here") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{name}: refused, {error}") from error
-    except Exception as error:  # decoders raise what they like at hostile bytes: struct.error, ...
+    except Exception as error:  # hostile bytes make decoders raise anything: struct.error, ...
         raise DataError(f"{name}: cannot be decoded ({error})") from error
 
 
 def media_type(source: Path | bytes) -> str:
-    """Of a photo, such as `image/jpeg`, by what is in it and not by its name.
+    """The media type of a photo, such as `image/jpeg`, by its content and not by its name.
 
     Raises:
         DataError: it is no photo.
@@ -79,9 +79,9 @@ def media_type(source: Path | bytes) -> str:
     try:
         data = source if isinstance(source, Path) else io.BytesIO(source)
         with Image.open(data, formats=FORMATS) as photo:
-            # Some cameras put several JPEGs into one file; it is read as the first one.
+            # Some cameras store several JPEGs in one file; the first one is read.
             return Image.MIME["JPEG" if photo.format == "MPO" else photo.format or ""]
-    except Exception as error:  # decoders raise what they like at hostile bytes
+    except Exception as error:  # hostile bytes make decoders raise anything
         name = str(source) if isinstance(source, Path) else "photo"
         raise DataError(f"{name}: not a photo in a format that is read here") from error
 
@@ -147,15 +147,15 @@ def _to_8_bit(photo: Image.Image) -> Image.Image:
     values = np.nan_to_num(np.asarray(photo, dtype=np.float32), posinf=0.0)
     if photo.mode.startswith("I;16"):
         white = 65535.0
-    else:  # 32 bits do not say what white is: take the least of the usual values that holds all
+    else:  # 32 bits have no standard white: take the smallest usual one that fits all values
         top = values.max(initial=0.0)
         white = 1.0 if photo.mode == "F" and top <= 1 else 255.0 if top <= 255 else 65535.0
     return Image.fromarray(np.rint(values * (255.0 / white)).clip(0, 255).astype(np.uint8))
 
 
 def to_pixels(photo: Image.Image, size: int) -> np.ndarray:
-    """An RGB photo to what a model reads: (size, size, 3) uint8, aspect ratio not kept.
+    """An RGB photo to the pixels that a model reads: (size, size, 3) uint8; it may be distorted.
 
-    Models normalise by themselves, so pixels stay small until they are on their way.
+    Models normalise the values themselves, so pixels stay small in memory.
     """
     return np.asarray(photo.resize((size, size), Image.Resampling.BICUBIC))

@@ -1,4 +1,4 @@
-"""Decode photos in threads while the model runs: batches come out in order, bad photos aside."""
+"""Decode photos in threads while the model runs; batches keep the order, failures are listed."""
 
 import os
 from collections import deque
@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 
 @dataclass
 class Batch(Generic[Item]):
-    """Items that were decoded, their arrays, and those that were not, with the reason."""
+    """Decoded items with their arrays, and failed items with the reason."""
 
     items: list[Item] = field(default_factory=list)
     arrays: list[np.ndarray] = field(default_factory=list)
@@ -33,10 +33,10 @@ def stream(
     """Load items in threads, a few batches ahead, and yield them in order in batches.
 
     Args:
-        items: what to load; read lazily.
+        items: what to load; consumed lazily.
         load: runs in a thread; a `DataError` that it raises puts the item in `Batch.failed`.
-        batch_size: items tried for each batch; failed ones make a batch smaller, or empty.
-        threads: decoding threads, by default one a processor.
+        batch_size: items for each batch; failed ones make it smaller, or empty.
+        threads: decoding threads, by default one for each processor.
     """
     source = iter(items)
     with ThreadPoolExecutor(threads or os.cpu_count() or 1, "decode") as pool:

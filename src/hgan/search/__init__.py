@@ -1,1 +1,1 @@
-"""Index a folder of photos, and find the ones that match words or a photo."""
+"""Search an index: photos or sentences that match words or a photo."""
