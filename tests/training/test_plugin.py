@@ -47,7 +47,8 @@ def words(tmp_path: Path) -> list[str]:
 def test_a_plugin_trains_evaluates_and_saves(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["train", *words, "--plugin", str(EXAMPLE), "--optim.epochs", "16"]) == 0
+    train = ["train", *words, "--plugin", str(EXAMPLE), "--optim.epochs", "16"]
+    assert main(train) == 0
     best = Path(capsys.readouterr().out.strip())
     assert main(["evaluate", str(best), "--plugin", str(EXAMPLE), "--split", "val", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
@@ -64,7 +65,7 @@ def test_a_plugin_trains_evaluates_and_saves(
     loaded.save_pretrained(tmp_path / "again")
     again = load_checkpoint(tmp_path / "again").network.state_dict()
     assert all(torch.equal(again[n], w) for n, w in loaded.network.state_dict().items())
-    assert main(["train", *words, "--plugin", str(EXAMPLE), "--optim.epochs", "16", "--resume"]) == 0
+    assert main([*train, "--resume"]) == 0
 
 
 def test_without_the_plugin_both_refuse_and_say_what_is_missing(
