@@ -85,10 +85,10 @@ def encodings(
     captions: Captions, photos: int, model: HGANConfig
 ) -> tuple[Encoded[Tensor], Encoded[Tensor]]:
     """Random unit rows at a model's widths; captions of one text have one encoding, as in truth."""
-    dice = torch.Generator().manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
 
     def units(*shape: int) -> Tensor:
-        return normalize(torch.randn(*shape, generator=dice), dim=-1)
+        return normalize(torch.randn(*shape, generator=rng), dim=-1)
 
     def encoded(count: int, rows: int, mask: Tensor) -> Encoded[Tensor]:
         return Encoded(
@@ -180,9 +180,9 @@ def print_scan(images: Encoded[Tensor], texts: Encoded[Tensor], image_of: np.nda
 
 def scan_seconds(width: int, lengths: list[int]) -> float:
     """Time of SCAN's evaluation on a shard of photos, and captions of these lengths."""
-    dice = torch.Generator().manual_seed(1)
-    images = normalize(torch.randn(SCAN_SHARD[0], REGIONS, width, generator=dice), dim=-1)
-    texts = normalize(torch.randn(len(lengths), max(lengths), width, generator=dice), dim=-1)
+    rng = torch.Generator().manual_seed(1)
+    images = normalize(torch.randn(SCAN_SHARD[0], REGIONS, width, generator=rng), dim=-1)
+    texts = normalize(torch.randn(len(lengths), max(lengths), width, generator=rng), dim=-1)
     return least_seconds(lambda: scan_scores(images, texts, lengths))
 
 

@@ -62,7 +62,7 @@ def main() -> int:
 
 def make_data(lists: Path, folder: Path) -> None:
     """The field's folder for training: real ids, and the real captions of dev."""
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     real = [line.split() for line in (lists / "testall_caps.txt").open(encoding="utf-8")]
     words = np.array([word for caption in real for word in caption])  # frequent ones more often
     lengths = np.array([len(caption) for caption in real])
@@ -73,8 +73,8 @@ def make_data(lists: Path, folder: Path) -> None:
     (folder / "dev_caps.txt").symlink_to((lists / "dev_caps.txt").resolve())
     photos = len(read_photos(folder, "train")[0])
     with (folder / "train_caps.txt").open("w", encoding="utf-8") as file:
-        for length in dice.choice(lengths, photos * CAPTIONS):
-            file.write(" ".join(dice.choice(words, length)) + "\n")
+        for length in rng.choice(lengths, photos * CAPTIONS):
+            file.write(" ".join(rng.choice(words, length)) + "\n")
 
 
 def measure(config: Config, steps: int) -> int:

@@ -37,8 +37,7 @@ class HGANConfig(MatcherConfig):
 
     bounds: ClassVar[Bounds] = {
         **dict.fromkeys(("width", "node_width", "graph_layers", "slots"), (1, inf)),
-        **dict.fromkeys(("slot_width", "local_width"), (1, inf)),
-        "dropout": (0, 1),
+        **{"slot_width": (1, inf), "local_width": (1, inf), "dropout": (0, 1)},
     }
 
     name: Literal["hgan"] = "hgan"
@@ -100,13 +99,8 @@ class GraphLayer(nn.Module):
 
 
 class FeatureGraph(nn.Module):
-    """A stack of graph layers over n local nodes and one context node.
-
-    Args:
-        width: d, of a node.
-        layers: graph layers.
-        edge_bias: turns the nodes' positions into (n + 1, n + 1) or batched biases.
-    """
+    """A stack of graph layers over n local nodes and one context node; `edge_bias` turns the nodes'
+    positions into biases."""
 
     def __init__(self, width: int, layers: int, dropout: float, edge_bias: nn.Module) -> None:
         super().__init__()
@@ -116,12 +110,8 @@ class FeatureGraph(nn.Module):
     def forward(
         self, local: Tensor, context: Tensor, mask: Tensor, places: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Local nodes (B, n, d), context (B, d), mask (B, n) to the same shapes.
-
-        Args:
-            places: boxes (n, 4) or (B, n, 4) of regions, or positions (B, n) of words; None where
-                they are not known: then every edge has the same bias.
-        """
+        """Local nodes (B, n, d), context (B, d), mask (B, n), and as places boxes (n, 4) or
+        (B, n, 4), or word positions (B, n), where they are known, to (B, n, d) and (B, d)."""
         nodes = torch.cat([context[:, None], local], dim=1)  # (B, 1 + n, d)
         real = F.pad(mask, (1, 0), value=True)  # (B, 1 + n): the context is always real
         bias = nodes.new_zeros(1, 1, 1) if places is None else self.edge_bias(places)
@@ -132,8 +122,8 @@ class FeatureGraph(nn.Module):
 
 
 class BoxBias(nn.Module):
-    """Edge bias of two regions from their boxes: offset, size ratio, distance. The context's box
-    is the whole photo. After GSMN (Liu et al., CVPR 2020)."""
+    """Edge bias of two regions from their boxes, after GSMN (Liu et al., CVPR 2020); the context's
+    box is the whole photo."""
 
     def __init__(self, hidden: int = 32) -> None:
         super().__init__()
@@ -167,9 +157,8 @@ class OffsetBias(nn.Module):
         """Positions (B, n) of the words to (B, n + 1, n + 1)."""
         offset = (positions[:, None] - positions[:, :, None]).clamp(-MAX_OFFSET, MAX_OFFSET)
         words = self.offset(offset + MAX_OFFSET).squeeze(-1)  # (B, n, n)
-        batch, n, _ = words.shape
-        to_context = self.context[0].expand(batch, n, 1)
-        from_context = self.context[1].expand(batch, 1, n + 1)
+        to_context = self.context[0].expand(*words.shape[:2], 1)  # (B, n, 1)
+        from_context = self.context[1].expand(words.shape[0], 1, words.shape[1] + 1)
         return torch.cat([from_context, torch.cat([to_context, words], dim=2)], dim=1)
 
 
@@ -178,9 +167,7 @@ class OffsetBias(nn.Module):
 
 class Aggregation(nn.Module):
     """Bottom-up, the context gathers the nodes it attends to; top-down, a gate lets it back in.
-
-    Both outputs start at zero, so that the branches begin separately and exchange only what helps.
-    """
+    Both outputs start at zero: the branches begin separately and exchange only what helps."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -207,11 +194,8 @@ class Aggregation(nn.Module):
 
 
 class Rearrangement(nn.Module):
-    """K learned anchors softly assign all nodes to K slots, in anchor order.
-
-    Each slot has a projection of its own: slots that share one hold the same features K times,
-    weighted a little differently.
-    """
+    """K learned anchors softly assign all nodes to K slots, in anchor order. Each slot has its own
+    projection: slots that share one hold the same features K times, weighted differently."""
 
     def __init__(self, width: int, slots: int, slot_width: int) -> None:
         super().__init__()
@@ -237,27 +221,14 @@ class Tower(nn.Module):
 
     Each level has its own projection from the backbone's features: levels that share one are highly
     correlated, and their sum gains nothing. MFAR carries information between the branches, through
-    paths that start at zero.
-
-    Args:
-        source_width: of the backbone's features.
-        config: which parts there are, and how wide.
-        graph: the modality's feature graph, or None.
-        aggregation: MFAR's first half, the same module in both towers, or None.
-        rearrangement: MFAR's second half, likewise.
-        weigh: whether a local row's length is its weight in the mean over rows; otherwise all have
-            length one.
+    paths that start at zero; its modules are the same in both towers. With `weigh`, a local row's
+    length is its weight in the mean over rows; otherwise all have length one.
     """
 
     def __init__(
-        self,
-        source_width: int,
-        config: HGANConfig,
-        graph: FeatureGraph | None,
-        aggregation: Aggregation | None,
-        rearrangement: Rearrangement | None,
-        weigh: bool = False,
-    ) -> None:
+        self, source_width: int, config: HGANConfig, graph: FeatureGraph | None,
+        aggregation: Aggregation | None, rearrangement: Rearrangement | None, weigh: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.levels = frozenset(config.levels)
         self.norm = nn.LayerNorm(source_width)
@@ -286,14 +257,8 @@ class Tower(nn.Module):
     def forward(
         self, local: Tensor, whole: Tensor, mask: Tensor, places: Tensor | None
     ) -> Encoded[Tensor]:
-        """Encode features of regions or words.
-
-        Args:
-            local: (B, n, source_width).
-            whole: (B, source_width), the photo's or sentence's context.
-            mask: (B, n), True where a region or word is real.
-            places: boxes (n, 4) or (B, n, 4), or word positions (B, n), where they are known.
-        """
+        """Features of regions or words (B, n, source_width), of the whole (B, source_width), mask
+        (B, n) and places, boxes (n, 4) or (B, n, 4) or word positions (B, n), to the space."""
         x, c = self.norm(local), self.norm(whole)  # (1)
         nodes = node = None
         if self.has_nodes:
@@ -376,11 +341,7 @@ def local_similarity(images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
     return total.T / counts.clamp_min(1)
 
 
-SIMILARITY = {
-    "context": context_similarity,
-    "shared": shared_similarity,
-    "local": local_similarity,
-}
+SIMILARITY = dict(context=context_similarity, shared=shared_similarity, local=local_similarity)
 """Level name to its similarity."""
 
 
@@ -413,9 +374,7 @@ class HGAN(Matcher):
         text_graph = graph(config.text_graph, OffsetBias())
         # The same MFAR modules go into both towers: their parameters are shared.
         self.image_tower = Tower(image_width, config, image_graph, aggregation, rearrangement)
-        self.text_tower = Tower(
-            text.width, config, text_graph, aggregation, rearrangement, weigh=True
-        )
+        self.text_tower = Tower(text.width, config, text_graph, aggregation, rearrangement, True)
 
     def encode_image(self, batch: ImageBatch) -> Encoded[Tensor]:
         """Region features to the shared space."""
