@@ -82,22 +82,22 @@ def victim(photos: Path, index: Path, notes: Path, bundle: Path | None) -> None:
 
 def survive(photos: Path, scratch: Path, options: argparse.Namespace) -> int:
     """Kill and look again and again; returns how many photos were lost."""
-    dice = random.Random(options.seed)
+    rng = random.Random(options.seed)
     index, notes = scratch / "index", scratch / "notes"
     arranging = round(ARRANGING * options.kills)
     moments = ["arranging"] * arranging
     moments = ["anywhere"] * (options.kills - arranging) + moments
-    for place in dice.sample(range(options.kills - arranging), round(OPENING * options.kills)):
+    for place in rng.sample(range(options.kills - arranging), round(OPENING * options.kills)):
         moments[place] = "opening"
     # Photos of one run at most: half of it on average, so that some are left for the last kill.
     each = 1.6 * options.number / max(1, moments.count("anywhere"))
     lost = unopened = late = 0
     with progress("kill", total=len(moments), unit="kills") as bar:
         for moment in moments:
-            late += not kill_at(moment, photos, index, notes, each, dice, options.bundle)
+            late += not kill_at(moment, photos, index, notes, each, rng, options.bundle)
             acknowledged = ids_in(notes)
             try:
-                missing = look(index, acknowledged, dice)
+                missing = look(index, acknowledged, rng)
             except IndexingError as error:
                 unopened += 1
                 print(f"does not open: {error}")
@@ -129,13 +129,13 @@ def kill_at(
     index: Path,
     notes: Path,
     each: float,
-    dice: random.Random,
+    rng: random.Random,
     bundle: Path | None,
 ) -> bool:
     """Run the victim and kill it; False where it was done before."""
     known = len(ids_in(notes))
     opened = count(notes, STARTED), count(notes, ARRANGED)
-    photos_more = dice.uniform(0, each) if moment == "anywhere" else 0.0
+    photos_more = rng.uniform(0, each) if moment == "anywhere" else 0.0
     command = [sys.executable, __file__, "--photos", photos, "--victim", photos, index, notes]
     if bundle:
         command += ["--bundle", bundle]
@@ -152,12 +152,12 @@ def kill_at(
             time.sleep(0.002)
         # Anywhere in the batch that comes next, or in the opening, or in the arranging.
         batch = (time.monotonic() - begun) / 8 if moment == "anywhere" else 0.5
-        time.sleep(dice.uniform(0, min(batch, 0.5) if moment != "arranging" else 0.05))
+        time.sleep(rng.uniform(0, min(batch, 0.5) if moment != "arranging" else 0.05))
         process.send_signal(signal.SIGKILL)
         return process.wait() == -signal.SIGKILL
 
 
-def look(index: Path, acknowledged: list[str], dice: random.Random) -> int:
+def look(index: Path, acknowledged: list[str], rng: random.Random) -> int:
     """How many acknowledged photos are not there, or not whole.
 
     Raises:
@@ -168,7 +168,7 @@ def look(index: Path, acknowledged: list[str], dice: random.Random) -> int:
     manifest = read_manifest(index)
     with open_store(index, manifest) as store:
         there = {entry.id for entry in store.entries()}
-        some = dice.sample(acknowledged, min(CHECKED, len(acknowledged))) + acknowledged[-8:]
+        some = rng.sample(acknowledged, min(CHECKED, len(acknowledged))) + acknowledged[-8:]
         points = {point.entry.id: point for point in store.fetch(some, local=True)}
     broken = [key for key in some if key in there and not whole(points.get(key), manifest.local)]
     return len(set(acknowledged) - there) + len(set(broken))

@@ -127,10 +127,10 @@ def relatives(
     encoded: Encoded[np.ndarray], names: list[str], number: int, turn: float, bundle: Bundle
 ) -> Iterator[list[Point]]:
     """Items, each a photo whose unit vectors are turned by an angle of cosine `turn`."""
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
 
     def turned(vectors: np.ndarray) -> np.ndarray:
-        away = dice.standard_normal(vectors.shape, np.float32)
+        away = rng.standard_normal(vectors.shape, np.float32)
         away -= (away * vectors).sum(-1, keepdims=True) * vectors
         away /= np.maximum(np.linalg.norm(away, axis=-1, keepdims=True), 1e-9)
         return turn * vectors + np.float32((1 - turn**2) ** 0.5) * away

@@ -1,4 +1,4 @@
-"""Where things are kept when nobody says: the default index, and what can be computed again."""
+"""Default places: the index of this user, and the cache of what can be computed again."""
 
 import os
 from pathlib import Path

@@ -346,9 +346,9 @@ sys.exit(main(sys.argv[1:]))
 def test_an_interrupted_run_says_so_and_goes_on_the_next_time(tmp_path: Path) -> None:
     photos = tmp_path / "many"
     photos.mkdir()
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for i in range(100):
-        noise = dice.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+        noise = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
         Image.fromarray(noise).save(photos / f"{i}.png")
     bundle = write_tiny_bundle(tmp_path / "bundle")
     words = ["index", photos, "--to", tmp_path / "index", "--bundle", bundle]

@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from hgan.cli import VERBS
-from hgan.cli.sweep import SWEEP, plan_runs, plan_systems
+from hgan.cli.sweep import SWEEP
 from hgan.errors import ConfigError, DataError
+from hgan.training.plan import plan_runs, plan_systems
 from tests.fixtures.records import write_captions, write_run
 
 

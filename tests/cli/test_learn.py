@@ -162,10 +162,10 @@ def data_set(tmp_path: Path) -> Path:
     """A caption file with twelve photos beside it."""
     folder = tmp_path / "data"
     (folder / "images").mkdir(parents=True)
-    dice = np.random.default_rng(5)
+    rng = np.random.default_rng(5)
     lines = []
     for i in range(12):
-        coarse = Image.fromarray(dice.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+        coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
         coarse.resize((64, 48)).save(folder / "images" / f"{i}.jpg")
         captions = [f"a first caption of photo {i}", f"another one for number {i}"]
         split = "train" if i < 6 else "val" if i < 9 else "test"

@@ -20,12 +20,12 @@ def test_by_hand() -> None:
     assert found.tied == 3
 
 
-def test_a_perfect_model_reaches_600_and_a_blind_one_nothing() -> None:
+def test_a_perfect_model_reaches_600_and_constant_scores_nothing() -> None:
     best = metrics(Ranks(np.zeros(5), np.zeros(25), tied=0))
     assert best.rsum == 600.0
     assert (best.image_to_text.median_rank, best.text_to_image.mean_rank) == (1, 1.0)
-    blind = metrics(Ranks(np.full(100, 495), np.full(500, 99), tied=600))
-    assert blind.rsum == 0.0
+    constant = metrics(Ranks(np.full(100, 495), np.full(500, 99), tied=600))
+    assert constant.rsum == 0.0
 
 
 def test_the_median_of_an_even_number_is_rounded_down() -> None:

@@ -46,8 +46,8 @@ def test_rows_are_unit_and_only_words_are_real(folder):
 
 def test_batches_inside_change_nothing(folder):
     bundle = Bundle.load(folder)
-    dice = np.random.default_rng(0)
-    pixels = dice.integers(0, 256, (19, SIZE, SIZE, 3), np.uint8)
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (19, SIZE, SIZE, 3), np.uint8)
     together = bundle.encode_images(pixels)
     assert together.local.shape == (19, 4, 8)
     assert together.mask.all()

@@ -16,8 +16,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.mark.parametrize("side", [1, 2, 3, 6])
 def test_regions_are_directions_of_means(side):
-    dice = np.random.default_rng(side)
-    local = dice.normal(size=(4, 36, 5)).astype(np.float32)
+    rng = np.random.default_rng(side)
+    local = rng.normal(size=(4, 36, 5)).astype(np.float32)
     local /= np.linalg.norm(local, axis=-1, keepdims=True)
     found = pool_regions(local, 6, side)
     assert found.shape == (4, side * side, 5)

@@ -24,14 +24,14 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 def items(seed: int, n: int, length: int, widths: tuple[int, int, int, int]) -> Encoded[np.ndarray]:
     """Random items; each has at least one real row, and the others hold rubbish."""
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     context, slots, slot, local = widths
-    mask = dice.random((n, length)) < 0.6
-    mask[np.arange(n), dice.integers(0, length, n)] = True
+    mask = rng.random((n, length)) < 0.6
+    mask[np.arange(n), rng.integers(0, length, n)] = True
     return Encoded(
-        unit(dice.normal(size=(n, context))).astype(np.float32),
-        unit(dice.normal(size=(n, slots, slot))).astype(np.float32),
-        unit(dice.normal(size=(n, length, local))).astype(np.float32),
+        unit(rng.normal(size=(n, context))).astype(np.float32),
+        unit(rng.normal(size=(n, slots, slot))).astype(np.float32),
+        unit(rng.normal(size=(n, length, local))).astype(np.float32),
         mask,
     )
 

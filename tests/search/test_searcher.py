@@ -69,9 +69,9 @@ def test_finds_what_is_asked_for(index, colour):
 
 def test_two_stages_find_what_exhaustive_search_finds(tmp_path, bundle):
     folder = tmp_path / "many"
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for i in range(300):
-        save_photo(folder / f"{i}.png", tuple(dice.integers(0, 256, 3)), seed=i)
+        save_photo(folder / f"{i}.png", tuple(rng.integers(0, 256, 3)), seed=i)
     index_folder(folder, tmp_path / "index", bundle)
     with open_index(tmp_path / "index", bundle) as index:
         for text in ("red", "a blue photo", "white snow", "two green dogs", "black"):

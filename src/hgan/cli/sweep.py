@@ -1,23 +1,18 @@
 """The verb `sweep`: train several systems with several seeds."""
 
-import argparse
 import sys
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
-from hgan.cli.settings import load_plugins, need_training_half, parse_config, plugin_argument
+from hgan.cli.settings import load_plugins, need_training_half, plugin_argument
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hgan.training.run import Run
     from hgan.training.sweep import Job
-
 
 LOG_LINES = 15
 """Lines of a failed run's log that are shown."""
@@ -43,6 +38,7 @@ def _sweep(_parser: ArgumentParser, chosen: Namespace) -> int:
     load_plugins(chosen.plugin)
     from rich.console import Console
 
+    from hgan.training.plan import plan_runs, plan_systems
     from hgan.training.sweep import sweep, table
 
     systems = plan_systems([Path(path) for path in chosen.config], chosen.base)
@@ -55,70 +51,6 @@ def _sweep(_parser: ArgumentParser, chosen: Namespace) -> int:
         _print_failure(job)
     print(f"hgan report {chosen.runs} --split {chosen.split} compares them", file=sys.stderr)
     return 1 if failed else 0
-
-
-def plan_systems(configs: list[Path], base: str | None) -> dict[str, list[Path]]:
-    """The YAML files of each system, by name, later files on top of earlier ones.
-
-    A file belongs to all systems; a folder holds one file for each of its systems, which takes the
-    folder's place. Without a folder there is one system, called as the last file or as `base`.
-
-    Raises:
-        ConfigError: a path is not there, a folder holds no YAML, two systems have one name.
-    """
-    folders = {}
-    for path in configs:
-        if path.is_dir():
-            if not (inside := sorted(path.glob("*.yaml"))):
-                raise ConfigError(f"{path}: holds no YAML file; one a system is expected there")
-            folders[path] = inside
-        elif not path.is_file():
-            raise ConfigError(f"{path}: no such file or folder; look at --config")
-    plain = [path for path in configs if path not in folders]
-    found = []
-    if base or not folders:
-        found.append((base or plain[-1].stem, plain))
-    for folder, files in folders.items():
-        for file in files:
-            kept = [file if path == folder else path for path in configs]
-            found.append((file.stem, [path for path in kept if path not in folders]))
-    for name, count in Counter(name for name, _ in found).items():
-        if count > 1:
-            raise ConfigError(f"{count} systems are called {name}; rename files, or change --base")
-    return dict(found)
-
-
-def plan_runs(
-    systems: dict[str, list[Path]],
-    seeds: list[int],
-    runs: Path,
-    settings: list[str],
-    plugins: Sequence[str] = (),
-) -> "list[Run]":
-    """All systems with the first seed, then with the next, so that a partial sweep compares all.
-
-    Raises:
-        ConfigError: a file or a setting is not what `hgan train` takes.
-    """
-    from hgan.training.run import Run
-
-    words = []
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals or key in ("run", "seed", "config"):
-            raise ConfigError(f"--set {setting}: KEY=VALUE is expected, such as optim.epochs=2")
-        words += [f"--{key}", value]
-    planned = []
-    for seed in seeds:
-        for name, files in systems.items():
-            arguments = [word for file in files for word in ("--config", str(file))]
-            arguments += [*words, "--run", str(runs / name), "--seed", str(seed)]
-            try:
-                config = parse_config(arguments)
-            except (argparse.ArgumentError, ConfigError) as error:
-                raise ConfigError(f"system {name}: {error}") from error
-            planned.append(Run(name, config, tuple(arguments), tuple(plugins)))
-    return planned
 
 
 def _seeds(text: str) -> list[int]:

@@ -15,13 +15,13 @@ from hgan.data.features.precomp import PrecompFeatures
 from hgan.errors import DataError
 
 R, D = 3, 5
-DICE = np.random.default_rng(0)
+RNG = np.random.default_rng(0)
 
 
 def photo(width: float = 640, height: float = 480, boxes: int = R) -> tuple[np.ndarray, ...]:
     size = np.array([width, height], np.float32)
-    corners = np.sort(DICE.uniform(size=(boxes, 2, 2)), axis=1).reshape(boxes, 4)
-    features = DICE.normal(size=(boxes, D)).astype(np.float32)
+    corners = np.sort(RNG.uniform(size=(boxes, 2, 2)), axis=1).reshape(boxes, 4)
+    features = RNG.normal(size=(boxes, D)).astype(np.float32)
     return size, (corners * np.tile(size, 2)).astype(np.float32), features
 
 
@@ -178,7 +178,7 @@ def test_a_tsv_that_is_not_there(tmp_path: Path) -> None:
 
 def test_photos_of_the_published_size(tmp_path: Path) -> None:
     """36 x 2048: cells longer than the csv module takes by default."""
-    boxes, features = DICE.uniform(size=(36, 4)), DICE.normal(size=(36, 2048)).astype(np.float32)
+    boxes, features = RNG.uniform(size=(36, 4)), RNG.normal(size=(36, 2048)).astype(np.float32)
     entry = line("1", (np.array([9, 9]), boxes, features))
     assert len(entry) > 131_072
     tsv, ids = write(tmp_path, [entry], ["1"])

@@ -22,7 +22,7 @@ from hgan.errors import DataError
 
 R, D = 3, 4
 BOXES = [[0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 0.5], [0.25, 0.5, 1.0, 1.0]]
-DICE = np.random.default_rng(0)
+RNG = np.random.default_rng(0)
 
 
 def captions_of(counts: list[int], splits: list[str | None]) -> Captions:
@@ -47,10 +47,10 @@ def content(captions: Captions) -> dict[str | None, list[tuple[str, list[str]]]]
 def store_of(folder: Path, count: int, skipped: tuple[int, ...] = ()) -> Path:
     ids = [f"folder/{i} ü.jpg" for i in range(count)]
     manifest = Manifest("net-1", size=64, boxes=BOXES, width=D, views=2, ids=ids)
-    regions = DICE.normal(size=(count, 2, R, D))
+    regions = RNG.normal(size=(count, 2, R, D))
     with FeatureWriter(folder, manifest) as writer:
         reasons = {ids[i]: "damaged" for i in skipped}
-        writer.write(regions, DICE.normal(size=(count, 2, D)), reasons)
+        writer.write(regions, RNG.normal(size=(count, 2, D)), reasons)
         writer.finish()
     return folder
 
@@ -170,7 +170,7 @@ def precomp(folder: Path, count: int, boxes: np.ndarray | None = None) -> Path:
     """A folder in SCAN's format, written without the program's own writer."""
     folder.mkdir()
     (folder / "test_ids.txt").write_text("".join(f"{i}\n" for i in range(count)))
-    np.save(folder / "test_ims.npy", DICE.normal(size=(count, R, D)).astype(np.float32))
+    np.save(folder / "test_ims.npy", RNG.normal(size=(count, R, D)).astype(np.float32))
     if boxes is not None:
         np.save(folder / "test_boxes.npy", boxes.astype(np.float32))
         np.save(folder / "test_img_sizes.npy", np.full((count, 2), 100.0, np.float32))
