@@ -77,7 +77,7 @@ def test_runs_go_seed_by_seed_with_the_settings_of_files_then_of_set(folder: Pat
         (["seed=3"], "KEY=VALUE is expected"),
         (["optim.eras=3"], "eras"),
         (["optim.epochs=many"], "many"),
-        (["model.mfar=false"], "the shared level is made by MFAR"),
+        (["model.mfar=false"], "the shared level needs MFAR"),
     ],
 )
 def test_settings_that_cannot_be(settings: list[str], message: str, folder: Path) -> None:

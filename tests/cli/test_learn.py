@@ -59,8 +59,8 @@ def test_settings_that_do_not_exist_or_fit_are_refused(
     [
         ("loss: {kind: hinge}", [], "run.yaml: loss.kind is called loss.name now"),
         ("", ["--loss.kind", "hinge"], "loss.kind is called loss.name now"),
-        ("loss: {name: mse}", [], "loss.name: 'mse' is not known, only hinge, infonce"),
-        ("model: {name: hgam}", [], "'hgam' is not known, only hgan, scan, sgraf, vse++"),
+        ("loss: {name: mse}", [], "loss.name: 'mse' is unknown; choose one of hinge, infonce"),
+        ("model: {name: hgam}", [], "'hgam' is unknown; choose one of hgan, scan, sgraf, vse++"),
         ("model: {attention: t2i}", [], "model.attention is a setting of scan, not of hgan"),
         ("model: {name: scan, slots: 3}", [], "model.slots is a setting of hgan, not of scan"),
         ("model: {name: scan}", ["--model.slots=3"], "model.slots is a setting of hgan, not of"),
@@ -142,7 +142,7 @@ def test_flags_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_settings_that_contradict_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--model.mfar", "false"]) == 2
-    assert "the shared level is made by MFAR" in capsys.readouterr().err
+    assert "the shared level needs MFAR" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["extract", "train", "evaluate a", "export a b"])
