@@ -52,9 +52,9 @@ def test_systems_that_cannot_be(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere: no such file or folder"):
         plan_systems([folder / "nowhere"], None)
     (folder / "empty").mkdir()
-    with pytest.raises(ConfigError, match=r"empty: holds no YAML file"):
+    with pytest.raises(ConfigError, match=r"empty: contains no YAML file"):
         plan_systems([folder / "empty"], None)
-    with pytest.raises(ConfigError, match=r"2 systems are called long"):
+    with pytest.raises(ConfigError, match=r"2 systems have the name long"):
         plan_systems([folder / "ablations"], "long")
 
 

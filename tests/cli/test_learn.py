@@ -57,8 +57,8 @@ def test_settings_that_do_not_exist_or_fit_are_refused(
 @pytest.mark.parametrize(
     ("text", "words", "message"),
     [
-        ("loss: {kind: hinge}", [], "run.yaml: loss.kind is called loss.name now"),
-        ("", ["--loss.kind", "hinge"], "loss.kind is called loss.name now"),
+        ("loss: {kind: hinge}", [], "run.yaml: loss.kind was renamed to loss.name"),
+        ("", ["--loss.kind", "hinge"], "loss.kind was renamed to loss.name"),
         ("loss: {name: mse}", [], "loss.name: 'mse' is unknown; choose one of hinge, infonce"),
         ("model: {name: hgam}", [], "'hgam' is unknown; choose one of hgan, scan, sgraf, vse++"),
         ("model: {attention: t2i}", [], "model.attention is a setting of scan, not of hgan"),

@@ -163,7 +163,7 @@ def _load(folder: Path) -> TrainedModel:
     try:
         values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if values["format_version"] > FORMAT_VERSION:
-            raise DataError(f"{folder}: created by a newer version of hgan; upgrade hgan to load it")
+            raise DataError(f"{folder}: created by a newer version of hgan; upgrade hgan")
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         network = build_matcher(
             _matcher_config(folder, values),
