@@ -73,8 +73,8 @@ def test_runs_go_seed_by_seed_with_the_settings_of_files_then_of_set(folder: Pat
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["optim.epochs"], "KEY=VALUE is expected"),
-        (["seed=3"], "KEY=VALUE is expected"),
+        (["optim.epochs"], "expected KEY=VALUE"),
+        (["seed=3"], "expected KEY=VALUE"),
         (["optim.eras=3"], "eras"),
         (["optim.epochs=many"], "many"),
         (["model.mfar=false"], "the shared level needs MFAR"),

@@ -178,7 +178,7 @@ def test_data_check_tells_by_its_exit_code(
     data_set: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["data", "check", str(data_set)]) == 0
-    assert "fit to train on" in capsys.readouterr().out
+    assert "ready for training" in capsys.readouterr().out
     (data_set / "images" / "3.jpg").unlink()
     assert main(["data", "check", str(data_set / "captions.jsonl"), "--json"]) == 1
     report = json.loads(capsys.readouterr().out)

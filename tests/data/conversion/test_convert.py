@@ -190,7 +190,7 @@ def test_boxes_that_differ_between_photos_do_not_fit_a_store(tmp_path: Path, oth
     boxes = np.tile(np.array(BOXES) * 100, (70, 1, 1))
     boxes[other, 0, 0] += 1
     folder = precomp(tmp_path / "scan", 70, boxes)
-    with pytest.raises(DataError, match=rf"boxes of {other} are not those of 0.*precomputed"):
+    with pytest.raises(DataError, match=rf"boxes of {other} differ from those of 0.*precomputed"):
         convert(folder, tmp_path / "store")
     with pytest.raises(DataError):
         FeatureStore(tmp_path / "store")

@@ -174,7 +174,7 @@ def test_a_split_without_boxes_takes_them_from_all(tmp_path: Path) -> None:
         ("boxes", np.zeros((2, REGIONS + 1, 4), np.float32), r"dev_boxes.npy: its shape is"),
         ("boxes", np.zeros((1, REGIONS, 4), np.float32), r"dev_boxes.npy: its shape is"),
         ("boxes", np.zeros((2, REGIONS, 4), np.complex64), r"dev_boxes.npy: holds complex64"),
-        ("img_sizes", np.ones((1, 2)), r"img_sizes.npy: holds float64 \(1, 2\), not the width"),
+        ("img_sizes", np.ones((1, 2)), r"img_sizes.npy: contains float64 \(1, 2\), not the width"),
         ("img_sizes", np.ones((2, 3)), "not the width and height of 2 photos"),
         ("img_sizes", np.array([["a", "b"]] * 2), "not the width and height"),
         ("img_sizes", np.array([[100, 50], [0, 50]]), "img_sizes.npy: row 1: a photo of"),
