@@ -133,7 +133,7 @@ BAD = {
     "bytes too few": (changed(5, GOOD[5][:-8]), "photo 7: features: 54 bytes are not float32"),
     "empty cell": (changed(5, ""), "photo 7: features: 0 bytes"),
     "another count": (changed(3, "2"), "photo 7: features: 60 bytes are not float32 values of 2"),
-    "boxes of five": (changed(4, GOOD[5]), "photo 7: boxes of 5 numbers each"),
+    "boxes of five": (changed(4, GOOD[5]), "photo 7: boxes have 5 numbers"),
     "no number": (changed(1, "wide"), "image_w, image_h or num_boxes is not a number"),
     "no width": (changed(1, "0"), "all must be above 0"),
     "no boxes": (changed(3, "0"), "all must be above 0"),

@@ -62,7 +62,7 @@ def read_photos(folder: Path, split: str) -> tuple[list[str], list[Problem]]:
         if not key:
             problems.append(Problem("malformed", where, "the line is empty; it needs a photo's id"))
         elif mapping is not None and key not in mapping:
-            text = f"id {key} is not in {_MAPPING}; add it, or remove {_MAPPING} if it has other ids"
+            text = f"id {key} is not in {_MAPPING}; add it, or remove a mapping of other ids"
             problems.append(Problem("malformed", where, text))
         names.append(key if mapping is None else mapping.get(key, ""))
     return names, problems
