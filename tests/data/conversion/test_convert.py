@@ -278,7 +278,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     target = tmp_path / "t"
     for arguments, words in [
         ((tmp_path / "absent", target), "no such file"),
-        ((source, tmp_path / "t.json"), "name a .jsonl file or a folder"),
+        ((source, tmp_path / "t.json"), "must be a .jsonl file or a folder"),
         ((store, target), "--captions FILE"),
         ((source, target, source), "is for feature stores"),
         ((store, tmp_path / "t.jsonl", source), "has features"),
