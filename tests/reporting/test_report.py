@@ -118,4 +118,4 @@ def test_published_figures_stand_below_ours(tmp_path: Path) -> None:
     write_report([tmp_path / "runs"], tmp_path / "report", "test", published="flickr30k-1k")
     table = (tmp_path / "report" / "table.md").read_text(encoding="utf-8")
     assert table.index("| full |") < table.index("| SCAN | E P |")
-    assert "T: checkpoint selected on the test split" in table
+    assert "T: checkpoint chosen on the test split" in table

@@ -180,8 +180,8 @@ def _facts(systems: Systems, protocol: str) -> str:
 
 - Split: {split}, {photos:,} photos, {texts:,} captions. The table uses protocol `{protocol}`;
   plots and differences use the full split.
-- Recall is in per cent; rSum is the sum of the six recall values, at most 600. Ties count against
-  the model; `ties` is the number of queries with a tie.
+- Recall is in per cent; rSum is the sum of the six recall values, at most 600.
+- Ties count against the model; `ties` is the number of queries with a tie.
 - The checkpoint of a run is from the epoch with the highest rSum on validation (`val rSum`).
 - Mean ± standard deviation over seeds ({seeds}).
 - `minutes`: duration of the training of a run. `µs/pair`: time for scoring one photo with one
