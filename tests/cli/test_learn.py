@@ -231,6 +231,7 @@ def test_extract_writes_a_store_once(
     assert counts[str(tmp_path / "vit")] == {"photos": 12, "views": 2, "regions": 4, "width": 32}
 
 
+@pytest.mark.slow
 def test_from_photos_to_a_search_with_a_model_of_ones_own(
     data_set: Path, data_words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,6 +85,7 @@ def test_without_the_plugin_both_refuse_and_say_what_is_missing(
         assert "'means', which is not registered" in shown and "--plugin FILE.py" in shown
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_and_evaluates_a_plugin(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

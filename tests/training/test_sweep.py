@@ -60,6 +60,7 @@ def test_a_failure_stops_no_other_and_what_is_done_stays(
     assert good.log.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_cut_goes_on_from_the_last_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,7 +128,9 @@ def test_patches_stay_where_they_are_in_the_photo(name: str, tmp_path: Path) -> 
             torch.testing.assert_close(found[:, :, row, column], expected)
 
 
-@pytest.mark.parametrize("name", ["vit", "clip", "siglip", "convnext"])
+@pytest.mark.parametrize(
+    "name", ["vit", *(pytest.param(n, marks=pytest.mark.slow) for n in ("clip", "siglip", "convnext"))]
+)
 @torch.inference_mode()
 def test_onnx_export_agrees_with_torch(name: str, tmp_path: Path) -> None:
     save(name, tmp_path)

@@ -251,7 +251,11 @@ def with_train(lists: Path, folder: Path, name: str) -> Path:
     ("name", "counts"),
     [
         ("f30k", {"train": (29_000, 145_000), "val": (1_014, 5_070), "test": (1_000, 5_000)}),
-        ("coco", {"train": (113_287, 566_435), "val": (1_000, 5_000), "test": (5_000, 25_000)}),
+        pytest.param(
+            "coco",
+            {"train": (113_287, 566_435), "val": (1_000, 5_000), "test": (5_000, 25_000)},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_fields_lists_in_full(

@@ -129,6 +129,7 @@ def test_every_form_becomes_json_lines(tmp_path: Path) -> None:
     assert not (tmp_path / "scan").exists()
 
 
+@pytest.mark.slow
 def test_flickr30k_to_scan_and_back(tmp_path: Path) -> None:
     path = Path(os.environ.get("HGAN_DATA", "data")) / "flickr30k_text" / "captions.jsonl"
     if not path.is_file():
