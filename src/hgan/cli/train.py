@@ -35,7 +35,8 @@ TRAIN = Verb(
         "hgan train --config configs/flickr8k.yaml --seed 1",
         "hgan train --config configs/flickr8k.yaml --seed 1 --resume",
         "hgan train --config configs/flickr8k.yaml --optim.epochs 3 --run runs/short",
-        "hgan train --config configs/flickr8k.yaml --plugin examples/add_a_matcher.py --model.name means",
+        "hgan train --config configs/flickr8k.yaml --plugin examples/add_a_matcher.py "
+        "--model.name means",
     ),
     arguments=_train_arguments,
     run=_train,
