@@ -64,7 +64,7 @@ class Means(Matcher):
         return make_encoded(context=unit(self.pool(regions, batch.mask)))  # (B, D)
 
     def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
-        token = self.text(batch.ids, batch.mask, batch.states)
+        token = self.text(batch.ids, batch.mask, batch.frozen_cache)
         words = self.project_words(token.states)  # (T, W, D)
         return make_encoded(context=unit(self.pool(words, token.words)))  # (T, D)
 
