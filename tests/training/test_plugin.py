@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,7 +58,8 @@ def test_a_plugin_trains_evaluates_and_saves(
     assert record["protocols"]["full"]["S"]["rsum"] == pytest.approx(record["val_rsum"])
     with (best.parent / "log.csv").open(newline="") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < math.log(2) < losses[0]  # better than any constant score
+    assert record["val_rsum"] > 220  # by chance about 190
     saved = json.loads((best / "config.json").read_text())
     assert saved["model"] == {"name": "means", "width": 16, "dropout": 0.1}
     assert "# Means: image-text retrieval" in (best / "README.md").read_text()
