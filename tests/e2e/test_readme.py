@@ -1,4 +1,4 @@
-"""What the documentation says can be typed, read and run."""
+"""The documentation: its commands parse, its links and names exist, its examples run."""
 
 import pkgutil
 import re
