@@ -11,7 +11,7 @@ from hgan.render import text as module
 from hgan.render.contact_sheet import contact_sheet
 from hgan.render.heatmap import heatmap_sheet
 from hgan.render.text import draw_text, fitted, missing_letters, one_line, text_width, wrapped
-from hgan.runtime.explain import Explanation, explain
+from hgan.runtime.explain import Explanation
 
 INK = (0, 0, 0)
 SCRIPTS = {
@@ -48,7 +48,7 @@ def test_titles_in_any_script_are_letters_and_no_boxes(script, bundle, tmp_path)
     sheets = [title_of_a_contact_sheet(text, tmp_path) for text in (one, other)]
     assert (sheets[0] != sheets[1]).any()
     gray = Image.new("RGB", (90, 60), (128, 128, 128))
-    known = explain(bundle, gray, "red")
+    known = bundle.explain(gray, "red")
     pictures = []
     for text in (one, other):
         explanation = Explanation(text, known.levels, known.slots, known.words, known.boxes)
