@@ -1,4 +1,4 @@
-"""The public API: what `hgan` exports, and one behaviour whichever backend runs the model."""
+"""The public API: what `hgan` exports, and the same behaviour of both kinds of model."""
 
 import io
 import pickle

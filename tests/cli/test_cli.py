@@ -1,4 +1,4 @@
-"""The command line: help, exit codes, what goes to which stream, how fast it starts."""
+"""The command line: help, exit codes, standard output and error, and time to start."""
 
 import contextlib
 import errno

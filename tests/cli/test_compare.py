@@ -1,4 +1,4 @@
-"""The verbs that compare systems: what a sweep is made of, and a report from the command line."""
+"""The verbs that compare systems: the plan of a sweep, and a report from the command line."""
 
 import argparse
 from pathlib import Path

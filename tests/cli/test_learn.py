@@ -1,4 +1,4 @@
-"""The verbs that make a model: settings, exit codes, and all of them in turn on tiny data."""
+"""The verbs that make a model: settings, exit codes, and all verbs in turn on tiny data."""
 
 import json
 from pathlib import Path
@@ -159,7 +159,7 @@ def test_without_the_training_half(
 
 @pytest.fixture
 def data_set(tmp_path: Path) -> Path:
-    """A caption file with twelve photos beside it."""
+    """A caption file with twelve photos in the same folder."""
     folder = tmp_path / "data"
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(5)

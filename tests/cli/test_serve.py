@@ -1,4 +1,4 @@
-"""`hgan serve` as a process of its own: it indexes, says where it is, and ends when asked to."""
+"""`hgan serve` as a process: it indexes, prints its address, and stops when it is told to."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Searching on the page: by words, by photo, by both, with filters, further down, and back."""
+"""Searching on the page: by words, by photo, by both, with filters, further pages, history."""
 
 import base64
 import re

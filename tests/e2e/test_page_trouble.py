@@ -1,4 +1,4 @@
-"""What the page says where something is wrong, and that it comes back by itself."""
+"""Errors on the page: what it shows, and that it recovers by itself."""
 
 import re
 

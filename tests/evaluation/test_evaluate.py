@@ -1,4 +1,4 @@
-"""Evaluation of a model: by level and for S, equal to the whole matrix; the choice of weights."""
+"""Evaluation of a model, by level and for S, equals the whole matrix; the choice of weights."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Protocols: which splits they are for, the mean over folds, and the field's pitfalls in them."""
+"""Protocols: which splits they are for, the mean over folds, and known pitfalls."""
 
 import os
 from collections import Counter
@@ -164,7 +164,7 @@ def test_dev_is_not_cut_to_5000_captions(scan_text: Path) -> None:
 def test_captions_that_cocos_photos_share_are_ties_and_count_against_the_model(
     scan_text: Path,
 ) -> None:
-    """A model that knows every caption by heart still cannot tell whose a shared caption is."""
+    """A perfect model still cannot know to which photo a shared caption belongs."""
     captions = read_captions(scan_text / "coco").split("test")
     owners: dict[str, set[int]] = {}
     for text, image in zip(captions.texts, captions.image_of.tolist(), strict=True):

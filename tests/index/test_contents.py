@@ -1,4 +1,4 @@
-"""What an index remembers of photos, how older indexes learn it, and smaller vectors."""
+"""Stored metadata of photos, how older indexes get it, and smaller vectors."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Estimates: what is counted, what is measured, how it is told, and that nothing is written."""
+"""Estimates: what is counted and measured, how it is printed, and that nothing is written."""
 
 import re
 from dataclasses import replace

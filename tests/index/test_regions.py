@@ -1,4 +1,4 @@
-"""Indexes of fewer regions a photo: scores against a plain twin, and the setting that stays."""
+"""Indexes of fewer regions per photo: scores compared with plain loops, and the stored setting."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A folder of photos into a collection on a server, and found there: all but the network."""
+"""A folder of photos into a collection on a server, and searches there, without a network."""
 
 from pathlib import Path
 

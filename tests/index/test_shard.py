@@ -1,4 +1,4 @@
-"""Several processes that index the same photos into one collection, each its share."""
+"""Several processes index the same photos into one collection, each its own share."""
 
 import subprocess
 import sys

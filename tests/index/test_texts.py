@@ -1,4 +1,4 @@
-"""Texts in an index: what is read, what a photo and words find there, and the exact S of both."""
+"""Texts in an index: what is read, searches by photo and by words, and the exact S of both."""
 
 import json
 from pathlib import Path

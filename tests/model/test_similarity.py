@@ -1,4 +1,4 @@
-"""The three levels of similarity against plain loops, and their weighted sum."""
+"""The three levels of similarity compared with plain loops, and their weighted sum."""
 
 import numpy as np
 import pytest

@@ -99,7 +99,7 @@ def test_a_font_of_this_computer_is_found_by_its_letters(font_with_a_rare_letter
     rows = black.sum(axis=1)
     assert rows.sum() == pytest.approx(24 * 0.9 * 24 / 2, rel=0.1)  # half of its rectangle
     assert rows[38] > 2 * rows[25] > 0  # as a triangle is, and no box
-    # The Latin letters beside it look as without it.
+    # Latin letters look the same with and without it.
     width = round(text_width("a dog", 24))
     both, alone = drawn("a dog \uf8f0"), drawn("a dog")
     assert (both[:, : 10 + width] == alone[:, : 10 + width]).all()

@@ -1,4 +1,4 @@
-"""Queries of several parts: what they may be, and scores against the sum of the parts' own."""
+"""Queries of several parts: which are valid, and scores compared with the sum of the parts."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Searching: two stages against a plain twin, scores by level, and what is refused."""
+"""Searching: two stages compared with an exhaustive loop, scores by level, refused queries."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The client against a service that really runs: the answers of the index itself."""
+"""The client with a running service: the results of the index itself."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""A service over a collection on a server, and what it says when that server goes away."""
+"""A service over a collection on a server, and its errors when that server is unreachable."""
 
 import io
 

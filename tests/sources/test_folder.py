@@ -1,4 +1,4 @@
-"""Reading photos of a folder: one open per photo, and what is not a readable photo file."""
+"""Reading photos of a folder: each is opened once, and what is not a readable photo."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Photos that are in no folder: in an object store with S3's interface, and in fsspec's memory."""
+"""Photos in an object store with S3's interface, and in fsspec's memory file system."""
 
 import io
 import json
@@ -284,7 +284,7 @@ def test_times_alone_tell_what_has_changed(memory, tmp_path, bundle, monkeypatch
     assert index_folder("memory://photos", to, bundle) == IndexReport(unchanged=12)
     memory("red 0.png", png("green"))
     assert index_folder("memory://photos", to, bundle) == IndexReport(updated=1, unchanged=11)
-    # A store that tells neither time nor etag: everything is read, nothing encoded again.
+    # A store without times and ETags: everything is read, nothing is encoded again.
     monkeypatch.setattr(object_store, "_TIME_FIELDS", ())
     monkeypatch.setattr(Bundle, "encode_images", None)
     assert index_folder("memory://photos", to, bundle) == IndexReport(unchanged=12)

@@ -1,4 +1,4 @@
-"""The Bi-GRU: what it reads, what it skips, and a run with it from training to its checkpoint."""
+"""The Bi-GRU: what it reads and skips, and a run with it from training to its checkpoint."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""Text encoders: freezing that freezes, states kept ahead, words told from special tokens."""
+"""Text encoders: frozen layers, the frozen cache, words and special tokens."""
 
 import shutil
 from pathlib import Path

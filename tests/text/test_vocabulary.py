@@ -1,4 +1,4 @@
-"""Words as the field splits and numbers them, from SCAN's files and from captions."""
+"""Words, split and numbered as in SCAN, from SCAN's files and from captions."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Losses against plain double loops; captions of one photo are never each other's negatives."""
+"""Losses compared with double loops; captions of one photo are never each other's negatives."""
 
 import math
 

@@ -3,8 +3,6 @@
 import csv
 import json
 import math
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,24 +12,11 @@ import yaml
 from hgan.cli import main
 from hgan.model.io import load_checkpoint
 from hgan.model.matcher import MATCHERS
-from hgan.model.registry import Registry
-from hgan.training.losses.loss import LOSSES
 from tests.fixtures.tiny_model import tiny_config
 
+pytestmark = pytest.mark.usefixtures("forget_plugins")
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "add_a_matcher.py"
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    """No plug-in of a test is known to the next."""
-    registries: tuple[Registry, ...] = (MATCHERS, LOSSES)
-    before = [dict(registry._classes) for registry in registries]
-    yield
-    for registry, classes in zip(registries, before, strict=True):
-        registry._classes.clear()
-        registry._classes.update(classes)
-    for name in [name for name in sys.modules if name.startswith("hgan_plugin_")]:
-        del sys.modules[name]
 
 
 @pytest.fixture

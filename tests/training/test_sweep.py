@@ -1,4 +1,4 @@
-"""Sweeps of real runs on tiny data: failures, what is done already, a cut and going on after it."""
+"""Sweeps of real runs on tiny data: failures, finished runs, interruption and continuation."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The training loop on a tiny data set: it learns, and a resumed run equals an unbroken one."""
+"""The training loop on tiny data: it learns, and a resumed run equals an uninterrupted one."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Lists of SCAN's format: which caption is of which photo, in small and at the full size."""
+"""Lists in SCAN's format: which caption belongs to which photo, small and at full size."""
 
 import json
 import os

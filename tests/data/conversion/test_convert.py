@@ -1,4 +1,4 @@
-"""From one form to another and back: nothing changes, nothing is written over, no half results."""
+"""From one format to another and back: nothing is lost, overwritten or left incomplete."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Indexes on a server: what a collection says of itself, and what does not fit it."""
+"""Indexes on a server: the metadata of a collection, and collections that do not fit it."""
 
 import sys
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is Qdrant Edge's own: kills, damage, full disks, two processes."""
+"""What concerns Qdrant Edge alone: kills, damage, full disks, two processes."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Conditions as text: what they mean, and what is said about those that mean nothing."""
+"""Conditions as text: their meaning, and the errors for invalid ones."""
 
 from contextlib import suppress
 from datetime import UTC, datetime

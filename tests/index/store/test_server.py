@@ -1,4 +1,4 @@
-"""Servers that are away, busy or refuse, by real requests to a port of this machine."""
+"""Servers that are unreachable, busy or refuse, with real requests to a local port."""
 
 import json
 import socket

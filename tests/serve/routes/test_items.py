@@ -1,4 +1,4 @@
-"""Photos that are added over HTTP, and all that must not happen on the way."""
+"""Photos that are added over HTTP, and what must not happen on the way."""
 
 import errno
 import io

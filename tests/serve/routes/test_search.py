@@ -1,4 +1,4 @@
-"""Searching over HTTP: the same answers as in this process, and clear refusals."""
+"""Searching over HTTP: the same results as in this process, and clear errors."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
