@@ -154,7 +154,7 @@ def test_keys_that_no_folder_could_hold_and_other_prefixes(s3, tmp_path, bundle)
     assert report.added == 12
     assert report.skipped == {
         "empty.jpg": "empty",
-        "text.jpg": "text.jpg: not a photo in a format that is read here",
+        "text.jpg": "text.jpg: not a photo in a supported format",
     }
 
 
