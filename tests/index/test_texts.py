@@ -276,7 +276,7 @@ def test_texts_are_not_served(captions, tmp_path, bundle):
     from hgan.serve.settings import Settings
 
     index_texts(captions, tmp_path / "index", bundle)
-    with pytest.raises(IndexingError, match="holds texts"):
+    with pytest.raises(IndexingError, match="contains texts"):
         open_library(tmp_path / "index", Settings(), Metrics())
 
 
