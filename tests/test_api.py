@@ -460,7 +460,7 @@ def test_index_explains_its_photos(tmp_path: Path, photos: Path, bundle: hgan.Bu
         expected = bundle.explain(Path(hit.path), "a red dog").as_dict()
         for name in (hit.id, str(hit.path), hit.path.relative_to(photos).as_posix()):
             assert index.explain(name, "a red dog").as_dict() == expected
-        with pytest.raises(DataError, match="no photo of this index"):
+        with pytest.raises(DataError, match="not in this index"):
             index.explain("nowhere.png", "red")
         Path(hit.path).unlink()
         with pytest.raises(DataError, match="no such file"):

@@ -1,6 +1,7 @@
-"""Settings that need no torch, as dataclasses: data, vision, text encoder, optimiser.
+"""Settings that do not need torch, as dataclasses: data, vision, text encoder, optimiser.
 
-A matcher's and a loss's settings stand in its own file; `hgan.training.config` puts a run together.
+The settings of a matcher or a loss are in its own file; `hgan.training.config` combines all
+settings of a run.
 """
 
 from collections.abc import Mapping
@@ -12,19 +13,19 @@ from typing import ClassVar, Literal
 from hgan.errors import ConfigError
 
 POSITIVE = 1e-9
-"""Least value of a setting that must be above zero."""
+"""Lower bound of settings that must be above zero."""
 
 
 Bounds = Mapping[str, tuple[float, float]]
-"""The least value of a setting, and the first that is too large."""
+"""Lower bound (inclusive) and upper bound (exclusive) of each setting."""
 
 
 class Section:
-    """A section of a run's settings; a value outside its bounds is refused when it is made.
+    """A section of a run's settings; a value out of bounds raises `ConfigError`.
 
     Attributes:
         section: the section's key in the YAML file.
-        bounds: of its settings.
+        bounds: bounds of its settings.
     """
 
     section: ClassVar[str]
@@ -48,7 +49,7 @@ class DataConfig(Section):
     captions: Path = Path("data/flickr8k/captions.jsonl")
     """Caption file (JSONL, Karpathy JSON or CSV), or a folder in the SCAN format."""
     photos: Path = Path("data/flickr8k/images")
-    """Folder that the image names in the caption file are relative to."""
+    """Folder of the photos; image names in the caption file are relative to it."""
     features: Path = Path("features/flickr8k")
     """Feature store that `hgan extract` writes and training reads, or a folder in the SCAN
     format (then `vision.backbone` is `precomputed`)."""
@@ -63,13 +64,14 @@ class VisionConfig(Section):
 
     backbone: str = "efficientnet-lite2"
     """efficientnet-lite0, 1 or 2 (offline), the name or folder of a Hugging Face model, or
-    `precomputed`: features come ready, as bottom-up attention's."""
+    `precomputed` for existing features, such as those of bottom-up attention."""
     size: int | None = None
-    """Side of the photo as the backbone reads it; by default the backbone's own."""
+    """Side of the square photo that the backbone reads, in pixels; by default the backbone's
+    standard size."""
     grid: int = 6
-    """Regions a side: grid x grid regions a photo."""
+    """Regions per side: each photo has grid x grid regions."""
     views: int = 6
-    """Views extracted of each photo: as it is, mirrored, then random crops."""
+    """Views extracted from each photo: the original, the mirrored photo, then random crops."""
 
 
 @dataclass
@@ -83,14 +85,14 @@ class TextConfig(Section):
     """minilm (all-MiniLM-L6-v2, offline), bigru (trained from scratch), or the name or folder of a
     Hugging Face model."""
     vocabulary: Path | None = None
-    """Of bigru: a SCAN vocabulary file; by default the words of the training captions."""
+    """SCAN vocabulary file for bigru; by default the words of the training captions."""
     vectors: Path | None = None
-    """Of bigru: word vectors to start from, in GloVe's text format."""
+    """Initial word vectors for bigru, in GloVe's text format."""
     trainable_layers: int | None = 4
-    """Transformer layers to fine-tune, counted from the top; 0 freezes all, null trains all. All of
-    a bigru is trained."""
+    """Transformer layers to fine-tune, counted from the top; 0 freezes all, null trains all. A
+    bigru is always trained completely."""
     max_words: int = 48
-    """Tokens read of a caption, its two special tokens included."""
+    """Maximum number of tokens of a caption, including its two special tokens."""
 
 
 @dataclass
@@ -110,24 +112,24 @@ class OptimConfig(Section):
     epochs: int = 6
     """Passes over the training photos."""
     batch_images: int = 128
-    """Photos in a batch, each with several of its captions."""
+    """Photos per batch, each with `captions_per_image` captions."""
     captions_per_image: int = 3
-    """Captions drawn for each photo in a batch, without repeating one in an epoch's draw."""
+    """Captions sampled per photo in each epoch, without repetition."""
     learning_rate: float = 5e-4
-    """Of everything but the text encoder."""
+    """Learning rate of all parameters except those of the text encoder."""
     text_rate: float = 0.4
-    """The text encoder's learning rate as a share of the other."""
+    """Learning rate of the text encoder, relative to `learning_rate`."""
     weight_decay: float = 1e-4
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     clip: float = 2.0
-    """Largest gradient norm."""
+    """Maximum gradient norm."""
     warmup_steps: int = 20
-    """Steps over which the rate rises; then it falls along a cosine to zero."""
+    """Steps during which the learning rate increases; then it decays to zero along a cosine."""
     region_drop: float = 0.2
-    """Chance that a region is left out."""
+    """Probability that a region is dropped."""
     word_drop: float = 0.15
-    """Chance that a word is masked or left out."""
+    """Probability that a word is masked or dropped."""
     ema: float = 0.98
-    """Decay of the averaged weights that are evaluated and saved; 0 switches averaging off."""
+    """Decay of the averaged weights that are evaluated and saved; 0 disables averaging."""
     precision: Literal["bf16", "no"] = "bf16"
-    """Autocast to bfloat16, where the processor has matrix units for it."""
+    """`bf16`: autocast to bfloat16 if the processor has matrix units for it; `no`: float32."""

@@ -81,7 +81,7 @@ def test_a_port_that_is_taken(photos, tmp_path):
 def test_what_cannot_be_served(photos, tmp_path, monkeypatch):
     with pytest.raises(IndexingError, match="no index here"):
         run("--index", tmp_path / "none", "--port", 0)
-    with pytest.raises(ConfigError, match="leave out --index"):
+    with pytest.raises(ConfigError, match="omit --index"):
         run("http://localhost:1/photos", "--index", tmp_path / "index", "--port", 0)
     with pytest.raises(ConfigError, match="looks like /photos"):
         run(photos, "--root-path", "photos/", "--port", 0)

@@ -99,7 +99,7 @@ def test_a_word_lights_its_regions(opened: Page, indexed, library, way):
         assert button.inner_text() == word.text
         button.hover() if way == "hover" else button.focus()
         expect(frame).to_have_class(re.compile("lit"))
-        expect(opened.locator(".said")).to_contain_text(f"“{word.text}” matches best")
+        expect(opened.locator(".match")).to_contain_text(f"“{word.text}” matches best")
         seen = heat(opened)
         above = (word.similarity - word.similarity.min()) / warmest
         expected = field_of_heat(above, explanation.boxes, *seen.shape[::-1])

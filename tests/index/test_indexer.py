@@ -218,12 +218,12 @@ def test_index_of_another_bundle(photos, tmp_path, bundle):
 
 def test_index_of_another_folder(photos, tmp_path, bundle):
     index_folder(photos, tmp_path / "index", bundle)
-    with pytest.raises(IndexingError, match="holds the photos of"):
+    with pytest.raises(IndexingError, match="contains the photos of"):
         index_folder(photos / "red", tmp_path / "index", bundle)
 
 
 def test_index_over_other_files(photos, tmp_path, bundle):
-    with pytest.raises(IndexingError, match="holds other files"):
+    with pytest.raises(IndexingError, match="contains other files"):
         index_folder(photos, photos, bundle)
     assert len(list(photos.rglob("*.png"))) == 12
     (tmp_path / "file").write_bytes(b"")
@@ -287,7 +287,7 @@ def test_a_run_that_is_cut_is_continued(tmp_path, bundle, how):
     assert 24 <= acknowledged < total
     if how == "full":
         assert done.returncode == 1
-        assert "make room and index again" in done.stderr
+        assert "free some space and index again" in done.stderr
     elif how == "SIGINT":
         assert "KeyboardInterrupt" in done.stderr
     else:

@@ -112,4 +112,4 @@ def test_parts_that_are_none(text: str, photos: Path, capsys: pytest.CaptureFixt
 def test_part_and_estimate(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert Shard.parse("2/8") == Shard(2, 8)
     assert main(["index", str(photos), "--part", "2/8", "--estimate"]) == 2
-    assert "leave --part out" in capsys.readouterr().err
+    assert "omit --part" in capsys.readouterr().err

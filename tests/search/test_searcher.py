@@ -165,7 +165,7 @@ def test_filters(index):
     with pytest.raises(DataError, match="given twice"):
         index.search("red", where=("folder=red", "folder=blue"))
     for wrong in (3, {"folder": "red"}):
-        with pytest.raises(DataError, match="where is a Filter or conditions"):
+        with pytest.raises(DataError, match="where must be a Filter or conditions"):
             index.search("red", where=wrong)  # type: ignore[arg-type]
 
 

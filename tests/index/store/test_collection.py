@@ -45,7 +45,7 @@ def test_no_collection():
     ("wanted", "reason"),
     [
         (replace(MANIFEST, bundle="xyz"), "made with bundle mine"),
-        (replace(MANIFEST, root="/other"), "holds the photos of /photos"),
+        (replace(MANIFEST, root="/other"), "contains the photos of /photos"),
         (replace(MANIFEST, quantize="int8"), "made without quantization"),
     ],
 )

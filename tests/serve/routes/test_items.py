@@ -286,7 +286,7 @@ def test_a_folder_that_has_gone(manager, folder, tmp_path):
     folder.rename(tmp_path / "elsewhere")
     answer = send(manager, photo(), "a.png")
     assert answer.status_code == 403
-    assert "not on this machine" in answer.json()["detail"]
+    assert "no longer exists" in answer.json()["detail"]
     assert not folder.exists()
 
 
