@@ -1,6 +1,6 @@
-"""Settings that do not need torch, as dataclasses: data, vision, text encoder, optimiser.
+"""Settings that need no torch, as dataclasses: data, vision, text encoder, optimiser.
 
-The settings of a matcher or a loss are in its own file; `hgan.training.config` combines all
+The settings of each matcher and loss are in its own file; `hgan.training.config` combines all
 settings of a run.
 """
 
@@ -17,15 +17,18 @@ POSITIVE = 1e-9
 
 
 Bounds = Mapping[str, tuple[float, float]]
-"""Lower bound (inclusive) and upper bound (exclusive) of each setting."""
+"""For each setting, its smallest allowed value, and the value that it must be below."""
 
 
 class Section:
-    """A section of a run's settings; a value out of bounds raises `ConfigError`.
+    """Base class for a section of the settings of a run; checks the bounds of its values.
 
     Attributes:
-        section: the section's key in the YAML file.
+        section: key of the section in the YAML file.
         bounds: bounds of its settings.
+
+    Raises:
+        ConfigError: a value is outside its bounds.
     """
 
     section: ClassVar[str]
@@ -42,17 +45,17 @@ class Section:
 
 @dataclass
 class DataConfig(Section):
-    """Where captions, photos and features are."""
+    """Paths of captions, photos and features."""
 
     section = "data"
 
     captions: Path = Path("data/flickr8k/captions.jsonl")
-    """Caption file (JSONL, Karpathy JSON or CSV), or a folder in the SCAN format."""
+    """Caption file (JSON Lines, Karpathy's JSON or CSV), or a folder in SCAN's format."""
     photos: Path = Path("data/flickr8k/images")
     """Folder of the photos; image names in the caption file are relative to it."""
     features: Path = Path("features/flickr8k")
-    """Feature store that `hgan extract` writes and training reads, or a folder in the SCAN
-    format (then `vision.backbone` is `precomputed`)."""
+    """Feature store written by `hgan extract`, or a folder in SCAN's format (then set
+    `vision.backbone` to `precomputed`)."""
 
 
 @dataclass
@@ -63,15 +66,14 @@ class VisionConfig(Section):
     bounds: ClassVar[Bounds] = dict.fromkeys(("size", "grid", "views"), (1, inf))
 
     backbone: str = "efficientnet-lite2"
-    """efficientnet-lite0, 1 or 2 (offline), the name or folder of a Hugging Face model, or
+    """efficientnet-lite0, 1 or 2 (work offline), the name or folder of a Hugging Face model, or
     `precomputed` for existing features, such as those of bottom-up attention."""
     size: int | None = None
-    """Side of the square photo that the backbone reads, in pixels; by default the backbone's
-    standard size."""
+    """Side of the backbone's input photos in pixels; by default that of its own preprocessing."""
     grid: int = 6
-    """Regions per side: each photo has grid x grid regions."""
+    """Number of regions along each side of a photo, which has grid x grid regions."""
     views: int = 6
-    """Views extracted from each photo: the original, the mirrored photo, then random crops."""
+    """Number of views of each photo: the original, mirrored, and random crops."""
 
 
 @dataclass
@@ -82,17 +84,17 @@ class TextConfig(Section):
     bounds: ClassVar[Bounds] = {"trainable_layers": (0, inf), "max_words": (3, inf)}
 
     encoder: str = "minilm"
-    """minilm (all-MiniLM-L6-v2, offline), bigru (trained from scratch), or the name or folder of a
-    Hugging Face model."""
+    """minilm (all-MiniLM-L6-v2, works offline), bigru (trained from scratch), or the name or folder
+    of a Hugging Face model."""
     vocabulary: Path | None = None
-    """SCAN vocabulary file for bigru; by default the words of the training captions."""
+    """Vocabulary file of SCAN for bigru; by default, the words of the training captions."""
     vectors: Path | None = None
-    """Initial word vectors for bigru, in GloVe's text format."""
+    """File with initial word vectors for bigru, in GloVe's text format."""
     trainable_layers: int | None = 4
-    """Transformer layers to fine-tune, counted from the top; 0 freezes all, null trains all. A
+    """Number of transformer layers to fine-tune, from the top; 0 freezes all, null trains all. A
     bigru is always trained completely."""
     max_words: int = 48
-    """Maximum number of tokens of a caption, including its two special tokens."""
+    """Maximum number of tokens of a caption, including special tokens; the rest is truncated."""
 
 
 @dataclass
@@ -110,26 +112,26 @@ class OptimConfig(Section):
     }
 
     epochs: int = 6
-    """Passes over the training photos."""
+    """Number of epochs, passes over the training photos."""
     batch_images: int = 128
-    """Photos per batch, each with `captions_per_image` captions."""
+    """Number of photos in a batch."""
     captions_per_image: int = 3
-    """Captions sampled per photo in each epoch, without repetition."""
+    """Number of captions for each photo in a batch, drawn without replacement."""
     learning_rate: float = 5e-4
-    """Learning rate of all parameters except those of the text encoder."""
+    """Learning rate of all parameters except the text encoder."""
     text_rate: float = 0.4
-    """Learning rate of the text encoder, relative to `learning_rate`."""
+    """Learning rate of the text encoder, as a multiple of `learning_rate`."""
     weight_decay: float = 1e-4
     """Weight decay of AdamW."""
     clip: float = 2.0
-    """Maximum gradient norm."""
+    """Maximum gradient norm for gradient clipping."""
     warmup_steps: int = 20
-    """Steps during which the learning rate increases; then it decays to zero along a cosine."""
+    """Number of steps of linear warm-up; after it, the rate decays to zero with a cosine."""
     region_drop: float = 0.2
-    """Probability that a region is dropped."""
+    """Probability that a region is dropped (augmentation)."""
     word_drop: float = 0.15
-    """Probability that a word is masked or dropped."""
+    """Probability that a word is masked, replaced or dropped (augmentation)."""
     ema: float = 0.98
-    """Decay of the averaged weights that are evaluated and saved; 0 disables averaging."""
+    """Decay of the moving average of the weights, which is evaluated and saved; 0 disables it."""
     precision: Literal["bf16", "no"] = "bf16"
-    """`bf16`: autocast to bfloat16 if the processor has matrix units for it; `no`: float32."""
+    """Autocast to bfloat16 (bf16) if the hardware has matrix units for it, or never (no)."""

@@ -52,9 +52,9 @@ def test_systems_that_cannot_be(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere: no such file or folder"):
         plan_systems([folder / "nowhere"], None)
     (folder / "empty").mkdir()
-    with pytest.raises(ConfigError, match=r"empty: holds no YAML file"):
+    with pytest.raises(ConfigError, match=r"empty: contains no YAML file"):
         plan_systems([folder / "empty"], None)
-    with pytest.raises(ConfigError, match=r"2 systems are called long"):
+    with pytest.raises(ConfigError, match=r"2 systems have the name long"):
         plan_systems([folder / "ablations"], "long")
 
 
@@ -73,11 +73,11 @@ def test_runs_go_seed_by_seed_with_the_settings_of_files_then_of_set(folder: Pat
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (["optim.epochs"], "KEY=VALUE is expected"),
-        (["seed=3"], "KEY=VALUE is expected"),
+        (["optim.epochs"], "expected KEY=VALUE"),
+        (["seed=3"], "expected KEY=VALUE"),
         (["optim.eras=3"], "eras"),
         (["optim.epochs=many"], "many"),
-        (["model.mfar=false"], "the shared level is made by MFAR"),
+        (["model.mfar=false"], "the shared level needs MFAR"),
     ],
 )
 def test_settings_that_cannot_be(settings: list[str], message: str, folder: Path) -> None:

@@ -57,10 +57,10 @@ def test_settings_that_do_not_exist_or_fit_are_refused(
 @pytest.mark.parametrize(
     ("text", "words", "message"),
     [
-        ("loss: {kind: hinge}", [], "run.yaml: loss.kind is called loss.name now"),
-        ("", ["--loss.kind", "hinge"], "loss.kind is called loss.name now"),
-        ("loss: {name: mse}", [], "loss.name: 'mse' is not known, only hinge, infonce"),
-        ("model: {name: hgam}", [], "'hgam' is not known, only hgan, scan, sgraf, vse++"),
+        ("loss: {kind: hinge}", [], "run.yaml: loss.kind was renamed to loss.name"),
+        ("", ["--loss.kind", "hinge"], "loss.kind was renamed to loss.name"),
+        ("loss: {name: mse}", [], "loss.name: 'mse' is unknown; choose one of hinge, infonce"),
+        ("model: {name: hgam}", [], "'hgam' is unknown; choose one of hgan, scan, sgraf, vse++"),
         ("model: {attention: t2i}", [], "model.attention is a setting of scan, not of hgan"),
         ("model: {name: scan, slots: 3}", [], "model.slots is a setting of hgan, not of scan"),
         ("model: {name: scan}", ["--model.slots=3"], "model.slots is a setting of hgan, not of"),
@@ -142,7 +142,7 @@ def test_flags_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_settings_that_contradict_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--model.mfar", "false"]) == 2
-    assert "the shared level is made by MFAR" in capsys.readouterr().err
+    assert "the shared level needs MFAR" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["extract", "train", "evaluate a", "export a b"])
@@ -178,7 +178,7 @@ def test_data_check_tells_by_its_exit_code(
     data_set: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["data", "check", str(data_set)]) == 0
-    assert "fit to train on" in capsys.readouterr().out
+    assert "ready for training" in capsys.readouterr().out
     (data_set / "images" / "3.jpg").unlink()
     assert main(["data", "check", str(data_set / "captions.jsonl"), "--json"]) == 1
     report = json.loads(capsys.readouterr().out)

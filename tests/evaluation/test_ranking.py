@@ -110,7 +110,7 @@ def test_nan_does_not_rank_first(where: str) -> None:
 @pytest.mark.parametrize("tile", [(64, 640), (2, 5)])
 def test_a_swapped_matrix_raises(tile: tuple[int, int]) -> None:
     scores = torch.rand(3, 6).T  # captions by photos
-    with pytest.raises(DataError, match="rows are photos, columns captions"):
+    with pytest.raises(DataError, match="rows are photos and columns are captions"):
         rank(
             lambda rows, columns: {"S": scores[columns, rows]},
             np.array([0, 0, 1, 1, 2, 2]),
@@ -143,7 +143,7 @@ def test_a_watcher_sees_each_tile_once_in_order() -> None:
 
 
 def test_a_photo_without_a_caption_raises() -> None:
-    with pytest.raises(DataError, match="of 3 photos only 2 have a caption"):
+    with pytest.raises(DataError, match="only 2 of 3 photos have a caption"):
         ranks(torch.rand(3, 2), [0, 2])
 
 

@@ -88,7 +88,7 @@ def test_one_path_or_several(best: Path, tmp_path: Path) -> None:
     cost = {"cost": None}
     one = evaluate_checkpoints(str(best), out=str(tmp_path))
     assert one | cost == evaluate_checkpoints([best], protocols=["full"], out=tmp_path) | cost
-    with pytest.raises(ConfigError, match="no checkpoint to evaluate"):
+    with pytest.raises(ConfigError, match="no checkpoint is given"):
         evaluate_checkpoints([])
 
 

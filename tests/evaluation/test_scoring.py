@@ -44,8 +44,8 @@ def test_small_chunks_change_nothing(
     model: TrainedModel, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = evaluate(model.network, data)
-    monkeypatch.setattr(module, "IMAGES_AT_ONCE", 3)
-    monkeypatch.setattr(module, "TEXTS_AT_ONCE", 5)
+    monkeypatch.setattr(module, "IMAGE_BATCH", 3)
+    monkeypatch.setattr(module, "TEXT_BATCH", 5)
     assert evaluate(model.network, data) == expected
 
 
@@ -61,7 +61,7 @@ def test_captions_that_read_the_same_tie_to_the_last_bit_and_are_reported(
     config: Config, model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Four photos share a caption; they are ties whatever batches the captions fall into."""
-    monkeypatch.setattr(module, "TEXTS_AT_ONCE", 2)
+    monkeypatch.setattr(module, "TEXT_BATCH", 2)
     photos = [f"{i:03}.jpg" for i in range(6)]
     texts = ["a red dog in the snow"] * 4 + ["a blue cat", "white bird at a street", "the grass"]
     captions = Captions(photos, texts, np.array([0, 1, 2, 3, 4, 5, 5]), ["val"] * 6)

@@ -54,7 +54,7 @@ def damage(run: Path, what: str) -> None:
     record = json.loads((run / "test.json").read_text())
     if what == "missing":
         (run / "test.json").unlink()
-    elif what == "lacks cost":
+    elif what == "has no cost":
         del record["cost"]
     elif what == "version 2 is unknown":
         record["format_version"] = 2
@@ -64,7 +64,7 @@ def damage(run: Path, what: str) -> None:
         record["protocols"]["full"]["S"]["rsum"] += 1
     elif what == "File is not a zip":
         (run / "test.npz").write_bytes(b"PK\x03\x04 cut")
-    elif what == "are not of 29 photos":
+    elif what == "are not for 29 photos":
         record["photos"] = 29
     if (run / "test.json").exists():
         text = "{" if what == "JSONDecodeError" else json.dumps(record)
@@ -74,8 +74,8 @@ def damage(run: Path, what: str) -> None:
 @pytest.mark.parametrize(
     "what",
     [
-        "missing", "lacks cost", "version 2 is unknown", "No such file", "rSum of S is",
-        "File is not a zip", "are not of 29 photos", "JSONDecodeError",
+        "missing", "has no cost", "version 2 is unknown", "No such file", "rSum of S is",
+        "File is not a zip", "are not for 29 photos", "JSONDecodeError",
     ],
 )
 def test_a_damaged_record_is_listed_and_the_others_go_on(

@@ -42,7 +42,7 @@ def test_every_file_is_written_and_tied_together(runs: Path, tmp_path: Path) -> 
 def test_differences_are_against_the_reference(runs: Path, tmp_path: Path) -> None:
     write_report([runs], tmp_path / "a", "test")
     lines = (tmp_path / "a" / "differences.md").read_text(encoding="utf-8").splitlines()
-    assert lines[0].split(" | ")[1] == "rSum more than full"
+    assert lines[0].split(" | ")[1] == "rSum minus that of full"
     assert [line.split(" | ")[0] for line in lines[2:4]] == ["| context", "| worse"]
     assert all(" | -" in line for line in lines[2:4])
     write_report([runs], tmp_path / "b", "test", reference="worse")
@@ -59,7 +59,7 @@ def test_the_reference_is_chosen_on_validation(tmp_path: Path) -> None:
     write_run(tmp_path / "runs" / "val_best", captions, 1, 0.8, val_rsum=200.0)
     write_report([tmp_path / "runs"], tmp_path / "report", "test")
     text = (tmp_path / "report" / "differences.md").read_text(encoding="utf-8")
-    assert text.startswith("| system | rSum more than val_best |")
+    assert text.startswith("| system | rSum minus that of val_best |")
 
 
 def test_everything_says_what_it_belongs_to_and_calls_an_ensemble_one(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_texts_are_escaped_and_tags_are_closed(record: Record, tmp_path: Path) -
 
 def test_without_photos_names_stand_in_their_place(record: Record, tmp_path: Path) -> None:
     html = page(record, None, tmp_path)
-    assert "Photos are not shown: give their folder with <code>--photos</code>" in html
+    assert "Photos are not shown; set their folder with <code>--photos</code>" in html
     assert "<img" not in html and "test3.jpg" in html
 
 

@@ -95,7 +95,7 @@ def test_null_trains_everything_the_embeddings_too(
 def test_more_layers_than_there_are_cannot_be_trained(
     loaded: tuple[TransformerEncoder, Tokenizer],
 ) -> None:
-    with pytest.raises(ConfigError, match=r"text\.trainable_layers: 4 of 3 layers"):
+    with pytest.raises(ConfigError, match=r"text\.trainable_layers: 4, but the encoder has only 3 layers"):
         loaded[0].freeze(LAYERS + 1)
 
 

@@ -47,7 +47,7 @@ def test_a_file_may_know_none_of_the_words(tmp_path: Path) -> None:
         ("dog 1 2\ncat 1\n", r":2: 1 numbers after the word, expected 2 as in the first line"),
         ("dog 1 2\nzebra 1 2 3\n", r":2: 3 numbers after the word, expected 2"),
         ("dog 1 2\n\ncat 1 2\n", r":2: 0 numbers"),
-        ("dog\n", r":1: 0 numbers after the word, expected some"),
+        ("dog\n", r":1: 0 numbers after the word, expected at least one"),
         ("\n", r":1: 0 numbers"),
         ("2 3\ndog 1 2 3\n", r":2: 3 numbers after the word, expected 1 as in the first line"),
         ("dog 1 2\ncat 1 two\n", r":2: could not convert.*two"),

@@ -36,7 +36,7 @@ def test_overrides_stand_above_files_and_files_above_defaults(tmp_path: Path) ->
         ("", {"optim.epochs": "many"}, "many"),
         ("", {"optim.epochs": 0}, "optim.epochs: 0, but it must be at least 1"),
         ("", {"model.nothing": 1}, "model.nothing is not a setting of hgan"),
-        ("", {"loss.kind": "hinge"}, "loss.kind is called loss.name now"),
+        ("", {"loss.kind": "hinge"}, "loss.kind was renamed to loss.name"),
     ],
 )
 def test_mistakes(
@@ -53,8 +53,10 @@ def test_what_differs_is_named_with_both_values() -> None:
     asked = load_config(overrides={"model.width": 64, "optim.clip": 1.5})
     assert other_settings(asked.as_dict(), asked) == []
     assert other_settings(Config().as_dict(), asked) == [
-        "model.width: 512 there, 64 asked",
-        "optim.clip: 2.0 there, 1.5 asked",
+        "model.width: 512 in the folder, 64 in the config",
+        "optim.clip: 2.0 in the folder, 1.5 in the config",
     ]
     scan = load_config(overrides={"model.name": "scan"})
-    assert other_settings(Config().as_dict(), scan) == ["model.name: hgan there, scan asked"]
+    assert other_settings(Config().as_dict(), scan) == [
+        "model.name: hgan in the folder, scan in the config"
+    ]

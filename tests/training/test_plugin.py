@@ -60,7 +60,7 @@ def test_without_the_plugin_both_refuse_and_say_what_is_missing(
 ) -> None:
     assert main(["train", *words]) == 2
     shown = capsys.readouterr().err
-    assert "model.name: 'means' is not known" in shown and "--plugin FILE.py" in shown
+    assert "model.name: 'means' is unknown" in shown and "--plugin FILE.py" in shown
     assert main(["train", *words, "--plugin", str(EXAMPLE), "--optim.epochs", "1"]) == 0
     best = capsys.readouterr().out.strip()
     MATCHERS._classes.pop("means")

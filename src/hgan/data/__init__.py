@@ -1,1 +1,1 @@
-"""The data that training and evaluation read: captions, features, and batches of both."""
+"""Data for training and evaluation: captions, features, batches, checks and conversion."""

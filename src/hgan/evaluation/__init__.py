@@ -1,1 +1,1 @@
-"""Ranks, recall and records of trained models, by the protocols of the literature."""
+"""Evaluation of trained models with the protocols of the literature: ranks, recall, records."""

@@ -1,4 +1,4 @@
-"""Evaluate checkpoints on the data of their runs, and store the record."""
+"""Evaluate checkpoints on the data of their runs, and store the evaluation record."""
 
 import json
 from collections.abc import Sequence
@@ -25,40 +25,41 @@ def evaluate_checkpoints(
     features: str | Path | None = None,
     out: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Recall of a checkpoint on a split, in both directions, by level and combined.
+    """Evaluate a checkpoint on a split, in both directions, for each level and for their sum S.
 
     Args:
-        checkpoints: folder of a checkpoint, such as `runs/flickr8k/seed1/best`. For several, the
+        checkpoints: folder of a checkpoint, such as `runs/flickr8k/seed1/best`. With several, the
             mean of their scores is evaluated (an ensemble).
-        split: of the captions: test, val, or another name.
+        split: split of the captions: test, val, or another name.
         protocols: one or several of `full`, `flickr30k-1k`, `coco-5k`, `coco-1k`, `eccv`, `cxc`.
-        captions: caption file, by default that of the checkpoint's run.
-        features: feature store, by default that of the checkpoint's run.
-        out: folder for `SPLIT.json` and `SPLIT.npz`; by default the folder of the run, if there is
-            one checkpoint and its own captions are used; else nothing is written.
+        captions: caption file; by default, the one of the checkpoint's run.
+        features: feature store; by default, the one of the checkpoint's run.
+        out: folder for `SPLIT.json` and `SPLIT.npz`. By default, they are written to the folder of
+            the run if there is only one checkpoint and `captions` is not given; otherwise they are
+            not written.
 
     Returns:
-        The record, as in `SPLIT.json`. `record["protocols"][protocol][level]` has the figures of a
-        level, or of S, the weighted sum of the levels: for `full` and the other protocols of
-        recall, those of `hgan.evaluation.types.Metrics`
+        The record, as in `SPLIT.json`. `record["protocols"][protocol][level]` contains the metrics
+        of a level, or of S, the weighted sum of the levels. For `full` and the other recall
+        protocols, these are the fields of `hgan.evaluation.types.Metrics`
         (`["image_to_text"]["recall"]["R@1"]` in per cent, `["rsum"]`, `["tied"]`). The other keys
-        name the model, its seed and epoch, the data, and the cost of a comparison.
+        contain the model, its seed and epoch, the data, and the cost of a comparison.
 
     Raises:
-        DataError: a checkpoint, its captions or features are missing, damaged or do not fit; a
-            protocol is for other data.
-        ConfigError: a protocol is unknown, or there is no checkpoint.
+        DataError: a checkpoint, its captions or its features are missing, damaged or do not match,
+            or a protocol is for other data.
+        ConfigError: a protocol is unknown, or no checkpoint is given.
     """
     folders = _paths(checkpoints)
     if not folders:
-        raise ConfigError("no checkpoint to evaluate; name a folder such as runs/NAME/best")
+        raise ConfigError("no checkpoint is given; name a folder such as runs/NAME/best")
     own = captions is None
     protocols = [protocols] if isinstance(protocols, str) else protocols
     models = [load_checkpoint(path) for path in folders]
     files = [Path(captions or _run_setting(path, "captions")) for path in folders]
     read = {file: read_captions(file).split(split) for file in dict.fromkeys(files)}
     chosen = _same(read)
-    check_protocols(chosen, protocols)  # before the encoding, which takes minutes
+    check_protocols(chosen, protocols)  # before encoding, which takes minutes
     members = []
     for path, model in zip(folders, models, strict=True):
         store = open_features(
@@ -77,7 +78,7 @@ def evaluate_checkpoints(
 
 
 evaluate = evaluate_checkpoints
-"""Its name in the public API: `hgan.evaluate`."""
+"""The name of `evaluate_checkpoints` in the public API, `hgan.evaluate`."""
 
 
 def _paths(checkpoints: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -88,24 +89,24 @@ def _paths(checkpoints: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def _same(read: dict[Path, Captions]) -> Captions:
-    """The captions of all files, which must be equal."""
+    """The captions of the files, which must be equal in all of them."""
     (first, captions), *others = read.items()
     for file, other in others:
         if (captions.images, captions.texts) != (other.images, other.texts):
             raise DataError(
-                f"{file}: its split differs from that of {first}; an ensemble needs the same "
-                "photos and captions for all its models, name them with --captions"
+                f"{file}: its split differs from that of {first}; all models of an ensemble need "
+                "the same photos and captions, which can be set with --captions"
             )
     return captions
 
 
 def _run_setting(checkpoint: Path, name: str) -> Path:
-    """A path in the settings of the run of a checkpoint."""
+    """A path from the settings of the checkpoint's run."""
     file = checkpoint.resolve().parent / "config.json"
     try:
         return Path(json.loads(file.read_text(encoding="utf-8"))["data"][name])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{checkpoint}: is not in a run, so its data are unknown ({file} cannot be read); "
-            f"name it with --{name}"
+            f"{checkpoint}: not in the folder of a run, so its {name} are unknown ({file} cannot "
+            f"be read); name the path with --{name}"
         ) from error

@@ -1,4 +1,4 @@
-"""Figures of a matcher on a split, by level and for S, and the choice of the weights of S."""
+"""Evaluate a matcher on a split, for each level and for S, and choose the level weights of S."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -16,11 +16,11 @@ from hgan.evaluation.types import Metrics
 from hgan.model.matcher import Matcher, combine
 
 WEIGHT_STEPS = 10
-"""Level weights are searched on a grid of tenths."""
+"""Level weights are multiples of 1 / WEIGHT_STEPS."""
 
 
 def evaluate(model: Matcher, data: Dataset) -> dict[str, Metrics]:
-    """Metrics of each level, and of S if there are several."""
+    """Metrics of each level and, if there are several, of S."""
     scores = Scores([Member(model, *encode(model, data))])
     ranks = rank(scores, data.captions.image_of, len(data.rows))
     return {name: metrics(found) for name, found in ranks.items()}
@@ -28,12 +28,12 @@ def evaluate(model: Matcher, data: Dataset) -> dict[str, Metrics]:
 
 @torch.inference_mode()
 def choose_weights(model: Matcher, data: Dataset) -> tuple[dict[str, float], dict[str, Metrics]]:
-    """The level weights (multiples of 0.1 that sum to 1) with the highest rSum on validation.
+    """Find the level weights (multiples of 0.1 that sum to 1) with the highest rSum on validation.
 
-    Keeps a matrix of scores for each level in memory.
+    The score matrices of all levels are kept in memory.
 
     Returns:
-        The weights; and the metrics of each level and, if there are several, of S.
+        The weights, and the metrics of each level and, if there are several, of S.
 
     Raises:
         ConfigError: the data are not exactly the validation split.
@@ -41,7 +41,7 @@ def choose_weights(model: Matcher, data: Dataset) -> tuple[dict[str, float], dic
     if (found := set(data.captions.splits)) != {"val"}:
         names = ", ".join(sorted(split or "(none)" for split in found))
         raise ConfigError(
-            "level weights are chosen on validation, never on test: these photos are in split "
+            "level weights must be chosen on the validation split, but these photos are in split "
             f"{names}, not val"
         )
     member = Member(model, *encode(model, data))
@@ -69,7 +69,7 @@ def choose_weights(model: Matcher, data: Dataset) -> tuple[dict[str, float], dic
 
 
 def _simplex(names: Sequence[str]) -> Iterator[dict[str, float]]:
-    """All weights in multiples of 0.1 that are positive and sum to 1."""
+    """All combinations of positive multiples of 0.1 that sum to 1."""
     for parts in itertools.product(range(1, WEIGHT_STEPS + 1), repeat=len(names)):
         if sum(parts) == WEIGHT_STEPS:
             yield {name: part / WEIGHT_STEPS for name, part in zip(names, parts, strict=True)}

@@ -1,4 +1,4 @@
-"""Recall at K, rSum, median and mean rank, from ranks."""
+"""Compute recall at K, rSum, median and mean rank from ranks."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -9,14 +9,14 @@ from hgan.evaluation.types import CUTOFFS, Direction, Metrics, Ranks
 
 
 def metrics(ranks: Ranks) -> Metrics:
-    """The figures of ranks, which count from 0."""
+    """The metrics of ranks, which start at 0."""
     both = _direction(ranks.image_to_text), _direction(ranks.text_to_image)
     rsum = sum(sum(direction.recall.values()) for direction in both)
     return Metrics(*both, rsum=rsum, tied=ranks.tied)
 
 
 def mean_metrics(folds: Sequence[Metrics]) -> Metrics:
-    """The mean of each figure over the folds; `tied`, a count of queries, is summed."""
+    """The mean of each metric over folds; `tied` is a number of queries, so it is summed."""
 
     def mean(parts: Sequence[Direction]) -> Direction:
         return Direction(
@@ -34,7 +34,7 @@ def mean_metrics(folds: Sequence[Metrics]) -> Metrics:
 
 
 def recall(ranks: np.ndarray, cutoff: int) -> float:
-    """Recall at a cutoff in per cent, of ranks (Q) from 0."""
+    """Recall at a cutoff in per cent, from ranks (Q) that start at 0."""
     return 100.0 * float(np.mean(ranks < cutoff))
 
 

@@ -1,7 +1,7 @@
-"""Evaluation protocols: the whole split, five folds of COCO, further correct answers of COCO.
+"""Evaluation protocols: the whole split, five folds of MS-COCO, and additional correct answers.
 
-`full` is the whole split; so are `flickr30k-1k` and `coco-5k`, for splits with that many photos.
-`coco-1k` is the mean over five folds. For `eccv` and `cxc` see `hgan.evaluation.coco`.
+`full` uses the whole split. `flickr30k-1k` and `coco-5k` are the same, but check the number of
+photos. `coco-1k` is the mean over five folds. For `eccv` and `cxc`, see `hgan.evaluation.coco`.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from hgan.evaluation.types import Metrics, Ranks
 from hgan.progress import progress
 
 WHOLE = {"full": None, "flickr30k-1k": 1000, "coco-5k": 5000}
-"""Protocols over all photos of a split, and the number of photos that they need."""
+"""Protocols that use all photos of a split, and the number of photos that they need."""
 FOLDED = "coco-1k"
 FOLDS = 5
 FOLD_PHOTOS = 1000
@@ -36,9 +36,10 @@ PROTOCOLS = {
     "eccv": "correct answers of ECCV Caption",
     "cxc": "correct answers of Crisscrossed Captions",
 }
-"""The protocols, and what each measures."""
+"""The protocols, with descriptions."""
 CANDIDATES = 50
-"""Best candidates of each query: a photo of ECCV Caption has up to 48 correct answers."""
+"""Top candidates of each query that are kept; a photo in ECCV Caption has up to 48 correct
+answers."""
 
 
 @dataclass(frozen=True)
@@ -46,26 +47,28 @@ class Measured:
     """The results for a split."""
 
     protocols: dict[str, dict[str, dict[str, Any]]]
-    """By protocol, then by level or S: the figures, for JSON. `full` is always included."""
+    """Metrics by protocol and by level or S, as JSON values; always includes `full`."""
     ranks: dict[str, Ranks]
-    """By level or S: ranks over the whole split."""
+    """Ranks on the whole split, by level or S."""
     top: TopK
-    """Best candidates by the final score."""
+    """Top candidates by the final score."""
 
 
 def check_protocols(captions: Captions, protocols: Sequence[str]) -> None:
-    """Refuse protocols that are unknown, or not for this split.
+    """Check that the protocols exist, and that they can be used for this split.
 
     Raises:
         ConfigError: there is no such protocol.
-        DataError: the split has another number of photos, or is not COCO's.
+        DataError: the split has another number of photos, or is not from MS-COCO.
     """
     photos = len(captions.images)
     for name in protocols:
         if name not in PROTOCOLS:
             raise ConfigError(f"protocol {name!r} is unknown; choose from {', '.join(PROTOCOLS)}")
         if (needed := WHOLE.get(name)) not in (None, photos):
-            raise DataError(f"protocol {name} is for {needed:,} photos, this split has {photos:,}")
+            raise DataError(
+                f"protocol {name} is for {needed:,} photos, but this split has {photos:,}"
+            )
         if name == FOLDED and photos != FOLDS * FOLD_PHOTOS:
             raise DataError(
                 f"protocol {name} is the mean over {FOLDS} folds of {FOLD_PHOTOS:,} photos, so it "
@@ -76,10 +79,11 @@ def check_protocols(captions: Captions, protocols: Sequence[str]) -> None:
 
 
 def measure(scores: Scores, captions: Captions, protocols: Sequence[str]) -> Measured:
-    """Figures by each protocol, and the ranks over the whole split.
+    """Compute the metrics of each protocol, and the ranks on the whole split.
 
     Raises:
-        ConfigError, DataError: as `check_protocols`; a score is not finite.
+        ConfigError: see `check_protocols`.
+        DataError: see `check_protocols`; also if a score is not finite.
     """
     check_protocols(captions, protocols)
     photos = len(captions.images)
@@ -106,10 +110,10 @@ def measure(scores: Scores, captions: Captions, protocols: Sequence[str]) -> Mea
 
 
 def fold_metrics(scores: Scores, image_of: np.ndarray, images: int) -> dict[str, Metrics]:
-    """The mean over `FOLDS` folds of consecutive photos, each with its own captions only.
+    """Mean metrics over `FOLDS` folds of consecutive photos, each with only its own captions.
 
     Args:
-        scores: of the whole split; nothing is encoded again.
+        scores: scores of the whole split; nothing is encoded again.
         image_of: (T) the photo of each caption.
         images: N, the number of photos; a multiple of `FOLDS`.
     """

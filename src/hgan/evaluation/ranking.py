@@ -1,6 +1,6 @@
-"""Ranks of the correct answers, from score tiles: the whole matrix is never in memory.
+"""Compute the ranks of correct answers tile by tile, without the whole score matrix in memory.
 
-A wrong candidate ranks above the correct answer if its score is at least as high: ties count
+A wrong candidate is ranked above the correct answer if its score is at least as high, so ties count
 against the model. Ranks start at 0.
 """
 
@@ -14,35 +14,36 @@ from hgan.errors import DataError
 from hgan.evaluation.types import Ranks
 
 Scorer = Callable[[slice, slice], dict[str, Tensor]]
-"""Slices of photos and captions to score tiles (photos, captions) by name."""
+"""A function from slices of photos and captions to score tiles (photos, captions) by name."""
 Watcher = Callable[[dict[str, Tensor], slice, slice], None]
-"""Gets each tile once, in the order of `tiles`: its scores by name, its photos and captions."""
+"""A function that is called once for each tile, in the order of `tiles`, with the scores by name
+and the slices of photos and captions."""
 
 TILE = (64, 640)
-"""Photos and captions in a tile."""
+"""Number of photos and captions in a tile."""
 
 
 class _Counter:
-    """Counts, for one named score, the wrong answers at or above the correct one."""
+    """Counts the wrong answers that are ranked above the correct ones, for one named score."""
 
     def __init__(self, image_of: Tensor, images: int) -> None:
         self.image_of = image_of
-        self.positive = torch.empty(len(image_of))  # (T) score of each caption's own photo
-        self.best = torch.full((images,), -torch.inf)  # (N) best own caption of each photo
+        self.positive = torch.empty(len(image_of))  # (T) score of each caption with its photo
+        self.best = torch.full((images,), -torch.inf)  # (N) best score of a photo's own captions
         self.above_image = torch.zeros(images, dtype=torch.long)
         self.above_text = torch.zeros(len(image_of), dtype=torch.long)
         self.tied_image = torch.zeros(images, dtype=torch.bool)
         self.tied_text = torch.zeros(len(image_of), dtype=torch.bool)
 
     def collect(self, tile: Tensor, own: Tensor, rows: slice, columns: slice) -> None:
-        """First pass: store the scores of the correct answers in a tile that has some."""
+        """First pass: store the scores of the correct answers in a tile."""
         row, column = own.nonzero(as_tuple=True)
         self.positive[column + columns.start] = tile[row, column]
         best = tile.masked_fill(~own, -torch.inf).amax(1)
         self.best[rows] = torch.maximum(self.best[rows], best)
 
     def count(self, tile: Tensor, own: Tensor, rows: slice, columns: slice) -> None:
-        """Second pass: count the wrong answers of a tile."""
+        """Second pass: count the wrong answers in a tile."""
         best, positive = self.best[rows][:, None], self.positive[columns]
         self.above_image[rows] += ((tile >= best) & ~own).sum(1)
         self.above_text[columns] += ((tile >= positive) & ~own).sum(0)
@@ -65,18 +66,19 @@ def rank(
     """Rank all captions for each photo and all photos for each caption, for each named score.
 
     Args:
-        scorer: gives score tiles; called once for each tile, twice if it has correct answers.
-        image_of: (T) ground truth: the photo of each caption.
+        scorer: computes a tile of scores; called once per tile, or twice for tiles with correct
+            answers.
+        image_of: (T) the photo of each caption, the ground truth.
         images: N, the number of photos.
-        tile: photos and captions scored at once; the result does not depend on it.
-        watch: is called with each tile.
+        tile: number of photos and captions in a tile; the result does not depend on it.
+        watch: called with each tile.
 
     Raises:
-        DataError: a score is not finite, a tile has another shape, or a photo has no caption.
+        DataError: a score is not finite, a tile has a wrong shape, or a photo has no caption.
     """
     truth = torch.from_numpy(np.asarray(image_of, dtype=np.int64))
     if len(torch.unique(truth)) != images:
-        raise DataError(f"of {images} photos only {len(torch.unique(truth))} have a caption")
+        raise DataError(f"only {len(torch.unique(truth))} of {images} photos have a caption")
     counters: dict[str, _Counter] = {}
     for step in ("collect", "count"):
         for rows, columns in tiles(images, len(truth), tile):
@@ -103,15 +105,15 @@ def tiles(images: int, texts: int, tile: tuple[int, int]) -> Iterator[tuple[slic
 
 
 def _checked(name: str, scores: Tensor, shape: torch.Size, rows: slice) -> Tensor:
-    """The tile, checked: finite scores of the expected shape."""
+    """Return the tile after checking that its scores are finite and its shape is correct."""
     if scores.shape != shape:
         raise DataError(
-            f"{name} scores have shape {tuple(scores.shape)}, not {tuple(shape)}; rows are photos, "
-            "columns captions"
+            f"{name} scores have shape {tuple(scores.shape)}, not {tuple(shape)}; rows are photos "
+            "and columns are captions"
         )
     if not torch.isfinite(scores).all():
         raise DataError(
             f"{name} scores of photos {rows.start} to {rows.stop - 1} contain NaN or "
-            "infinity; look for NaN in features or weights"
+            "infinity; check features and weights for NaN"
         )
     return scores

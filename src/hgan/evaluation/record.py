@@ -1,4 +1,4 @@
-"""The record of an evaluation: figures in `SPLIT.json`, the rank of every query in `SPLIT.npz`."""
+"""Save the record of an evaluation: metrics in `SPLIT.json`, and all ranks in `SPLIT.npz`."""
 
 import json
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from hgan.model.io import TrainedModel
 
 TIES = "count against the model"
 TOP = 5
-"""Best candidates of each query in a record."""
+"""Number of top candidates of each query in a record."""
 _SAME = (
     "format_version", "model", "ensemble", "seed", "epoch", "val_rsum", "weights", "captions",
     "split", "photos", "texts",
 )
-"""Two records are of the same model and data if these are equal."""
+"""Keys that are equal in two records if they are of the same model and data."""
 
 
 def make_record(
@@ -34,10 +34,10 @@ def make_record(
     scores: Scores,
     measured: Measured,
 ) -> dict[str, Any]:
-    """The figures, with everything needed to understand them, for JSON.
+    """Create the record: the metrics and the conditions of the evaluation, as JSON values.
 
-    For an ensemble, `checkpoint` is the first, `ensemble` lists all, and values that differ between
-    its models are null; `seeds` and `epochs` have a value for each model.
+    For an ensemble, `checkpoint` is the first checkpoint, `ensemble` lists all of them, and `seed`
+    and `epoch` are null if they differ; `seeds` and `epochs` have a value for each model.
     """
     facts = [model.facts for model in models]
     networks = [model.network for model in models]
@@ -66,10 +66,10 @@ def make_record(
 
 
 def save_record(folder: Path, record: dict[str, Any], measured: Measured) -> dict[str, Any]:
-    """Write both files of a record; the protocols of an earlier record of the same model are kept.
+    """Write both files of a record. Protocols in an existing record of the same model are kept.
 
     Returns:
-        The record as it is in the folder now.
+        The record that was written.
     """
     file, top = folder / f"{record['split']}.json", measured.top
     record = record | {"protocols": _earlier(file, record) | record["protocols"]}
@@ -85,7 +85,7 @@ def save_record(folder: Path, record: dict[str, Any], measured: Measured) -> dic
 
 
 def _earlier(file: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """Protocols of the existing record, if it is of the same model and data."""
+    """The protocols of the existing record if it is of the same model and data."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         same = all(found[name] == record[name] for name in _SAME)
@@ -100,5 +100,5 @@ def _val_rsum(facts: dict[str, Any]) -> float | None:
 
 
 def _common(values: Sequence[Any]) -> Any:
-    """The value, if all are equal, else None."""
+    """The value if all are equal, otherwise None."""
     return values[0] if all(value == values[0] for value in values) else None

@@ -1,4 +1,4 @@
-"""Scores of a split: each photo and caption is encoded once, then compared tile by tile."""
+"""Compute the scores of a split: encode each photo and caption once, then compare tile by tile."""
 
 import time
 from collections.abc import Sequence
@@ -15,37 +15,38 @@ from hgan.model.encoding import concatenate, take
 from hgan.model.matcher import Matcher, combine
 from hgan.progress import Bar
 
-IMAGES_AT_ONCE = 128
-TEXTS_AT_ONCE = 256
+IMAGE_BATCH = 128
+TEXT_BATCH = 256
 
 
 @torch.inference_mode()
 def encode(
     model: Matcher, data: Dataset, bar: Bar | None = None
 ) -> tuple[Encoded[Tensor], Encoded[Tensor]]:
-    """Encode all photos (view 0) and all captions of a data set; the bar counts photos."""
+    """Encode all photos (view 0) and all captions of a data set; `bar` shows the progress of
+    photos."""
     device = next(model.parameters()).device
     images = []
-    for chunk in chunks(np.arange(len(data.rows)), IMAGES_AT_ONCE):
+    for chunk in chunks(np.arange(len(data.rows)), IMAGE_BATCH):
         images.append(model.encode_image(data.images(chunk).to(device)))
         if bar is not None:
             bar.advance(len(chunk))
     unique, which = _unique(data.tokens)
-    # Captions of similar length go together, for little padding.
+    # Captions of similar length are in the same batch, to reduce padding.
     order = np.argsort([len(data.tokens[t]) for t in unique], kind="stable")
     texts = [
         model.encode_text(data.texts(chunk).to(device))
-        for chunk in chunks(unique[order], TEXTS_AT_ONCE)
+        for chunk in chunks(unique[order], TEXT_BATCH)
     ]
     places = np.argsort(order, kind="stable")[which]
     return concatenate(images), take(concatenate(texts), torch.from_numpy(places))
 
 
 def _unique(rows: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the distinct rows (U), and for each row, the index (T) of its equal among them.
+    """Positions of the distinct rows (U), and for each row (T), its index among them.
 
-    Equal captions are encoded once. In different batches, their codes would differ in the last bit,
-    and rounding would break ties that are in the data.
+    Equal captions are encoded only once. In different batches, rounding could make their encodings
+    differ in the last bit, which would break ties that are in the data.
     """
     numbers: dict[tuple[int, ...], int] = {}
     which = np.array([numbers.setdefault(tuple(row.tolist()), len(numbers)) for row in rows])
@@ -54,7 +55,7 @@ def _unique(rows: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Member:
-    """A model, and a split that it has encoded."""
+    """A model, and the photos and captions of a split that it has encoded."""
 
     model: Matcher
     images: Encoded[Tensor]
@@ -62,12 +63,12 @@ class Member:
 
     @torch.inference_mode()
     def levels(self, rows: slice, columns: slice) -> dict[str, Tensor]:
-        """A tile (photos, captions) for each level."""
+        """A tile of scores (photos, captions) for each level."""
         return self.model.levels(take(self.images, rows), take(self.texts, columns))
 
     @torch.inference_mode()
     def scores(self, rows: slice, columns: slice) -> dict[str, Tensor]:
-        """A tile for each level, and for S if there are several."""
+        """A tile of scores for each level and, if there are several, for S."""
         levels = self.levels(rows, columns)
         if len(levels) == 1:
             return levels
@@ -75,11 +76,12 @@ class Member:
 
 
 class Scores:
-    """Score tiles of one model, by level and for S; or of an ensemble, the mean of its models' S.
+    """Computes score tiles: for one model, of each level and S; for an ensemble, the mean of S.
 
     Attributes:
-        seconds: time that scoring has taken so far, without encoding.
-        pairs: photos and captions compared in that time.
+        members: the model, or the models of an ensemble.
+        seconds: total time of scoring so far, without encoding.
+        pairs: number of pairs of a photo and a caption compared so far.
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
@@ -89,26 +91,26 @@ class Scores:
 
     @torch.inference_mode()
     def __call__(self, rows: slice, columns: slice) -> dict[str, Tensor]:
-        """Tiles (photos, captions) by name, in main memory."""
+        """Tiles of scores (photos, captions) by name, on the CPU."""
         start = time.perf_counter()
-        found = [member.scores(rows, columns) for member in self.members]
-        if len(found) > 1:
-            mean = torch.stack([one[final_level(one)] for one in found]).mean(0)
-            found = [{TOTAL: mean}]
-        tiles = {name: tile.float().cpu() for name, tile in found[0].items()}
+        results = [member.scores(rows, columns) for member in self.members]
+        if len(results) > 1:
+            mean = torch.stack([scores[final_level(scores)] for scores in results]).mean(0)
+            results = [{TOTAL: mean}]
+        tiles = {name: tile.float().cpu() for name, tile in results[0].items()}
         self.seconds += time.perf_counter() - start
         self.pairs += (rows.stop - rows.start) * (columns.stop - columns.start)
         return tiles
 
     def part(self, rows: slice, columns: Tensor) -> "Scores":
-        """Scores of some of the photos and captions; nothing is encoded again."""
+        """Scores of a subset of the photos and captions; nothing is encoded again."""
         return Scores(
             [Member(m.model, take(m.images, rows), take(m.texts, columns)) for m in self.members]
         )
 
     @property
     def bytes_per_image(self) -> int:
-        """Size of one encoded photo in an index, in float16."""
+        """Size of one encoded photo in bytes, in float16."""
         return sum(
             2 * array[0].numel()
             for member in self.members

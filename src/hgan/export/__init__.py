@@ -1,1 +1,1 @@
-"""Checkpoint to bundle: the only connection between training and the runtime."""
+"""Export of checkpoints as bundles, which the runtime reads without torch."""

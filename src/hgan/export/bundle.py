@@ -1,4 +1,4 @@
-"""Write a bundle: two ONNX networks, a tokenizer, a configuration and a model card."""
+"""Export a checkpoint as a bundle: two ONNX networks, tokenizer, configuration and model card."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ FORMAT_VERSION = 1
 
 
 class ImageNetwork(nn.Module):
-    """Photos to the shared space: backbone and image tower as one network."""
+    """Backbone and image tower as one network."""
 
     def __init__(self, backbone: Backbone, tower: Tower, boxes: Tensor) -> None:
         super().__init__()
@@ -30,7 +30,8 @@ class ImageNetwork(nn.Module):
         self.register_buffer("boxes", boxes)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(N, size, size, 3) uint8 to context (N, D), slots (N, K, D_s), local (N, R, D_l)."""
+        """Encode photos (N, size, size, 3) uint8 as context (N, D), slots (N, K, D_s) and local
+        (N, R, D_l)."""
         regions, context = self.backbone(pixels)
         mask = torch.ones_like(regions[..., 0], dtype=torch.bool)
         encoded = self.tower(regions, context, mask, self.boxes)
@@ -38,42 +39,43 @@ class ImageNetwork(nn.Module):
 
 
 class TextNetwork(nn.Module):
-    """Token ids to the shared space: text encoder and text tower as one network."""
+    """Text encoder and text tower as one network."""
 
     def __init__(self, encoder: TextEncoder, tower: Tower) -> None:
         super().__init__()
         self.encoder, self.tower = encoder, tower
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """ids and mask (N, W) int64 to context, slots, local (N, W, D_l) and local_mask (N, W)."""
+        """Encode ids and mask (N, W) int64 as context (N, D), slots (N, K, D_s), local (N, W, D_l)
+        and local_mask (N, W)."""
         token = self.encoder(ids, mask)
         encoded = self.tower(token.states, token.context, token.words, mask.cumsum(1))
         return encoded.context, encoded.slots, encoded.local, encoded.mask
 
 
 def export(checkpoint: Path, folder: Path, compact_weights: bool = False) -> Path:
-    """Write a checkpoint as a bundle, which the runtime reads without torch.
+    """Export a checkpoint as a bundle, which the runtime reads without torch.
 
-    A kill leaves the old bundle or the new one, complete.
+    If the process is killed, the folder contains the old or the new bundle.
 
     Args:
         checkpoint: folder of a trained model, such as `runs/flickr8k/seed1/best`.
-        folder: of the bundle; made if absent, replaced if it exists.
+        folder: folder of the bundle; it is created, or replaced if it exists.
         compact_weights: store weights as int8 and float16; computation is in float32.
 
     Raises:
         DataError: the checkpoint is missing or damaged.
-        ConfigError: the model is not HGAN over a backbone of `hgan extract`, or lacks the context
-            level, which an index searches by.
+        ConfigError: the model is not HGAN with a backbone of `hgan extract`, or has no context
+            level, which is needed to search an index.
     """
     model = load_checkpoint(checkpoint)
     if not isinstance(model.network, HGAN) or model.boxes is None:
         raise ConfigError(
-            f"{checkpoint}: only HGAN over a backbone of `hgan extract` can be exported; this is "
-            f"{model.network.config.name} over {model.vision.backbone}"
+            f"{checkpoint}: only HGAN with a backbone of `hgan extract` can be exported; this is "
+            f"{model.network.config.name} with {model.vision.backbone}"
         )
     if "context" not in model.network.level_names:
-        raise ConfigError(f"{checkpoint}: a bundle needs the context level to search an index by")
+        raise ConfigError(f"{checkpoint}: a bundle needs the context level, to search an index")
     backbone = load_backbone(model.vision.backbone, model.vision.grid, model.vision.size)
 
     def write(new: Path) -> None:

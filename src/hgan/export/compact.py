@@ -1,7 +1,7 @@
-"""Make an ONNX file smaller: matrices as int8 with scales, other weights as float16.
+"""Reduce the size of an ONNX file: store matrices as int8 with scales, other weights as float16.
 
-Only the file is smaller. Cast and multiply nodes restore float32, and the runtime folds them into
-constants when it loads the file, so a compact network is as fast as before.
+Computation stays in float32. Cast and Mul nodes restore the weights, and ONNX Runtime folds them
+into constants when it loads the file, so a compact network is as fast as before.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ Nodes = list[onnx.NodeProto]
 Weights = list[TensorProto]
 
 SMALLEST = 4096
-"""Least number of values of a weight that is converted."""
+"""Weights with fewer values are not converted."""
 
 
 def compact(path: Path) -> None:
@@ -40,7 +40,7 @@ def compact(path: Path) -> None:
 
 
 def _int8(name: str, values: np.ndarray, nodes: Nodes, weights: Weights) -> None:
-    # A scale for each row, or for each column: whichever gives the smaller error.
+    # One scale per column or one per row, depending on which has the smaller error.
     choices = [_quantise(values, axis) for axis in (0, 1)]
     codes, scale = min(choices, key=lambda c: float(np.square(c[0] * c[1] - values).sum()))
     weights.append(numpy_helper.from_array(codes, f"{name}.int8"))

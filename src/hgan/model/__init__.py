@@ -1,1 +1,1 @@
-"""Matchers: HGAN in `hgan.py`, the methods it is compared with in `baselines/`."""
+"""Matchers: HGAN in `hgan.py`, and the baselines it is compared with in `baselines/`."""

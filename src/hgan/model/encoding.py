@@ -1,4 +1,4 @@
-"""Make `Encoded` tensors of what a matcher has, join batches of them, take some of the items."""
+"""Create `Encoded` tensors, concatenate batches of them, and select items."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -16,13 +16,13 @@ def make_encoded(
     local: Tensor | None = None,
     mask: Tensor | None = None,
 ) -> Encoded[Tensor]:
-    """Encoded items (N); what is left out has zero width.
+    """Create N encoded items; arguments that are not given become tensors of width zero.
 
     Args:
         context: (N, D)
         slots: (N, K, D_s)
         local: (N, n, D_l), zero outside the mask
-        mask: (N, n) bool, given with `local`
+        mask: (N, n) bool, required with `local`
     """
     given = next(x for x in (context, slots, local) if x is not None)
     count = given.shape[0]
@@ -37,7 +37,7 @@ def make_encoded(
 
 
 def concatenate(parts: Sequence[Encoded[Tensor]]) -> Encoded[Tensor]:
-    """Batches one after the other, padded to the longest."""
+    """Concatenate batches, padded to the longest row."""
     longest = max(part.mask.shape[1] for part in parts)
 
     def grow(x: Tensor) -> Tensor:  # (N, n, ...) to (N, longest, ...)
@@ -52,5 +52,5 @@ def concatenate(parts: Sequence[Encoded[Tensor]]) -> Encoded[Tensor]:
 
 
 def take(encoded: Encoded[Tensor], index: slice | Tensor) -> Encoded[Tensor]:
-    """Some of the items."""
+    """Select items by index."""
     return Encoded(*(getattr(encoded, f.name)[index] for f in fields(Encoded)))

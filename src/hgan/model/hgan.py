@@ -1,10 +1,10 @@
-"""HGAN, the Hierarchical Graph Alignment Network: from features of photos and sentences to S.
+"""HGAN, the Hierarchical Graph Alignment Network: similarities of photos and sentences.
 
 Guo et al., *HGAN: Hierarchical Graph Alignment Network for Image-Text Retrieval*, IEEE TMM, 2023.
-The abstract fixes the parts; the equations are our reading. (1) to (16) are those of docs/model.md.
+The parts follow the abstract; the equations are our interpretation, numbered as in docs/model.md.
 
-From top to bottom: settings, feature graph, MFAR, the tower of a modality, levels, the network.
-In comments: B photos or sentences, n regions or words; d, D, D_l, D_s and K as in the settings.
+The file contains, in this order: settings, feature graph, MFAR, tower, levels, network.
+Shapes: B photos or sentences, n regions or words; d, D, D_l, D_s and K are defined in `HGANConfig`.
 """
 
 from dataclasses import dataclass, field
@@ -26,14 +26,14 @@ from hgan.model.pooling import GeneralisedPooling
 from hgan.text.encoder import TextEncoder
 
 MAX_OFFSET = 8
-"""Word distances beyond this count as this."""
-CACHED = 1 << 19
-"""Scores of words and regions that are computed and reduced at once: about a core's cache."""
+"""Word distances are clipped to this value."""
+CHUNK_SCORES = 1 << 19
+"""Word-region scores that are computed and reduced at once, so that they fit in a core's cache."""
 
 
 @dataclass
 class HGANConfig(MatcherConfig):
-    """HGAN. Each part can be switched off, so that an ablation shows what it contributes."""
+    """Settings of HGAN. Parts can be switched off for ablation studies."""
 
     bounds: ClassVar[Bounds] = {
         **dict.fromkeys(("width", "node_width", "graph_layers", "slots"), (1, inf)),
@@ -41,44 +41,44 @@ class HGANConfig(MatcherConfig):
     }
 
     name: Literal["hgan"] = "hgan"
-    """Which matcher; the other keys are its own settings."""
+    """Name of the matcher; the other keys depend on it."""
     levels: list[Level] = field(default_factory=lambda: list(LEVELS))
-    """Levels of similarity the model has."""
+    """Levels of similarity that the model computes."""
     image_graph: bool = True
-    """Feature graph over the photo's regions and its context."""
+    """Use a feature graph over the photo's regions and its context."""
     text_graph: bool = True
-    """Feature graph over the caption's words and its context."""
+    """Use a feature graph over the caption's words and its context."""
     mfar: bool = True
-    """Multi-granularity feature aggregation and rearrangement; the shared level needs it."""
+    """Use multi-granularity feature aggregation and rearrangement; the shared level needs it."""
     width: int = 512
-    """D, width of the context level."""
+    """Width D of the context level."""
     node_width: int = 256
-    """d, width of the graph's nodes."""
+    """Width d of the nodes of the feature graphs."""
     graph_layers: int = 2
-    """Graph convolution layers."""
+    """Number of graph convolution layers."""
     slots: int = 4
-    """K, slots of the shared space."""
+    """Number K of slots of the shared level."""
     slot_width: int = 128
-    """D_s, width of a slot."""
+    """Width D_s of a slot."""
     local_width: int = 128
-    """D_l, width of a region or word at the local level."""
+    """Width D_l of a region or word at the local level."""
     dropout: float = 0.2
-    """On backbone features before each projection."""
+    """Dropout rate of the backbone features before each projection."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.levels or len(set(self.levels)) != len(self.levels):
-            raise ConfigError(f"model.levels: {self.levels} must name one to three levels, once")
+            raise ConfigError(f"model.levels: {self.levels} must name each level at most once")
         if "shared" in self.levels and not self.mfar:
-            raise ConfigError("model.levels: the shared level is made by MFAR, which is off")
+            raise ConfigError("model.levels: the shared level needs MFAR, but model.mfar is false")
 
 
-# --- feature graph: regions or words, and the context, as nodes of a fully connected graph
+# --- feature graph: a fully connected graph whose nodes are regions or words and the context
 
 
 class GraphLayer(nn.Module):
-    """One graph convolution over learned edges; its output starts at zero, so it begins as the
-    identity. After VSRN (Li et al., ICCV 2019)."""
+    """One graph convolution over learned edges, after VSRN (Li et al., ICCV 2019). Its output
+    projection is initialised to zero, so that the layer starts as the identity."""
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class GraphLayer(nn.Module):
         nn.init.zeros_(self.out.weight)
 
     def forward(self, nodes: Tensor, bias: Tensor) -> Tensor:
-        """Nodes (B, n, d) and edge bias, (n, n) or (B, n, n), minus infinity towards padding."""
+        """Nodes (B, n, d) and edge bias (n, n) or (B, n, n), minus infinity for padded nodes."""
         x = self.norm(nodes)  # (B, n, d)
         scores = self.query(x) @ self.key(x).transpose(1, 2) / x.shape[-1] ** 0.5  # (B, n, n)
         edges = (scores.float() + bias).softmax(-1).to(x.dtype)  # (3): (B, n, n), in float32
@@ -99,8 +99,8 @@ class GraphLayer(nn.Module):
 
 
 class FeatureGraph(nn.Module):
-    """A stack of graph layers over n local nodes and one context node; `edge_bias` turns the nodes'
-    positions into biases."""
+    """A stack of graph layers over n local nodes and one context node; `edge_bias` computes the
+    biases of the edges from the nodes' positions."""
 
     def __init__(self, width: int, layers: int, dropout: float, edge_bias: nn.Module) -> None:
         super().__init__()
@@ -108,13 +108,13 @@ class FeatureGraph(nn.Module):
         self.edge_bias = edge_bias
 
     def forward(
-        self, local: Tensor, context: Tensor, mask: Tensor, places: Tensor | None
+        self, local: Tensor, context: Tensor, mask: Tensor, positions: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Local nodes (B, n, d), context (B, d), mask (B, n), and as places boxes (n, 4) or
-        (B, n, 4), or word positions (B, n), where they are known, to (B, n, d) and (B, d)."""
+        """Local nodes (B, n, d), context (B, d) and mask (B, n) to (B, n, d) and (B, d). Positions
+        are boxes (n, 4) or (B, n, 4), or word positions (B, n); None if they are unknown."""
         nodes = torch.cat([context[:, None], local], dim=1)  # (B, 1 + n, d)
-        real = F.pad(mask, (1, 0), value=True)  # (B, 1 + n): the context is always real
-        bias = nodes.new_zeros(1, 1, 1) if places is None else self.edge_bias(places)
+        real = F.pad(mask, (1, 0), value=True)  # (B, 1 + n): the context is never padding
+        bias = nodes.new_zeros(1, 1, 1) if positions is None else self.edge_bias(positions)
         bias = bias.masked_fill(~real[:, None, :], float("-inf"))  # (B, 1 + n, 1 + n)
         for layer in self.layers:
             nodes = layer(nodes, bias)
@@ -122,8 +122,8 @@ class FeatureGraph(nn.Module):
 
 
 class BoxBias(nn.Module):
-    """Edge bias of two regions from their boxes, after GSMN (Liu et al., CVPR 2020); the context's
-    box is the whole photo."""
+    """Edge bias computed from the boxes of two regions, after GSMN (Liu et al., CVPR 2020). The
+    box of the context is the whole photo."""
 
     def __init__(self, hidden: int = 32) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class BoxBias(nn.Module):
         whole = boxes.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(len(boxes), 1, 4)
         boxes = torch.cat([whole, boxes], dim=1)  # (B, n + 1, 4)
         centre = (boxes[..., :2] + boxes[..., 2:]) / 2  # (B, n + 1, 2)
-        # A box of no area would have a size ratio of infinity.
+        # Without the lower bound, the size ratio of an empty box would be infinite.
         size = (boxes[..., 2:] - boxes[..., :2]).clamp_min(1e-3)  # (B, n + 1, 2)
         offset = centre[:, None] - centre[:, :, None]  # (B, n + 1, n + 1, 2)
         ratio = (size[:, None] / size[:, :, None]).log()  # (B, n + 1, n + 1, 2)
@@ -145,7 +145,7 @@ class BoxBias(nn.Module):
 
 
 class OffsetBias(nn.Module):
-    """Edge bias of two words from their distance, and one each way for the context."""
+    """Edge bias learned for each distance of two words, and for edges to and from the context."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ class OffsetBias(nn.Module):
         nn.init.zeros_(self.offset.weight)
 
     def forward(self, positions: Tensor) -> Tensor:
-        """Positions (B, n) of the words to (B, n + 1, n + 1)."""
+        """Positions (B, n) of words to (B, n + 1, n + 1)."""
         offset = (positions[:, None] - positions[:, :, None]).clamp(-MAX_OFFSET, MAX_OFFSET)
         words = self.offset(offset + MAX_OFFSET).squeeze(-1)  # (B, n, n)
         to_context = self.context[0].expand(*words.shape[:2], 1)  # (B, n, 1)
@@ -162,12 +162,12 @@ class OffsetBias(nn.Module):
         return torch.cat([from_context, torch.cat([to_context, words], dim=2)], dim=1)
 
 
-# --- MFAR: one set of parameters serves both modalities, which is what makes the space shared
+# --- MFAR: both modalities use the same parameters, so that their slots are in one shared space
 
 
 class Aggregation(nn.Module):
-    """Bottom-up, the context gathers the nodes it attends to; top-down, a gate lets it back in.
-    Both outputs start at zero: the branches begin separately and exchange only what helps."""
+    """Bottom-up attention from the local nodes to the context, then a gated top-down update of the
+    nodes. Both output projections start at zero, so that the branches start independent."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -182,11 +182,11 @@ class Aggregation(nn.Module):
         nn.init.zeros_(self.down.weight)
 
     def forward(self, local: Tensor, context: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Local nodes (B, n, d), context (B, d), mask (B, n) to the same shapes."""
+        """Update local nodes (B, n, d) and the context (B, d); mask (B, n)."""
         x, c = self.norm_local(local), self.norm_context(context)  # (B, n, d), (B, d)
         scores = (self.key(x) @ self.query(c)[..., None]).squeeze(-1) / x.shape[-1] ** 0.5  # (B, n)
         scores = scores.float().masked_fill(~mask, LOW)
-        attention = (scores.softmax(-1) * mask).to(x.dtype)  # (5): zero where no node is real
+        attention = (scores.softmax(-1) * mask).to(x.dtype)  # (5): zero if all nodes are padding
         gathered = context + self.up((attention[:, None] @ x).squeeze(1))  # (6): (B, d)
         g = self.norm_context(gathered)[:, None].expand_as(x)  # (B, n, d)
         gate = torch.sigmoid(self.gate(torch.cat([x, g], dim=-1)))  # (B, n, d)
@@ -194,8 +194,8 @@ class Aggregation(nn.Module):
 
 
 class Rearrangement(nn.Module):
-    """K learned anchors softly assign all nodes to K slots, in anchor order. Each slot has its own
-    projection: slots that share one hold the same features K times, weighted differently."""
+    """K learned anchors attend to all nodes, one anchor for each slot. Each slot has its own
+    projection: with a shared one, the slots are highly correlated."""
 
     def __init__(self, width: int, slots: int, slot_width: int) -> None:
         super().__init__()
@@ -205,7 +205,7 @@ class Rearrangement(nn.Module):
         self.value = nn.Parameter(torch.randn(slots, width, slot_width) / width**0.5)
 
     def forward(self, nodes: Tensor, mask: Tensor) -> Tensor:
-        """Nodes (B, m, D) with mask (B, m), at least one real, to slots (B, K, D_s)."""
+        """Nodes (B, m, D) to slots (B, K, D_s); the mask (B, m) has at least one node per row."""
         z = self.norm(nodes)  # (8): (B, m, D)
         scores = self.anchors @ self.key(z).transpose(1, 2) / z.shape[-1] ** 0.5  # (B, K, m)
         scores = scores.float().masked_fill(~mask[:, None], float("-inf"))
@@ -213,16 +213,16 @@ class Rearrangement(nn.Module):
         return torch.einsum("bkd,kds->bks", gathered, self.value.to(z.dtype))  # (9)
 
 
-# --- one modality: projections, feature graph, MFAR, and what each level compares
+# --- tower: projections, feature graph and MFAR of one modality, and the output of each level
 
 
 class Tower(nn.Module):
-    """Backbone features of photos or sentences to `Encoded`.
+    """Encodes the backbone features of photos or sentences as `Encoded`.
 
-    Each level has its own projection from the backbone's features: levels that share one are highly
-    correlated, and their sum gains nothing. MFAR carries information between the branches, through
-    paths that start at zero; its modules are the same in both towers. With `weigh`, a local row's
-    length is its weight in the mean over rows; otherwise all have length one.
+    Each level has its own projection of the backbone features: with a shared projection, the levels
+    are highly correlated and their sum is no better than one level. MFAR exchanges information
+    between the branches; both towers use the same MFAR modules. With `weigh`, the length of a local
+    row is its weight in the mean over rows; otherwise all rows have length one.
     """
 
     def __init__(
@@ -239,7 +239,7 @@ class Tower(nn.Module):
             self.context_local = nn.Linear(source_width, config.width)
             self.context_whole = nn.Linear(source_width, config.width)
             self.pool = GeneralisedPooling()
-        # The context alone needs nodes only where graph or MFAR change them.
+        # If context is the only level, nodes are only needed for the graph or MFAR.
         self.has_nodes = bool(self.levels & {"local", "shared"} or graph or aggregation)
         if self.has_nodes:
             self.node_local = nn.Linear(source_width, node)
@@ -255,17 +255,17 @@ class Tower(nn.Module):
             self.importance = nn.Linear(node, 1) if weigh else None
 
     def forward(
-        self, local: Tensor, whole: Tensor, mask: Tensor, places: Tensor | None
+        self, local: Tensor, whole: Tensor, mask: Tensor, positions: Tensor | None
     ) -> Encoded[Tensor]:
-        """Features of regions or words (B, n, source_width), of the whole (B, source_width), mask
-        (B, n) and places, boxes (n, 4) or (B, n, 4) or word positions (B, n), to the space."""
+        """Encode features of regions or words (B, n, source_width) with mask (B, n), and of the
+        whole photo or sentence (B, source_width). Positions are as in `FeatureGraph`."""
         x, c = self.norm(local), self.norm(whole)  # (1)
         nodes = node = None
         if self.has_nodes:
             nodes = self.node_local(self.dropout(x))  # (2): (B, n, d)
             node = self.node_whole(self.dropout(c))  # (2): (B, d)
             if self.graph is not None:
-                nodes, node = self.graph(nodes, node, mask, places)  # (3), (4)
+                nodes, node = self.graph(nodes, node, mask, positions)  # (3), (4)
             if self.aggregation is not None:
                 nodes, node = self.aggregation(nodes, node, mask)  # (5) to (7)
         return make_encoded(
@@ -276,7 +276,7 @@ class Tower(nn.Module):
         )
 
     def freeze_pooling(self, rows: int) -> None:
-        """Fix the pooling weights of up to this many regions or words, for export."""
+        """Store the pooling weights for up to this many regions or words, for export."""
         if "context" in self.levels:
             self.pool.freeze(rows)
 
@@ -300,7 +300,7 @@ class Tower(nn.Module):
         if self.importance is None:
             return rows
         scores = self.importance(nodes).float().squeeze(-1).masked_fill(~mask, LOW)  # (B, n)
-        weight = scores.softmax(-1) * mask.sum(1, keepdim=True)  # (14): mean one over real words
+        weight = scores.softmax(-1) * mask.sum(1, keepdim=True)  # (14): mean over words is one
         return rows * weight[..., None]
 
 
@@ -313,36 +313,36 @@ def context_similarity(images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tenso
 
 
 def shared_similarity(images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
-    """Mean over the K slots of the slots' cosine, (B, T)."""
+    """Mean cosine of the K pairs of slots, (B, T)."""
     return images.slots.flatten(1) @ texts.slots.flatten(1).T / images.slots.shape[1]  # (12)
 
 
 def local_similarity(images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
-    """Mean over the real words of the best real region's cosine, (B, T); equation (15).
+    """Cosine of each word and its best region, averaged over words, (B, T); equation (15).
 
-    Zero for a caption without words and for a photo without regions.
+    Padding is ignored. A caption without words and a photo without regions have similarity zero.
     """
     photos, counts = len(images.mask), texts.mask.sum(1)
     total = images.local.new_zeros(len(counts), photos)  # (T, B)
     if not images.mask.numel():
         return total.T
-    # Only real words are compared: padding costs nothing and cannot leak.
+    # Padded words are removed first, so that no time is spent on them.
     owner, words = texts.mask.nonzero(as_tuple=True)[0], texts.local[texts.mask]  # (P), (P, D_l)
     regions = images.local.flatten(0, 1).T  # (D_l, B * n)
     hidden = None if images.mask.all() else ~images.mask.flatten()  # (B * n)
     empty = ~images.mask.any(1)  # (B)
-    step = max(1, CACHED // images.mask.numel())
-    for some, of in zip(torch.split(words, step), torch.split(owner, step), strict=True):
-        scores = some @ regions  # (p, B * n)
+    step = max(1, CHUNK_SCORES // images.mask.numel())
+    for chunk, captions in zip(torch.split(words, step), torch.split(owner, step), strict=True):
+        scores = chunk @ regions  # (p, B * n)
         if hidden is not None:
             scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
         best = scores.view(-1, *images.mask.shape).amax(-1).float()  # (p, B)
-        total.index_add_(0, of, best if hidden is None else best.masked_fill(empty, 0.0))
+        total.index_add_(0, captions, best if hidden is None else best.masked_fill(empty, 0.0))
     return total.T / counts.clamp_min(1)
 
 
 SIMILARITY = dict(context=context_similarity, shared=shared_similarity, local=local_similarity)
-"""Level name to its similarity."""
+"""The similarity function of each level, by the level's name."""
 
 
 # --- the network
@@ -350,7 +350,7 @@ SIMILARITY = dict(context=context_similarity, shared=shared_similarity, local=lo
 
 @MATCHERS.register
 class HGAN(Matcher):
-    """Photos and sentences to `Encoded`, and three levels of similarity."""
+    """Encodes photos and sentences, and compares them at up to three levels."""
 
     Config = HGANConfig
     title = "HGAN"
@@ -377,22 +377,22 @@ class HGAN(Matcher):
         self.text_tower = Tower(text.width, config, text_graph, aggregation, rearrangement, True)
 
     def encode_image(self, batch: ImageBatch) -> Encoded[Tensor]:
-        """Region features to the shared space."""
+        """Encode the features of photos."""
         return self.image_tower(batch.regions, batch.context, batch.mask, batch.boxes)
 
     def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
-        """Tokens to the shared space."""
+        """Encode the tokens of captions."""
         token = self.text(batch.ids, batch.mask, batch.frozen_cache)
-        # Word positions are counted over real tokens, so that padding anywhere changes nothing.
-        places = batch.mask.cumsum(1)  # (T, W)
-        return self.text_tower(token.states, token.context, token.words, places)
+        # Positions do not count padding, so that they do not depend on where the padding is.
+        positions = batch.mask.cumsum(1)  # (T, W)
+        return self.text_tower(token.states, token.context, token.words, positions)
 
     def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
         """The similarity at each level, (B, T) each."""
         return {name: SIMILARITY[name](images, texts) for name in self.config.levels}
 
     def describe_parts(self) -> dict[str, str]:
-        """Feature graphs and MFAR, on or off."""
+        """Which feature graphs are used, and whether MFAR is used."""
         on = {True: "yes", False: "no"}
         graphs = f"photo {on[self.config.image_graph]}, sentence {on[self.config.text_graph]}"
         return {"feature graphs": graphs, "MFAR": on[self.config.mfar]}

@@ -1,4 +1,4 @@
-"""Save a model and load it again: safetensors, JSON and a card; nothing is ever unpickled."""
+"""Save and load models as safetensors, JSON and a model card; pickle is not used."""
 
 import json
 from collections.abc import Sequence
@@ -20,21 +20,22 @@ from hgan.model.matchers import build_matcher, matcher_config
 from hgan.text.build import build_encoder, load_encoder
 
 FORMAT_VERSION = 2
-"""Version 1 kept the settings of all matchers in one section; it is still read."""
+"""Version 1 stored the settings of all matchers in one section; it can still be loaded."""
 
 
 class TrainedModel(ModelHubMixin):
-    """A trained matcher with its tokenizer and settings: what a checkpoint holds.
+    """A trained matcher with its tokenizer and settings: the content of a checkpoint.
 
-    `save_pretrained(folder)`, `TrainedModel.from_pretrained(folder or name)`, `push_to_hub(name)`.
+    It has the methods `save_pretrained(folder)`, `TrainedModel.from_pretrained(folder or name)` and
+    `push_to_hub(name)`.
 
     Attributes:
         network: the matcher.
-        tokenizer: of its text encoder.
-        vision: the backbone whose features it reads.
-        text: its text encoder's settings.
-        boxes: (R, 4), the regions it was trained on, where all photos have the same.
-        facts: how it was trained and what it reached, for the model card.
+        tokenizer: the tokenizer of its text encoder.
+        vision: settings of the backbone whose features it reads.
+        text: settings of its text encoder.
+        boxes: (R, 4) the boxes of the regions, if they are the same for all photos; otherwise None.
+        facts: how it was trained, and its results, for the model card.
     """
 
     def __init__(
@@ -63,10 +64,10 @@ class TrainedModel(ModelHubMixin):
         boxes: np.ndarray | None,
         texts: Sequence[str] = (),
     ) -> "TrainedModel":
-        """A new model: pretrained text encoder, everything else at random.
+        """Create a model with a pretrained text encoder and otherwise random weights.
 
         Args:
-            texts: training captions, for an encoder that makes its vocabulary of them.
+            texts: training captions, for an encoder that builds its vocabulary from them.
         """
         encoder, tokenizer = load_encoder(text, texts)
         return cls(build_matcher(model, image_width, encoder), tokenizer, vision, text, boxes)
@@ -74,20 +75,20 @@ class TrainedModel(ModelHubMixin):
     def save_pretrained(
         self, save_directory: str | Path, *, push_to_hub: bool = False, **options: Any
     ) -> str | None:
-        """Write the model so that a kill leaves the old folder or the new one, complete.
+        """Save the model. If the process is killed, the folder has its old or its new content.
 
         Other files in the folder are kept.
 
         Args:
-            save_directory: made if absent.
-            push_to_hub: also upload it, as `push_to_hub(name, ...)`.
-            options: of the upload; `repo_id` is by default the folder's name.
+            save_directory: is created if it does not exist.
+            push_to_hub: also upload the model, as `push_to_hub(name, ...)` does.
+            options: options of the upload; `repo_id` is the name of the folder by default.
 
         Returns:
-            The address of the upload's commit, if there was one.
+            The URL of the upload's commit; None without an upload.
 
         Raises:
-            OSError: the disk is full or the folder cannot be written; it is left as it was.
+            OSError: the disk is full or the folder cannot be written; it is not changed.
         """
         folder = Path(save_directory)
         replace_folder(folder, self._save_pretrained)
@@ -146,15 +147,15 @@ class TrainedModel(ModelHubMixin):
 
 
 def load_checkpoint(folder: Path) -> TrainedModel:
-    """A model from a local folder.
+    """Load a model from a local folder.
 
     Raises:
-        DataError: the folder holds no model, a damaged one, one of a newer format, or one whose
+        DataError: the folder contains no model, its files are damaged, its format is newer, or its
             matcher is not registered.
     """
     if not (folder / "config.json").is_file():
-        raise DataError(f"{folder}: no model here (config.json is missing); a run keeps its best "
-                        "in `runs/NAME/best`")
+        raise DataError(f"{folder}: no model here (config.json is missing); the best checkpoint of "
+                        "a run is in `runs/NAME/best`")
     return _load(folder)
 
 
@@ -162,7 +163,7 @@ def _load(folder: Path) -> TrainedModel:
     try:
         values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if values["format_version"] > FORMAT_VERSION:
-            raise DataError(f"{folder}: made by a newer version of hgan; upgrade to read it")
+            raise DataError(f"{folder}: created by a newer version of hgan; upgrade hgan")
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         network = build_matcher(
             _matcher_config(folder, values),
@@ -182,7 +183,7 @@ def _load(folder: Path) -> TrainedModel:
         )
     except HganError:
         raise
-    except Exception as error:  # a damaged tokenizer file is a bare Exception
+    except Exception as error:  # tokenizers raises a plain Exception for a damaged file
         raise DataError(f"{folder}: damaged or incomplete model ({error})") from error
 
 
@@ -190,8 +191,8 @@ def _matcher_config(folder: Path, values: dict[str, Any]) -> MatcherConfig:
     model: dict[str, Any] = values["model"]
     if (name := model["name"]) not in MATCHERS:
         raise DataError(
-            f"{folder}: a model of the matcher {name!r}, which is not registered (only "
-            f"{', '.join(MATCHERS)} are); give the file that defines it with --plugin FILE.py"
+            f"{folder}: its matcher {name!r} is not registered (only {', '.join(MATCHERS)} are); "
+            "name the file that defines it with --plugin FILE.py"
         )
     if values["format_version"] == 1:
         model = {key: value for key, value in model.items() if key in MATCHERS.keys(name)}

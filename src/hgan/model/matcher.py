@@ -1,4 +1,4 @@
-"""The contract of a matcher: photos and sentences to `Encoded`, and their similarities by level."""
+"""The interface of a matcher: it encodes photos and sentences, and compares them at each level."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -18,31 +18,31 @@ from hgan.text.encoder import TextEncoder
 
 @dataclass
 class MatcherConfig(Section):
-    """A matcher's settings; each matcher has a subclass with its own, and its name as default."""
+    """Base class for the settings of a matcher; `name` of a subclass is the matcher's name."""
 
     section = "model"
 
     name: str
-    """Which matcher; the other keys are its own settings."""
+    """Name of the matcher; the other keys depend on it."""
 
 
 class Matcher(nn.Module, ABC):
-    """HGAN and the methods it is compared with: all train, evaluate and save in the same way.
+    """Base class of HGAN and its baselines, which are trained, evaluated and saved in the same way.
 
-    Photos and sentences are encoded separately, so that each is encoded once; what looks at both
-    together belongs to `compare`. A subclass registers itself with `@MATCHERS.register`.
+    Photos and sentences are encoded separately, so that each is encoded only once; computations on
+    pairs belong in `compare`. A subclass registers itself with `@MATCHERS.register`.
 
     Attributes:
         Config: the dataclass of its settings.
-        title: what people call it.
-        source: the paper that it comes from, as one sentence.
-        level_names: names of its similarities.
+        title: its name for display.
+        source: its paper, as one sentence.
+        level_names: names of its levels of similarity.
 
     Args:
         config: its settings.
         image_width: D_v, width of the vision backbone's features.
-        text: the text encoder, trained with the rest or frozen.
-        levels: names of its similarities, where they depend on the settings.
+        text: the text encoder, which can be frozen.
+        levels: names of its levels of similarity, if they depend on the settings.
     """
 
     Config: ClassVar[type[MatcherConfig]]
@@ -69,30 +69,30 @@ class Matcher(nn.Module, ABC):
 
     @abstractmethod
     def encode_image(self, batch: ImageBatch) -> Encoded[Tensor]:
-        """Region features to what `compare` reads, float32 also under autocast."""
+        """Encode the features of photos for `compare`, in float32 also under autocast."""
 
     @abstractmethod
     def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
-        """Tokens to what `compare` reads, float32 also under autocast."""
+        """Encode the tokens of captions for `compare`, in float32 also under autocast."""
 
     @abstractmethod
     def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
-        """The similarity at each level, (B, T) each: a pair's score depends on that pair alone."""
+        """The similarity at each level, (B, T) each; the score of a pair depends only on it."""
 
     def describe_parts(self) -> dict[str, str]:
-        """What the matcher consists of where its settings leave a choice, for the model card."""
+        """The parts of the matcher that its settings choose, for the model card."""
         return {}
 
     def levels(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
-        """The similarity at each level, (B, T) float32 each, in training as in evaluation.
+        """The similarity at each level, (B, T) float32 each, in training and in evaluation.
 
-        Never under autocast: bfloat16 has so few digits that many different scores become equal.
+        Autocast is disabled here: in bfloat16, many different scores would become equal.
         """
         with torch.autocast(images.context.device.type, enabled=False):
             return self.compare(images, texts)
 
     def encode_texts(self, batches: Sequence[TextBatch]) -> Encoded[Tensor]:
-        """Several batches, each padded to its own longest caption, as one."""
+        """Encode several batches, each padded to its own longest caption, and concatenate them."""
         return concatenate([self.encode_text(batch) for batch in batches])
 
     def similarity(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
@@ -101,7 +101,8 @@ class Matcher(nn.Module, ABC):
 
     @property
     def weights(self) -> dict[str, float]:
-        """Weight of each level in S; positive, summing to one, chosen on validation."""
+        """The weight of each level in S. Weights are positive, sum to one, and are chosen on the
+        validation split."""
         return dict(zip(self.level_names, self.level_weights.tolist(), strict=True))
 
     def set_weights(self, weights: dict[str, float]) -> None:
@@ -110,7 +111,7 @@ class Matcher(nn.Module, ABC):
 
 
 MATCHERS: Registry[Matcher] = Registry("model")
-"""Every matcher whose file has been imported; `hgan.model.matchers` imports all built-in ones."""
+"""All matchers that have been imported; `hgan.model.matchers` imports the built-in ones."""
 
 
 def combine(levels: dict[str, Tensor], weights: dict[str, float]) -> Tensor:

@@ -1,4 +1,4 @@
-"""All built-in matchers, registered; and the one that a configuration names."""
+"""Register all built-in matchers, and build the matcher of a configuration."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from hgan.text.encoder import TextEncoder
 
 
 def build_matcher(config: MatcherConfig, image_width: int, text: TextEncoder) -> Matcher:
-    """A matcher with random weights around a text encoder.
+    """Build a matcher with random weights and the given text encoder.
 
     Raises:
-        ConfigError: no matcher of that name is registered.
+        ConfigError: no matcher with that name is registered.
     """
     return MATCHERS.find(config.name)(config, image_width, text)
 
 
 def matcher_config(values: dict[str, Any]) -> MatcherConfig:
-    """A matcher's settings from a dictionary with its name and any of its own keys."""
+    """The settings of a matcher from a dictionary with its name and any of its other keys."""
     made: Section = MATCHERS.settings(values["name"])(**values)
     assert isinstance(made, MatcherConfig)
     return made

@@ -1,4 +1,4 @@
-"""Plug-ins: Python files outside the package whose matchers and losses register themselves."""
+"""Plug-ins: Python files outside the package that register matchers and losses."""
 
 import importlib.util
 import sys
@@ -10,9 +10,9 @@ from hgan.errors import ConfigError
 
 
 def load_plugins(files: Sequence[Path | str]) -> None:
-    """Run each file once, so that its matchers and losses can be named in the settings.
+    """Run each file once, so that the settings can use its matchers and losses.
 
-    Only files that the user names are run; a checkpoint never names one.
+    Only files named by the user are run; a checkpoint cannot name one.
 
     Raises:
         ConfigError: a file is missing, or fails when it is run.
@@ -26,11 +26,11 @@ def _load(file: Path) -> None:
     if name in sys.modules:
         return
     if file.suffix != ".py" or not file.is_file():
-        raise ConfigError(f"{file}: no such Python file; look at --plugin")
+        raise ConfigError(f"{file}: no such Python file; check --plugin")
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses need their module there
     try:
         spec.loader.exec_module(module)
     except Exception as error:

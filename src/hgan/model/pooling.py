@@ -1,6 +1,7 @@
-"""Pool regions or words to one vector: by the mean, or by a learned weighted sum of each feature's
-sorted values (Chen et al., *Learning the Best Pooling Strategy for Visual Semantic Embedding*, CVPR
-2021, equations 3 to 6).
+"""Pool regions or words to one vector, by the mean or by generalised pooling.
+
+Generalised pooling is a learned weighted sum of the sorted values of each feature (Chen et al.,
+*Learning the Best Pooling Strategy for Visual Semantic Embedding*, CVPR 2021, equations 3 to 6).
 """
 
 import math
@@ -11,16 +12,17 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 
 class MeanPooling(nn.Module):
-    """The mean of the real rows."""
+    """Mean over regions or words, without padding."""
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Pool x (B, n, d) over its real rows, mask (B, n); a row without any gives zeros."""
+        """Pool x (B, n, d) with mask (B, n) to (B, d); items with only padding give zeros."""
         real = mask[..., None].to(x.dtype)  # (B, n, 1)
         return (x * real).sum(1) / real.sum(1).clamp_min(1)  # (B, d)
 
 
 class GeneralisedPooling(nn.Module):
-    """GPO: mean, max and everything between, by weights that a small GRU gives to each rank."""
+    """Generalised pooling operator (GPO): a small GRU computes a weight for each rank of the
+    sorted values; mean and max pooling are special cases."""
 
     table: Tensor | None
 
@@ -35,10 +37,10 @@ class GeneralisedPooling(nn.Module):
         self.register_buffer("table", None, persistent=False)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Pool x (B, n, d) over its real rows, mask (B, n); a row without any gives zeros."""
+        """Pool x (B, n, d) with mask (B, n) to (B, d); items with only padding give zeros."""
         n = x.shape[1]
         count = mask.sum(1)  # (B)
-        # After sorting, the real values stand first: a new mask fits the sorted order.
+        # After sorting, padding is at the end, so that a new mask is needed.
         low = torch.finfo(x.dtype).min
         ranked = x.masked_fill(~mask[..., None], low).sort(dim=1, descending=True).values
         real = torch.arange(n, device=x.device) < count[:, None]  # (B, n)
@@ -47,13 +49,14 @@ class GeneralisedPooling(nn.Module):
         return torch.einsum("bn,bnd->bd", table[count].to(x.dtype), ranked)
 
     def weights(self, n: int) -> Tensor:
-        """Weights of the ranks for every count c of real rows, (n + 1, n); zero from rank c on."""
+        """Weights of the ranks for each number c of rows without padding, (n + 1, n); weights of
+        rank c and higher are zero."""
         if n == 0:
             return self.score.weight.new_zeros(1, 0)
         device = self.score.weight.device
         ranks = torch.arange(n, device=device)
-        # The backward direction starts at the last real rank, so each count has its own run;
-        # a weight then depends on the count alone, never on how far a batch is padded.
+        # The backward direction starts at the last rank, so the GRU runs once for each count;
+        # weights then depend only on the count, not on the padding of the batch.
         positions = self._positions(ranks).expand(n, n, -1)
         packed = pack_padded_sequence(positions, torch.arange(1, n + 1), True, enforce_sorted=False)
         states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=n)
@@ -64,7 +67,8 @@ class GeneralisedPooling(nn.Module):
         return torch.cat([weights.new_zeros(1, n), weights])
 
     def freeze(self, n: int) -> None:
-        """Keep the weights of up to n rows as a table, for an exported network without a GRU."""
+        """Store the weights for up to n rows in a table, so that the exported network needs no
+        GRU."""
         with torch.no_grad():
             self.table = self.weights(n)
 

@@ -1,5 +1,6 @@
-"""Classes by the name that a configuration gives them: matchers in `model.name`, losses in
-`loss.name`. A class registers itself when its file is imported.
+"""Registries of classes by name: matchers (`model.name`) and losses (`loss.name`).
+
+A class registers itself when its file is imported.
 """
 
 import importlib
@@ -16,10 +17,10 @@ Class = TypeVar("Class", bound=type[Any])
 
 
 class Registry(Generic[Kind]):
-    """The classes that one section of the settings can choose from.
+    """The classes that one section of the settings can name.
 
-    A class has a `Config`, the dataclass of its settings, whose `name` is by default the name that
-    the class is registered under.
+    A class has a `Config`, the dataclass of its settings. The default of `Config.name` is the name
+    of the class in the registry.
 
     Args:
         section: the section's key in the YAML file.
@@ -30,10 +31,10 @@ class Registry(Generic[Kind]):
         self._classes: dict[str, type[Kind]] = {}
 
     def register(self, cls: Class) -> Class:
-        """Add a class; a decorator.
+        """Register a class (decorator).
 
         Raises:
-            ConfigError: another class has its name.
+            ConfigError: a class with this name is already registered.
         """
         name: str = cls.Config.name
         if (other := self._classes.get(name)) is not None:
@@ -51,33 +52,33 @@ class Registry(Generic[Kind]):
         return iter(sorted(self._classes))
 
     def find(self, name: str) -> type[Kind]:
-        """The class of a name.
+        """The class with this name.
 
         Raises:
-            ConfigError: no class has it.
+            ConfigError: no class with this name is registered.
         """
         if name not in self._classes:
             raise ConfigError(
-                f"{self.section}.name: {name!r} is not known, only {', '.join(self)}; "
-                "a file that defines another one is given with --plugin FILE.py"
+                f"{self.section}.name: {name!r} is unknown; choose one of {', '.join(self)}, or "
+                "name the file that defines it with --plugin FILE.py"
             )
         return self._classes[name]
 
     def settings(self, name: str) -> type[Section]:
-        """The dataclass of a class's settings."""
+        """The dataclass with the settings of a class."""
         found: type[Section] = self.find(name).Config  # type: ignore[attr-defined]
         return found
 
     def keys(self, name: str) -> list[str]:
-        """The keys of a class's settings."""
+        """The keys of the settings of a class."""
         return [f.name for f in fields(self.settings(name))]  # type: ignore[arg-type]
 
     def owners(self, key: str) -> list[str]:
-        """Names of the classes that have a setting of this key."""
+        """Names of the classes that have a setting with this key."""
         return [name for name in self if key in self.keys(name)]
 
 
 def import_all(package: str, path: Iterable[str]) -> None:
-    """Import every module of a package, so that its classes register themselves."""
+    """Import all modules of a package, so that their classes are registered."""
     for module in pkgutil.iter_modules(list(path), f"{package}."):
         importlib.import_module(module.name)

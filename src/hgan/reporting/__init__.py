@@ -1,1 +1,1 @@
-"""From the evaluation records of many runs to tables, plots and pages that compare systems."""
+"""Reports that compare systems: tables, plots and pages from the records of many runs."""

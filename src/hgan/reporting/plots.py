@@ -1,6 +1,6 @@
-"""Plots that compare systems: colours for colour-blind readers, markers for black-and-white print.
+"""Plots that compare systems, with colours for colour-blind readers and markers for grey print.
 
-A note below each plot names its data, so that the picture can be used without the report.
+A note below each plot describes its data, so that the picture can be used without the report.
 """
 
 import textwrap
@@ -28,7 +28,7 @@ Systems = Mapping[str, Sequence[Record]]
 COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000",
 )
-"""Okabe and Ito's, without yellow, which is too light on paper."""
+"""Colours of Okabe and Ito, without yellow, which is too light on paper."""
 INK = "#333333"
 """Colour of error bars, and of S among the levels."""
 MARKERS = "osD^vPX"
@@ -36,13 +36,14 @@ MARKERS = "osD^vPX"
 LINES = ("-", "--", ":")
 HATCHES = ("", "///", "...", "xx")
 CHARACTERS_PER_INCH = 14
-"""Of the note below a plot."""
+"""Characters per inch in the note below a plot."""
 CURVE_END = 100
 LENGTH_BINS = 6
 
 
 def plot_rsum(systems: Systems, note: str, path: Path) -> None:
-    """Left, rSum as bars from zero; right, enlarged, each seed with mean and deviation."""
+    """Plot rSum: on the left as bars from zero; on the right enlarged, with the values of all
+    seeds, mean and standard deviation."""
     names = list(systems)[::-1]  # a bar chart starts at the bottom
     values = {name: [_rsum(record) for record in systems[name]] for name in names}
     height = 1.6 + 0.42 * len(names)
@@ -57,16 +58,17 @@ def plot_rsum(systems: Systems, note: str, path: Path) -> None:
             right.errorbar(found.mean, place, xerr=found.deviation, fmt="D", capsize=4, **style)
             offset = [place - 0.22] * len(values[name])
             right.plot(values[name], offset, "o", markersize=4, mfc="none", mec="0.35")
-        left.margins(x=0.3)  # room for the figures
+        left.margins(x=0.3)  # space for the labels
         labels = [label_of(systems[name]) for name in names]
         left.set(yticks=range(len(names)), yticklabels=labels, xlabel="rSum, from zero")
         left.set_xlim(left=0)
-        right.set(xlabel="rSum, enlarged; circles are seeds")
+        right.set(xlabel="rSum, enlarged (circles: seeds)")
         right.grid(axis="x", alpha=0.3)
 
 
 def plot_cost(systems: Systems, note: str, path: Path) -> None:
-    """rSum against the time of a query over the photos, and against the size of a photo."""
+    """Plot rSum against the time of a query over all photos, and against the size of an encoded
+    photo."""
     with _figure("Accuracy against cost", note, path, 2, (10, 4.6), sharey=True) as (left, right):
         for name, records in systems.items():
             photos = records[0].data[1]
@@ -78,8 +80,8 @@ def plot_cost(systems: Systems, note: str, path: Path) -> None:
             left.errorbar(micro * photos / 1000, found.mean, found.deviation, capsize=3, **style)
             style["label"] = label_of(records)
             right.errorbar(size, found.mean, found.deviation, capsize=3, **style)
-        left.set(xscale="log", ylabel="rSum", xlabel=f"milliseconds a query, {photos:,} photos")
-        right.set(xscale="log", xlabel="bytes an image")
+        left.set(xscale="log", ylabel="rSum", xlabel=f"milliseconds per query, {photos:,} photos")
+        right.set(xscale="log", xlabel="bytes per image")
         for axes in (left, right):
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=50))
             axes.xaxis.set_major_formatter("{x:,.10g}")
@@ -90,7 +92,7 @@ def plot_cost(systems: Systems, note: str, path: Path) -> None:
 
 
 def plot_recall(systems: Systems, note: str, path: Path) -> None:
-    """Recall at every cutoff up to 100 in both directions, averaged over seeds."""
+    """Plot recall at K for K up to 100 in both directions, averaged over seeds."""
     titles = list(DIRECTIONS.values())
     with _figure("Recall at K", note, path, 2, (10, 4.6), sharey=True) as both:
         for way, axes in enumerate(both):
@@ -108,19 +110,19 @@ def plot_recall(systems: Systems, note: str, path: Path) -> None:
 
 
 def recall_curve(ranks: np.ndarray) -> np.ndarray:
-    """Ranks (Q) to the recalls at 1 to 100 (100), in per cent."""
+    """Recall at 1 to 100 in per cent, (100), from ranks (Q)."""
     counts = np.bincount(np.minimum(ranks, CURVE_END), minlength=CURVE_END + 1)
     return 100.0 * np.cumsum(counts)[:CURVE_END] / len(ranks)
 
 
 def plot_levels(systems: Systems, note: str, path: Path) -> None:
-    """rSum of each level and of S, by system."""
+    """Plot rSum of each level and of S, for each system."""
     levels = list(dict.fromkeys(level for rs in systems.values() for level in rs[0].ranks))
     levels.sort(key=lambda level: level == TOTAL)  # last
     width = max(6.5, 2.5 + 1.1 * len(systems))
     with _figure("rSum by level", note, path, 1, (width, 4.6)) as (axes,):
         width = 0.8 / len(levels)
-        # The bars of a system are centred over its name.
+        # The bars of a system are centred at its name.
         shifts = [
             {level: i - (len(rs[0].ranks) - 1) / 2 for i, level in enumerate(rs[0].ranks)}
             for rs in systems.values()
@@ -142,7 +144,7 @@ def plot_levels(systems: Systems, note: str, path: Path) -> None:
                 hatch="" if level == TOTAL else HATCHES[place % len(HATCHES)],
                 ecolor="#888888" if level == TOTAL else INK,
                 edgecolor="white",
-                label=f"{TOTAL}, their sum" if level == TOTAL else level,
+                label=f"{TOTAL} (weighted sum)" if level == TOTAL else level,
             )
         labels = list(map(label_of, systems.values()))
         axes.set_xticks(range(len(systems)), labels=labels, rotation=30, ha="right")
@@ -153,13 +155,13 @@ def plot_levels(systems: Systems, note: str, path: Path) -> None:
 
 
 def plot_lengths(systems: Systems, texts: Sequence[str], note: str, path: Path) -> None:
-    """Text to image R@1 by the number of words in the caption.
+    """Plot text-to-image R@1 by the number of words in the caption.
 
     Args:
         systems: records by system.
-        texts: (T) the split's captions.
-        note: the data, split and protocol of the figures.
-        path: of the PNG.
+        texts: (T) captions of the split.
+        note: a description of the data, split and protocol.
+        path: the PNG file.
     """
     bins = length_bins(np.array([len(text.split()) for text in texts]))
     with _figure("By length of the caption", note, path, 1, (8.5, 4.6)) as (axes,):
@@ -180,7 +182,8 @@ def plot_lengths(systems: Systems, texts: Sequence[str], note: str, path: Path) 
 
 
 def length_bins(words: np.ndarray) -> dict[str, np.ndarray]:
-    """Word counts (T) to masks (T) of about equally many captions, by label; none is empty."""
+    """Group captions by their word counts (T) into non-empty bins of similar size; return the mask
+    (T) of each bin, by its label."""
     edges = np.unique(np.quantile(words, np.linspace(0, 1, LENGTH_BINS + 1), method="lower"))
     lows = edges[:-1] if len(edges) > 1 else edges
     bins = {}
@@ -196,7 +199,7 @@ def _rsum(record: Record, level: str | None = None) -> float:
 
 
 def _style(systems: Systems, name: str) -> dict[str, Any]:
-    """Colour, marker and line of a system, the same in all plots."""
+    """Colour, marker and line style of a system, which are the same in all plots."""
     place = list(systems).index(name)
     return {
         "color": COLOURS[place % len(COLOURS)],
@@ -206,7 +209,7 @@ def _style(systems: Systems, name: str) -> dict[str, Any]:
 
 
 def _widen(axes: Any) -> None:
-    """Widen a logarithmic axis to a factor of at least five, so that it has two labels."""
+    """Extend a logarithmic axis to a factor of at least five, so that it has two labels."""
     low, high = axes.get_xlim()
     if (short := 5 * low / high) > 1:
         axes.set_xlim(low / short**0.5, high * short**0.5)
@@ -225,7 +228,7 @@ def _figure(
     size: tuple[float, float],
     sharey: bool = False,
 ) -> Iterator[Any]:
-    """The axes, side by side, of a new figure, which is saved at the end of the block."""
+    """A new figure with axes side by side, which is saved at the end of the `with` block."""
     figure, axes = pyplot.subplots(
         1, columns, figsize=size, sharey=sharey, squeeze=False, layout="constrained"
     )

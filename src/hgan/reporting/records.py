@@ -1,7 +1,7 @@
-"""The evaluation records of many runs, checked, and grouped by system.
+"""Find and check the evaluation records of many runs, and group them by system.
 
-A record is `SPLIT.json` (figures) and `SPLIT.npz` (ranks) in the folder of a run; no weights are
-needed. Missing and damaged records are listed, and the others are used.
+A record consists of `SPLIT.json` (metrics) and `SPLIT.npz` (ranks) in the folder of a run; weights
+are not needed. Missing and damaged records are listed, and the others are used.
 """
 
 import json
@@ -28,25 +28,25 @@ _SEED = re.compile(r"seed\d+")
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """One run's evaluation on one split."""
+    """The evaluation of one run on one split."""
 
     system: str
-    """Folder of the run without its seed, relative to the folder that was searched."""
+    """Folder of the run without the seed, relative to the folder that was searched."""
     folder: Path
     figures: dict[str, Any]
     """Content of SPLIT.json."""
     ranks: dict[str, tuple[np.ndarray, np.ndarray]]
-    """By level: (N) ranks of photos' best captions and (T) of captions' photos, from 0."""
+    """By level: ranks of the photos' best captions (N) and of the captions' photos (T), from 0."""
     top_texts: np.ndarray
-    """(N, 5) positions of the best captions by the final score."""
+    """(N, 5) positions of the top captions by the final score."""
     top_images: np.ndarray
-    """(T, 5) positions of the best photos by the final score."""
+    """(T, 5) positions of the top photos by the final score."""
     minutes: float | None
-    """Duration of the training, if a sweep measured it."""
+    """Duration of the training in minutes; None if it was not measured by a sweep."""
 
     @property
     def final(self) -> str:
-        """Name of the score that counts: S, or the only level."""
+        """Name of the final score: S, or the only level."""
         return final_level(self.ranks)
 
     @property
@@ -56,32 +56,33 @@ class Record:
 
     @property
     def data(self) -> tuple[str, int, int]:
-        """Data set, photos and texts: records can be compared if these are equal."""
-        # The last two parts: the folder of all data may be another one on another machine.
+        """Name of the data set, number of photos, and number of captions. Records can be compared
+        if these are equal."""
+        # Only the last two parts, since the path can differ between machines.
         name = "/".join(Path(self.figures["captions"]).parts[-2:])
         return name, self.figures["photos"], self.figures["texts"]
 
     @property
     def name(self) -> str:
-        """System and seed, for display; an ensemble has no seed."""
+        """System and seed for display; an ensemble of several seeds has no seed."""
         seed = self.figures["seed"]
         return self.system if seed is None else f"{self.system}, seed {seed}"
 
     @property
     def is_ensemble(self) -> bool:
-        """Whether the scores of several models were averaged."""
+        """Whether this is the record of an ensemble, the mean score of several models."""
         return bool(self.figures.get("ensemble"))
 
     def metrics(self, protocol: str) -> dict[str, Any]:
-        """Figures of the final score by a protocol.
+        """Metrics of the final score with a protocol.
 
         Raises:
-            DataError: the record lacks that protocol.
+            DataError: the record does not contain this protocol.
         """
         protocols = self.figures["protocols"]
         if protocol not in protocols:
             raise DataError(
-                f"{self.folder}: has no figures by protocol {protocol}, only by "
+                f"{self.folder}: has no results for protocol {protocol}, only for "
                 f"{', '.join(protocols)}; add them with `hgan evaluate "
                 f"{self.figures['checkpoint']} --split {self.figures['split']} "
                 f"--protocol {protocol}`"
@@ -90,13 +91,14 @@ class Record:
 
 
 def find_records(roots: Sequence[Path], split: str) -> tuple[dict[str, list[Record]], list[str]]:
-    """All records of a split at any depth below the folders, by system, seeds ascending.
+    """Find all records of a split in the folders and their subfolders.
 
     Returns:
-        The records, and a message for each record that cannot be used.
+        The records by system, sorted by seed, and a message for each record that cannot be used.
 
     Raises:
-        DataError: there is none, two are of the same system and seed, or data sets are mixed.
+        DataError: there are no records, two have the same system and seed, or they are of several
+            data sets.
     """
     found: dict[Path, Record] = {}
     problems: list[str] = []
@@ -116,7 +118,7 @@ def find_records(roots: Sequence[Path], split: str) -> tuple[dict[str, list[Reco
         where = ", ".join(map(str, roots))
         listed = "".join(f"\n  {problem}" for problem in problems)
         raise DataError(
-            f"{where}: no record of split {split!r} to report; make them with "
+            f"{where}: no records of split {split!r} found; create them with "
             f"`hgan evaluate RUN/seedS/best --split {split}`{listed}"
         )
     _check_unique(records)
@@ -131,18 +133,19 @@ def read_record(folder: Path, split: str, system: str) -> Record:
     """Read and check one record.
 
     Raises:
-        DataError: it is missing, damaged, or of another version; ranks and recalls disagree.
+        DataError: it is missing, damaged, or of another version, or its ranks and metrics do not
+            match.
     """
     file, arrays = folder / f"{split}.json", folder / f"{split}.npz"
-    again = f"`hgan evaluate {folder / 'best'} --split {split}` writes it"
+    again = f"create it with `hgan evaluate {folder / 'best'} --split {split}`"
     if not file.exists():
-        raise DataError(f"{file}: missing, the run is not evaluated; {again}")
+        raise DataError(f"{file}: missing, since the run is not evaluated; {again}")
     try:
         figures = json.loads(file.read_text(encoding="utf-8"))
         if figures["format_version"] != RECORD_VERSION:
             raise DataError(f"{file}: version {figures['format_version']} is unknown; {again}")
         if missing := [name for name in _NEEDED if name not in figures]:
-            raise DataError(f"{file}: lacks {', '.join(missing)}; {again} again")
+            raise DataError(f"{file}: has no {', '.join(missing)}; {again}")
         levels = list(figures["protocols"]["full"])
         first, second = DIRECTIONS
         with np.load(arrays, allow_pickle=False) as stored:
@@ -152,12 +155,12 @@ def read_record(folder: Path, split: str, system: str) -> Record:
         record = Record(system, folder, figures, ranks, *top, _minutes(folder))
         _check_ranks(record)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{file}: damaged, or its npz is ({error!r}); {again} again") from error
+        raise DataError(f"{file}: it or its .npz file is damaged ({error!r}); {again}") from error
     return record
 
 
 def read_split(record: Record) -> Captions:
-    """The photos and captions of a record.
+    """Read the photos and captions of a record.
 
     Raises:
         DataError: the caption file is missing or has changed.
@@ -168,24 +171,24 @@ def read_split(record: Record) -> Captions:
     if (len(captions.images), len(captions.texts)) != (photos, texts):
         raise DataError(
             f"{path}: has {len(captions.images)} photos and {len(captions.texts)} captions in "
-            f"{split}, the records {photos} and {texts}; evaluate the runs again"
+            f"{split}, but the records have {photos} and {texts}; evaluate the runs again"
         )
     return captions
 
 
 def label_of(records: Sequence[Record]) -> str:
-    """Name of a system for display, with a mark if it is an ensemble."""
+    """Name of a system for display; ensembles are marked."""
     ensemble = any(record.is_ensemble for record in records)
     return f"{records[0].system} (ensemble)" if ensemble else records[0].system
 
 
 def together(values: Sequence[Any]) -> str:
-    """A value of each model of an ensemble, for display; only once if all are equal."""
+    """Join the values of an ensemble's models for display; equal values are shown only once."""
     return " + ".join("?" if value is None else str(value) for value in dict.fromkeys(values))
 
 
 def _run_folders(root: Path, split: str) -> list[Path]:
-    """Folders that have a record, and those of trained runs, which should have one."""
+    """Folders with a record, and folders of trained runs, which should have one."""
     records = {file.parent for file in root.rglob(f"{split}.json")}
     runs = {file.parent for file in root.rglob("config.json") if _SEED.fullmatch(file.parent.name)}
     return sorted(records | runs)
@@ -205,17 +208,17 @@ def _minutes(folder: Path) -> float | None:
 
 
 def _check_ranks(record: Record) -> None:
-    """Check the shapes, and that the figures are those of the ranks."""
+    """Check the shapes, and that the metrics match the ranks."""
     _, photos, texts = record.data
     for name, (of_images, of_texts) in record.ranks.items():
         if of_images.shape != (photos,) or of_texts.shape != (texts,):
-            raise ValueError(f"ranks of {name} are not of {photos} photos and {texts} captions")
+            raise ValueError(f"ranks of {name} are not for {photos} photos and {texts} captions")
         rsum = sum(recall(ranks, k) for ranks in (of_images, of_texts) for k in CUTOFFS)
         stated = record.figures["protocols"]["full"][name]["rsum"]
         if abs(rsum - stated) > 1e-3:
             raise ValueError(f"rSum of {name} is {stated:.2f} in one file, {rsum:.2f} in the other")
     if len(record.top_texts) != photos or len(record.top_images) != texts:
-        raise ValueError(f"the best candidates are not of {photos} photos and {texts} captions")
+        raise ValueError(f"the top candidates are not for {photos} photos and {texts} captions")
 
 
 def _check_unique(records: list[Record]) -> None:
@@ -225,7 +228,7 @@ def _check_unique(records: list[Record]) -> None:
         if first is not record:
             raise DataError(
                 f"{first.folder} and {record.folder} are both seed {record.figures['seed']} of "
-                f"{record.system!r}; name the folder above the two, or only one of them"
+                f"{record.system!r}; name their common parent folder, or only one of them"
             )
 
 
@@ -236,4 +239,6 @@ def _check_same_data(records: list[Record]) -> None:
             f"{name} ({photos:,} photos, {texts:,} captions): {count} records"
             for (name, photos, texts), count in counts.items()
         )
-        raise DataError(f"the records are of several data sets: {listed}; name runs of one")
+        raise DataError(
+            f"the records are of several data sets: {listed}; name folders with runs of only one"
+        )

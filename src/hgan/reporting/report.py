@@ -1,4 +1,4 @@
-"""The report: its comparisons, its files, and the page that links them."""
+"""Write a report: compare systems, write tables and plots, and a page that links them."""
 
 import json
 import statistics
@@ -23,10 +23,11 @@ PICTURES = {
     "lengths": "By length of the caption",
 }
 DIFFERENCES = (
-    "Difference in rSum on the full split, averaged over each system's seeds. The interval is of a "
-    f"paired cluster bootstrap over queries, {RESAMPLES:,} resamples: photos are drawn with "
-    "replacement, each with all its captions, the same ones for both systems and all seeds. It "
-    "covers the choice of queries, not of seeds: for that, see the deviations in the table."
+    "Difference in rSum on the full split, averaged over the seeds of each system. The interval is "
+    f"from a paired cluster bootstrap over queries with {RESAMPLES:,} resamples: photos are drawn "
+    "with replacement, together with all their captions; both systems and all seeds use the same "
+    "draws. It covers the variation of queries, but not of seeds; for seeds, see the deviations in "
+    "the table."
 )
 
 
@@ -38,22 +39,22 @@ def write_report(
     photos: Path | None = None,
     published: str | None = None,
 ) -> list[str]:
-    """Write tables, plots and pages about the records below some folders.
+    """Write tables, plots and pages for the records in some folders and their subfolders.
 
     Args:
         roots: folders that contain runs.
         out: folder of the report.
         split: the split of the records.
-        reference: the system to compare with; by default the best on validation.
-        photos: folder of the photos; by default that in the settings of the reference's runs.
-        published: name of a set of published figures to add; it also sets the protocol.
+        reference: the system to compare with; by default, the best on validation.
+        photos: folder of the photos; by default, the one in the settings of the reference's runs.
+        published: name of a set of published results to add; it also sets the protocol.
 
     Returns:
-        A message for everything that had to be left out.
+        A message for everything that was left out.
 
     Raises:
-        DataError: there is nothing to report, or the records cannot be compared.
-        ConfigError: there is no such reference or set of published figures.
+        DataError: there are no records, or they cannot be compared.
+        ConfigError: there is no such reference or set of published results.
     """
     found, problems = find_records(roots, split)
     theirs: list[tables.Row] = []
@@ -71,14 +72,17 @@ def write_report(
     _write_tables(out, [*ours, *theirs], _note(systems, protocol))
     _write_plots(out, systems, captions)
     parts = [_facts(systems, protocol), tables.markdown([*ours, *theirs])]
-    parts += ["Also as [LaTeX](table.tex) and [CSV](table.csv)."]
+    parts += ["This table as [LaTeX](table.tex) and [CSV](table.csv)."]
     if captions is not None:
         differences = _differences(systems, reference, captions)
         _write(out / "differences.md", differences)
         folder = photos or _photos(systems[reference])
         write_worst(systems[reference][0], captions, folder, out / "worst.html")
         parts += [f"## Differences\n\n{differences}"]
-        parts += [f"The {WORST} worst queries of {reference}, both ways: [worst.html](worst.html)."]
+        parts += [
+            f"The {WORST} worst queries of {reference} in each direction: "
+            "[worst.html](worst.html)."
+        ]
     parts += [
         f"## {title}\n\n![{title}]({file}.png)"
         for file, title in PICTURES.items()
@@ -95,11 +99,11 @@ def _any(systems: Systems) -> Record:
     return next(iter(systems.values()))[0]
 
 
-def _reference(systems: Systems, asked: str | None) -> str:
-    if asked is not None:
-        if asked not in systems:
-            raise ConfigError(f"--reference {asked}: choose one of {', '.join(systems)}")
-        return asked
+def _reference(systems: Systems, name: str | None) -> str:
+    if name is not None:
+        if name not in systems:
+            raise ConfigError(f"--reference {name}: choose one of {', '.join(systems)}")
+        return name
     chosen_on = {
         name: [record.figures["val_rsum"] for record in records]
         for name, records in systems.items()
@@ -138,7 +142,7 @@ def _differences(systems: Systems, reference: str, captions: Captions) -> str:
 
 
 def _photos(records: Sequence[Record]) -> Path | None:
-    """The folder of photos in the settings of some runs, if it exists."""
+    """The folder of photos in the settings of the runs, if it exists."""
     for record in records:
         try:
             settings = json.loads((record.folder / "config.json").read_text(encoding="utf-8"))
@@ -151,7 +155,7 @@ def _photos(records: Sequence[Record]) -> Path | None:
 
 
 def _note(systems: Systems, protocol: str) -> str:
-    """Data, split, protocol and seeds in one line, for plots and for tables outside the report."""
+    """Data, split, protocol and seeds in one line, for plots and tables used without the report."""
     name, photos, texts = _any(systems).data
     found = {tuple(record.figures["seed"] for record in rs) for rs in systems.values()}
     seeds = {tuple(seed for seed in each if seed is not None) for each in found} - {()}
@@ -164,7 +168,7 @@ def _note(systems: Systems, protocol: str) -> str:
 
 
 def _facts(systems: Systems, protocol: str) -> str:
-    """What was measured, and how: the first part of the page."""
+    """The first part of the page: what was measured, and how."""
     name, photos, texts = _any(systems).data
     split = _any(systems).figures["split"]
     seeds = "; ".join(
@@ -174,14 +178,14 @@ def _facts(systems: Systems, protocol: str) -> str:
     )
     return f"""# {len(systems)} systems on {name}, {split}
 
-- Split: {split}, {photos:,} photos, {texts:,} captions. The table is by protocol `{protocol}`;
-  plots and differences are on the full split.
-- Recall is in per cent; rSum is the sum of the six, at most 600. Ties count against the model;
-  `ties` is how many queries had one.
-- The checkpoint of a run is that of the epoch with the highest rSum on validation (`val rSum`).
+- Split: {split}, {photos:,} photos, {texts:,} captions. The table uses protocol `{protocol}`;
+  plots and differences use the full split.
+- Recall is in per cent; rSum is the sum of the six recall values, at most 600. Ties count against
+  the model; `ties` is the number of queries with a tie.
+- The checkpoint of a run is from the epoch with the highest rSum on validation (`val rSum`).
 - Mean ± standard deviation over seeds ({seeds}).
-- `minutes`: training of a run. `µs/pair`: scoring one photo with one caption. `bytes/image`: an
-  encoded photo."""
+- `minutes`: duration of the training of a run. `µs/pair`: time for scoring one photo with one
+  caption. `bytes/image`: size of an encoded photo."""
 
 
 def _write(path: Path, text: str) -> None:

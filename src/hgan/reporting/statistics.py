@@ -1,4 +1,4 @@
-"""Mean and deviation over seeds, and a paired bootstrap interval for a difference."""
+"""Mean and standard deviation over seeds, and paired bootstrap intervals for differences."""
 
 import statistics
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from hgan.reporting.records import Record
 RESAMPLES = 2000
 SEED = 0
 _AT_ONCE = 200
-"""Resamples drawn at once, to limit memory."""
+"""Number of resamples drawn at once, to limit memory."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Values of one figure over seeds."""
+    """Mean and standard deviation of a value over seeds."""
 
     mean: float
     deviation: float | None
-    """Of the sample (n - 1); None for one seed."""
+    """Sample standard deviation (with n - 1); None for one seed."""
 
     def __str__(self) -> str:
         more = "" if self.deviation is None else f" ± {self.deviation:.1f}"
@@ -29,7 +29,7 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Mean and standard deviation over seeds."""
+    """Compute mean and standard deviation over seeds."""
     deviation = statistics.stdev(values) if len(values) > 1 else None
     return Spread(statistics.fmean(values), deviation)
 
@@ -51,15 +51,15 @@ def paired_difference(
     image_of: np.ndarray,
     resamples: int = RESAMPLES,
 ) -> Difference:
-    """Difference in rSum, averaged over each system's seeds, with a bootstrap interval.
+    """Difference in rSum, averaged over the seeds of each system, with a bootstrap interval.
 
-    A cluster bootstrap: photos are drawn with replacement, each with all its captions, since the
-    captions of a photo are correlated. Each draw is the same for both systems and all seeds. Only
-    the queries are drawn; the candidates, and so the ranks, are unchanged.
+    It is a cluster bootstrap: photos are drawn with replacement, together with all their captions,
+    since the captions of a photo are correlated. Both systems and all seeds use the same draws.
+    Only the queries are drawn; candidates, and therefore ranks, do not change.
 
     Args:
         ours: records of one system.
-        theirs: records of the other, of the same split.
+        theirs: records of the other system, on the same split.
         image_of: (T) the photo of each caption.
         resamples: number of draws.
     """
@@ -72,7 +72,7 @@ def paired_difference(
     drawn = []
     for start in range(0, resamples, _AT_ONCE):
         count = min(_AT_ONCE, resamples - start)
-        # (R, N): how often each photo is drawn
+        # (resamples, N): how often each photo is drawn
         times = rng.multinomial(photos, np.full(photos, 1 / photos), count).astype(np.float64)
         drawn.append(times @ image / photos + times @ text / (times @ captions_of))
     low, high = np.quantile(np.concatenate(drawn), [0.025, 0.975])
@@ -85,7 +85,7 @@ def _points(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Contribution of each photo to rSum before division, as a query (N) and by its captions (N).
 
-    rSum is linear in these, so averages over seeds can be taken before the bootstrap.
+    rSum is linear in these values, so they can be averaged over seeds before the bootstrap.
     """
     ranks = [record.final_ranks for record in records]
     image = np.mean([_hits(of_images) for of_images, _ in ranks], axis=0)
@@ -94,5 +94,5 @@ def _points(
 
 
 def _hits(ranks: np.ndarray) -> np.ndarray:
-    """Ranks (Q) to contributions to rSum (Q): 100 for each cutoff above the rank."""
+    """Contributions to rSum (Q) from ranks (Q): 100 for each cutoff above the rank."""
     return 100.0 * (ranks[:, None] < np.array(CUTOFFS)).sum(axis=1)

@@ -1,4 +1,4 @@
-"""The table of systems, and of their differences, as Markdown, LaTeX (booktabs) and CSV."""
+"""Tables of systems and their differences, as Markdown, LaTeX (booktabs) and CSV."""
 
 import csv
 import io
@@ -14,15 +14,15 @@ from hgan.reporting.records import Record, together
 from hgan.reporting.statistics import Difference, Spread, spread
 
 FLAGS = {
-    "E": "ensemble: similarities of several models averaged",
-    "T": "checkpoint selected on the test split, so the figures are optimistic",
-    "P": "published figures, not measured here",
+    "E": "ensemble: mean of the similarities of several models",
+    "T": "checkpoint chosen on the test split, so the results are optimistic",
+    "P": "published results, not measured here",
 }
 RECALLS = tuple(f"{short} R@{k}" for short in ("i2t", "t2i") for k in CUTOFFS)
 SCORES = (*RECALLS, "rSum", "val rSum")
-"""Columns in per cent, or sums of them, with a deviation over seeds."""
+"""Columns with recall in per cent, or a sum of them, shown with the deviation over seeds."""
 COSTS = ("ties", "minutes", "µs/pair", "bytes/image")
-"""Columns with the mean only."""
+"""Columns shown without the deviation."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +32,16 @@ class Row:
     system: str
     flags: str
     seeds: int | None
-    """None for published figures."""
+    """Number of seeds; None for published results."""
     cells: dict[str, Spread]
-    """By column; unknown values are absent."""
+    """Values by column; unknown values are missing."""
 
 
 def rows(systems: Mapping[str, Sequence[Record]], protocol: str) -> list[Row]:
-    """A row for each system, the highest rSum first.
+    """One row per system, with the highest rSum first.
 
     Raises:
-        DataError: a record lacks the protocol.
+        DataError: a record does not contain the protocol.
     """
     found = [_row(name, records, protocol) for name, records in systems.items()]
     return sorted(found, key=lambda row: row.cells["rSum"].mean, reverse=True)
@@ -72,17 +72,17 @@ def _row(system: str, records: Sequence[Record], protocol: str) -> Row:
 
 
 def published_sets() -> dict[str, Any]:
-    """Published figures by data set and protocol, from the authors' tables."""
+    """Sets of published results by name, copied from the tables of the papers."""
     text = files("hgan.reporting").joinpath("published.json").read_text(encoding="utf-8")
     return json.loads(text)
 
 
 def published_rows(name: str, photos: int) -> tuple[str, list[Row]]:
-    """The protocol of a set of published figures, and a row for each of its systems.
+    """The protocol of a set of published results, and one row per system.
 
     Raises:
         ConfigError: there is no such set.
-        DataError: our records have another number of photos, so they are of another split.
+        DataError: our records have another number of photos, so they are for another split.
     """
     sets = published_sets()
     if name not in sets:
@@ -90,8 +90,8 @@ def published_rows(name: str, photos: int) -> tuple[str, list[Row]]:
     chosen = sets[name]
     if chosen["photos"] != photos:
         raise DataError(
-            f"the published figures of {name} are for {chosen['photos']:,} photos, the records for "
-            f"{photos:,}; they cannot be compared"
+            f"the published results of {name} are for {chosen['photos']:,} photos, but the records "
+            f"are for {photos:,}; they cannot be compared"
         )
     return chosen["protocol"], [_published_row(system) for system in chosen["systems"]]
 
@@ -104,7 +104,7 @@ def _published_row(system: dict[str, Any]) -> Row:
 
 
 def markdown(table: Sequence[Row]) -> str:
-    """A Markdown table with a legend of its flags."""
+    """A Markdown table with a legend of the flags."""
     head = ["system", "", "seeds", *SCORES, *COSTS]
     lines = ["| " + " | ".join(head) + " |", "|---|---|" + "---:|" * (len(head) - 2)]
     for row in table:
@@ -120,11 +120,11 @@ def legend(table: Sequence[Row]) -> list[str]:
 
 
 def latex(table: Sequence[Row], note: str) -> str:
-    """A LaTeX table for the booktabs package; published figures below a line.
+    """A LaTeX table for the booktabs package, with published results below a line.
 
     Args:
-        table: its rows.
-        note: the data, split and protocol of the figures.
+        table: the rows.
+        note: a description of the data, split and protocol.
     """
     numbers = len(RECALLS) + 2
     lines = [
@@ -152,7 +152,7 @@ def latex(table: Sequence[Row], note: str) -> str:
 
 
 def comma_separated(table: Sequence[Row], note: str) -> str:
-    """CSV with unrounded means and deviations, and the note in each row."""
+    """A CSV table with unrounded means and deviations, and the note in each row."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     scores = [column for name in SCORES for column in (name, f"{name} sd")]
@@ -169,9 +169,9 @@ def comma_separated(table: Sequence[Row], note: str) -> str:
 
 
 def differences(reference: str, found: Mapping[str, Difference]) -> str:
-    """Each system compared with the reference, as a Markdown table."""
+    """A Markdown table with the difference of each system to the reference."""
     lines = [
-        f"| system | rSum more than {reference} | 95 % interval |",
+        f"| system | rSum minus that of {reference} | 95 % interval |",
         "|---|---:|---:|",
     ]
     for name, difference in found.items():
@@ -181,7 +181,7 @@ def differences(reference: str, found: Mapping[str, Difference]) -> str:
 
 
 def runs(systems: Mapping[str, Sequence[Record]], protocol: str) -> str:
-    """Every run behind the means, as a Markdown table."""
+    """A Markdown table with all runs."""
     lines = [
         "| system | seed | epoch | rSum | val rSum | weights of levels | checkpoint |",
         "|---|---:|---|---:|---:|---|---|",
@@ -208,7 +208,7 @@ def _seeds(row: Row) -> str:
 
 
 def _texts(row: Row) -> list[str]:
-    """Scores with deviations, then costs."""
+    """Cells of the scores with deviations, then of the costs."""
     scores = [str(cell) if (cell := row.cells.get(name)) else "" for name in SCORES]
     forms = dict(zip(COSTS, (".0f", ".1f", ".3g", ",.0f"), strict=True))
     costs = [format(c.mean, forms[n]) if (c := row.cells.get(n)) else "" for n in COSTS]
@@ -216,7 +216,7 @@ def _texts(row: Row) -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    """Escape LaTeX's special characters; `\\` first, since the others add some."""
+    """Escape special characters of LaTeX; `\\` is first, since the other replacements add it."""
     text = text.replace("\\", r"\textbackslash ")
     for character in "&%$#_{}":
         text = text.replace(character, f"\\{character}")

@@ -1,6 +1,6 @@
-"""A page of a run's worst queries: the query, the rank of its correct answer, the top results.
+"""Write a page with the worst queries of a run: ranks of the correct answers, and top results.
 
-One self-contained HTML file: photos are embedded as small JPEGs.
+It is a self-contained HTML file with photos embedded as small JPEGs.
 """
 
 import base64
@@ -50,10 +50,10 @@ def write_worst(record: Record, captions: Captions, photos: Path | None, path: P
     """Write the page with the worst queries of one record, in both directions.
 
     Args:
-        record: the ranks of a run.
-        captions: the split of the record.
+        record: the record of a run.
+        captions: captions of the record's split.
         photos: folder of the photos; missing photos are replaced by their names.
-        path: of the HTML file.
+        path: the HTML file.
     """
     album = _Album(captions.images, photos)
     of_images, of_texts = record.final_ranks
@@ -62,7 +62,7 @@ def write_worst(record: Record, captions: Captions, photos: Path | None, path: P
     missing = ""
     if album.missing:
         what = f"{album.missing} photos could not be shown" if photos else "Photos are not shown"
-        missing = f"<p>{what}: give their folder with <code>--photos</code>.</p>"
+        missing = f"<p>{what}; set their folder with <code>--photos</code>.</p>"
     title = escape(f"Worst queries of {record.name}")
     figures = record.figures
     split = escape(f"{figures['split']} split of {figures['captions']}")
@@ -72,8 +72,8 @@ def write_worst(record: Record, captions: Captions, photos: Path | None, path: P
 <meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>
 <h1>{title}</h1>
 <p>{split}: {record.data[1]:,} photos, {record.data[2]:,} captions; protocol full, checkpoint of
-epoch {epoch}. Ranks count from 1; ties count against the model. <span class="right">Green</span>
-is correct.</p>{missing}
+epoch {epoch}. Ranks start at 1; ties count against the model. Correct answers are
+<span class="right">green</span>.</p>{missing}
 <nav><a href="#texts">text to image</a><a href="#images">image to text</a></nav>
 <h2 id="texts">Text to image: the caption's own photo has a high rank</h2>
 {"".join(texts)}
@@ -86,7 +86,7 @@ is correct.</p>{missing}
 
 
 def _worst(ranks: np.ndarray) -> list[tuple[int, int]]:
-    """Rank from 1 and position of the queries with the highest ranks, the worst first."""
+    """Rank (starting at 1) and position of the queries with the highest ranks, the worst first."""
     order = np.argsort(-ranks, kind="stable")[:WORST]
     return [(int(ranks[position]) + 1, int(position)) for position in order]
 
@@ -127,10 +127,10 @@ def _mark(right: bool) -> str:
 
 
 class _Album:
-    """Photos as HTML figures.
+    """Creates HTML figures of photos.
 
     Attributes:
-        missing: photos that could not be shown.
+        missing: number of photos that could not be shown.
     """
 
     def __init__(self, names: Sequence[str], folder: Path | None) -> None:

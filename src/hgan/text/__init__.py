@@ -1,1 +1,1 @@
-"""Text encoders: sentences to token states (the last hidden states of a network)."""
+"""Text encoders: from sentences to the last hidden states of their tokens."""

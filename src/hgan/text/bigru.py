@@ -25,21 +25,21 @@ from hgan.text.vocabulary import (
 
 
 class BiGRUEncoder(TextEncoder):
-    """Word embeddings and a GRU in each direction; a token's state is the mean of the two.
+    """Word embeddings and a GRU in each direction; the state of a token is the mean of both.
 
     As in SCAN (Lee et al., ECCV 2018, section 3.4), without dropout. SCAN has no context; here it
-    is the mean over the tokens, `<start>` and `<end>` included, as in every text encoder. A masked
-    word becomes `<unk>`: SCAN's vocabularies have no mask token.
+    is the mean over all tokens, including `<start>` and `<end>`, as for all text encoders. Masked
+    words are replaced by `<unk>`, since SCAN's vocabularies have no mask token.
 
-    Tokens outside the mask are skipped, also in the middle of a row, and their states are zero.
-    For that, the tokens of each row are moved to its front, in their order for one GRU and in
-    reverse for the other; the outputs for the padding after them are not used. So rows of any
-    lengths can be in a batch, in any order.
+    Tokens outside the mask are skipped, also in the middle of a row, and their states are zero. To
+    do this, the tokens of each row are moved to its front, in their order for one GRU and in
+    reverse order for the other; outputs for padding are not used. The rows of a batch can have any
+    lengths, in any order.
 
     Args:
         words: number of words in the vocabulary.
-        word_width: width of an embedding.
-        width: D_t.
+        word_width: width of a word embedding.
+        width: D_t, width of a token state.
     """
 
     def __init__(self, words: int, word_width: int = 300, width: int = 1024) -> None:
@@ -52,7 +52,7 @@ class BiGRUEncoder(TextEncoder):
 
     @property
     def width(self) -> int:
-        """D_t."""
+        """D_t, width of a token state."""
         return self.rightward.hidden_size
 
     def encode(self, ids: Tensor, mask: Tensor, frozen_cache: Tensor | None) -> Tensor:
@@ -60,28 +60,28 @@ class BiGRUEncoder(TextEncoder):
         assert frozen_cache is None  # no layer is frozen, so there is no cache
         real = mask.bool()
         count = real.sum(1, keepdim=True)  # (T, 1)
-        nth = real.cumsum(1) - 1  # (T, W): number of a token among those of its row
-        rest = count + (~real).cumsum(1) - 1
-        rightward = self._read(self.rightward, ids, torch.where(real, nth, rest))
-        leftward = self._read(self.leftward, ids, torch.where(real, count - 1 - nth, rest))
+        position = real.cumsum(1) - 1  # (T, W): position of a token among the tokens of its row
+        rest = count + (~real).cumsum(1) - 1  # (T, W): position of padding, after all tokens
+        rightward = self._run(self.rightward, ids, torch.where(real, position, rest))
+        leftward = self._run(self.leftward, ids, torch.where(real, count - 1 - position, rest))
         return (rightward + leftward) / 2 * real[..., None]
 
-    def _read(self, gru: nn.GRU, ids: Tensor, places: Tensor) -> Tensor:
-        """States (T, W, D_t) of tokens that a GRU reads in the order of their places (T, W)."""
-        moved = self.embedding(torch.zeros_like(ids).scatter(1, places, ids))
+    def _run(self, gru: nn.GRU, ids: Tensor, positions: Tensor) -> Tensor:
+        """States (T, W, D_t) of tokens, after moving them to these positions (T, W) for a GRU."""
+        moved = self.embedding(torch.zeros_like(ids).scatter(1, positions, ids))
         exporting = torch.onnx.is_in_onnx_export()
         states = _onnx_gru(gru, moved) if exporting else gru(moved)[0]
-        return states.gather(1, places[..., None].expand_as(states))
+        return states.gather(1, positions[..., None].expand_as(states))
 
     def freeze(self, trainable_layers: int | None) -> None:
-        """Do nothing: all of the encoder is trained, since it starts untrained and has one layer.
+        """Do nothing: the encoder is not pretrained and has one layer, so it is always trained.
 
         Raises:
-            ConfigError: no layer is to be trained.
+            ConfigError: `trainable_layers` is 0.
         """
         if trainable_layers is not None and trainable_layers < 1:
             raise ConfigError(
-                f"text.trainable_layers: {trainable_layers}, but bigru starts untrained; "
+                f"text.trainable_layers: {trainable_layers}, but bigru is not pretrained; "
                 "use null (train all)"
             )
 
@@ -90,7 +90,7 @@ class BiGRUEncoder(TextEncoder):
         raise TypeError("a Bi-GRU has no frozen layers")
 
     def describe(self) -> dict[str, Any]:
-        """The widths; the size of the vocabulary comes from the tokenizer."""
+        """The widths; the size of the vocabulary is known from the tokenizer."""
         word_width = self.embedding.embedding_dim
         return {"model_type": "bigru", "word_width": word_width, "width": self.width}
 
@@ -98,22 +98,22 @@ class BiGRUEncoder(TextEncoder):
 def load_bigru(
     vocabulary: Path | None, vectors: Path | None, texts: Sequence[str]
 ) -> tuple[BiGRUEncoder, Tokenizer]:
-    """An untrained encoder and its tokenizer.
+    """Create an untrained encoder and its tokenizer.
 
     Args:
-        vocabulary: a SCAN vocabulary file; by default the words are counted.
-        vectors: word vectors that initialise the embedding and set its width; they are trained
-            with the rest, and words without a vector start at random.
-        texts: training captions to count words in.
+        vocabulary: a SCAN vocabulary file; by default, the vocabulary is built from `texts`.
+        vectors: word vectors that initialise the embeddings and set their width; they are trained
+            like the other weights. Words without a vector are initialised at random.
+        texts: training captions for the vocabulary.
 
     Raises:
-        ConfigError: there is neither a vocabulary nor a caption.
+        ConfigError: there is no vocabulary, and there are no captions.
         DataError: the vocabulary or the vectors are missing or malformed.
     """
     if vocabulary is None and not texts:
         raise ConfigError(
-            "text.vocabulary: bigru has no training captions to count words in; name a SCAN "
-            "vocabulary file"
+            "text.vocabulary: there are no training captions to build the vocabulary of bigru; "
+            "name a SCAN vocabulary file"
         )
     words = count_words(texts) if vocabulary is None else read_vocabulary(vocabulary)
     tokenizer = word_tokenizer(words)
@@ -128,15 +128,16 @@ def load_bigru(
 
 
 def build_bigru(description: dict[str, Any], tokenizer: Tokenizer) -> BiGRUEncoder:
-    """An encoder with random weights from its description, to load a checkpoint into."""
+    """Build an encoder with random weights from its description, to load a checkpoint into it."""
     words = tokenizer.get_vocab_size()
     return BiGRUEncoder(words, description["word_width"], description["width"])
 
 
 def _onnx_gru(gru: nn.GRU, inputs: Tensor) -> Tensor:
-    """States (T, W, D_t) by ONNX's GRU operator, for export.
+    """States (T, W, D_t), computed with the GRU operator of ONNX, for export.
 
-    Torch traces a GRU word by word, which would fix the length of sentences to the example's.
+    Torch would trace the GRU word by word, which would fix the length of sentences to that of the
+    example.
     """
     width = gru.hidden_size
 

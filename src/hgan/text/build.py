@@ -1,4 +1,4 @@
-"""Create a text encoder: pretrained, by name; or untrained, by description, for a checkpoint."""
+"""Create text encoders: pretrained ones by name, or untrained ones to load a checkpoint into."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,15 +12,15 @@ from hgan.text.transformer import build_transformer, load_transformer
 
 
 def load_encoder(config: TextConfig, texts: Sequence[str]) -> tuple[TextEncoder, Tokenizer]:
-    """The encoder of a configuration, with frozen layers if it has any, and its tokenizer.
+    """Load the text encoder of a configuration, freeze its layers, and return its tokenizer too.
 
     Args:
-        config: names the encoder.
+        config: settings of the encoder.
         texts: training captions, from which a Bi-GRU builds its vocabulary.
 
     Raises:
-        ConfigError: the encoder cannot be loaded, or has fewer layers.
-        DataError: a Bi-GRU's vocabulary or word vectors are missing or malformed.
+        ConfigError: the encoder cannot be loaded, or has fewer layers than `trainable_layers`.
+        DataError: the vocabulary or the word vectors of a Bi-GRU are missing or malformed.
     """
     encoder: TextEncoder
     if config.encoder == "bigru":
@@ -32,7 +32,7 @@ def load_encoder(config: TextConfig, texts: Sequence[str]) -> tuple[TextEncoder,
 
 
 def build_encoder(description: dict[str, Any], tokenizer: Tokenizer) -> TextEncoder:
-    """An encoder with random weights, from what `describe` gave, to load a checkpoint into."""
+    """Build an encoder with random weights from the result of `describe`, to load a checkpoint."""
     if description.get("model_type") == "bigru":
         return build_bigru(description, tokenizer)
     return build_transformer(description, tokenizer)

@@ -1,4 +1,4 @@
-"""The contract of text encoders: token ids of a batch of sentences to token states."""
+"""The interface of text encoders: from the token ids of a batch of sentences to token states."""
 
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
@@ -13,19 +13,19 @@ class TokenStates(NamedTuple):
     states: Tensor
     """(T, W, D_t)"""
     context: Tensor
-    """(T, D_t): the whole sentence, the mean over its tokens without padding."""
+    """(T, D_t): mean over the tokens of each sentence, without padding."""
     words: Tensor
     """(T, W) bool: True for words, False for special tokens and padding."""
 
 
 class TextEncoder(nn.Module, ABC):
-    """A text encoder, and the ids of its special tokens.
+    """Base class of text encoders.
 
     Attributes:
-        mask_id: the token that replaces a masked word.
-        special_ids: (S) tokens that are not words.
-        frozen_layers: number of layers, from the bottom, that are not trained, so that their output
-            can be cached; None if nothing is frozen.
+        mask_id: id of the token that replaces a masked word.
+        special_ids: (S) ids of tokens that are not words.
+        frozen_layers: number of frozen layers, from the bottom, whose output can be cached; None if
+            no layer is frozen.
     """
 
     special_ids: Tensor
@@ -39,19 +39,19 @@ class TextEncoder(nn.Module, ABC):
     @property
     @abstractmethod
     def width(self) -> int:
-        """D_t."""
+        """D_t, width of a token state."""
 
     @abstractmethod
     def encode(self, ids: Tensor, mask: Tensor, frozen_cache: Tensor | None) -> Tensor:
         """States (T, W, D_t) of token ids (T, W) with mask (T, W).
 
         Args:
-            frozen_cache: (T, W, D_t) what `frozen_states` gave for these ids, to start from.
+            frozen_cache: (T, W, D_t) result of `frozen_states` for these ids, if it is cached.
         """
 
     @abstractmethod
     def freeze(self, trainable_layers: int | None) -> None:
-        """Train only the top layers; None trains all, embeddings included.
+        """Train only the top layers; None trains everything, including the embeddings.
 
         Raises:
             ConfigError: the encoder has fewer layers, or no list of layers.
@@ -63,8 +63,7 @@ class TextEncoder(nn.Module, ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Settings, as JSON, from which `build_encoder` builds the same encoder; `model_type` names
-        its kind."""
+        """The architecture as JSON values, for `build_encoder`; `model_type` is its type."""
 
     def forward(
         self, ids: Tensor, mask: Tensor, frozen_cache: Tensor | None = None
@@ -72,7 +71,7 @@ class TextEncoder(nn.Module, ABC):
         """Encode token ids (T, W) with mask (T, W), nonzero for tokens, zero for padding.
 
         Args:
-            frozen_cache: (T, W, D_t) what `frozen_states` gave for these ids, to start from.
+            frozen_cache: (T, W, D_t) result of `frozen_states` for these ids, if it is cached.
         """
         states = self.encode(ids, mask, frozen_cache)
         real = mask.bool()

@@ -1,4 +1,4 @@
-"""MiniLM, BERT, or any other transformer encoder of Hugging Face."""
+"""Text encoder based on a Hugging Face transformer, such as MiniLM or BERT."""
 
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from transformers.utils.logging import disable_progress_bar
 from hgan.errors import ConfigError
 from hgan.text.encoder import TextEncoder
 
-# Loading weights takes less than a second, and the bar would also be written into pipes.
+# Loading takes less than a second, and the progress bar would also be written into pipes.
 disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 class TransformerEncoder(TextEncoder):
-    """A transformer encoder; any number of its lower layers can be frozen."""
+    """A transformer as text encoder; any number of its lower layers can be frozen."""
 
     def __init__(self, transformer: PreTrainedModel, special_ids: list[int], mask_id: int) -> None:
         super().__init__(special_ids, mask_id)
@@ -26,7 +26,7 @@ class TransformerEncoder(TextEncoder):
 
     @property
     def width(self) -> int:
-        """D_t."""
+        """D_t, width of a token state."""
         return int(self.transformer.config.hidden_size)
 
     def encode(self, ids: Tensor, mask: Tensor, frozen_cache: Tensor | None) -> Tensor:
@@ -40,12 +40,15 @@ class TransformerEncoder(TextEncoder):
         return self.transformer.config.to_dict()
 
     def freeze(self, trainable_layers: int | None) -> None:
-        """Train only the top layers; None trains all, embeddings included."""
+        """Train only the top layers; None trains everything, including the embeddings."""
         if trainable_layers is None:
             return
         layers = self._layers()
         if trainable_layers > len(layers):
-            raise ConfigError(f"text.trainable_layers: {trainable_layers} of {len(layers)} layers")
+            raise ConfigError(
+                f"text.trainable_layers: {trainable_layers}, but the encoder has only "
+                f"{len(layers)} layers"
+            )
         self.transformer.requires_grad_(False)
         self.frozen_layers = len(layers) - trainable_layers
         for layer in layers[self.frozen_layers :]:
@@ -76,31 +79,31 @@ class TransformerEncoder(TextEncoder):
 
 
 def load_transformer(name: str) -> tuple[TransformerEncoder, Tokenizer]:
-    """An encoder with its pretrained weights, and its tokenizer.
+    """Load an encoder with pretrained weights, and its tokenizer.
 
     Args:
-        name: "minilm" (from an installed package, no network), or a Hugging Face name or folder.
+        name: "minilm" (from an installed package, works offline), or a Hugging Face name or folder.
 
     Raises:
         ConfigError: the model cannot be loaded.
     """
     source = str(_minilm_folder()) if name == "minilm" else name
     try:
-        # Eager attention: on CPUs the backward pass of the fused kernel is three times slower at
-        # the length of captions, and its masks cannot be exported.
+        # Eager attention, since on CPUs the backward pass of the fused kernel is three times slower
+        # for captions, and its masks cannot be exported.
         transformer = AutoModel.from_pretrained(
             source, use_safetensors=True, attn_implementation="eager"
         )
         wrapper = AutoTokenizer.from_pretrained(source, use_fast=True)
     except (OSError, ValueError, SafetensorError) as error:
         raise ConfigError(
-            f"text.encoder: {name} cannot be loaded ({error}); without a network, use minilm"
+            f"text.encoder: {name} cannot be loaded ({error}); without internet access, use minilm"
         ) from error
     return _assemble(transformer, wrapper.backend_tokenizer), wrapper.backend_tokenizer
 
 
 def build_transformer(config: dict[str, Any], tokenizer: Tokenizer) -> TransformerEncoder:
-    """An encoder with random weights from its configuration, to load a checkpoint into."""
+    """Build an encoder with random weights from its configuration, to load a checkpoint into it."""
     values = AutoConfig.for_model(**config)
     return _assemble(_from_config(values), tokenizer)
 
@@ -113,15 +116,17 @@ def _assemble(transformer: PreTrainedModel, tokenizer: Tokenizer) -> Transformer
     ids = [tokenizer.token_to_id(t) for t in ("[CLS]", "[SEP]", "[PAD]", "<s>", "</s>", "<pad>")]
     mask_id = tokenizer.token_to_id("[MASK]") or tokenizer.token_to_id("<mask>")
     if mask_id is None:
-        raise ConfigError("the text encoder's tokenizer has no mask token: is it an encoder?")
+        raise ConfigError(
+            "text.encoder: its tokenizer has no mask token; choose an encoder model such as BERT"
+        )
     tokenizer.no_truncation()
     tokenizer.no_padding()
     for module in transformer.modules():
-        # Size augmentation drops words already; dropout in the encoder adds little but time.
+        # Augmentation already drops words; dropout in the encoder helps little and costs time.
         if isinstance(module, nn.Dropout):
             module.p = 0.0
     if getattr(transformer, "pooler", None) is not None:
-        # It is not used, so it would be saved and exported untrained.
+        # The pooler is not used, and would be saved and exported untrained.
         transformer.register_module("pooler", None)
     return TransformerEncoder(transformer, [i for i in ids if i is not None], mask_id)
 

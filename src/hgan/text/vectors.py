@@ -1,4 +1,4 @@
-"""Word vectors in GloVe's text format: on each line a word and its numbers, separated by spaces."""
+"""Read word vectors in GloVe's text format: each line is a word and its values, with spaces."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -9,26 +9,26 @@ from hgan.errors import DataError
 
 
 class WordVectors(NamedTuple):
-    """The vectors that a file has for the words of a vocabulary."""
+    """The vectors of the F words of a vocabulary that are in a file."""
 
     ids: np.ndarray
-    """(F,) int64"""
+    """(F,) int64, ids of the words"""
     values: np.ndarray
-    """(F, width) float32"""
+    """(F, width) float32, vectors of the words"""
 
 
 def read_vectors(path: Path, words: dict[str, int]) -> WordVectors:
-    """Read the vectors of a vocabulary's words; of other lines, only the width is checked.
+    """Read the vectors of the words in a vocabulary; for other words, only the width is checked.
 
-    The first line gives the width. A word can contain spaces, as in GloVe's largest files. If a
-    word is repeated, its last vector is used.
+    The first line sets the width. A word can contain spaces, as in GloVe's largest files. If a word
+    is repeated, its last vector is used.
 
     Args:
-        path: is read line by line, so it can be larger than memory.
+        path: the file; it is read line by line, so it can be larger than memory.
         words: ids by word.
 
     Raises:
-        DataError: the file is missing, empty or malformed; names the line.
+        DataError: the file is missing, empty or malformed; the message names the line.
     """
     vocabulary = {word.encode(): number for word, number in words.items()}
     found: dict[int, np.ndarray] = {}
@@ -42,8 +42,8 @@ def read_vectors(path: Path, words: dict[str, int]) -> WordVectors:
                 if not 0 < width < len(fields) or _is_number(fields[1:-width]):
                     raise DataError(
                         f"{path}:{number}: {len(fields) - 1} numbers after the word, expected "
-                        f"{f'{width} as in the first line' if width else 'some'}; word vectors "
-                        "are lines of `word v1 v2 ...`"
+                        f"{f'{width} as in the first line' if width else 'at least one'}; each "
+                        "line must be `word v1 v2 ...`"
                     )
                 word = b" ".join(fields[:-width])
                 if word in vocabulary:
@@ -57,7 +57,7 @@ def read_vectors(path: Path, words: dict[str, int]) -> WordVectors:
 
 
 def _is_number(fields: list[bytes]) -> bool:
-    """Whether the last field of a word is a number: then the line has too many numbers."""
+    """Whether the last field of a word is a number, so that the line has too many numbers."""
     try:
         return bool(fields) and np.isfinite(float(fields[-1]))
     except ValueError:

@@ -1,7 +1,7 @@
-"""Sentences to word ids, as in SCAN: words in lower case, split as NLTK does.
+"""Vocabulary and word tokenizer of SCAN: words in lower case, split as by NLTK.
 
-A vocabulary is read from a file that SCAN (Lee et al., ECCV 2018) is distributed with, or counted
-over training captions by SCAN's rule.
+A vocabulary is read from a file of SCAN (Lee et al., ECCV 2018), or built from training captions
+with the same rule.
 """
 
 import json
@@ -22,14 +22,14 @@ from tokenizers.trainers import WordLevelTrainer
 from hgan.errors import DataError
 
 SPECIALS = PAD, START, END, UNKNOWN = "<pad>", "<start>", "<end>", "<unk>"
-"""The first words of every vocabulary, in the order of their ids."""
-LEAST_COUNT = 4
-"""Words with fewer occurrences in the training captions are unknown, as in SCAN."""
-MOST_WORDS = 10_000_000
-"""No limit in practice: the trainer needs one."""
+"""Special tokens, which are the first words of every vocabulary, in the order of their ids."""
+MIN_COUNT = 4
+"""Words that occur less often in the training captions become `<unk>`, as in SCAN."""
+MAX_WORDS = 10_000_000
+"""Maximum size of a vocabulary; the trainer needs a limit, which is not reached in practice."""
 
 _OPENING_QUOTE = r"""\A"|(?<=[ (\[{<])(?:"|'')"""
-"""Opening quotes, which NLTK writes as ``; every other double quote becomes ''."""
+"""Opening quotes, which NLTK replaces by ``; all other double quotes are replaced by ''."""
 _BREAKS = "|".join(
     (
         r"`+|''|[«“‘„»”’]",
@@ -37,7 +37,7 @@ _BREAKS = "|".join(
         r"[:,](?!\d)",
         r"\.{2,}",
         r"(?<=[^.])\.(?=[\])}>'»”’\s]*\z)",
-        # The end of a sentence within the caption; an abbreviation keeps its full stop.
+        # A full stop at the end of a sentence within the caption, but not after an abbreviation.
         r"(?<!\b\w|\bmr|\bmrs|\bms|\bdr|\bst|\bjr|\bsr|\.)\.(?=\s)",
     )
 )
@@ -50,15 +50,15 @@ _CLITICS = "|".join(
         r"\bd(?='ye\b)|\bmore(?='n\b)",
     )
 )
-"""Parts of words that NLTK splits off: don't is do n't, dogs' is dogs ', cannot is can not."""
+"""Parts of words that NLTK splits: don't to do n't, dogs' to dogs ', cannot to can not."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def word_tokenizer(words: dict[str, int]) -> Tokenizer:
-    """A tokenizer that gives `<start> word ... <end>`, split as by NLTK's word_tokenize.
+    """A tokenizer that returns `<start> word ... <end>`, split as by NLTK's `word_tokenize`.
 
     Args:
-        words: ids by word, specials included; all other words become `<unk>`.
+        words: ids by word, including special tokens; all other words become `<unk>`.
     """
     tokenizer = Tokenizer(WordLevel(words, unk_token=UNKNOWN))
     tokenizer.normalizer = Normalizers(
@@ -75,15 +75,15 @@ def word_tokenizer(words: dict[str, int]) -> Tokenizer:
 
 
 def count_words(texts: Sequence[str]) -> dict[str, int]:
-    """A vocabulary of the words that occur at least four times, the most frequent first.
+    """Build a vocabulary of the words that occur at least four times, the most frequent first.
 
     Args:
-        texts: training captions, never those of other splits.
+        texts: captions of the training split.
     """
     tokenizer = word_tokenizer({token: i for i, token in enumerate(SPECIALS)})
     trainer = WordLevelTrainer(
-        vocab_size=MOST_WORDS,
-        min_frequency=LEAST_COUNT,
+        vocab_size=MAX_WORDS,
+        min_frequency=MIN_COUNT,
         special_tokens=list(SPECIALS),
         show_progress=False,
     )
@@ -92,10 +92,10 @@ def count_words(texts: Sequence[str]) -> dict[str, int]:
 
 
 def read_vocabulary(path: Path) -> dict[str, int]:
-    """Ids by word of a SCAN vocabulary file (JSON: word2idx, idx2word, idx).
+    """Read ids by word from a SCAN vocabulary file (JSON: word2idx, idx2word, idx).
 
     Raises:
-        DataError: the file is missing, is not JSON, or its ids contradict each other.
+        DataError: the file is missing or not JSON, or its ids are inconsistent.
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -112,7 +112,7 @@ def read_vocabulary(path: Path) -> dict[str, int]:
 
 
 def _problem(values: Any) -> str | None:
-    """What is wrong with the content of a vocabulary file."""
+    """A problem of the content of a vocabulary file, or None."""
     if not isinstance(values, dict) or not isinstance(values.get("word2idx"), dict):
         return "it has no word2idx, an object of ids by word"
     words = values["word2idx"]

@@ -1,1 +1,1 @@
-"""Losses, schedule, checkpoints and the one training loop."""
+"""Training: settings, losses, schedule, checkpoints, the training loop, and sweeps of many runs."""

@@ -1,6 +1,6 @@
-"""The state of a run on disk: a resumed run equals an uninterrupted one bit for bit.
+"""Save and load the state of a run, so that a resumed run is bit-identical to an uninterrupted one.
 
-Tensors go to safetensors, everything else to JSON; nothing is pickled.
+Tensors are stored as safetensors, everything else as JSON; pickle is not used.
 """
 
 import json
@@ -21,7 +21,7 @@ Tree = Any
 
 
 def save_state(folder: Path, state: Tree) -> None:
-    """Write a state; a kill leaves the old one or the new one, complete."""
+    """Write a state. If the process is killed, the folder has the old or the new state."""
     replace_folder(folder, lambda new: _write(new, state))
 
 
@@ -40,12 +40,12 @@ def load_state(folder: Path) -> Tree:
 
 
 def random_state() -> Tree:
-    """State of the random generators of training."""
+    """State of torch's random generators."""
     return {"torch": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
 
 
 def set_random_state(state: Tree) -> None:
-    """Restore what `random_state` gave."""
+    """Restore a state from `random_state`."""
     torch.set_rng_state(state["torch"])
     torch.cuda.set_rng_state_all(state["cuda"])
 
@@ -60,12 +60,12 @@ def _write(folder: Path, state: Tree) -> None:
 def _split(value: Tree, path: str, tensors: dict[str, Tensor]) -> Tree:
     """Replace each tensor by a reference to its name in the tensor file."""
     if isinstance(value, Tensor):
-        # Tensors can share memory (MFAR in both towers): the file has a copy of each.
+        # Some tensors share memory (MFAR in both towers), so a copy of each is stored.
         tensors[path] = value.detach().cpu().clone().contiguous()
         return {"tensor": path}
     if isinstance(value, dict):
         pairs = [[key, _split(item, f"{path}/{key}", tensors)] for key, item in value.items()]
-        return {"dict": pairs}  # JSON objects would turn the optimiser's integer keys into text
+        return {"dict": pairs}  # in a JSON object, the optimiser's integer keys would become text
     if isinstance(value, list | tuple):
         return {"list": [_split(item, f"{path}/{i}", tensors) for i, item in enumerate(value)]}
     if isinstance(value, np.generic):

@@ -1,7 +1,7 @@
-"""The settings of a whole run: YAML files, then the command line, to one `Config`.
+"""Read the settings of a run from YAML files and the command line into a `Config`.
 
-`model.name` and `loss.name` are read first, since they say which other keys `model` and `loss`
-have: every matcher and every loss has its own settings.
+`model.name` and `loss.name` are read first, since the other keys of `model` and `loss` depend on
+them: each matcher and each loss has its own settings.
 """
 
 import argparse
@@ -25,12 +25,12 @@ from hgan.training.losses.infonce import InfoNCEConfig
 from hgan.training.losses.loss import LOSSES, LossConfig
 
 MOVED = {"loss.kind": "loss.name"}
-"""Keys of older versions, and what they are called now."""
+"""Keys of older versions, and their new names."""
 
 
 @dataclass
 class Config:
-    """A whole run."""
+    """All settings of a run."""
 
     data: DataConfig = field(default_factory=DataConfig)
     vision: VisionConfig = field(default_factory=VisionConfig)
@@ -39,12 +39,12 @@ class Config:
     loss: LossConfig = field(default_factory=InfoNCEConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     seed: int = 1
-    """Of weights, batches and augmentation."""
+    """Random seed of the initial weights, the batches and the augmentation."""
     run: Path = Path("runs/flickr8k")
-    """Folder of the run; the seed is appended."""
+    """Folder of the run; its files are in the subfolder seedN."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings as JSON values, as a run's `config.json` keeps them."""
+        """The settings as JSON values, as in the `config.json` of a run."""
         values: dict[str, Any] = jsonable(asdict(self))
         return values
 
@@ -52,25 +52,25 @@ class Config:
 SECTIONS = {
     settings.section: settings for settings in (DataConfig, VisionConfig, TextConfig, OptimConfig)
 }
-"""The sections whose keys are always the same."""
+"""Sections whose keys are always the same."""
 CHOSEN: dict[str, tuple[Registry[Any], str]] = {
     "model": (MATCHERS, HGANConfig.name),
     "loss": (LOSSES, InfoNCEConfig.name),
 }
-"""The sections whose keys depend on their `name`: the classes to choose from, and the default."""
+"""Sections whose keys depend on `name`: the registry of their classes, and the default name."""
 
 
 def load_config(
     files: Sequence[Path | str] = (), overrides: Mapping[str, Any] | None = None
 ) -> Config:
-    """The settings of a run: defaults, then YAML files, then overrides.
+    """Load the settings of a run: defaults, then YAML files, then overrides.
 
     Args:
-        files: later ones on top of earlier ones.
-        overrides: values by full name, as `{"optim.epochs": 3}`.
+        files: YAML files; values of later files override those of earlier ones.
+        overrides: values by full name, such as `{"optim.epochs": 3}`.
 
     Raises:
-        ConfigError: a file is missing or malformed, a key is unknown, a value is not allowed.
+        ConfigError: a file is missing or malformed, a key is unknown, or a value is not allowed.
     """
     words = [word for file in files for word in ("--config", str(file))]
     for key, value in (overrides or {}).items():
@@ -84,14 +84,18 @@ def load_config(
 
 
 def add_settings(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
-    """Add the settings of a run to a parser, those of the matcher and loss that the words name.
+    """Add the settings of a run to a parser, with those of the matcher and loss that are chosen.
+
+    Args:
+        parser: the parser.
+        words: command-line arguments, which choose the matcher and the loss.
 
     Returns:
-        The words to parse: as they were, but without what an earlier YAML file sets for another
-        matcher or loss than the one that a later file names.
+        The arguments to parse. If a later YAML file chooses another matcher or loss than an earlier
+        one, the settings of the earlier one are removed.
 
     Raises:
-        ConfigError: a name or key is not known, or belongs to another matcher or loss.
+        ConfigError: a name or key is unknown, or belongs to another matcher or loss.
     """
     words = list(words)
     places = list(_config_files(words))  # (position in words, prefix, path)
@@ -101,7 +105,7 @@ def add_settings(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
     for section, settings in SECTIONS.items():
         parser.add_class_arguments(settings, section)
     for section, (registry, name) in CHOSEN.items():
-        names = []  # in effect at each file
+        names = []  # the name that is set after each file
         for (_, _, path), document in zip(places, documents, strict=True):
             values = document.get(section)
             values = values if isinstance(values, dict) else {}
@@ -121,13 +125,13 @@ def add_settings(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
 
 
 def config_of(parser: ArgumentParser, chosen: Namespace) -> Config:
-    """The settings that a parser with `add_settings` has parsed."""
+    """The settings of a run from the result of a parser that `add_settings` has prepared."""
     made = parser.instantiate(chosen)
     return Config(**{f.name: made[f.name] for f in fields(Config)})
 
 
 def _config_files(words: Sequence[str]) -> Iterator[tuple[int, str, str]]:
-    """Each --config among the words: the position of its path, what stands before it, the path."""
+    """For each --config argument: its position, the prefix before the path, and the path."""
     for i, word in enumerate(words):
         if word == "--config" and i + 1 < len(words):
             yield i + 1, "", words[i + 1]
@@ -136,7 +140,7 @@ def _config_files(words: Sequence[str]) -> Iterator[tuple[int, str, str]]:
 
 
 def _read(path: str) -> dict[str, Any]:
-    """A YAML file's sections; none where it is missing or malformed, which the parser reports."""
+    """The sections of a YAML file; none if it is missing or malformed, which the parser reports."""
     try:
         document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
@@ -145,12 +149,12 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _options(words: Sequence[str], prefix: str) -> list[str]:
-    """What follows the prefix in each option that begins with it, as `width` in --model.width=3."""
+    """Keys of the options with this prefix, such as `width` in --model.width=3."""
     return [w.removeprefix(prefix).partition("=")[0] for w in words if w.startswith(prefix)]
 
 
 def _option(words: Sequence[str], option: str) -> str | None:
-    """The last value of an option among the words."""
+    """The last value of an option in the arguments."""
     found = None
     for i, word in enumerate(words):
         if word == option and i + 1 < len(words):
@@ -161,11 +165,11 @@ def _option(words: Sequence[str], option: str) -> str | None:
 
 
 def _check(registry: Registry[Any], name: str, keys: Sequence[str], where: str = "") -> None:
-    """Raise `ConfigError` for a key that a class's settings do not have."""
+    """Raise `ConfigError` for a key that the settings of a class do not have."""
     section = registry.section
     for key in keys:
         if (new := MOVED.get(f"{section}.{key}")) is not None:
-            raise ConfigError(f"{where}{section}.{key} is called {new} now")
+            raise ConfigError(f"{where}{section}.{key} was renamed to {new}")
     known = registry.keys(name)
     for key in keys:
         if key in known:
@@ -185,8 +189,8 @@ def _known(values: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 
 
 def _describe_choice(parser: ArgumentParser, section: str, registry: Registry[Any]) -> None:
-    """Let `--model.name` list all matchers in the help, not only the chosen one."""
+    """List all matchers in the help of `--model.name`, not only the chosen one."""
     for action in parser._actions:
         if action.dest == f"{section}.name":
             action.metavar = "NAME"
-            action.help = f"one of {', '.join(registry)}; it decides which other keys there are"
+            action.help = f"one of {', '.join(registry)}; the other keys depend on it"

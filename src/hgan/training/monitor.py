@@ -1,14 +1,14 @@
-"""What a run reports: a CSV log, curves as a picture, and a warning when training collapses."""
+"""Monitoring of a run: a CSV log, a plot of the curves, and a warning if training collapses."""
 
 import csv
 from pathlib import Path
 
 COLLAPSE_SHARE = 0.02
-"""A loss within this share of the chance-level loss counts as being at chance level."""
+"""A loss counts as at chance level if it differs from it by at most this fraction."""
 
 
 def write_log(path: Path, history: list[dict[str, float]]) -> None:
-    """One row an epoch, all figures of the run."""
+    """Write the values of all epochs as CSV, one row per epoch."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(history[0]))
         writer.writeheader()
@@ -16,7 +16,7 @@ def write_log(path: Path, history: list[dict[str, float]]) -> None:
 
 
 def plot_curves(path: Path, history: list[dict[str, float]]) -> None:
-    """Loss, and rSum on validation by level, over the epochs."""
+    """Plot the loss and the validation rSum of each level over the epochs."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -39,14 +39,14 @@ def plot_curves(path: Path, history: list[dict[str, float]]) -> None:
 
 
 def collapse_warning(losses: list[float], chance_level: float, remedy: str) -> str | None:
-    """A warning when the loss is stuck at chance level, where every pair has the same score.
+    """A warning if the loss is stuck at chance level, where every pair has the same score.
 
-    Two epochs in a row, since a healthy loss may start above that value and pass through it.
+    Two consecutive epochs are needed, since a normal loss can start above this level and pass it.
 
     Args:
-        losses: mean of each epoch so far.
-        chance_level: loss of constant scores.
-        remedy: what may help, by the loss that is used.
+        losses: mean loss of each epoch so far.
+        chance_level: the loss if all scores are equal.
+        remedy: what can help, depending on the loss.
     """
     stuck = [abs(loss - chance_level) <= COLLAPSE_SHARE * chance_level for loss in losses[-2:]]
     if len(stuck) < 2 or not all(stuck):

@@ -1,4 +1,4 @@
-"""What a sweep runs: the systems that YAML files and folders describe, each with every seed."""
+"""Plan a sweep: find the systems that YAML files and folders describe, and list their runs."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,22 +10,24 @@ from hgan.training.run import Run
 
 
 def plan_systems(configs: list[Path], base: str | None) -> dict[str, list[Path]]:
-    """The YAML files of each system, by name, later files on top of earlier ones.
+    """The YAML files of each system, by name; later files override earlier ones.
 
-    A file belongs to all systems; a folder holds one file for each of its systems, which takes the
-    folder's place. Without a folder there is one system, called as the last file or as `base`.
+    A file is used for all systems. A folder contains one file per system, which is used at the
+    position of the folder. Without a folder there is one system, named `base` or like the last
+    file.
 
     Raises:
-        ConfigError: a path is not there, a folder holds no YAML, two systems have one name.
+        ConfigError: a path does not exist, a folder contains no YAML file, or two systems have the
+            same name.
     """
     folders = {}
     for path in configs:
         if path.is_dir():
             if not (inside := sorted(path.glob("*.yaml"))):
-                raise ConfigError(f"{path}: holds no YAML file; one a system is expected there")
+                raise ConfigError(f"{path}: contains no YAML file; it needs one per system")
             folders[path] = inside
         elif not path.is_file():
-            raise ConfigError(f"{path}: no such file or folder; look at --config")
+            raise ConfigError(f"{path}: no such file or folder; check --config")
     plain = [path for path in configs if path not in folders]
     found = []
     if base or not folders:
@@ -36,7 +38,9 @@ def plan_systems(configs: list[Path], base: str | None) -> dict[str, list[Path]]
             found.append((file.stem, [path for path in kept if path not in folders]))
     for name, count in Counter(name for name, _ in found).items():
         if count > 1:
-            raise ConfigError(f"{count} systems are called {name}; rename files, or change --base")
+            raise ConfigError(
+                f"{count} systems have the name {name}; rename files, or change --base"
+            )
     return dict(found)
 
 
@@ -47,16 +51,20 @@ def plan_runs(
     settings: list[str],
     plugins: Sequence[str] = (),
 ) -> list[Run]:
-    """All systems with the first seed, then with the next, so that a partial sweep compares all.
+    """The runs of a sweep: all systems with the first seed, then all with the second, and so on,
+    so that an interrupted sweep has runs of all systems.
 
     Raises:
-        ConfigError: a file or a setting is not what `hgan train` takes.
+        ConfigError: `hgan train` would not accept a file or a setting.
     """
     overrides: dict[str, str] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or key in ("run", "seed", "config"):
-            raise ConfigError(f"--set {setting}: KEY=VALUE is expected, such as optim.epochs=2")
+            raise ConfigError(
+                f"--set {setting}: expected KEY=VALUE, such as optim.epochs=2; run, seed and "
+                "config cannot be set"
+            )
         overrides[key] = value
     planned = []
     for seed in seeds:

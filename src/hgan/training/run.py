@@ -1,7 +1,7 @@
-"""One run of a sweep and its progress, as the files of its folder show it.
+"""One run of a sweep, and its progress according to the files in its folder.
 
-`config.json` holds its settings, `log.csv` a row for each finished epoch, `SPLIT.json` the record
-of its evaluation, `minutes.json` how long it was trained.
+`config.json` contains its settings, `log.csv` a row for each finished epoch, `SPLIT.json` the
+record of its evaluation, and `minutes.json` the duration of its training.
 """
 
 import csv
@@ -27,26 +27,26 @@ class Run:
     system: str
     config: Config
     arguments: tuple[str, ...]
-    """Those of `hgan train` that give this config."""
+    """Arguments of `hgan train` for this config."""
     plugins: tuple[str, ...] = ()
-    """Files that training and evaluation load first."""
+    """Plug-in files that training and evaluation load first."""
 
     @property
     def folder(self) -> Path:
-        """Where its files go."""
+        """The folder of its files."""
         return run_folder(self.config)
 
     def log(self) -> list[dict[str, str]]:
         """A row for each finished epoch."""
         try:
             with (self.folder / "log.csv").open(newline="", encoding="utf-8") as file:
-                # A row that is being written may lack its end.
+                # A row that is being written can be incomplete.
                 return [row for row in csv.DictReader(file) if all(row.values())]
         except FileNotFoundError:
             return []
 
     def best_rsum(self) -> float | None:
-        """The highest rSum on validation so far."""
+        """The highest rSum on validation so far; None before the first epoch has finished."""
         rows = self.log()
         levels = [name for name in (rows[0] if rows else {}) if name.startswith("rsum_")]
         if not levels:
@@ -55,20 +55,21 @@ class Run:
         return max(float(row[f"rsum_{level}"]) for row in rows)
 
     def minutes(self) -> float | None:
-        """How long training took, all its parts together; None where no sweep trained it."""
+        """Duration of the training in minutes, summed over interruptions; None if it was not
+        measured, since only sweeps measure it."""
         found = _read_json(self.folder / MINUTES)
         return float(found["training"]) if found else None
 
     def add_minutes(self, minutes: float) -> None:
-        """Add the minutes of one more part of training."""
+        """Add the duration of another part of the training."""
         write_json(self.folder / MINUTES, {"training": (self.minutes() or 0.0) + minutes})
 
 
 def is_done(run: Run, split: str) -> bool:
-    """Whether the run's record is there; its weights need not be.
+    """Whether the run is trained and evaluated; its weights may have been deleted.
 
     Raises:
-        ConfigError: the folder holds a run with other settings.
+        ConfigError: the folder contains a run with other settings.
     """
     record = _read_json(run.folder / f"{split}.json")
     settings = _read_json(run.folder / "config.json")
@@ -76,20 +77,20 @@ def is_done(run: Run, split: str) -> bool:
         if record is None:
             return False
         raise ConfigError(
-            f"{run.folder}: holds {split}.json but no config.json that can be read, so it "
-            "is not known which run was evaluated; restore that file, or choose other --runs"
+            f"{run.folder}: contains {split}.json but no readable config.json, so the settings of "
+            "the evaluated run are unknown; restore config.json, or choose other --runs"
         )
     if other := other_settings(settings, run.config):
         raise ConfigError(
-            f"{run.folder}: holds a run with other settings ({', '.join(other)}); set them back, "
-            "or choose other --runs"
+            f"{run.folder}: contains a run with other settings ({', '.join(other)}); use those "
+            "settings, or choose other --runs"
         )
     log = run.log()
     return record is not None and (not log or len(log) >= run.config.optim.epochs)
 
 
 def _read_json(path: Path) -> Any:
-    """A JSON file's value, None where it is missing or damaged."""
+    """The content of a JSON file; None if it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Learning rates over a run: a linear rise, then half a cosine down to zero."""
+"""The optimiser, and the learning-rate schedule: linear warm-up, then cosine decay to zero."""
 
 import math
 
@@ -10,8 +10,8 @@ from hgan.config import OptimConfig
 
 
 def make_optimizer(network: nn.Module, criterion: nn.Module, config: OptimConfig) -> AdamW:
-    """AdamW in three groups: the text encoder at its own rate, the loss's temperatures without
-    decay, the rest."""
+    """AdamW with three parameter groups: the text encoder with its own learning rate, the
+    parameters of the loss without weight decay, and all other parameters."""
     named = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
     text = [p for n, p in named if n.startswith("text.")]
     head = [p for n, p in named if not n.startswith("text.")]
@@ -25,7 +25,7 @@ def make_optimizer(network: nn.Module, criterion: nn.Module, config: OptimConfig
 
 
 def make_schedule(optimizer: AdamW, config: OptimConfig, steps: int) -> LambdaLR:
-    """The rate's factor at each of a run's steps."""
+    """The schedule for a run of this many steps; it multiplies the learning rate of each group."""
     rise = min(config.warmup_steps, max(steps // 4, 1))
 
     def factor(step: int) -> float:

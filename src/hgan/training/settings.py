@@ -1,4 +1,4 @@
-"""Compare the settings that a run's folder holds with those that are asked for."""
+"""Compare the settings stored in the folder of a run with those of a config."""
 
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
@@ -7,44 +7,44 @@ from hgan.files import jsonable
 from hgan.training.config import CHOSEN, Config
 
 OLD_NAME = {"kind": "name"}
-"""Keys of a section that older versions of hgan wrote, and what they are called now."""
+"""Keys that older versions of hgan wrote, and their new names."""
 
 
 def other_settings(found: dict[str, Any], config: Config) -> list[str]:
-    """What differs, as `section.key: value there, value asked`.
+    """Differences, as `section.key: value in the folder, value in the config`.
 
-    A setting that the folder does not have did not exist when it was written: it had the value
-    that is the default today. Settings of other matchers and losses, which older versions of hgan
-    wrote too, are left out. Where the folder's run goes and its seed are not compared.
+    A setting that is missing in the folder did not exist in the version that wrote it, so its value
+    is the current default. Settings of other matchers and losses, which older versions also wrote,
+    are ignored. `run` and `seed` are not compared.
 
     Args:
-        found: the settings as JSON values, of this or an older version of hgan.
-        config: what is asked for.
+        found: the settings in the folder as JSON values, of this or an older version of hgan.
+        config: the settings to compare with.
     """
     other = []
     for section in (f.name for f in fields(config)):
         settings = getattr(config, section)
         if not is_dataclass(settings):
             continue
-        asked = jsonable(asdict(settings))  # type: ignore[arg-type]
-        there = upgrade_section(section, found.get(section, {}))
-        if there.get("name", asked.get("name")) != asked.get("name"):
-            other.append(f"{section}.name: {there['name']} there, {asked['name']} asked")
-            continue
-        default: Any = type(settings)
-        there = jsonable(asdict(default())) | there
+        new = jsonable(asdict(settings))  # type: ignore[arg-type]
+        old = upgrade_section(section, found.get(section, {}))
+        keys = ["name"]
+        if old.get("name", new.get("name")) == new.get("name"):
+            default: Any = type(settings)
+            old = jsonable(asdict(default())) | old
+            keys = sorted(old | new)
         other += [
-            f"{section}.{key}: {there.get(key)} there, {asked.get(key)} asked"
-            for key in sorted(there | asked)
-            if there.get(key) != asked.get(key)
+            f"{section}.{key}: {old.get(key)} in the folder, {new.get(key)} in the config"
+            for key in keys
+            if old.get(key) != new.get(key)
         ]
     return other
 
 
 def upgrade_section(section: str, values: dict[str, Any]) -> dict[str, Any]:
-    """A section as today's version writes it: today's names, and only its own class's keys.
+    """Convert a section to the current format: with the new names and only the keys of its class.
 
-    Older versions wrote the settings of all matchers and all losses, whichever was used.
+    Older versions wrote the settings of all matchers and losses, not only of the chosen ones.
     """
     values = {OLD_NAME.get(key, key): value for key, value in values.items()}
     name = values.get("name", "")

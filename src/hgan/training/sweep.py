@@ -1,4 +1,4 @@
-"""Train and evaluate many runs, each in a process of its own; a sweep that was cut goes on."""
+"""Train and evaluate many runs, each in its own process; an interrupted sweep can be resumed."""
 
 import os
 import shlex
@@ -21,23 +21,26 @@ from hgan.training.run import Run, is_done
 
 POLL_SECONDS = 0.5
 SECONDS_TO_STOP = 10.0
-"""What a process gets to end by itself before it is killed; files survive either."""
+"""Time that a process has to exit before it is killed; its files stay valid in both cases."""
 
 State = Literal["waiting", "training", "evaluating", "done", "failed"]
 
 
 class Job:
-    """A run on its way: trained, then evaluated, then done; or failed.
+    """The execution of a run: it is trained, then evaluated.
 
     Attributes:
-        code: exit code of the process that failed.
+        run: the run.
+        state: its state.
+        code: exit code of the process that failed; None if none has failed.
+        before: number of epochs that earlier sweeps have finished.
     """
 
     def __init__(self, run: Run, split: str, threads: int) -> None:
         self.run = run
         self.state: State = "done" if is_done(run, split) else "waiting"
         self.code: int | None = None
-        self.before = len(run.log())  # epochs of earlier sweeps
+        self.before = len(run.log())
         self._split = split
         self._environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
         self._process: subprocess.Popen[bytes] | None = None
@@ -49,11 +52,11 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """What the processes printed."""
+        """File with the output of the processes."""
         return self.run.folder / "train.log"
 
     def start(self) -> None:
-        """Train what is left of the run, or only evaluate it where nothing is."""
+        """Train the remaining epochs of the run; if there are none, only evaluate it."""
         trained = len(self.run.log()) >= self.run.config.optim.epochs
         if trained and (self.run.folder / "best").exists():
             self._evaluate()
@@ -61,7 +64,7 @@ class Job:
             self._launch("training", ["train", *self._plugins(), *self.run.arguments, "--resume"])
 
     def poll(self) -> None:
-        """Go on to the next step once the process has ended."""
+        """Start the next step if the process has ended."""
         if self._process is None or (code := self._process.poll()) is None:
             return
         self._ended()
@@ -74,7 +77,7 @@ class Job:
             self.state, self.code = "failed", code
 
     def stop(self) -> None:
-        """End the process; what it finished stays on disk."""
+        """Terminate the process; finished epochs stay on disk."""
         if self._process is None:
             return
         self._process.terminate()
@@ -86,9 +89,9 @@ class Job:
         self._ended()
 
     def minutes(self) -> float:
-        """Minutes of training until now."""
-        now = self._seconds() if self.state == "training" else 0.0
-        return (self.run.minutes() or 0.0) + now / 60
+        """Duration of the training so far, in minutes."""
+        current = self._seconds() if self.state == "training" else 0.0
+        return (self.run.minutes() or 0.0) + current / 60
 
     def _evaluate(self) -> None:
         best = str(self.run.folder / "best")
@@ -121,17 +124,17 @@ class Job:
 
 
 def sweep(runs: Sequence[Run], split: str, jobs: int) -> list[Job]:
-    """Train and evaluate the runs that are not done, some side by side; a failure stops no other.
+    """Train and evaluate all runs that are not done; if one fails, the others continue.
 
-    Ctrl-C, or SIGTERM, ends the processes and leaves as KeyboardInterrupt.
+    Ctrl-C and SIGTERM terminate the processes and raise KeyboardInterrupt.
 
     Args:
-        runs: in the order they start.
-        split: what they are evaluated on, after training.
-        jobs: how many at once; the processors are shared among them.
+        runs: the runs, in the order in which they start.
+        split: the split for the evaluation after training.
+        jobs: number of runs at the same time; the processors are divided among them.
 
     Raises:
-        ConfigError: a folder holds a run with other settings; found before anything starts.
+        ConfigError: a folder contains a run with other settings; checked before any run starts.
     """
     threads = max(1, (os.cpu_count() or 1) // jobs)
     todo = [Job(run, split, threads) for run in runs]
@@ -153,7 +156,7 @@ def sweep(runs: Sequence[Run], split: str, jobs: int) -> list[Job]:
 
 
 def _advance(todo: list[Job], jobs: int) -> None:
-    """Poll every job once; print what has changed where no table on the screen shows it."""
+    """Poll each job once; print changes of state if there is no terminal for the table."""
     for job in todo:
         before = job.state
         job.poll()
@@ -165,7 +168,7 @@ def _advance(todo: list[Job], jobs: int) -> None:
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does, so that no process outlives its sweep."""
+    """Handle SIGTERM like Ctrl-C, so that processes do not continue after their sweep."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -178,7 +181,7 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 def table(jobs: Sequence[Job]) -> Table:
-    """A row for each run: how far it is, what it reached, how long it took."""
+    """A table of runs with their state, progress, best validation rSum and duration."""
     shown = Table()
     for name in ("system", "seed", "state"):
         shown.add_column(name)
@@ -198,7 +201,7 @@ def table(jobs: Sequence[Job]) -> Table:
 
 
 def _board(todo: list[Job], jobs: int, seconds: float) -> Group:
-    """What runs now and what failed, and how long the rest will take."""
+    """The table of running and failed jobs, and a line with the progress of the sweep."""
     waiting = sum(job.state == "waiting" for job in todo)
     done = sum(job.state == "done" for job in todo)
     line = f"{done} of {len(todo)} runs done, {waiting} waiting, {jobs} at once"
@@ -208,7 +211,8 @@ def _board(todo: list[Job], jobs: int, seconds: float) -> Group:
 
 
 def seconds_left(todo: Sequence[Job], seconds: float) -> float | None:
-    """Time for the epochs that are left, at the pace of those since the start; None before any."""
+    """Estimated time for the remaining epochs, from the epochs finished in this sweep; None if
+    there are none yet."""
     finished = sum(max(0, len(job.run.log()) - job.before) for job in todo)
     unfinished = [job for job in todo if job.running or job.state == "waiting"]
     left = sum(job.run.config.optim.epochs - len(job.run.log()) for job in unfinished)

@@ -1,4 +1,4 @@
-"""The one training loop: image-major epochs, validation after each, a checkpoint after each."""
+"""The training loop: image-major epochs, with validation and a checkpoint after each epoch."""
 
 import time
 from collections.abc import Iterator
@@ -45,49 +45,50 @@ from hgan.training.settings import other_settings
 
 @dataclass
 class Result:
-    """What a run reached."""
+    """The result of a run."""
 
     best: Path
-    """Checkpoint of the epoch with the highest rSum on validation."""
+    """Folder of the checkpoint with the highest rSum on validation."""
     epoch: int
-    """That epoch, counted from 1."""
+    """Epoch of this checkpoint, counted from 1."""
     rsum: float
-    """Its rSum on validation."""
+    """rSum of this checkpoint on validation."""
 
 
 def run_folder(config: Config) -> Path:
-    """Where a run's files go: the configured folder with the seed."""
+    """The folder of a run's files, `RUN/seedN`."""
     return config.run / f"seed{config.seed}"
 
 
 def train(config: Config, resume: bool = False, stop_after: int | None = None) -> Result:
-    """Train, choosing the checkpoint on the validation split; the test split is never read.
+    """Train a model. The checkpoint is chosen on the validation split; the test split is not used.
 
     Args:
-        config: the run.
-        resume: go on from the last finished epoch, if there is one.
-        stop_after: end after this many epochs as if interrupted.
+        config: settings of the run.
+        resume: continue after the last finished epoch, if there is one.
+        stop_after: stop after this many epochs, as if the run was interrupted.
 
     Raises:
-        DataError: captions or features are missing or do not fit.
-        ConfigError: the run folder holds a run with other settings.
+        DataError: captions or features are missing or do not match.
+        ConfigError: the folder of the run contains a run that cannot be continued: `resume` is
+            false, or it has other settings.
     """
     return Trainer(config, resume).run(stop_after)
 
 
 class Trainer:
-    """State of a run: model, averaged model, optimiser, schedule, history.
+    """Runs the training loop, and holds its state: model, optimiser, schedule and history.
 
     Attributes:
-        model: what is trained, with tokenizer and settings.
-        averaged: the exponential moving average that is evaluated and saved.
-        history: a row of figures for each finished epoch.
+        model: the model in training, with its tokenizer and settings.
+        averaged: exponential moving average of the weights, which is evaluated and saved.
+        history: for each finished epoch, a row of values such as the loss.
     """
 
     def __init__(self, config: Config, resume: bool) -> None:
         self.config = config
         self.folder = run_folder(config)
-        AcceleratorState._reset_state()  # an earlier run's precision, in the same process
+        AcceleratorState._reset_state()  # it keeps the precision of earlier runs in this process
         self.accelerator = Accelerator(mixed_precision=_precision(config))
         set_seed(config.seed)
         store = open_features(config.data.features, config.vision.backbone)
@@ -125,7 +126,7 @@ class Trainer:
         self.train_data = Dataset(train, store, self.model.tokenizer, limit)
         self.val_data = Dataset(captions.split("val"), store, self.model.tokenizer, limit)
         text = self.model.network.text
-        # Not for validation: evaluation has no bfloat16 states either, and both must agree.
+        # Not for validation, which must give the same results as evaluation, without a cache.
         self.train_data.cache_frozen_states(text)
         self.augmenter = Augmenter(
             region_drop=config.optim.region_drop,
@@ -144,7 +145,8 @@ class Trainer:
         recover_folder(self.folder / "best")
         if state.exists() and not resume:
             raise ConfigError(
-                f"{self.folder}: holds a run already; go on with --resume, or give another --run"
+                f"{self.folder}: already contains a run; continue it with --resume, or choose "
+                "another --run"
             )
         if state.exists():
             self._load(load_state(state))
@@ -156,7 +158,7 @@ class Trainer:
     # --- the loop
 
     def run(self, stop_after: int | None) -> Result:
-        """Train the epochs that are left."""
+        """Train the remaining epochs."""
         epochs = self.config.optim.epochs
         last = epochs if stop_after is None else min(epochs, stop_after)
         with progress("train", total=epochs * self.steps, unit="batches") as bar:
@@ -170,7 +172,7 @@ class Trainer:
         return Result(self.folder / "best", self.best["epoch"], self.best["rsum"])
 
     def _epoch(self, epoch: int, bar: Any) -> dict[str, float]:
-        """One pass over the training photos; gives the epoch's figures."""
+        """Train one epoch; return its row of the history."""
         self.network.train()
         self._loss().start_epoch(epoch)
         start, losses, captions = time.perf_counter(), [], 0
@@ -219,7 +221,7 @@ class Trainer:
         return network.levels(images, texts)
 
     def _validate(self) -> dict[str, float]:
-        """Choose level weights on validation and measure with them, in float32 as evaluation."""
+        """Choose the level weights on validation; return the rSum of each level, and of S."""
         network = self._evaluated()
         network.eval()
         weights, self.metrics = choose_weights(network, self.val_data)
@@ -228,7 +230,7 @@ class Trainer:
         return {f"rsum_{name}": found.rsum for name, found in self.metrics.items()}
 
     def _evaluated(self) -> Matcher:
-        """The averaged network, which is what is evaluated and saved."""
+        """The averaged network, which is evaluated and saved."""
         network = self.averaged.module
         assert isinstance(network, Matcher)
         return network
@@ -238,10 +240,10 @@ class Trainer:
         assert isinstance(loss, Loss)
         return loss
 
-    # --- what stays on disk
+    # --- files
 
     def _save(self, row: dict[str, float]) -> None:
-        """Keep the epoch: the best model if it is, and all that a resumed run needs."""
+        """Save the model if it is the best so far, the state for resuming, the log and the plot."""
         rsum = row[f"rsum_{final_level(self.metrics)}"]
         if rsum > self.best["rsum"]:
             self.best = {"rsum": rsum, "epoch": int(row["epoch"])}
@@ -288,7 +290,7 @@ class Trainer:
         if other:
             raise ConfigError(
                 f"{self.folder}: the run to resume has other settings ({', '.join(other)}); "
-                "set them back, or start another run"
+                "use those settings, or choose another --run"
             )
         for name in ("network", "averaged", "criterion", "optimizer", "schedule"):
             getattr(self, name).load_state_dict(state[name])
@@ -316,7 +318,7 @@ class Trainer:
 
 
 def _precision(config: Config) -> str:
-    """bf16 only where the processor has matrix units for it: with vector instructions alone
-    (AVX-512 BF16), or emulated, its products take twice the time of float32's."""
+    """Use bf16 only if the hardware has matrix units for it: on a CPU without them (emulated, or
+    with AVX-512 BF16), it takes twice as long as float32."""
     fast = torch.cuda.is_available() or torch.cpu._is_amx_tile_supported()
     return config.optim.precision if fast else "no"

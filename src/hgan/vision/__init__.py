@@ -1,1 +1,1 @@
-"""Photos to region features, by pretrained backbones that are not trained further."""
+"""Extraction of region features from photos with frozen pretrained backbones."""

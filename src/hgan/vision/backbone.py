@@ -1,4 +1,4 @@
-"""The contract of vision backbones: pixels to region features, their boxes and the context."""
+"""The interface of vision backbones: from pixels to region features and the context."""
 
 from typing import NamedTuple
 
@@ -14,39 +14,39 @@ class Regions(NamedTuple):
     regions: Tensor
     """(B, R, D_v)"""
     context: Tensor
-    """(B, D_v)"""
+    """(B, D_v): features of the whole photo"""
 
 
 class Backbone(nn.Module):
-    """A frozen network that turns uint8 photos into a grid of region features.
+    """A frozen network that computes a grid of region features from uint8 photos.
 
     Subclasses set the attributes below and implement `feature_map`. Pixels are normalised inside
-    the network, so that an exported backbone takes decoded photos.
+    the network, so that the input of an exported backbone is decoded photos.
     """
 
     name: str
-    """Name of weights and architecture, stored in the manifest of a feature store."""
+    """Name of the weights and architecture, which is stored in the manifest of a feature store."""
     size: int
-    """Side of the square photos it reads, in pixels."""
+    """Side of the square input photos in pixels."""
     width: int
-    """D_v, the width of the features."""
+    """D_v, width of the features."""
     grid: int
-    """Regions along each side; R = grid * grid."""
+    """Number of regions along each side; R = grid * grid."""
     mean: Tensor
     std: Tensor
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        """Normalise pixels (0..255) by a mean and a standard deviation for each channel."""
+        """Set the mean and standard deviation of each channel for normalising pixels (0..255)."""
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def feature_map(self, pixels: Tensor) -> Tensor:
-        """Normalised pixels (B, 3, size, size) to a feature map (B, D_v, h, w)."""
+        """Compute a feature map (B, D_v, h, w) from normalised pixels (B, 3, size, size)."""
         raise NotImplementedError
 
     def forward(self, pixels: Tensor) -> Regions:
-        """Photos (B, size, size, 3) uint8 to regions, row by row from the top left, and context."""
+        """Compute features of photos (B, size, size, 3) uint8; regions are in row-major order."""
         x = pixels.permute(0, 3, 1, 2).to(self.mean.dtype)
         feature_map = self.feature_map((x - self.mean) / self.std)  # (B, D_v, h, w)
         context = feature_map.mean((2, 3))  # (B, D_v)
@@ -55,7 +55,7 @@ class Backbone(nn.Module):
 
 
 def grid_boxes(grid: int) -> np.ndarray:
-    """Boxes of a grid's cells, (grid * grid, 4) float32, x0 y0 x1 y1 in 0..1, row by row."""
+    """Boxes of grid cells, (grid * grid, 4) float32, x0 y0 x1 y1 in 0..1, in row-major order."""
     edges = np.arange(grid, dtype=np.float32) / grid
     y, x = np.meshgrid(edges, edges, indexing="ij")
     boxes = np.stack([x, y, x + 1 / grid, y + 1 / grid], axis=-1)

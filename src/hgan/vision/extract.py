@@ -1,4 +1,4 @@
-"""Photos to a feature store: decode in threads, run the backbone in ONNX Runtime, resume."""
+"""Extract features of photos to a feature store, with decoding threads and ONNX Runtime."""
 
 import tempfile
 from collections.abc import Iterable
@@ -18,10 +18,10 @@ from hgan.vision.onnx_export import export_onnx
 from hgan.vision.views import view
 
 BATCH = 8
-"""Photos in a batch; on CPUs a small batch fits into the caches (140 photos a second with 8, 57
-with 64)."""
+"""Photos in a batch. On CPUs, small batches fit in the cache (140 photos per second with 8, 57 with
+64)."""
 FLUSH_EVERY = 500
-"""Photos between two flushes to disk: the most that a kill can lose."""
+"""Photos between two flushes to disk; an interruption loses at most this many."""
 
 
 def extract(
@@ -31,13 +31,13 @@ def extract(
 
     Args:
         backbone: the frozen network.
-        photos: the folder that ids are relative to.
-        ids: the photos, one row each, in this order.
-        folder: the store.
+        photos: the folder of the photos.
+        ids: paths of the photos relative to this folder, one for each row of the store.
+        folder: the folder of the store.
         views: number of views of each photo, see `hgan.vision.views`.
 
     Raises:
-        DataError: the folder has a store with other settings.
+        DataError: the folder contains a store with other settings.
     """
     manifest = Manifest(
         backbone=backbone.name,
@@ -56,7 +56,8 @@ def extract(
 
 
 def backbone_session(backbone: Backbone) -> onnxruntime.InferenceSession:
-    """A backbone as an ONNX Runtime session: uint8 pixels in, regions and context out."""
+    """An ONNX Runtime session of a backbone; its input is uint8 pixels, its outputs are regions and
+    context."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "backbone.onnx"
         pixels = torch.zeros(2, backbone.size, backbone.size, 3, dtype=torch.uint8)
@@ -96,7 +97,7 @@ def _fill(
 
 
 def _groups(arrays: list[np.ndarray]) -> Iterable[tuple[int, np.ndarray]]:
-    """Number and pixels (n, size, size, 3) of each view."""
+    """The number of each view, and its pixels (n, size, size, 3)."""
     if arrays:
         stacked = np.stack(arrays)  # (n, V, size, size, 3)
         for v in range(stacked.shape[1]):

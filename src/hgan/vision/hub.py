@@ -1,4 +1,4 @@
-"""Any Hugging Face vision model as a backbone: ViT, DINOv2, CLIP, SigLIP, ConvNeXt, Swin, ..."""
+"""Backbones from Hugging Face vision models: ViT, DINOv2, CLIP, SigLIP, ConvNeXt, Swin, ..."""
 
 import inspect
 import math
@@ -13,17 +13,19 @@ from hgan.vision.backbone import Backbone
 
 
 class HubBackbone(Backbone):
-    """The last hidden state of a model, or of the vision tower of a dual encoder, as a feature map.
+    """A backbone whose feature map is the last hidden state of a vision model, or of the vision
+    tower of a dual encoder.
 
-    Weights are read from safetensors only, and no code of a model's repository is run.
+    Weights are only loaded from safetensors, and code in the repository of a model is not run.
 
     Args:
-        name: on the Hugging Face hub, or a folder that `save_pretrained` wrote.
-        size: side of the photos it reads in pixels; by default that of its own preprocessing.
-        grid: regions along each side, over which the feature map is averaged.
+        name: a name on the Hugging Face hub, or a folder written by `save_pretrained`.
+        size: side of the input photos in pixels; by default, that of the model's preprocessing.
+        grid: number of regions along each side; the feature map is averaged over each region.
 
     Raises:
-        ConfigError: the model cannot be loaded, is not a vision model, or cannot read that size.
+        ConfigError: the model cannot be loaded, is not a vision model, or does not support the
+            size.
     """
 
     def __init__(self, name: str, size: int | None = None, grid: int = 6) -> None:
@@ -37,23 +39,23 @@ class HubBackbone(Backbone):
         self.width = self._probe()
 
     def feature_map(self, pixels: Tensor) -> Tensor:
-        """Normalised pixels (B, 3, size, size) to (B, D_v, h, w)."""
+        """Compute a feature map (B, D_v, h, w) from normalised pixels (B, 3, size, size)."""
         state: Tensor = self.net(pixel_values=pixels, **self._options).last_hidden_state
-        if state.dim() == 4:  # a convolutional network: (B, D_v, h, w)
+        if state.dim() == 4:  # convolutional network: (B, D_v, h, w)
             return state
         side = _side(self.net, self.size, state.shape[1])
-        # The class token and the registers come before the patches: (B, extra + side * side, D_v).
+        # The class token and register tokens are before the patches: (B, extra + side * side, D_v).
         patches = state[:, state.shape[1] - side * side :]
         return patches.transpose(1, 2).reshape(state.shape[0], -1, side, side)
 
     @torch.inference_mode()
     def _probe(self) -> int:
-        """Run once, so that an unsuitable model fails before the extraction; return its width."""
+        """Run the model once, so that an unsuitable model fails here; return the feature width."""
         try:
             shape = self.feature_map(torch.zeros(1, 3, self.size, self.size)).shape
         except (RuntimeError, ValueError, TypeError, AttributeError) as error:
             raise ConfigError(
-                f"vision: {self.name} makes no feature map of photos of {self.size} x {self.size} "
+                f"vision: {self.name} cannot compute a feature map of {self.size} x {self.size} "
                 f"pixels ({error}); try another vision.size, or another model"
             ) from error
         return shape[1]
@@ -61,7 +63,7 @@ class HubBackbone(Backbone):
 
 def _load(name: str) -> tuple[BaseImageProcessor, PreTrainedModel]:
     try:
-        # The configuration first: without a network, each further file costs a minute of retries.
+        # Load the configuration first: without internet access, each file takes a minute to fail.
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         processor: BaseImageProcessor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
             name, trust_remote_code=False
@@ -76,22 +78,23 @@ def _load(name: str) -> tuple[BaseImageProcessor, PreTrainedModel]:
         )
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(
-            f"vision.backbone: {name} cannot be loaded ({_first_line(error)}); it has to be the "
-            "name or the folder of a Hugging Face vision model with safetensors weights. Names "
-            "need a network; without one, efficientnet-lite0, 1 and 2 work"
+            f"vision.backbone: {name} cannot be loaded ({_first_line(error)}); it must be the name "
+            "or the folder of a Hugging Face vision model with safetensors weights. Names need "
+            "internet access; without it, use efficientnet-lite0, 1 or 2"
         ) from error
-    # Poolers are often missing in checkpoints, and are not used here.
+    # Checkpoints often have no weights for poolers, which are not used here.
     absent = [key for key in report["missing_keys"] if "pooler" not in key]
     if absent:
         raise ConfigError(
-            f"vision.backbone: {name} lacks {len(absent)} weights, the first is {sorted(absent)[0]}"
+            f"vision.backbone: {name} has no values for {len(absent)} weights, the first is "
+            f"{sorted(absent)[0]}"
         )
     tower = getattr(net, "vision_model", net)
     return processor, tower.eval().requires_grad_(False)
 
 
 def _normalisation(processor: BaseImageProcessor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation for pixels of 0..255; the model's own are for 0..1."""
+    """Mean and standard deviation for pixels in 0..255; those of the model are for 0..1."""
     settings = processor.to_dict()
     scale = settings["rescale_factor"] if settings.get("do_rescale") else 1.0
     mean, std = [0.0] * 3, [1.0] * 3
@@ -101,7 +104,7 @@ def _normalisation(processor: BaseImageProcessor) -> tuple[tuple[float, ...], tu
 
 
 def _default_size(processor: BaseImageProcessor, net: PreTrainedModel) -> int:
-    """The side of the square photos that the model's own preprocessing gives."""
+    """Side of the square photos after the model's own preprocessing."""
     settings = processor.to_dict()
     found = settings.get("crop_size" if settings.get("do_center_crop") else "size") or {}
     for key in ("height", "shortest_edge"):
@@ -111,17 +114,18 @@ def _default_size(processor: BaseImageProcessor, net: PreTrainedModel) -> int:
 
 
 def _options(net: PreTrainedModel, size: int) -> dict[str, bool]:
-    """Interpolate position embeddings if the size of the photos is not the model's own."""
+    """Options for interpolating position embeddings if the size differs from the model's own."""
     name = "interpolate_pos_encoding"
     own = getattr(net.config, "image_size", size)
     return {name: True} if own != size and name in inspect.signature(net.forward).parameters else {}
 
 
 def _side(net: PreTrainedModel, size: int, tokens: int) -> int:
-    """Patches along each side of a sequence, which can also have a class token and registers."""
+    """Number of patches along each side; the tokens can also contain a class token and
+    registers."""
     patch = getattr(net.config, "patch_size", None)
     if hasattr(net.config, "depths") or not isinstance(patch, int):
-        return math.isqrt(tokens)  # stages merge patches, and there are no other tokens
+        return math.isqrt(tokens)  # such models merge patches and have no other tokens
     return size // patch
 
 

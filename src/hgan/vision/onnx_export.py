@@ -1,7 +1,7 @@
-"""Write a torch network as one ONNX file with batch and sequence axes of any length.
+"""Export a torch network as one ONNX file with dynamic batch and sequence axes.
 
-It is here, and not in `hgan.export`, since extraction already runs backbones as ONNX: `export`
-imports `vision`, never the reverse.
+This is not in `hgan.export`, since extraction also runs backbones with ONNX Runtime, and `vision`
+must not import `export`.
 """
 
 import logging
@@ -22,9 +22,9 @@ def export_onnx(
     """Export a network.
 
     Args:
-        network: is put into evaluation mode, and stays in it.
+        network: the network; it is switched to evaluation mode.
         inputs: an example of each input, in order.
-        free: for each input, names of its leading axes that can have any length.
+        free: for each input, the names of its leading axes that are dynamic.
         outputs: names of the outputs.
         path: the ONNX file, which also contains the weights.
     """

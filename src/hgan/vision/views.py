@@ -1,4 +1,4 @@
-"""Views of a photo: the original, mirrored, and random crops; features of each are stored."""
+"""Views of a photo for augmentation: the original, mirrored, and random crops."""
 
 import random
 
@@ -6,9 +6,10 @@ from PIL import Image, ImageOps
 
 
 def view(photo: Image.Image, number: int, key: str) -> Image.Image:
-    """A view: 0 is the original, 1 mirrored, others are random crops of 50 to 100 % of the area.
+    """A view of a photo: 0 is the original, 1 is mirrored, others are random crops with 50 to 100 %
+    of the area.
 
-    A crop depends only on the number and the key, so that a second extraction gives the same.
+    Crops depend only on the number and the key, so that they are reproducible.
     """
     if number == 0:
         return photo

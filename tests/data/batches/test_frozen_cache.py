@@ -81,7 +81,7 @@ def test_without_a_cache_folder_the_states_are_computed(
     blocked.write_text("no folder")
     monkeypatch.setenv("HGAN_CACHE", str(blocked / "cache"))
     assert cache_frozen_states(encoder(tmp_path), rows()) is not None
-    assert "the next run computes it again" in " ".join(capsys.readouterr().err.split())
+    assert "the next run will compute it again" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_too_large_cache_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ BAD = {
         {"images": [*IMAGES, {"id": 2**63, "file_name": "c"}]}, "malformed", "images[2]", '"id"'),
     "id twice": (
         {"images": [*IMAGES, {"id": 9, "file_name": "c"}]},
-        "photo listed twice", "images[2]", "already that of b.jpg at"),
+        "photo listed twice", "images[2]", "already used by b.jpg at"),
     "name twice": (
         {"images": [*IMAGES, {"id": 1, "file_name": "b.jpg"}]},
         "photo listed twice", "images[2]", "b.jpg is already listed"),

@@ -186,7 +186,7 @@ def test_a_photo_twice_in_a_list_with_several_captions_each(tmp_path: Path) -> N
     write(tmp_path, "train", ["5", "9", "5"], list("abcdef"))
     found = problem(tmp_path)
     assert (found.kind, found.where) == ("photo listed twice", f"{tmp_path}/train_ids.txt:3")
-    assert "already at line 1" in found.text
+    assert "already in line 1" in found.text
 
 
 def test_a_photo_in_two_splits(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_a_sound_data_set(tmp_path: Path, records: list[dict[str, Any]]) -> None
             "val": {"photos": 1, "captions": 1},
             "test": {"photos": 1, "captions": 1},
         }
-    assert printed(report).endswith("fit to train on\n")
+    assert printed(report).endswith("ready for training\n")
 
 
 def test_every_problem_is_found_at_once(tmp_path: Path, records: list[dict[str, Any]]) -> None:

@@ -57,7 +57,7 @@ def test_a_sound_folder(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=120)
     report.render(console)
     shown = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "copies" in shown and shown.endswith("fit to train on\n")
+    assert "copies" in shown and shown.endswith("ready for training\n")
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,7 +78,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         ("dev_ims", (3, 0, 0), 9, "rows of a photo differ", "error", "row 3 (photo 9) differs"),
         ("dev_boxes", (2, 1, 2), 120, "box outside its photo", "error", "row 2, region 1: "),
         ("dev_boxes", (0, 0, 1), -2, "box outside its photo", "error", "row 0, region 0: "),
-        ("dev_boxes", (0, 2, 2), 5, "box ends before", "error", "row 0, region 2: "),
+        ("dev_boxes", (0, 2, 2), 5, "box with x1 < x0", "error", "row 0, region 2: "),
         ("dev_boxes", (0, 2, 2), 10, "box without area", "warning", "row 0, region 2: "),
         ("dev_boxes", (0, 2, 2), np.nan, "boxes not finite", "error", "row 0"),
         ("dev_boxes", (0, 2, 2), 100.9, None, None, None),  # counts the last pixel
@@ -133,7 +133,7 @@ def test_ids_that_do_not_fit_the_rows(tmp_path: Path) -> None:
 def test_a_photo_in_two_splits(tmp_path: Path) -> None:
     write(tmp_path, {"train": ["0", "1"], "dev": ["2", "0"]})
     kinds = {f.kind: f.severity for f in check(tmp_path).findings}
-    assert kinds == {"photo in several splits": "error", "splits do not fit each other": "error"}
+    assert kinds == {"photo in several splits": "error", "splits do not match": "error"}
 
 
 def test_lists_without_arrays(tmp_path: Path) -> None:

@@ -173,12 +173,12 @@ def test_a_split_without_boxes_takes_them_from_all(tmp_path: Path) -> None:
     [
         ("boxes", np.zeros((2, REGIONS + 1, 4), np.float32), r"dev_boxes.npy: its shape is"),
         ("boxes", np.zeros((1, REGIONS, 4), np.float32), r"dev_boxes.npy: its shape is"),
-        ("boxes", np.zeros((2, REGIONS, 4), np.complex64), r"dev_boxes.npy: holds complex64"),
-        ("img_sizes", np.ones((1, 2)), r"img_sizes.npy: holds float64 \(1, 2\), not the width"),
-        ("img_sizes", np.ones((2, 3)), "not the width and height of 2 photos"),
-        ("img_sizes", np.array([["a", "b"]] * 2), "not the width and height"),
-        ("img_sizes", np.array([[100, 50], [0, 50]]), "img_sizes.npy: row 1: a photo of"),
-        ("img_sizes", np.array([[np.nan, 50], [9, 50]]), "img_sizes.npy: row 0: a photo of"),
+        ("boxes", np.zeros((2, REGIONS, 4), np.complex64), r"dev_boxes.npy: contains complex64"),
+        ("img_sizes", np.ones((1, 2)), r"img_sizes.npy: contains float64 \(1, 2\), not width"),
+        ("img_sizes", np.ones((2, 3)), "not width and height of 2 photos"),
+        ("img_sizes", np.array([["a", "b"]] * 2), "not width and height"),
+        ("img_sizes", np.array([[100, 50], [0, 50]]), "img_sizes.npy: row 1: width and height"),
+        ("img_sizes", np.array([[np.nan, 50], [9, 50]]), "img_sizes.npy: row 0: width and height"),
         ("img_sizes", None, "need the photos' sizes; add dev_img_sizes.npy"),
     ],
 )
@@ -219,7 +219,7 @@ def test_features_of_another_type_and_the_fix(tmp_path: Path, kind: str) -> None
     array = write(tmp_path, dev=["5", "9"])["dev"]
     path = tmp_path / "dev_ims.npy"
     np.save(path, (10 * array).astype(kind))
-    with pytest.raises(DataError, match=f"dev_ims.npy: holds {kind}, but float16 or") as caught:
+    with pytest.raises(DataError, match=f"dev_ims.npy: contains {kind}, but float16 or") as caught:
         PrecompFeatures(tmp_path)
     run_fix(str(caught.value))
     path.with_suffix(".converted.npy").replace(path)

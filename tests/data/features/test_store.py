@@ -336,7 +336,7 @@ def test_a_manifest_that_cannot_be(folder: Path, changes: dict[str, Any]) -> Non
 
 def test_a_newer_format_is_named(folder: Path) -> None:
     edit(folder, format_version=2)
-    with pytest.raises(DataError, match="format version 2, this program reads 1"):
+    with pytest.raises(DataError, match="format version 2, but this version of hgan reads 1"):
         FeatureStore(folder)
 
 

@@ -1,1 +1,1 @@
-"""Captions and features to the batches that training and evaluation read."""
+"""Batches of captions and features for training and evaluation."""

@@ -1,4 +1,4 @@
-"""Size augmentation (Chen et al., CVPR 2021): regions and words are dropped at random."""
+"""Size augmentation (Chen et al., CVPR 2021): drop regions and words at random."""
 
 from dataclasses import dataclass
 
@@ -8,47 +8,48 @@ from torch import Tensor
 from hgan.data.batches.types import ImageBatch, TextBatch
 
 FIRST_WORD = 1000
-"""First id of a word in BERT's vocabulary, and in others whose special tokens do not come first."""
+"""First id of a word in BERT's vocabulary; also used for other vocabularies in which the special
+tokens are not the first ids."""
 
 
 @dataclass(frozen=True)
 class Augmenter:
-    """Drops regions, and drops, masks or replaces words, but never all of an item."""
+    """Drops regions, and drops, masks or replaces words; each item keeps at least one."""
 
     region_drop: float
     """Probability that a region is dropped."""
     word_drop: float
     """Probability that a word is masked, replaced or dropped."""
     mask_id: int
-    """The token that a masked word becomes."""
+    """Id of the mask token."""
     special_ids: Tensor
-    """(S) tokens that are never changed."""
+    """(S) ids of the tokens that are never changed."""
     vocabulary: int
     """Size of the vocabulary."""
 
     def images(self, batch: ImageBatch, rng: torch.Generator) -> ImageBatch:
-        """Drop regions."""
+        """Drop regions of a batch."""
         keep = torch.rand(batch.mask.shape, generator=rng) >= self.region_drop
-        mask = _never_all(batch.mask & keep, batch.mask)
+        mask = _keep_some(batch.mask & keep, batch.mask)
         return ImageBatch(batch.regions, batch.context, mask, batch.boxes)
 
     def texts(self, batch: TextBatch, rng: torch.Generator) -> TextBatch:
-        """Of the words drawn, mask half, replace a tenth by random words, and drop the rest.
-
-        Words with a frozen cache are always dropped: the cache belongs to the original words.
+        """Select words at random; mask half of them, replace a tenth by random words, and drop the
+        rest. With a frozen cache, which contains the states of the original words, drop all of
+        them.
         """
         words = batch.mask.bool() & ~(batch.ids[..., None] == self.special_ids).any(-1)
         chance = torch.rand(batch.ids.shape, generator=rng)
         drawn = words & (chance < self.word_drop)
         if batch.frozen_cache is not None:
-            kept = _never_all(words & ~drawn, words)
+            kept = _keep_some(words & ~drawn, words)
             mask = (batch.mask.bool() & (~words | kept)).long()
             return TextBatch(batch.ids, mask, batch.frozen_cache)
         kind = torch.rand(batch.ids.shape, generator=rng)
         other = torch.randint(self._first_word(), self.vocabulary, batch.ids.shape, generator=rng)
         ids = torch.where(drawn & (kind < 0.5), self.mask_id, batch.ids)
         ids = torch.where(drawn & (kind >= 0.5) & (kind < 0.6), other, ids)
-        kept = _never_all(words & ~(drawn & (kind >= 0.6)), words)
+        kept = _keep_some(words & ~(drawn & (kind >= 0.6)), words)
         return TextBatch(ids, (batch.mask.bool() & (~words | kept)).long())
 
     def _first_word(self) -> int:
@@ -59,6 +60,6 @@ class Augmenter:
         return min(FIRST_WORD, self.vocabulary // 2)
 
 
-def _never_all(kept: Tensor, real: Tensor) -> Tensor:
-    """Keep all of a row from which nothing would be kept."""
+def _keep_some(kept: Tensor, real: Tensor) -> Tensor:
+    """In rows where nothing would be kept, keep everything."""
     return torch.where(kept.any(-1, keepdim=True), kept, real)

@@ -1,4 +1,4 @@
-"""Captions with their tokens, and the features of their photos: what batches are drawn from."""
+"""A data set for training or evaluation: tokenised captions, and the features of their photos."""
 
 from collections.abc import Sequence
 
@@ -50,7 +50,7 @@ class Dataset:
     def images(
         self, positions: Sequence[int] | np.ndarray, views: np.ndarray | int = 0
     ) -> ImageBatch:
-        """Features of the photos at these positions (B), of one view (B) each."""
+        """A batch of the photos at these positions (B), with the features of one view (B) each."""
         rows = self.rows[np.asarray(positions)]
         found = self.store.read(rows, np.broadcast_to(views, rows.shape))
         return ImageBatch(
@@ -61,7 +61,7 @@ class Dataset:
         )
 
     def texts(self, positions: Sequence[int] | np.ndarray) -> TextBatch:
-        """Tokens of the captions at these positions, with their frozen cache if there is one."""
+        """A batch of the captions at these positions, with their frozen cache if there is one."""
         batch = pad([self.tokens[p] for p in positions])
         if self.frozen_cache is None:
             return batch

@@ -1,5 +1,5 @@
-"""The batches of an epoch, image-major: B photos with k captions each, so that a photo is encoded
-once for its k captions."""
+"""Create the batches of an epoch. They are image-major, B photos with k captions each, so that a
+photo is encoded only once for its k captions."""
 
 from collections.abc import Iterator
 
@@ -12,15 +12,15 @@ from hgan.data.batches.dataset import Dataset
 from hgan.data.batches.types import Batch
 
 TEXT_PARTS = 4
-"""Parts that the captions of a batch are split into by length."""
+"""Number of parts into which the captions of a batch are split by length, to reduce padding."""
 
 
 def training_batches(
     data: Dataset, augmenter: Augmenter, config: OptimConfig, seed: int, epoch: int
 ) -> Iterator[Batch]:
-    """One epoch of augmented batches; the same seed and epoch give the same batches.
+    """The augmented batches of one epoch; they depend only on the seed and the epoch.
 
-    A last, smaller batch is dropped: it would have fewer negatives.
+    An incomplete last batch is dropped, since it would have fewer negatives.
     """
     order = np.random.default_rng((seed, epoch))
     rng = torch.Generator().manual_seed(seed * 100_003 + epoch)

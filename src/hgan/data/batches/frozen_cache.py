@@ -1,6 +1,6 @@
-"""The cache of a text encoder's frozen layers: their output for each caption, computed once.
+"""A cache for the output of a text encoder's frozen layers, which is computed once per caption.
 
-Large caches are kept on disk: the runs of a sweep differ in seed and matcher, but share them.
+For many captions it is stored on disk, so that all runs of a sweep can use it.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ from hgan.progress import console, progress
 from hgan.text.encoder import TextEncoder
 
 LIMIT = 2 << 30
-"""Largest cache in bytes; the captions of MS-COCO would take 6 GB."""
+"""Maximum size of the cache in bytes; the captions of MS-COCO would need 6 GB."""
 ON_DISK_FROM = 1000
-"""Least number of captions for which the cache is kept on disk."""
-AT_ONCE = 256
-"""Captions that go through the frozen layers at once."""
+"""Minimum number of captions for which the cache is stored on disk."""
+BATCH = 256
+"""Captions in a batch for the frozen layers."""
 
 
 def cache_frozen_states(encoder: TextEncoder, tokens: Sequence[Tensor]) -> list[Tensor] | None:
@@ -34,7 +34,7 @@ def cache_frozen_states(encoder: TextEncoder, tokens: Sequence[Tensor]) -> list[
     It is read from `cache_folder()` if an earlier run has stored it there.
 
     Args:
-        encoder: with some frozen layers.
+        encoder: a text encoder with frozen layers.
         tokens: the ids (W) of each caption.
     """
     lengths = [len(row) for row in tokens]
@@ -50,7 +50,7 @@ def cache_frozen_states(encoder: TextEncoder, tokens: Sequence[Tensor]) -> list[
             with atomic_write(file) as target:
                 target.write(save({"states": flat}))
         except OSError as error:
-            console.print(f"{file}: cannot be written, the next run computes it again "
+            console.print(f"{file}: cannot be written, so the next run will compute it again "
                           f"({error.strerror})")
     return list(torch.split(flat, lengths))
 
@@ -58,16 +58,16 @@ def cache_frozen_states(encoder: TextEncoder, tokens: Sequence[Tensor]) -> list[
 def _read(file: Path) -> Tensor | None:
     try:
         return load_file(file).get("states")
-    except (OSError, SafetensorError):  # absent, or damaged: computed again
+    except (OSError, SafetensorError):  # missing or damaged
         return None
 
 
 def _compute(encoder: TextEncoder, tokens: Sequence[Tensor]) -> Tensor:
-    """The output for all captions, one after the other, (sum of W, D_t)."""
+    """The output for all captions, concatenated, (sum of W, D_t)."""
     found = [torch.empty(0)] * len(tokens)
-    order = np.argsort([len(row) for row in tokens], kind="stable")  # for little padding
-    with progress("read captions", total=len(tokens), unit="captions") as bar:
-        for chosen in chunks(order, AT_ONCE):
+    order = np.argsort([len(row) for row in tokens], kind="stable")  # to reduce padding
+    with progress("encode captions", total=len(tokens), unit="captions") as bar:
+        for chosen in chunks(order, BATCH):
             batch = pad([tokens[p] for p in chosen])
             states = encoder.frozen_states(batch.ids, batch.mask).to(torch.bfloat16)
             for position, row in zip(chosen, states, strict=True):

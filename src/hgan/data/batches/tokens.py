@@ -1,4 +1,4 @@
-"""Captions to token ids, and rows of ids to a batch."""
+"""Tokenise captions, and pad token ids to a batch."""
 
 from collections.abc import Sequence
 
@@ -9,20 +9,21 @@ from torch import Tensor
 from hgan.chunks import chunks
 from hgan.data.batches.types import TextBatch
 
-AT_ONCE = 10_000
-"""Texts that are tokenised at once: a tokenizer's output takes many times the memory of its ids."""
+BATCH = 10_000
+"""Texts that are tokenised at once; the output of a tokenizer is much larger than its ids."""
 
 
 def tokenise(tokenizer: Tokenizer, texts: Sequence[str], max_words: int) -> list[Tensor]:
-    """Token ids (W) of each text, specials included, cut to `max_words`; the last special stays."""
+    """Token ids (W) of each text, including special tokens, truncated to `max_words`; the special
+    token at the end is kept."""
     rows: list[Tensor] = []
-    for some in chunks(texts, AT_ONCE):
-        rows += [torch.tensor(e.ids) for e in tokenizer.encode_batch(list(some))]
+    for batch in chunks(texts, BATCH):
+        rows += [torch.tensor(e.ids) for e in tokenizer.encode_batch(list(batch))]
     return [r if len(r) <= max_words else torch.cat([r[: max_words - 1], r[-1:]]) for r in rows]
 
 
 def pad(rows: Sequence[Tensor]) -> TextBatch:
-    """A batch of rows of token ids (W), padded with zeros at the end."""
+    """Create a batch from rows of token ids (W), padded with zeros at the end."""
     ids = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
     lengths = torch.tensor([len(row) for row in rows])
     return TextBatch(ids, (torch.arange(ids.shape[1]) < lengths[:, None]).long())

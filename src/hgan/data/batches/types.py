@@ -1,4 +1,4 @@
-"""What a batch is: features of photos, tokens of captions, and which caption is of which photo."""
+"""The type of a batch: features of photos, tokens of captions, and the photo of each caption."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class ImageBatch:
     context: Tensor
     """(B, D_v)"""
     mask: Tensor
-    """(B, R) bool"""
+    """(B, R) bool, False for padding"""
     boxes: Tensor | None
     """(R, 4) or (B, R, 4), x0 y0 x1 y1 in 0..1; None if they are unknown"""
 
@@ -49,7 +49,6 @@ class Batch:
 
     images: ImageBatch
     texts: list[TextBatch]
-    """The captions, sorted by length and split into several parts, so that there is little
-    padding"""
+    """The captions, sorted by length and split into several parts to reduce padding"""
     image_of: Tensor
-    """(T) the position in the batch of each caption's photo, in the order of the captions"""
+    """(T) for each caption, the position of its photo in the batch"""

@@ -1,1 +1,1 @@
-"""Caption files of several forms, read to photos, captions and an explicit ground truth."""
+"""Readers of caption files in several formats."""

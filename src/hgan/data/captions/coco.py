@@ -1,4 +1,4 @@
-"""COCO's caption annotations (`captions_val2017.json`): two lists, joined by the photo's id."""
+"""Read COCO's caption annotations (`captions_val2017.json`): two lists, joined by the photo id."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from hgan.data.captions.types import Problem, Record, is_id, is_text
 
 
 def parse_coco(path: Path, images: Any, annotations: Any) -> Iterator[Record | Problem]:
-    """The photos of a document, from its members "images" and "annotations"."""
+    """The photos of a document with the members "images" and "annotations"."""
     if not isinstance(images, list) or not isinstance(annotations, list):
         yield Problem("malformed", str(path), '"images" and "annotations" are not both lists')
         return
@@ -20,7 +20,7 @@ def parse_coco(path: Path, images: Any, annotations: Any) -> Iterator[Record | P
         if not is_id(key) or not is_text(name) or not name.strip():
             yield Problem("malformed", where, '"id" (an integer) or "file_name" is missing')
         elif (first := records.get(key)) is not None:
-            text = f"its id, {key}, is already that of {first.image} at {first.where}"
+            text = f"its id, {key}, is already used by {first.image} at {first.where}"
             yield Problem("photo listed twice", where, text)
         else:
             records[key] = Record(name, None, where, image_id=key, caption_ids=[])

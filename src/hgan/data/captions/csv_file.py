@@ -1,4 +1,4 @@
-"""CSV with the header `image,caption` or `image,caption,split`, one caption a row."""
+"""Read CSV with the header `image,caption` or `image,caption,split`, one caption per row."""
 
 import csv
 import io
@@ -9,11 +9,11 @@ from hgan.data.captions.types import Problem, Record, split_name
 
 
 def parse_csv(path: Path, text: str) -> Iterator[Record | Problem]:
-    """The photos of a file's text, in the order of their first rows.
+    """The photos of a file, in the order of their first rows.
 
-    The rows of a photo need not follow each other.
+    The rows of a photo do not have to be consecutive.
     """
-    # Strict: without it, an unclosed quote swallows the rest of the file as one caption.
+    # Without `strict`, an unclosed quote would make the rest of the file one caption.
     rows = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     records: dict[str, Record] = {}
     header: list[str] | None = None
@@ -28,7 +28,7 @@ def parse_csv(path: Path, text: str) -> Iterator[Record | Problem]:
                 yield Problem("malformed", where, text + "image,caption,split")
                 return
         elif len(row) != len(header):
-            text = f"{len(row)} cells under a header of {len(header)}; quote cells with commas"
+            text = f"{len(row)} cells, but the header has {len(header)}; quote cells with commas"
             yield Problem("malformed", where, text)
         else:
             yield from _add_row(dict(zip(header, row, strict=True)), where, records)
@@ -36,7 +36,7 @@ def parse_csv(path: Path, text: str) -> Iterator[Record | Problem]:
 
 
 def _rows(rows: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | csv.Error]]:
-    """The first line of each row, and the row or the error in it; blank rows are skipped."""
+    """The first line number of each row, and the row or its error; blank rows are skipped."""
     end = 0
     while True:
         start, row = end + 1, None
@@ -52,7 +52,7 @@ def _rows(rows: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | csv.Erro
 
 
 def _add_row(cells: dict[str, str], where: str, records: dict[str, Record]) -> list[Problem]:
-    """Add a row's caption to its photo; return what is wrong with the row."""
+    """Add the caption of a row to its photo; return the problems of the row."""
     image, split = cells["image"].strip(), split_name(cells.get("split"))
     if not image:
         return [Problem("malformed", where, "the image cell is empty")]

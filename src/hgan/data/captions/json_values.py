@@ -1,4 +1,4 @@
-"""Checked values of JSON, shared by the readers of JSON Lines, Karpathy's and COCO's files."""
+"""Check JSON values; used by the readers of JSON Lines, Karpathy's JSON and COCO's annotations."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from hgan.data.captions.types import Problem, Record, is_id, is_text, split_name
 
 
 def members(value: Any, *keys: str) -> list[Any]:
-    """The members of an object; None for those that it lacks, or if it is not an object."""
+    """Members of an object; None for missing members, or if the value is not an object."""
     return [value.get(key) for key in keys] if isinstance(value, dict) else [None] * len(keys)
 
 

@@ -1,4 +1,4 @@
-"""JSON Lines: `{"image": ..., "captions": [...], "split": ...}`, one photo a line."""
+"""Read JSON Lines: `{"image": ..., "captions": [...], "split": ...}`, one photo per line."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from hgan.data.captions.types import Problem, Record
 
 
 def parse_jsonl(path: Path, text: str) -> Iterator[Record | Problem]:
-    """The photos of a file's text."""
+    """The photos of a file."""
     for number, line in enumerate(text.split("\n"), 1):  # not splitlines: U+2028 is no line end
         if not line.strip():
             continue
@@ -24,7 +24,7 @@ def parse_jsonl(path: Path, text: str) -> Iterator[Record | Problem]:
 
 
 def parse_line(value: Any, where: str) -> Record | Problem:
-    """The photo of one line, already decoded."""
+    """The photo of one line, which is already decoded."""
     found = photo_record(value, "image", "captions", where)
     if isinstance(found, Record):
         set_ids(found, value.get("image_id"), value.get("caption_ids"))

@@ -1,4 +1,4 @@
-"""Karpathy's JSON (`dataset_coco.json`): photos with their sentences and split."""
+"""Read Karpathy's JSON (`dataset_coco.json`): photos with their sentences and split."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from hgan.data.captions.types import Problem, Record, is_id
 
 
 def parse_karpathy(path: Path, images: Any) -> Iterator[Record | Problem]:
-    """The photos of a document, from its member "images"."""
+    """The photos of a document with the member "images"."""
     if not isinstance(images, list):
         yield Problem("malformed", str(path), '"images" is not a list')
         return

@@ -1,4 +1,4 @@
-"""The data sets of the literature, recognised by the name of the caption file or of its folder."""
+"""Well-known data sets, recognised by the name of the caption file or its folder."""
 
 import re
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ class KnownDataset:
     """A public data set of photos with English captions."""
 
     name: str
-    """As in papers."""
+    """Name used in papers."""
     hub_id: str
-    """On the Hugging Face hub."""
+    """Id on the Hugging Face hub."""
     license_name: str
-    """Identifier for the metadata of a model trained on it."""
+    """Name of the licence in the metadata of models that are trained on it."""
     terms: str
-    """Its source and its terms of use, as Markdown."""
+    """Source and terms of use, as Markdown."""
 
 
 KNOWN_DATASETS = {
@@ -25,14 +25,14 @@ KNOWN_DATASETS = {
         "jxie/flickr8k",
         "flickr8k-non-commercial",
         "Flickr8k (Hodosh, Young and Hockenmaier, JAIR 2013): its photos are for non-commercial "
-        "research and education. A model trained on them has no more rights than they give.",
+        "research and education. Models trained on them have the same restrictions.",
     ),
     "flickr30k": KnownDataset(
         "Flickr30k",
         "nlphuji/flickr30k",
         "flickr30k-non-commercial",
         "Flickr30k (Young et al., TACL 2014): its photos are for non-commercial research and "
-        "education. A model trained on them has no more rights than they give.",
+        "education. Models trained on them have the same restrictions.",
     ),
     "coco": KnownDataset(
         "MS-COCO",
@@ -42,7 +42,7 @@ KNOWN_DATASETS = {
         "are subject to the terms of use of Flickr.",
     ),
 }
-"""By the key that `dataset_key` gives."""
+"""Known data sets by the key that `dataset_key` returns."""
 
 _NAMES = {
     "flickr8k": re.compile(r"flickr_?8k|(?<![a-z])f8k", re.IGNORECASE),
@@ -55,8 +55,8 @@ def dataset_key(captions: Path) -> str | None:
     """The key of a known data set in `KNOWN_DATASETS`, or None.
 
     Args:
-        captions: a caption file or a folder in SCAN's format. Its name is looked at first, then
-            the name of the folder that it is in.
+        captions: a caption file or a folder in SCAN's format. Its own name is checked first, then
+            the name of its parent folder.
     """
     path = captions.absolute()
     for name in (path.name, path.parent.name):

@@ -1,8 +1,9 @@
-"""Lists of captions and ids of a folder in SCAN's format: which caption belongs to which photo.
+"""Read the lists of captions and ids of a folder in SCAN's format.
 
-`{split}_caps.txt` has a caption a line; `{split}_ids.txt` a photo's id a line, and line i is row i
-of the split's arrays (`hgan.data.features.precomp`). Train lists a photo once; dev and test repeat
-it for each of its captions. Only the ids decide which; a number of captions is never assumed.
+`{split}_caps.txt` has one caption per line, and `{split}_ids.txt` one photo id per line; line i
+belongs to row i of the arrays of the split (`hgan.data.features.precomp`). In the usual files,
+train lists each photo once, and dev and test repeat it for each of its captions. The captions of a
+photo are found from the ids; no fixed number of captions per photo is assumed.
 """
 
 import json
@@ -17,25 +18,26 @@ _MAPPING = "id_mapping.json"
 
 
 def splits(folder: Path, ending: str) -> list[str]:
-    """Splits that have a file with this ending; `testall` replaces `test`, which it contains."""
+    """Splits with a file of this ending. `test` is left out if there is `testall`, which includes
+    it."""
     found = [split for split in _SPLITS if (folder / f"{split}_{ending}").is_file()]
     return [split for split in found if split != "test" or "testall" not in found]
 
 
 def name_of(split: str) -> str:
-    """The standard name of a split of the format: train, val or test."""
+    """The standard name (train, val or test) of a split in SCAN's format."""
     return split_name(split.removesuffix("all")) or split
 
 
 def scan_precomp(folder: Path) -> Iterator[Record | Problem]:
-    """Photos of all splits that have captions, and problems with the lists.
+    """Photos of all splits that have captions, and problems of the lists.
 
-    The name of a photo is the file that `id_mapping.json`, in the folder or the one above it, gives
-    for its id; without that file, the id itself.
+    The name of a photo is the file name for its id in `id_mapping.json`, which is in the folder or
+    its parent folder; without this file, the name is the id.
     """
     found = splits(folder, "caps.txt")
     if not found:
-        text = f"no list of captions is of a known split: {', '.join(_SPLITS)}"
+        text = f"no list of captions for one of the splits {', '.join(_SPLITS)}"
         yield Problem("malformed", str(folder), f"{text}, as in train_caps.txt")
     for split in found:
         photos, problems = read_photos(folder, split)
@@ -45,13 +47,13 @@ def scan_precomp(folder: Path) -> Iterator[Record | Problem]:
 
 
 def read_photos(folder: Path, split: str) -> tuple[list[str], list[Problem]]:
-    """The name of the photo in each row of a split ("" if its id is missing), and problems."""
+    """The photo name of each row of a split ("" if its id is unknown), and problems."""
     path = folder / f"{split}_ids.txt"
     ids, problems = _read_lines(path)
     while ids and not ids[-1]:
         ids.pop()
     if not ids and not problems:
-        problems = [Problem("malformed", str(path), "contains no ids; it needs one a line")]
+        problems = [Problem("malformed", str(path), "contains no ids; it needs one per line")]
     mapping, wrong = _read_mapping(folder)
     problems += wrong
     names = []
@@ -60,7 +62,7 @@ def read_photos(folder: Path, split: str) -> tuple[list[str], list[Problem]]:
         if not key:
             problems.append(Problem("malformed", where, "the line is empty; it needs a photo's id"))
         elif mapping is not None and key not in mapping:
-            text = f"id {key} is not in {_MAPPING}; add it, or remove a file that is for other ids"
+            text = f"id {key} is not in {_MAPPING}; add it, or remove a mapping of other ids"
             problems.append(Problem("malformed", where, text))
         names.append(key if mapping is None else mapping.get(key, ""))
     return names, problems
@@ -75,12 +77,12 @@ def _scan_split(folder: Path, split: str, photos: list[str]) -> Iterator[Record 
         captions = captions[: len(captions) - surplus]
     if len(captions) % len(photos) or not captions:
         text = (
-            f"{len(captions)} captions, but {len(photos)} ids in {ids_path.name}: there must be an "
-            "id for each caption, or one for each photo and the same number of captions for all"
+            f"{len(captions)} captions, but {len(photos)} ids in {ids_path.name}: there must be "
+            "one id per caption, or one per photo and the same number of captions for all photos"
         )
         yield Problem("malformed", f"{path}:{max(1, len(captions))}", text)
         return
-    share = len(captions) // len(photos)  # captions for each line of ids
+    share = len(captions) // len(photos)  # captions per id
     rows: dict[str, list[int]] = defaultdict(list)
     for row, name in enumerate(photos):
         if name:
@@ -88,8 +90,8 @@ def _scan_split(folder: Path, split: str, photos: list[str]) -> Iterator[Record 
     for name, own in rows.items():
         if share > 1 and len(own) > 1:
             text = (
-                f"{name} is already at line {own[0] + 1}; a list with {share} captions for each "
-                "id must have each photo once"
+                f"{name} is already in line {own[0] + 1}; a list with {share} captions per id must "
+                "have each photo once"
             )
             yield Problem("photo listed twice", f"{ids_path}:{own[1] + 1}", text)
             continue
@@ -104,11 +106,12 @@ def _scan_split(folder: Path, split: str, photos: list[str]) -> Iterator[Record 
 
 
 def _read_lines(path: Path) -> tuple[list[str], list[Problem]]:
-    """Lines of a UTF-8 file without white space around them, empty lines included."""
+    """Stripped lines of a UTF-8 file, including empty lines."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        what = f"cannot be read ({error.strerror}); a split needs a list of captions and one of ids"
+        what = f"cannot be read ({error.strerror}); a split needs a list of captions and a list of"
+        what += " ids"
         return [], [Problem("list missing", str(path), what)]
     problems = []
     try:
@@ -134,7 +137,7 @@ def _read_mapping(folder: Path) -> tuple[dict[str, str] | None, list[Problem]]:
         if not isinstance(mapping, dict) or not all(map(_is_name, mapping.values())):
             raise ValueError("it must be an object of file names by id")
     except (ValueError, RecursionError) as error:
-        text = f"not a mapping of ids to file names ({error}); correct it, or remove it"
+        text = f"not a mapping of ids to file names ({error}); correct or remove it"
         return None, [Problem("malformed", str(path), text)]
     return mapping, []
 

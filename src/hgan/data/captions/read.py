@@ -1,8 +1,8 @@
-"""Caption files of every form: recognise the form by the content, read it, check the photos.
+"""Read caption files: detect the format from the content, read it, and check the photos.
 
-| form | recognised by |
+| format | detected by |
 |---|---|
-| JSON Lines | lines that start with `{` |
+| JSON Lines | lines starting with `{` |
 | Karpathy's JSON | a document with "images" |
 | COCO's annotations | a document with "images" and "annotations" |
 | token file of Flickr8k and Flickr30k | its first line |
@@ -33,23 +33,23 @@ FILE_NAMES = (
     "*.token",
     "*.token.txt",
 )
-"""Names of caption files that are looked for in a folder."""
+"""Names of caption files in a folder."""
 _LISTS = "*_caps.txt"
-"""Files that mark a folder in SCAN's format."""
+"""Files that identify a folder in SCAN's format."""
 
 
 def read_captions(path: Path) -> Captions:
-    """Read a caption file, or the only caption file of a folder, of any form.
+    """Read a caption file of any format, or the only caption file in a folder.
 
-    Captions are kept as they are, without the white space around them.
+    Captions are not changed, except that white space around them is removed.
 
     Raises:
-        DataError: the file is missing, not UTF-8, or malformed anywhere; names file and line.
+        DataError: the file is missing, not UTF-8, or malformed; the message names file and line.
     """
     records: list[Record] = []
     for found in scan_captions(path):
         if isinstance(found, Problem):
-            raise DataError(f"{found}; `hgan data check {path}` lists every problem")
+            raise DataError(f"{found}; `hgan data check {path}` lists all problems")
         records.append(found)
     counts = [len(record.captions) for record in records]
     return Captions(
@@ -63,19 +63,19 @@ def read_captions(path: Path) -> Captions:
 
 
 def _column(ids: Iterable[Sequence[int | None]]) -> np.ndarray | None:
-    """Ids of all records as int64, or None where one is absent."""
+    """Ids of all records as int64, or None if one is missing."""
     flat = [key for of_record in ids for key in of_record]
     return None if None in flat else np.array(flat, dtype=np.int64)
 
 
 def scan_captions(path: Path) -> Iterator[Record | Problem]:
-    """All photos of a caption file that can be used, and the problems with the others.
+    """The valid photos of a caption file, and the problems of the others.
 
     Each photo is yielded once, with its non-empty captions. A file yields at least one photo or
     problem.
 
     Raises:
-        DataError: there is no such file, or a folder holds none or several.
+        DataError: there is no such file, or a folder contains none or several.
     """
     path = find_captions(path)
     seen: dict[str, Record] = {}
@@ -88,12 +88,12 @@ def scan_captions(path: Path) -> Iterator[Record | Problem]:
 
 
 def find_captions(path: Path) -> Path:
-    """The caption file at a path: the file itself, or the only one in that folder.
+    """The caption file at a path, which is the file or a folder that contains only one.
 
     A folder in SCAN's format counts as one caption file.
 
     Raises:
-        DataError: there is none, or there are several.
+        DataError: there is no caption file, or there are several.
     """
     if path.is_file():
         return path
@@ -106,13 +106,13 @@ def find_captions(path: Path) -> Path:
     names = ", ".join([file.name for file in found] + [_LISTS] * len(lists)) or "none"
     raise DataError(
         f"{path}: expected one caption file here ({', '.join(FILE_NAMES)}), or the lists of a "
-        f"folder in SCAN's format ({_LISTS}), found {names}; "
-        "give the path of the file itself, or keep them apart"
+        f"folder in SCAN's format ({_LISTS}), found {names}; give the path of the file itself, or "
+        "move the files to separate folders"
     )
 
 
 def _records(path: Path) -> Iterator[Record | Problem]:
-    """The photos of a file of any form, or of a folder in SCAN's format."""
+    """The photos of a file of any format, or of a folder in SCAN's format."""
     if not path.is_file():
         yield from scan_precomp(path)
         return
@@ -139,8 +139,8 @@ def _parse_json(path: Path, text: str) -> Iterator[Record | Problem]:
     """The photos of a JSON document, or of JSON Lines."""
     try:
         document = json.loads(text)
-    except (ValueError, RecursionError) as error:  # also a number of too many digits
-        # JSON Lines are not a JSON document: the second line is "extra data".
+    except (ValueError, RecursionError) as error:  # also for numbers with too many digits
+        # For JSON Lines, the error is that the second line is "extra data".
         if path.suffix == ".json" and not str(error).startswith("Extra data"):
             yield Problem("malformed", str(path), f"not JSON ({error})")
         else:
@@ -155,7 +155,7 @@ def _parse_json(path: Path, text: str) -> Iterator[Record | Problem]:
 
 
 def _checked(record: Record, seen: dict[str, Record]) -> Iterator[Record | Problem]:
-    """Check what holds for every form: each photo is listed once and has non-empty captions."""
+    """Check, for all formats, that each photo is listed once and has non-empty captions."""
     if (first := seen.get(record.image)) is not None:
         text = f"{record.image} is already listed at {first.where}"
         if first.split != record.split:

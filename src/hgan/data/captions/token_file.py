@@ -1,4 +1,4 @@
-"""Token files of Flickr8k and Flickr30k: `1000092795.jpg#0`, a tab, the caption."""
+"""Read token files of Flickr8k and Flickr30k: `1000092795.jpg#0`, a tab, the caption."""
 
 import re
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ _LINE = re.compile(r"([^\t]+)#\d+\t(.*)")
 
 
 def is_token_line(line: str) -> bool:
-    """Whether a line has the form of a token file."""
+    """Whether a line has the format of a token file."""
     return _LINE.fullmatch(line) is not None
 
 
 def parse_tokens(path: Path, text: str) -> Iterator[Record | Problem]:
-    """The photos of a file's text, in the order of their first captions."""
+    """The photos of a file, in the order of their first captions."""
     records: dict[str, Record] = {}
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():

@@ -1,4 +1,4 @@
-"""What the readers of caption files give: photos with captions, and problems."""
+"""The types of captions: a photo with its captions, a problem of a file, and a whole data set."""
 
 import re
 from collections import Counter
@@ -32,7 +32,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something in a caption file that has to be corrected before training."""
+    """A problem of a caption file that must be corrected before training."""
 
     kind: str
     where: str
@@ -44,12 +44,12 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Captions:
-    """Photos and their captions, with an explicit ground truth."""
+    """Photos and captions, with the photo of each caption as ground truth."""
 
     images: list[str]
     """(N) file names relative to the photo folder; unique, in the order of the caption file."""
     texts: list[str]
-    """(T) all captions."""
+    """(T) captions of all photos."""
     image_of: np.ndarray
     """(T,) int64: for each caption, the position of its photo in `images`."""
     splits: list[str | None]

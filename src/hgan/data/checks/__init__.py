@@ -1,1 +1,1 @@
-"""Checks of a data set before training."""
+"""Checks of a data set before training (`hgan data check`)."""

@@ -1,4 +1,4 @@
-"""Checks of captions: what is malformed, which splits there are, unusual and repeated texts."""
+"""Checks of captions: malformed entries, missing splits, unusual and repeated texts."""
 
 import re
 from collections import Counter, defaultdict
@@ -9,11 +9,11 @@ from hgan.data.captions.types import Problem, Record
 from hgan.data.checks.report import Report
 
 LONG_CAPTION = 100
-"""Words; sentence encoders truncate much shorter captions."""
+"""Number of words above which there is a warning; text encoders truncate at fewer words."""
 SHORT_CAPTION = 3
-"""Words; shorter captions hardly distinguish photos."""
+"""Number of words below which there is a note; such captions describe a photo too vaguely."""
 
-# A word is text between spaces; in Chinese and Japanese, which have none, it is a character.
+# A word is text between spaces. In Chinese and Japanese, which have no spaces, it is a character.
 _IDEOGRAPHS = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_IDEOGRAPHS}]|[^\s{_IDEOGRAPHS}]+")
 
@@ -22,7 +22,7 @@ def check_captions(report: Report, path: Path) -> list[Record]:
     """Add the problems of a caption file, or of lists in SCAN's format, to a report.
 
     Returns:
-        The photos that can be used.
+        The valid photos.
     """
     records = []
     for found in scan_captions(path):
@@ -40,11 +40,11 @@ def _check_splits(report: Report, records: list[Record]) -> None:
         row = report.counts.setdefault(record.split or "(none)", {"photos": 0, "captions": 0})
         row["photos"] += 1
         row["captions"] += len(record.captions)
-    needed = {"train": "training learns from", "val": "training chooses its checkpoint by"}
+    needed = {"train": "is needed for training", "val": "is needed to choose the checkpoint"}
     for name, use in needed.items():
         if name not in report.counts:
             found = ", ".join(report.counts) or "none"
-            case = f'no photo is in split "{name}", which {use}; the splits here are: {found}'
+            case = f'no photo is in split "{name}", which {use}; splits found: {found}'
             report.add("error", f"no {name} split", [case])
     without = [f"{record.where}: {record.image}" for record in records if record.split is None]
     if len(without) < len(records):

@@ -1,4 +1,4 @@
-"""Check a data set: can it be used for training? Lists every problem that is found."""
+"""Check whether a data set can be used for training, and list all problems."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from hgan.data.checks.store import check_store
 
 
 def check(path: Path, photos: Path | None = None) -> Report:
-    """Check a caption file and every photo it names, or features, or a folder in SCAN's format.
+    """Check a caption file and all its photos, a feature store, or a folder in SCAN's format.
 
     Args:
-        path: a caption file, the folder of one, a folder in SCAN's format, or a feature store.
-        photos: the folder that photo names are relative to; by default `images` next to the caption
-            file, or else the folder of the caption file. The photos of a folder in SCAN's format
-            are only checked if this is given.
+        path: a caption file, its folder, a folder in SCAN's format, or a feature store.
+        photos: the folder of the photos. By default, it is `images` next to the caption file if
+            this exists, otherwise the folder of the caption file. For a folder in SCAN's format,
+            photos are only checked if this is given.
 
     Raises:
         DataError: there is nothing to check at that path.

@@ -1,4 +1,4 @@
-"""Checks of photos: can each be decoded, and are there identical ones in several splits?"""
+"""Checks of photos: whether they can be decoded, and whether splits contain identical photos."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,16 +15,17 @@ from hgan.runtime.stream import stream
 
 
 def check_photos(report: Report, records: list[Record], photos: Path) -> None:
-    """Decode every photo once; add those that are missing, damaged, identical or without captions.
+    """Decode every photo, and report missing, damaged and identical photos, and photos without
+    captions.
 
     Args:
-        report: gets the findings.
-        records: the photos of the captions.
-        photos: the folder that their names are relative to.
+        report: the report that findings are added to.
+        records: the photos in the caption file.
+        photos: the folder of the photos.
     """
 
     def load(record: Record) -> np.ndarray:
-        """Decode a photo as the extraction does; return its SHA-256 as 32 bytes."""
+        """Decode a photo as in the extraction; return its SHA-256 as 32 bytes."""
         path = photos / record.image
         open_photo(path, hint=32)
         return np.frombuffer(bytes.fromhex(sha256(path)), dtype=np.uint8)
@@ -62,7 +63,7 @@ def _add_identical(report: Report, group: list[Record]) -> None:
 
 
 def _unnamed(photos: Path, named: set[str]) -> Iterable[str]:
-    """Photos in the folder that no caption names."""
+    """Photos in the folder that are not in the caption file."""
     for path in sorted(photos.rglob("*")):
         if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file():
             name = path.relative_to(photos).as_posix()

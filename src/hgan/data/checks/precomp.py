@@ -1,6 +1,6 @@
-"""Checks of a folder in SCAN's format: do its lists, features and boxes fit each other?
+"""Checks of a folder in SCAN's format: whether its lists, features and boxes are consistent.
 
-Its captions are also checked by `hgan.data.checks.captions`, as those of every form.
+Its captions are checked by `hgan.data.checks.captions`, as for all formats.
 """
 
 from collections import defaultdict
@@ -17,7 +17,7 @@ from hgan.errors import DataError
 from hgan.progress import progress
 
 EDGE = 1.0
-"""Pixels that a box may exceed its photo: detectors count the last pixel in different ways."""
+"""Pixels by which a box may exceed its photo, since detectors count the last pixel differently."""
 
 
 def is_precomp(path: Path) -> bool:
@@ -53,7 +53,7 @@ def check_precomp(report: Report, folder: Path, records: list[Record]) -> None:
 
 
 def _count_shared(report: Report, records: list[Record]) -> None:
-    """Count captions that several photos of a split share: they are exact ties in every ranking."""
+    """Count captions that several photos of a split share, since they are ties in every ranking."""
     photos_of: dict[tuple[str | None, str], list[str]] = defaultdict(list)
     for record in records:
         for text in record.captions:
@@ -90,12 +90,12 @@ def _check_together(report: Report, folder: Path) -> None:
     try:
         features = PrecompFeatures(folder)
     except DataError as error:
-        report.add("error", "splits do not fit each other", [str(error)])
+        report.add("error", "splits do not match", [str(error)])
         return
     boxed = [split.boxes is not None for split in features.splits]
     if any(boxed) and not all(boxed):
         without = [
-            f"{split.regions.path} has no boxes, so that those of other splits are not used"
+            f"{split.regions.path} has no boxes, so the boxes of the other splits are not used"
             for split in features.splits
             if split.boxes is None
         ]
@@ -141,5 +141,5 @@ def _check_boxes(report: Report, split: PrecompSplit, row: int) -> None:
             yield f"{where}, region {region}: {box}, photo {photo}"
 
     report.add("error", "box outside its photo", cases(outside))
-    report.add("error", "box ends before it begins (x0 y0 x1 y1 is needed)", cases(backwards))
+    report.add("error", "box with x1 < x0 or y1 < y0", cases(backwards))
     report.add("warning", "box without area", cases(empty))

@@ -1,4 +1,4 @@
-"""The result of a check: counts, findings by severity, and the verdict."""
+"""The report of a check: counts, findings by severity, and the verdict."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 EXAMPLES = 5
-"""Number of examples of each kind of finding."""
+"""Number of examples that are shown for each kind of finding."""
 
 Severity = Literal["error", "warning", "note"]
 _STYLES: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -18,7 +18,7 @@ _STYLES: dict[Severity, str] = {"error": "bold red", "warning": "yellow", "note"
 
 @dataclass
 class Finding:
-    """One kind of problem: its severity, its number, and its first examples."""
+    """One kind of problem, with its severity, number of cases, and first examples."""
 
     kind: str
     severity: Severity
@@ -28,7 +28,7 @@ class Finding:
 
 @dataclass
 class Report:
-    """The result of a check; with an error, training or its figures would be wrong."""
+    """The result of a check. Errors would make training fail or its results wrong."""
 
     path: str
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Report:
         return all(finding.severity != "error" for finding in self.findings)
 
     def add(self, severity: Severity, kind: str, cases: Iterable[str]) -> None:
-        """Count cases of one kind, and keep the first as examples."""
+        """Count cases of one kind, and store the first ones as examples."""
         for case in cases:
             finding = next((f for f in self.findings if f.kind == kind), None)
             if finding is None:
@@ -49,15 +49,15 @@ class Report:
                 self.findings.append(finding)
             finding.count += 1
             if len(finding.examples) < EXAMPLES:
-                # A file name can be invalid UTF-8, but the output cannot.
+                # File names can contain invalid UTF-8, which cannot be printed.
                 finding.examples.append(case.encode(errors="backslashreplace").decode())
 
     def as_dict(self) -> dict[str, Any]:
-        """The report for JSON."""
+        """The report as JSON values."""
         return {"ok": self.ok, **asdict(self)}
 
     def render(self, console: Console) -> None:
-        """Print counts, findings by severity, and the verdict."""
+        """Print the counts, the findings by severity, and the verdict."""
         columns = list(dict.fromkeys(key for row in self.counts.values() for key in row))
         table = Table("", box=SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
         for name in columns:
@@ -76,5 +76,5 @@ class Report:
                     for line in [*finding.examples, *([f"and {more:,} more"] if more else [])]:
                         console.print(Text(f"    {line}"), soft_wrap=True)
         errors = [finding.kind for finding in self.findings if finding.severity == "error"]
-        verdict = f"not fit to train on: {', '.join(errors)}" if errors else "fit to train on"
+        verdict = f"not ready for training: {', '.join(errors)}" if errors else "ready for training"
         console.print(Text(verdict, "green" if self.ok else "bold red"))

@@ -11,7 +11,8 @@ from hgan.progress import progress
 
 
 def check_store(report: Report, folder: Path) -> None:
-    """Add the shape of a feature store to a report, and features that are not finite or zero."""
+    """Add the shape of a feature store to a report, and features that are not finite or all
+    zero."""
     try:
         store = FeatureStore(folder, verify=True)
     except DataError as error:

@@ -1,1 +1,1 @@
-"""Conversion of captions and features from one form to another."""
+"""Conversion of captions and features between formats (`hgan data convert`)."""

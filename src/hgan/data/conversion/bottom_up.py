@@ -1,7 +1,8 @@
-"""Bottom-up attention's features (Anderson et al., CVPR 2018) from TSV to arrays in SCAN's format.
+"""Convert features of bottom-up attention (Anderson et al., CVPR 2018) from TSV to SCAN's format.
 
-Each line is a photo with the cells `image_id`, `image_w`, `image_h`, `num_boxes`, `boxes` and
-`features`. The last two are float32 in base64: (R, 4) x0 y0 x1 y1 in pixels, and (R, D).
+Each line of the TSV is a photo with the columns `image_id`, `image_w`, `image_h`, `num_boxes`,
+`boxes` and `features`. The last two are float32 in base64: (R, 4) x0 y0 x1 y1 in pixels, and
+(R, D).
 """
 
 import base64
@@ -20,11 +21,12 @@ from hgan.files import new_files
 from hgan.progress import progress
 
 COLUMNS = ("image_id", "image_w", "image_h", "num_boxes", "boxes", "features")
-_ARRAYS = ("img_sizes", "boxes", "ims")  # features last: if they exist, so do the others
+_ARRAYS = ("img_sizes", "boxes", "ims")
+"""Features are last, so that the other files exist if the features do."""
 
 
 class _Photo(NamedTuple):
-    """The rows of a photo, in the order of `_ARRAYS`."""
+    """The arrays of a photo, in the order of `_ARRAYS`."""
 
     size: np.ndarray
     """(2,) width and height in pixels."""
@@ -35,16 +37,16 @@ class _Photo(NamedTuple):
 
 
 def convert_tsv(tsv: Path, ids: Path, target: Path) -> int:
-    """Write the photos of a list to arrays of one split; return the number of rows.
+    """Write the features of the photos in a list as arrays of one split; return the number of rows.
 
-    From `test_ids.txt` it makes `test_ims.npy` (N, R, D) float32, `test_boxes.npy` (N, R, 4)
-    float32 in pixels, `test_img_sizes.npy` (N, 2) float32 width and height, a `test_ids.txt` with a
-    line for each row, and a copy of the captions next to the list. A list that repeats each photo
-    for its captions (as dev and test) is shortened to one line a photo, which is equivalent.
+    For `test_ids.txt`, it writes `test_ims.npy` (N, R, D) float32, `test_boxes.npy` (N, R, 4)
+    float32 in pixels, `test_img_sizes.npy` (N, 2) float32 width and height, a `test_ids.txt` with
+    one line per row, and a copy of the captions next to the list. A list that repeats each photo
+    for its captions (as for dev and test) is shortened to one line per photo, which is equivalent.
 
     Raises:
-        DataError: a photo is not in the TSV, a line of it is malformed, photos have different
-            numbers of boxes, or a file exists already in the target.
+        DataError: a photo is not in the TSV, a line of the TSV is malformed, photos have different
+            numbers of boxes, or a file already exists in the target.
     """
     if not ids.name.endswith("_ids.txt"):
         raise DataError(f"{ids}: must be named SPLIT_ids.txt, such as test_ids.txt")
@@ -78,7 +80,7 @@ def _read_ids(path: Path) -> list[str]:
 
 
 def _shortened(lines: list[str]) -> list[str]:
-    """One line a photo, if all photos are repeated equally often in consecutive lines."""
+    """One line per photo, if all photos are repeated equally often in consecutive lines."""
     photos = list(dict.fromkeys(lines))
     share = len(lines) // len(photos)
     return photos if lines == [key for key in photos for _ in range(share)] else lines
@@ -94,7 +96,7 @@ def _fill(tsv: Path, ids: Path, lines: list[str], files: dict[str, Path]) -> Non
         for where, cells in _lines(tsv):
             key = cells[0].decode(errors="replace").strip()
             if key not in missing:
-                continue  # not in the list, or repeated, where parts of the file overlap
+                continue  # not in the list, or repeated, since parts of the file can overlap
             photo = _decode(cells, f"{where}: photo {key}")
             if not arrays:
                 for (name, path), values in zip(files.items(), photo, strict=True):
@@ -102,8 +104,8 @@ def _fill(tsv: Path, ids: Path, lines: list[str], files: dict[str, Path]) -> Non
                     arrays[name] = stack.enter_context(writer)
             if photo.features.shape != (regions := arrays["ims"].shape[1:]):
                 raise DataError(
-                    f"{where}: photo {key} has (boxes, width) {photo.features.shape}, the "
-                    f"first {regions}; use the features with 36 boxes for every photo"
+                    f"{where}: photo {key} has (boxes, width) {photo.features.shape}, but the "
+                    f"first photo has {regions}; use the features with 36 boxes for every photo"
                 )
             for row in missing.pop(key):
                 for name, values in zip(files, photo, strict=True):
@@ -119,7 +121,8 @@ def _fill(tsv: Path, ids: Path, lines: list[str], files: dict[str, Path]) -> Non
 
 
 def _lines(tsv: Path) -> Iterator[tuple[str, list[bytes]]]:
-    """Place and cells of each line; not by the csv module, which limits the length of cells."""
+    """Position and cells of each line. The csv module limits the length of cells, so it is not
+    used."""
     try:
         with tsv.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -143,10 +146,10 @@ def _decode(cells: list[bytes], where: str) -> _Photo:
         text = f"{where}: image_w, image_h or num_boxes is not a number ({error})"
         raise DataError(text) from error
     if not (0 < width < np.inf and 0 < height < np.inf and count > 0):
-        raise DataError(f"{where}: {width} x {height} pixels, {count} boxes; all must be over 0")
+        raise DataError(f"{where}: {width} x {height} pixels, {count} boxes; all must be above 0")
     boxes, features = (_floats(cells[i], count, f"{where}: {COLUMNS[i]}") for i in (4, 5))
     if boxes.shape[1] != 4:
-        raise DataError(f"{where}: boxes of {boxes.shape[1]} numbers each, not x0 y0 x1 y1")
+        raise DataError(f"{where}: boxes have {boxes.shape[1]} numbers, not 4 (x0 y0 x1 y1)")
     return _Photo(np.array([width, height]), boxes, features)
 
 
@@ -157,8 +160,8 @@ def _floats(cell: bytes, count: int, where: str) -> np.ndarray:
     except binascii.Error as error:
         raise DataError(f"{where}: not base64 ({error}); is the file complete?") from error
     if not data or len(data) % (4 * count):
-        raise DataError(f"{where}: {len(data)} bytes are not float32 of {count} boxes")
+        raise DataError(f"{where}: {len(data)} bytes are not float32 values of {count} boxes")
     values = np.frombuffer(data, dtype="<f4").reshape(count, -1)
     if not np.isfinite(values).all():
-        raise DataError(f"{where}: not finite")
+        raise DataError(f"{where}: not finite (NaN or infinity)")
     return values

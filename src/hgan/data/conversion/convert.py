@@ -1,9 +1,9 @@
-"""Convert captions and features; the forms of source and target decide how.
+"""Convert captions and features; the conversion depends on the formats of source and target.
 
 | source | target | result |
 |---|---|---|
-| captions of any form | FILE.jsonl | JSON lines |
-| captions of any form | folder | lists in SCAN's format |
+| captions of any format | FILE.jsonl | JSON Lines |
+| captions of any format | folder | lists in SCAN's format |
 | folder in SCAN's format with features | folder | feature store, float16 |
 | feature store, and captions | folder | lists and arrays in SCAN's format, float32 |
 | bottom-up attention's TSV, and a list of ids | folder | arrays in SCAN's format, float32 |
@@ -27,29 +27,29 @@ from hgan.files import atomic_write, refuse_existing
 from hgan.progress import progress
 
 _BATCH = 64
-"""Photos copied at once."""
+"""Photos that are copied at once."""
 _FLUSH_EVERY = 32
-"""Batches between two flushes to disk: the most that a kill can lose."""
+"""Batches between two flushes to disk; an interruption loses at most this many."""
 _OTHER_FORMS = {".json", ".csv", ".tsv", ".txt", ".token", ".npy"}
 _SAME = 1e-4
-"""Boxes (in 0..1) that differ by less are equal."""
+"""Boxes (in 0..1) count as equal if they differ by less than this."""
 _WHOLE = [0.0, 0.0, 1.0, 1.0]
 
 
 def convert(
     source: Path, target: Path, captions: Path | None = None, ids: Path | None = None
 ) -> str:
-    """Convert; return a summary. Existing files are not overwritten.
+    """Convert captions or features; return a summary. Existing files are not overwritten.
 
     Args:
-        source: a caption file of any form, a folder in SCAN's format, a feature store, or a TSV.
+        source: a caption file of any format, a folder in SCAN's format, a feature store, or a TSV.
         target: a .jsonl file or a folder.
-        captions: of the photos of a feature store.
-        ids: list of the photos of a TSV to convert, in this order.
+        captions: captions of the photos in a feature store.
+        ids: list of the photos in a TSV to convert, in this order.
 
     Raises:
-        DataError: the source is missing or malformed, cannot be converted to the form of the
-            target, or the target exists.
+        DataError: the source is missing or malformed, cannot be converted to the format of the
+            target, or the target already exists.
     """
     lines = target.suffix == ".jsonl"
     is_store = (source / "manifest.json").is_file()
@@ -57,16 +57,18 @@ def convert(
     if captions is not None and not is_store:
         raise DataError(f"--captions is for feature stores, and {source} is not one")
     if target.suffix in _OTHER_FORMS:
-        raise DataError(f"{target}: name a .jsonl file or a folder; no other form is written")
+        raise DataError(f"{target}: the target must be a .jsonl file or a folder")
     if lines and (is_store or is_tsv):
-        raise DataError(f"{source} has features, which JSON lines cannot store; name a folder")
+        raise DataError(
+            f"{source} has features, which JSON Lines cannot store; the target must be a folder"
+        )
     if is_tsv:
         if ids is None:
-            raise DataError(f"{source}: name a list of photos to convert: --ids test_ids.txt")
+            raise DataError(f"{source}: add the list of photos to convert: --ids test_ids.txt")
         return f"{convert_tsv(source, ids, target):,} rows: {target}"
     if is_store:
         if captions is None:
-            raise DataError(f"{source}: name the captions of its photos: --captions FILE")
+            raise DataError(f"{source}: add the captions of its photos: --captions FILE")
         found, store = read_captions(captions), FeatureStore(source)
         return _summary(write_precomp(found, target, store), found, target)
     if not lines and any(source.glob("*_ims.npy")):
@@ -83,10 +85,10 @@ def _summary(count: int, captions: Captions, target: Path) -> str:
 
 
 def write_jsonl(captions: Captions, target: Path) -> int:
-    """Write captions as JSON lines, with ids if there are any; return the number of photos.
+    """Write captions as JSON Lines, with ids if there are any; return the number of photos.
 
     Raises:
-        DataError: the target exists.
+        DataError: the target already exists.
     """
     refuse_existing([target])
     image_ids, caption_ids = captions.image_ids, captions.caption_ids
@@ -108,12 +110,12 @@ def write_jsonl(captions: Captions, target: Path) -> int:
 def write_store(features: PrecompFeatures, target: Path) -> int:
     """Write features as a store, or resume an interrupted conversion; return the number of photos.
 
-    The context of a photo is the mean of its regions. A store has the same boxes for all photos; if
-    they are unknown, each is the whole photo.
+    The context of a photo is the mean of its regions. A store has the same boxes for all photos. If
+    the boxes are unknown, each box is the whole photo.
 
     Raises:
-        DataError: photos have different boxes, a feature is not finite in float16, or the target is
-            another store, or complete already.
+        DataError: photos have different boxes, a feature is not finite in float16, or the target
+            contains another store or a complete one.
     """
     if not (target / "manifest.json").is_file():
         refuse_existing([target])
@@ -132,7 +134,7 @@ def write_store(features: PrecompFeatures, target: Path) -> int:
     _check_boxes(first, manifest, 0)
     with FeatureWriter(target, manifest) as writer:
         if writer.finished:
-            raise DataError(f"{target} exists already; remove it, or name another target")
+            raise DataError(f"{target} already exists; remove it, or choose another target")
         with progress("convert", total=len(rows), unit="photos") as bar:
             start = writer.manifest.rows_done
             bar.advance(start)
@@ -153,13 +155,13 @@ def _read(features: PrecompFeatures, rows: np.ndarray) -> RegionFeatures:
 
 
 def _check_boxes(found: RegionFeatures, manifest: Manifest, start: int) -> None:
-    """Raise `DataError` if boxes (B, R, 4) are not those of the manifest (R, 4)."""
+    """Raise `DataError` if boxes (B, R, 4) differ from those of the manifest (R, 4)."""
     if found.boxes is None:
         return
     other = np.abs(found.boxes - np.asarray(manifest.boxes)).max(axis=(1, 2)) > _SAME
     if other.any():
         raise DataError(
-            f"the boxes of {manifest.ids[start + int(other.argmax())]} are not those of "
-            f"{manifest.ids[0]}, but a feature store has the same for all photos; train on the "
-            "folder itself (vision.backbone: precomputed), or remove its boxes"
+            f"the boxes of {manifest.ids[start + int(other.argmax())]} differ from those of "
+            f"{manifest.ids[0]}, but a feature store has the same boxes for all photos; train on "
+            "the folder itself (vision.backbone: precomputed), or remove its boxes"
         )

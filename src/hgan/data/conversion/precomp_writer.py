@@ -1,8 +1,8 @@
 """Write captions, and optionally features, to a folder in SCAN's format ("SCAN precomp").
 
-`{split}_caps.txt` has a caption a line, `{split}_ids.txt` an id a line: one for each photo if all
-have the same number of captions, else one for each caption. Line i is row i of
-`{split}_ims.npy`. `id_mapping.json` gives the file of each id.
+`{split}_caps.txt` has one caption per line. `{split}_ids.txt` has one id per line: one per photo if
+all photos have the same number of captions, otherwise one per caption. Line i of the ids belongs to
+row i of `{split}_ims.npy`. `id_mapping.json` contains the file name of each id.
 """
 
 import json
@@ -21,39 +21,39 @@ from hgan.files import new_files
 from hgan.progress import Bar, progress
 
 _SPLITS = {"train": "train", "val": "dev", "test": "test"}
-"""Names of the splits in the format; there are no others."""
+"""Names of the splits in SCAN's format, which has no others."""
 _ARRAYS = "img_sizes", "boxes", "ims"
-"""Features last: if they exist, so do the others."""
+"""Features are last, so that the other files exist if the features do."""
 _BATCH = 64
-"""Rows copied at once."""
+"""Rows that are copied at once."""
 _LINE_BREAKS = re.compile(r"[\r\n]+")
 
 
 class _Lists(NamedTuple):
     photos: list[int]
-    """(N) the photo of each line of ids: its position in `Captions.images`."""
+    """(N) for each line of ids, the position of the photo in `Captions.images`."""
     texts: list[str]
-    """A caption a line."""
+    """One caption per line."""
 
 
 def write_precomp(captions: Captions, target: Path, store: FeatureStore | None = None) -> int:
     """Write the lists, and the arrays if there is a store; return the number of photos.
 
-    Arrays are float32: view 0 in `{split}_ims.npy` (N, R, D), `{split}_boxes.npy` (N, R, 4) in
-    0..1, and `{split}_img_sizes.npy` (N, 2) of ones, their unit. The format has no features of
-    whole photos. Photos in none of the three splits are left out; a line break in a caption becomes
-    a space.
+    Arrays are float32: view 0 in `{split}_ims.npy` (N, R, D), boxes in 0..1 in
+    `{split}_boxes.npy` (N, R, 4), and ones in `{split}_img_sizes.npy` (N, 2), since the boxes are
+    not in pixels. The format has no features of whole photos. Photos in none of the three splits
+    are left out. A line break in a caption is replaced by a space.
 
     Raises:
-        DataError: no photo is in one of the three splits, one has no features, or one of the files
-            exists already in the target.
+        DataError: no photo is in one of the three splits, a photo has no features, or one of the
+            files already exists in the target.
     """
     lists = _lists(captions)
     photos = sorted({photo for found in lists.values() for photo in found.photos})
     if not lists:
         raise DataError(
-            "no photo is in split train, val or test, and SCAN's format has a file for each; "
-            'convert to TARGET.jsonl first, and give each line its "split"'
+            "no photo is in split train, val or test, which SCAN's format needs; "
+            'convert to TARGET.jsonl first, and add a "split" to each line'
         )
     if store is not None:
         images = [captions.images[photo] for photo in photos]
@@ -78,7 +78,7 @@ def write_precomp(captions: Captions, target: Path, store: FeatureStore | None =
 
 
 def _lists(captions: Captions) -> dict[str, _Lists]:
-    """The lines of each split that has photos, by its name in the format."""
+    """The lines of each split that has photos, by the name of the split in SCAN's format."""
     of_image = captions.of_image()
     lists = {}
     for split, name in _SPLITS.items():
@@ -92,7 +92,8 @@ def _lists(captions: Captions) -> dict[str, _Lists]:
 
 
 def _texts(captions: Captions, lists: dict[str, _Lists], photos: list[int]) -> dict[str, str]:
-    """The text files by name. Ids are those of the data set if it has them, else positions."""
+    """Contents of the text files, by name. Ids are those of the data set if they are known and
+    unique, otherwise the positions of the photos."""
     own = captions.image_ids
     unique = own is not None and len(np.unique(own)) == len(own)
     ids = own.tolist() if own is not None and unique else range(len(captions.images))
@@ -105,7 +106,7 @@ def _texts(captions: Captions, lists: dict[str, _Lists], photos: list[int]) -> d
 
 
 def _write_arrays(store: FeatureStore, rows: np.ndarray, paths: list[Path], bar: Bar) -> None:
-    """Copy these rows (N) of a store, in this order."""
+    """Copy these rows (N) of a store, in this order, to the files of `_ARRAYS`."""
     regions, width = store.regions.shape[2:]
     shapes = (len(rows), 2), (len(rows), regions, 4), (len(rows), regions, width)
     with ExitStack() as stack:

@@ -9,17 +9,17 @@ from hgan.errors import DataError
 
 
 def open_npy(path: Path, remedy: str) -> np.memmap:
-    """The array of a file, memory-mapped, read-only.
+    """Open the array of a file as a read-only memory map.
 
     Args:
-        path: of the file.
-        remedy: what to do if it cannot be used, for the message.
+        path: the file.
+        remedy: what the user can do if it cannot be opened, for the error message.
 
     Raises:
-        DataError: it is missing, truncated, damaged, or contains pickled objects.
+        DataError: the file is missing, truncated, damaged, or contains pickled objects.
     """
     try:
-        array: np.memmap = open_memmap(path, mode="r")  # does not read pickles
-    except Exception as error:  # a damaged header raises errors of many kinds
+        array: np.memmap = open_memmap(path, mode="r")  # does not load pickled objects
+    except Exception as error:  # a damaged header can raise many kinds of errors
         raise DataError(f"{path}: missing, truncated or damaged ({error}); {remedy}") from error
     return array

@@ -13,10 +13,10 @@ def open_features(path: Path, backbone: str) -> Features:
 
     Args:
         path: a feature store, or a folder in SCAN's format.
-        backbone: that must have made the features; `precomputed` for SCAN's format.
+        backbone: the required backbone of the features; `precomputed` for SCAN's format.
 
     Raises:
-        DataError: there are none, they are damaged, or another backbone made them.
+        DataError: the features are missing, damaged, or from another backbone.
     """
     is_store = (path / "manifest.json").is_file()
     if not is_store and backbone == PRECOMPUTED:

@@ -1,7 +1,7 @@
-"""Features of a folder in SCAN's format: `{split}_ims.npy` (N, R, D), and the regions' boxes.
+"""Read features from a folder in SCAN's format: `{split}_ims.npy` (N, R, D), and boxes of regions.
 
-Rows are read from the file one by one, not through a memory map: its pages count as memory of the
-process, and an epoch on MS-COCO touches 31 GiB.
+Rows are read from the file one by one. A memory map is not used, since its pages count as memory of
+the process: an epoch on MS-COCO reads 31 GiB.
 """
 
 from pathlib import Path
@@ -15,36 +15,37 @@ from hgan.errors import DataError
 
 _BOXES = "boxes.npy", "ims_bbx.npy"
 _SIZES = "img_sizes.npy", "ims_size.npy"
-"""The usual names, then those of GSMN."""
+"""Endings of the file names; the second one is used by GSMN."""
 
 
 class RowFile:
-    """Rows of a .npy file.
+    """Reads rows of a .npy file.
 
     Attributes:
         path: the file.
-        shape: of the whole array.
-        dtype: of the file; `read` gives float32.
+        shape: shape of the whole array.
+        dtype: data type in the file; `read` returns float32.
     """
 
     def __init__(self, path: Path, kinds: str = "float16 float32") -> None:
         """Read the header of the file, and check that the file is complete.
 
         Args:
-            path: of the file.
-            kinds: names of the types that it can have.
+            path: the file.
+            kinds: names of the allowed data types.
 
         Raises:
-            DataError: it is missing, truncated, pickled, or of another type or memory order.
+            DataError: the file is missing, truncated or pickled, or its data type or memory order
+                is not supported.
         """
         array = open_npy(path, "copy or create it again")
         self.path, self.shape, self.dtype = path, array.shape, array.dtype
         self._offset, self._stride = array.offset, array.strides[0]
         wrong = None
         if array.dtype.name not in kinds.split() or not array.dtype.isnative:
-            wrong = f"holds {array.dtype}, but {kinds.replace(' ', ' or ')} is needed"
+            wrong = f"contains {array.dtype}, but {kinds.replace(' ', ' or ')} is needed"
         elif not array.flags.c_contiguous:
-            wrong = "is in Fortran order, so that the features of a photo are not contiguous"
+            wrong = "is in Fortran order, so the features of a photo are not contiguous"
         if wrong:
             copy = path.with_suffix(".converted.npy")
             raise DataError(
@@ -54,7 +55,7 @@ class RowFile:
             )
 
     def read(self, row: int) -> np.ndarray:
-        """One row, float32."""
+        """Read one row as float32."""
         count, start = self._stride // self.dtype.itemsize, self._offset + row * self._stride
         values = np.fromfile(self.path, self.dtype, count, offset=start)
         return values.reshape(self.shape[1:]).astype(np.float32, copy=False)
@@ -64,18 +65,18 @@ class PrecompSplit:
     """The arrays of one split.
 
     Attributes:
-        ids: the file that names the photo of each row.
-        photos: the photo of each row; photos can repeat.
+        ids: the file with the id of the photo of each row.
+        photos: names of the photos of all rows; names can be repeated.
         regions: rows (R, D).
         boxes: rows (R, 4), x0 y0 x1 y1 in pixels, or None.
-        sizes: (N, 2) float32, width and height of each row's photo in pixels, or None.
+        sizes: (N, 2) float32, width and height of the photo of each row in pixels, or None.
     """
 
     def __init__(self, folder: Path, split: str) -> None:
-        """Open one split's files.
+        """Open the files of one split.
 
         Raises:
-            DataError: they are missing, damaged, or do not fit each other.
+            DataError: a file is missing or damaged, or the files do not match.
         """
         self.ids = folder / f"{split}_ids.txt"
         self.photos, problems = read_photos(folder, split)
@@ -109,25 +110,25 @@ class PrecompSplit:
             return
         text = f"{self.regions.path}: {rows} rows, but {len(self.photos)} ids in {self.ids.name}"
         if rows == len(set(self.photos)):
-            text += "; it has a row for each photo, so the list must also name each photo once"
-        raise DataError(text + "; line i of the ids names the photo of row i")
+            text += "; it has one row per photo, so the list must also name each photo once"
+        raise DataError(text + "; line i of the ids is the photo of row i")
 
 
 class PrecompFeatures:
-    """Features of all splits that have them; rows are numbered through all splits.
+    """Features of all splits of a folder; the rows of all splits are numbered consecutively.
 
     Attributes:
-        rows: the first row of each photo, by name; further rows of the same photo are copies.
+        rows: the first row of each photo, by name; other rows of the same photo are copies.
         width: D.
-        views: 1.
-        boxes: None, since each photo has its own.
+        views: always 1.
+        boxes: always None, since photos have different boxes.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open a folder; no features are read.
+        """Open a folder, without reading the features.
 
         Raises:
-            DataError: there are no features, they are damaged, or do not fit the ids.
+            DataError: the features are missing or damaged, or do not match the ids.
         """
         self.splits = [PrecompSplit(folder, split) for split in splits(folder, "ims.npy")]
         if not self.splits:
@@ -163,7 +164,7 @@ class PrecompFeatures:
             if boxes is not None and split.boxes is not None and split.sizes is not None:
                 pixels = split.boxes.read(row)
                 _check_finite(pixels, split.boxes, row)
-                # The boxes of a detector can exceed the photo slightly.
+                # Detectors can return boxes that are slightly outside the photo.
                 boxes[i] = (pixels / np.tile(split.sizes[row], 2)).clip(0, 1)
         return RegionFeatures(regions, regions.mean(axis=1), np.ones(shape[:2], bool), boxes)
 
@@ -199,9 +200,11 @@ def _read_sizes(path: Path, rows: int) -> np.ndarray:
         array = np.stack([array["image_w"], array["image_h"]], axis=-1)
     if array.shape != (rows, 2) or array.dtype.kind not in "iuf":
         raise DataError(
-            f"{path}: holds {array.dtype} {array.shape}, not the width and height of {rows} photos"
+            f"{path}: contains {array.dtype} {array.shape}, not width and height of {rows} photos"
         )
     sizes = array.astype(np.float32)
     if not (bad := np.flatnonzero(~(np.isfinite(sizes) & (sizes > 0)).all(axis=1))).size:
         return sizes
-    raise DataError(f"{path}: row {bad[0]}: a photo of {sizes[bad[0]].tolist()} pixels")
+    raise DataError(
+        f"{path}: row {bad[0]}: width and height {sizes[bad[0]].tolist()} must be above 0"
+    )

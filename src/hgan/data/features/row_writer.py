@@ -1,6 +1,7 @@
-"""Write a .npy file by rows, in any order.
+"""Write a .npy file row by row, in any order.
 
-A memory map is not used: with it, a full disk kills the process instead of raising `OSError`.
+A memory map is not used, since writing to it on a full disk kills the process instead of raising
+`OSError`.
 """
 
 import math
@@ -13,21 +14,21 @@ from numpy.lib.format import write_array_header_1_0
 
 
 class RowWriter:
-    """A .npy file of this shape; rows that are not written are zero."""
+    """Writes a .npy file; rows that are not written are zero."""
 
     def __init__(
         self, path: Path, shape: tuple[int, ...], dtype: str = "<f4", keep: bool = False
     ) -> None:
-        """Write the header of the file.
+        """Open the file, and write its header if it is new.
 
         Args:
-            path: of the file.
-            shape: of the whole array.
-            dtype: of the file.
-            keep: continue an existing file of this shape and type instead of a new one.
+            path: the file.
+            shape: shape of the whole array.
+            dtype: data type in the file.
+            keep: continue an existing file of this shape and type instead of creating a new one.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the file cannot be written.
         """
         self.shape, self._dtype = shape, dtype
         self._stride = np.dtype(dtype).itemsize * math.prod(shape[1:])
@@ -50,7 +51,7 @@ class RowWriter:
         """Flush everything written so far to disk.
 
         Raises:
-            OSError: it is full.
+            OSError: the disk is full.
         """
         self._file.flush()
         os.fsync(self._file.fileno())

@@ -29,31 +29,31 @@ class Manifest:
     """The content of a feature store, and how it was made."""
 
     backbone: str
-    """`name` of the backbone: weights and architecture."""
+    """`name` of the backbone (weights and architecture)."""
     size: int
-    """Side of the photos that the backbone read, in pixels."""
+    """Side of the backbone's input photos in pixels."""
     boxes: list[list[float]]
-    """(R, 4): each region's x0 y0 x1 y1 in 0..1."""
+    """(R, 4): box of each region, x0 y0 x1 y1 in 0..1."""
     width: int
-    """D, the width of a feature."""
+    """D, width of a feature."""
     views: int
-    """V, views of each photo."""
+    """V, number of views of each photo."""
     ids: list[str]
-    """(N) the photo of each row, as a path relative to the photo folder."""
+    """(N) for each row, the path of its photo relative to the photo folder."""
     skipped: dict[str, str] = field(default_factory=dict)
-    """Photos that could not be read, with the reason; their rows are zero."""
+    """Photos that could not be read, with the error; their rows are zero."""
     checksums: dict[str, int] = field(default_factory=dict)
     """CRC-32 of each array file; empty until the extraction is complete."""
     rows_done: int = 0
-    """Rows written so far."""
+    """Number of rows written so far."""
     format_version: int = FORMAT_VERSION
 
 
 class FeatureStore:
-    """Read features by row.
+    """Reads features by row.
 
     Attributes:
-        manifest: its content.
+        manifest: the content of the store, and how it was made.
         regions: (N, V, R, D) float16, memory-mapped, read-only.
         context: (N, V, D) float16, memory-mapped, read-only.
         boxes: (R, 4) float32.
@@ -66,9 +66,9 @@ class FeatureStore:
         """Open a store.
 
         Args:
-            folder: that `hgan extract` wrote.
-            backbone: that must have made the store.
-            verify: read all files once and compare their checksums.
+            folder: a folder written by `hgan extract`.
+            backbone: the required backbone; None accepts any.
+            verify: read all files once and check their checksums.
 
         Raises:
             DataError: the store is missing, incomplete, damaged, of a newer format, or was made
@@ -101,7 +101,7 @@ class FeatureStore:
 
     def read(self, rows: np.ndarray, views: np.ndarray) -> RegionFeatures:
         """Features of the photos in these rows (B), of one view (B) each."""
-        # One read for each photo, in the order of the rows.
+        # Read photo by photo, in the order of the rows.
         pairs = list(zip(rows, views, strict=True))
         regions = np.stack([self.regions[r, v] for r, v in pairs]).astype(np.float32)
         context = np.stack([self.context[r, v] for r, v in pairs]).astype(np.float32)
@@ -109,13 +109,14 @@ class FeatureStore:
 
 
 class FeatureWriter:
-    """Write a store row by row; after a kill, the next writer continues after the last flush."""
+    """Writes a store row by row. After an interruption, a new writer continues after the last
+    flush."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
-        """Start a store, or continue an incomplete one with the same settings and ids.
+        """Create a store, or continue an incomplete one with the same settings and ids.
 
         Raises:
-            DataError: the folder has a store with other settings, or a damaged one.
+            DataError: the folder contains a store with other settings, or a damaged store.
         """
         self.folder = folder
         self.manifest = manifest
@@ -125,7 +126,7 @@ class FeatureWriter:
             for name in ("backbone", "size", "views", "boxes", "width", "ids"):
                 if getattr(found, name) != getattr(manifest, name):
                     raise DataError(
-                        f"{folder}: has features with other {name}; "
+                        f"{folder}: contains features with other {name}; "
                         "remove it, or extract into another folder"
                     )
             self.manifest = found
@@ -136,7 +137,7 @@ class FeatureWriter:
                     pass  # the header, and zeros
         self._arrays: dict[str, RowWriter] = {}
         for name, shape in _shapes(self.manifest).items():
-            _open_array(folder, name, self.manifest)  # checks its size
+            _open_array(folder, name, self.manifest)  # checks the size
             self._arrays[name] = RowWriter(folder / f"{name}.npy", shape, _DTYPE, keep=True)
         self._save()
 
@@ -146,10 +147,15 @@ class FeatureWriter:
         return bool(self.manifest.checksums)
 
     def write(self, regions: np.ndarray, context: np.ndarray, skipped: dict[str, str]) -> None:
-        """Append rows: regions (n, V, R, D), context (n, V, D); zeros for skipped photos.
+        """Append rows.
+
+        Args:
+            regions: (n, V, R, D), zeros for skipped photos.
+            context: (n, V, D), zeros for skipped photos.
+            skipped: error message of each skipped photo.
 
         Raises:
-            DataError: a feature is not finite or overflows float16, or the shape is wrong.
+            DataError: a feature is not finite or overflows float16, or a shape is wrong.
         """
         start = self.manifest.rows_done
         stop = start + len(regions)
@@ -179,7 +185,7 @@ class FeatureWriter:
         self._save()
 
     def finish(self) -> None:
-        """Flush and store the checksums; after that, the store can be opened.
+        """Flush, and store the checksums; after this, the store can be opened.
 
         Raises:
             DataError: rows are missing.
@@ -224,7 +230,7 @@ def read_manifest(folder: Path) -> Manifest:
         version = values["format_version"]
         if version != FORMAT_VERSION:
             raise DataError(
-                f"{path}: format version {version}, this program reads {FORMAT_VERSION}"
+                f"{path}: format version {version}, but this version of hgan reads {FORMAT_VERSION}"
             )
         manifest = Manifest(**values)
         for entry in fields(Manifest):
@@ -233,12 +239,14 @@ def read_manifest(folder: Path) -> Manifest:
                 raise TypeError(f"{entry.name} is {str(value)[:40]}, not of type {kind.__name__}")
         _check_ids(manifest)
         if np.asarray(manifest.boxes, dtype=np.float32).shape != (len(manifest.boxes), 4):
-            raise ValueError("boxes are not x0 y0 x1 y1 each")
+            raise ValueError("a box is not x0 y0 x1 y1")
         if not 0 <= manifest.rows_done <= len(manifest.ids):
             raise ValueError(f"{manifest.rows_done} rows done of {len(manifest.ids)}")
         return manifest
     except FileNotFoundError as error:
-        raise DataError(f"{folder}: no feature store here; make one with `hgan extract`") from error
+        raise DataError(
+            f"{folder}: no feature store here; create one with `hgan extract`"
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a manifest of a feature store ({error})") from error
 

@@ -1,4 +1,4 @@
-"""The contract of features: what training and evaluation read, whatever the form on disk."""
+"""The interface of region features, which is the same for all formats on disk."""
 
 from typing import NamedTuple, Protocol
 
@@ -13,9 +13,10 @@ class RegionFeatures(NamedTuple):
     context: np.ndarray
     """(B, D) float32: the whole photo"""
     mask: np.ndarray
-    """(B, R) bool: True where a region is real"""
+    """(B, R) bool: False for padding"""
     boxes: np.ndarray | None
-    """(R, 4) for all photos or (B, R, 4), float32, x0 y0 x1 y1 in 0..1; None if unknown"""
+    """(R, 4) if they are the same for all photos, otherwise (B, R, 4); float32, x0 y0 x1 y1 in
+    0..1; None if unknown"""
 
 
 class Features(Protocol):
@@ -23,9 +24,9 @@ class Features(Protocol):
 
     Attributes:
         rows: the row of each photo, by its name in the caption file.
-        width: D.
-        views: V, views of each photo; evaluation uses view 0.
-        boxes: (R, 4) if all photos have the same regions, else None.
+        width: D, width of a feature.
+        views: V, number of views of each photo; evaluation uses view 0.
+        boxes: (R, 4) if all photos have the same regions, otherwise None.
     """
 
     rows: dict[str, int]
@@ -42,4 +43,4 @@ class Features(Protocol):
 
 
 PRECOMPUTED = "precomputed"
-"""Name of the backbone for features that exist already, in a folder in SCAN's format."""
+"""Name of the backbone for existing features in a folder in SCAN's format."""

@@ -1,4 +1,4 @@
-"""The methods that HGAN is compared with, one a file; importing the package registers them all."""
+"""Baselines that HGAN is compared with, one per file; importing the package registers them all."""
 
 from hgan.model.registry import import_all
 

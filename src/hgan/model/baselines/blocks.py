@@ -1,7 +1,7 @@
-"""Score photos and captions block by block, for matchers that look at regions and words together.
+"""Score photos and captions in blocks, for matchers that compare regions with words.
 
-What such a matcher computes for a pair is far larger than its score: for all pairs of a batch it
-would fill the memory, and a block that fits the processor's cache is computed several times faster.
+The intermediate results of such a matcher are much larger than the scores. For all pairs of a batch
+they would not fit in memory, and blocks that fit in the processor's cache are several times faster.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from torch import Tensor
 from hgan.encoded import Encoded
 
 PairScorer = Callable[[Encoded[Tensor], Encoded[Tensor]], Tensor]
-"""Photos (b) and captions (t) to scores (b, t)."""
+"""A function from b photos and t captions to scores (b, t)."""
 
 
 def score_blocks(
@@ -22,10 +22,10 @@ def score_blocks(
     photos: int,
     captions: int,
 ) -> Tensor:
-    """Scores (B, T) of all pairs, so many photos and captions at once.
+    """Scores (B, T) of all pairs, computed in blocks of `photos` x `captions` pairs.
 
-    The scorer gets captions of similar length, their real words in front and without the padding
-    that none of them needs, so that little computation is wasted.
+    Captions are sorted by length, and their words are moved to the front, so that the blocks have
+    little padding.
     """
     columns, order = _caption_blocks(texts, captions)
     rows = _photo_blocks(images, photos)
@@ -34,16 +34,16 @@ def score_blocks(
 
 
 def _photo_blocks(images: Encoded[Tensor], size: int) -> list[Encoded[Tensor]]:
-    # Split, not sliced: the gradient of many slices is as many tensors of the full size.
+    # Not by slicing: the backward pass of each slice would create a tensor of the full size.
     fields = (images.context, images.slots, images.local, images.mask)
     return [Encoded(*block) for block in zip(*(torch.split(x, size) for x in fields), strict=True)]
 
 
 def _caption_blocks(texts: Encoded[Tensor], size: int) -> tuple[list[Encoded[Tensor]], Tensor]:
-    """Blocks of captions by length, and the captions' positions (T) in that order."""
+    """Blocks of captions sorted by length, and the positions (T) of the captions in that order."""
     count = texts.mask.sum(1)  # (T)
     order = count.argsort()
-    front = texts.mask.int().argsort(dim=1, descending=True, stable=True)  # (T, W), real ones first
+    front = texts.mask.int().argsort(dim=1, descending=True, stable=True)  # (T, W), words first
     blocks = []
     for chosen in torch.split(order, size):
         longest = int(count[chosen].max())

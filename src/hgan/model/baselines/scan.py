@@ -1,7 +1,7 @@
-"""SCAN: words attend to regions, or regions to words; a pair is scored by what they find.
+"""SCAN: cross-attention from words to regions, or from regions to words.
 
-Lee et al., *Stacked Cross Attention for Image-Text Matching*, ECCV 2018. For queries q_i (regions
-in its image-to-text half) and keys k_j (words), with the paper's equation numbers:
+Lee et al., *Stacked Cross Attention for Image-Text Matching*, ECCV 2018. With the equation numbers
+of the paper, for queries q_i and keys k_j (in its image-to-text variant, regions and words):
 
     s_ij = cos(q_i, k_j)                                                                       (1)
     s'_ij = max(s_ij, 0) / sqrt(sum_i max(s_ij, 0)^2)                        in the text after (1)
@@ -9,7 +9,7 @@ in its image-to-text half) and keys k_j (words), with the paper's equation numbe
     R_i = cos(q_i, a_i)                                                                        (4)
     S = log(sum_i exp(lambda_2 R_i)) / lambda_2,  or  S = mean_i R_i                   (5) and (6)
 
-With text-to-image attention words are the queries and regions the keys, by the same equations.
+In the text-to-image variant, words are the queries and regions the keys, in the same equations.
 """
 
 from dataclasses import dataclass
@@ -29,34 +29,34 @@ from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
 from hgan.text.encoder import TextEncoder
 
 INVERSE_TEMPERATURE = {"t2i": 9.0, "i2t": 4.0}
-"""Of the attention, the paper's lambda 1."""
+"""Inverse temperature of the attention, lambda_1 in the paper."""
 LSE_INVERSE_TEMPERATURE = {"t2i": 6.0, "i2t": 5.0}
-"""Of the LogSumExp over queries, the paper's lambda 2 (on Flickr30K)."""
+"""Inverse temperature of the LogSumExp over queries, lambda_2 in the paper (for Flickr30K)."""
 PHOTOS, CAPTIONS = 32, 32
-"""Scored at once."""
+"""Size of a block that is scored at once."""
 
 
 @dataclass
 class SCANConfig(MatcherConfig):
-    """SCAN."""
+    """Settings of SCAN."""
 
     bounds: ClassVar[Bounds] = {"width": (1, inf), "dropout": (0, 1)}
 
     name: Literal["scan"] = "scan"
-    """Which matcher; the other keys are its own settings."""
+    """Name of the matcher; the other keys depend on it."""
     width: int = 512
-    """D, width of a region or word."""
+    """Width D of a region or word."""
     dropout: float = 0.2
-    """On backbone features before the projection."""
+    """Dropout rate of the backbone features before the projection."""
     attention: Literal["t2i", "i2t"] = "t2i"
-    """Words attend to regions, or regions to words."""
+    """Direction of the attention: words attend to regions (t2i), or regions to words (i2t)."""
     aggregation: Literal["mean", "lse"] = "mean"
-    """How the attended similarities of a pair become one: mean, or LogSumExp."""
+    """Aggregation of the similarities over words or regions: mean, or LogSumExp (lse)."""
 
 
 @MATCHERS.register
 class SCAN(Matcher):
-    """Stacked cross attention, one stage each way, on one level: local."""
+    """Stacked cross attention in one direction; its only level is `local`."""
 
     Config = SCANConfig
     title = "SCAN"
@@ -70,22 +70,22 @@ class SCAN(Matcher):
         self.project_words = projection(text.width, config.width, config.dropout)
 
     def encode_image(self, batch: ImageBatch) -> Encoded[Tensor]:
-        """Regions, each a unit vector."""
+        """Encode each region as a unit vector."""
         regions = unit(self.project_regions(batch.regions)) * batch.mask[..., None]  # (B, R, D)
         return make_encoded(local=regions, mask=batch.mask)
 
     def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
-        """Words, each a unit vector."""
+        """Encode each word as a unit vector."""
         token = self.text(batch.ids, batch.mask, batch.frozen_cache)
         words = unit(self.project_words(token.states)) * token.words[..., None]  # (T, W, D)
         return make_encoded(local=words, mask=token.words)
 
     def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
-        """How similar the queries are to what they attend to, (B, T)."""
+        """Aggregated similarity of the queries and the keys that they attend to, (B, T)."""
         return {"local": score_blocks(images, texts, self._score, PHOTOS, CAPTIONS)}
 
     def describe_parts(self) -> dict[str, str]:
-        """Who attends to whom, and how a pair's relevances become one."""
+        """Direction of the attention, and the aggregation."""
         ways = {"t2i": "words attend to regions", "i2t": "regions attend to words"}
         return {
             "attention": ways[self.config.attention],
@@ -100,7 +100,7 @@ class SCAN(Matcher):
         return self._aggregate(relevance(images, texts, inverse_temperature), images.mask).T
 
     def _aggregate(self, relevances: Tensor, mask: Tensor) -> Tensor:
-        """Relevances (K, Q, n) of queries with mask (Q, n) to (K, Q); zero where there are none."""
+        """Aggregate relevances (K, Q, n) with mask (Q, n) to (K, Q); zero if all are padding."""
         if self.config.aggregation == "mean":
             return (relevances * mask).sum(-1) / mask.sum(-1).clamp_min(1)  # (6)
         inverse_temperature = LSE_INVERSE_TEMPERATURE[self.config.attention]
@@ -109,22 +109,22 @@ class SCAN(Matcher):
 
 
 def cosines(queries: Tensor, keys: Tensor) -> Tensor:
-    """Unit rows (Q, n, D) and (K, m, D), zero in padding, to (K, Q, n, m); equation 1."""
+    """Cosines (K, Q, n, m) of unit rows (Q, n, D) and (K, m, D), zero for padding; equation 1."""
     return torch.einsum("qnd,kmd->kqnm", queries, keys).contiguous()
 
 
 def attention(cosine: Tensor, keys: Tensor, inverse_temperature: float) -> Tensor:
-    """How much each query attends to each key; equation 3.
+    """Attention weights of each query over the keys; equation 3.
 
     Args:
-        cosine: (K, Q, n, m), zero towards padding.
-        keys: (K, m), True where a key is real.
+        cosine: (K, Q, n, m), zero for padding.
+        keys: (K, m) mask, False for padding.
 
     Returns:
-        (K, Q, n, m), the sum over keys one.
+        (K, Q, n, m), with sum one over the keys.
     """
     share = cosine.clamp_min(0)
-    # A key's, over the queries. F.normalize computes the same, in three times the time.
+    # Normalise each key over the queries; F.normalize would take three times as long.
     share = share * share.square().sum(2, keepdim=True).clamp_min(1e-12).rsqrt()
     return (inverse_temperature * share).masked_fill(~keys[:, None, None], LOW).softmax(-1)
 
@@ -132,10 +132,10 @@ def attention(cosine: Tensor, keys: Tensor, inverse_temperature: float) -> Tenso
 def relevance(
     queries: Encoded[Tensor], keys: Encoded[Tensor], inverse_temperature: float
 ) -> Tensor:
-    """Cosine of each query and the mean of keys that it attends to, (K, Q, n); equation 4.
+    """Cosine of each query and its attended mean of the keys, (K, Q, n); equation 4.
 
-    The mean a = sum_j w_j k_j of equation 2 is never computed: its dot product with a query is the
-    mean of the cosines, and its length follows from the keys' cosines with each other,
+    The mean a = sum_j w_j k_j of equation 2 is not computed: its dot product with a query is the
+    weighted mean of the cosines, and its length follows from the Gram matrix K of the keys,
     |a|^2 = w^T K w.
     """
     cosine = cosines(queries.local, keys.local)  # (K, Q, n, m)

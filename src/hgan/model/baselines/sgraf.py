@@ -1,13 +1,13 @@
-"""SGRAF: a pair has a similarity vector for each word, and a network reasons over those.
+"""SGRAF: computes a similarity vector for each word of a pair, and reasons over these vectors.
 
 Diao et al., *Similarity Reasoning and Filtration for Image-Text Matching*, AAAI 2021:
 
-    s(x, y) = W |x - y|^2 / ||W |x - y|^2||       similarity vector, the square by feature; (1)
+    s(x, y) = W |x - y|^2 / ||W |x - y|^2||       similarity vector, squared element by element; (1)
     SGR:  s <- ReLU(W_r softmax((W_in s) (W_out s)^T) s), three times
     SAF:  sum_i g_i s_i / sum_i g_i,  g_i = sigmoid(w^T s_i)
 
-The paper trains SGR and SAF separately, and so does this project. Its score is a sigmoid, kept: it
-lies between 0 and 1, as the margin of the hinge and the temperature of InfoNCE expect.
+As in the paper, SGR and SAF are trained separately, and the score is the output of a sigmoid. It is
+between 0 and 1, which suits the margin of the hinge loss and the temperature of InfoNCE.
 """
 
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
 from hgan.text.encoder import TextEncoder
 
 STEPS = 3
-"""Of similarity graph reasoning."""
+"""Number of steps of similarity graph reasoning."""
 PHOTOS, CAPTIONS = 16, 16
-"""Scored at once."""
+"""Size of a block that is scored at once."""
 
 
 @dataclass
 class SGRAFConfig(MatcherConfig):
-    """SGRAF: SGR or SAF."""
+    """Settings of SGRAF (SGR or SAF)."""
 
     bounds: ClassVar[Bounds] = {
         **dict.fromkeys(("width", "similarity_width"), (1, inf)),
@@ -45,20 +45,20 @@ class SGRAFConfig(MatcherConfig):
     }
 
     name: Literal["sgraf"] = "sgraf"
-    """Which matcher; the other keys are its own settings."""
+    """Name of the matcher; the other keys depend on it."""
     width: int = 512
-    """D, width of a region or word."""
+    """Width D of a region or word."""
     dropout: float = 0.2
-    """On backbone features before the projection."""
+    """Dropout rate of the backbone features before the projection."""
     reasoning: Literal["sgr", "saf"] = "sgr"
-    """Similarity graph reasoning, or similarity attention filtration."""
+    """Similarity graph reasoning (sgr), or similarity attention filtration (saf)."""
     similarity_width: int = 256
     """Width of a similarity vector."""
 
 
 @MATCHERS.register
 class SGRAF(Matcher):
-    """SGR or SAF, as the configuration says, on one level: reasoning."""
+    """SGR or SAF, depending on the settings; its only level is `reasoning`."""
 
     Config = SGRAFConfig
     title = "SGRAF"
@@ -79,20 +79,20 @@ class SGRAF(Matcher):
         self.score = nn.Linear(similarity_width, 1)
 
     def encode_image(self, batch: ImageBatch) -> Encoded[Tensor]:
-        """Regions and the whole of them, each a unit vector."""
+        """Encode each region and the whole photo as unit vectors."""
         return self._encode(self.project_regions(batch.regions), batch.mask, self.gather_regions)
 
     def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
-        """Words and the whole of them, each a unit vector."""
+        """Encode each word and the whole caption as unit vectors."""
         token = self.text(batch.ids, batch.mask, batch.frozen_cache)
         return self._encode(self.project_words(token.states), token.words, self.gather_words)
 
     def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
-        """The score of a network that reads both, in 0..1, (B, T)."""
+        """Scores (B, T) between 0 and 1 of the reasoning network."""
         return {"reasoning": score_blocks(images, texts, self._score, PHOTOS, CAPTIONS)}
 
     def describe_parts(self) -> dict[str, str]:
-        """Which half of SGRAF, and its width."""
+        """SGR or SAF, and the width of the similarity vectors."""
         ways = {"sgr": "graph (SGR)", "saf": "attention filtration (SAF)"}
         return {
             "reasoning": f"{ways[self.config.reasoning]}, {self.config.similarity_width} wide"
@@ -105,13 +105,13 @@ class SGRAF(Matcher):
     def _score(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
         if not torch.is_grad_enabled():
             return self._reason(images, texts)
-        # Of all pairs together, the similarity vectors would take gigabytes until the backward
-        # pass: it computes each block's again.
-        again = checkpoint(
+        # The similarity vectors of all pairs would take gigabytes until the backward pass, so each
+        # block is computed again there.
+        scores = checkpoint(
             self._reason, images, texts, use_reentrant=False, preserve_rng_state=False
         )
-        assert isinstance(again, Tensor)
-        return again
+        assert isinstance(scores, Tensor)
+        return scores
 
     def _reason(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
         """Scores (b, t) of a block."""
@@ -129,9 +129,9 @@ class SGRAF(Matcher):
 
 
 class Gather(nn.Module):
-    """One vector of all rows, by attention from their mean.
+    """Pools rows to one vector, by attention with their mean as the query.
 
-    The paper describes it in words; the attention is the usual one, of scaled dot products.
+    The paper gives no equation for it; here it is scaled dot-product attention.
     """
 
     def __init__(self, width: int) -> None:
@@ -140,7 +140,7 @@ class Gather(nn.Module):
         self.key = nn.Linear(width, width, bias=False)
 
     def forward(self, local: Tensor, mask: Tensor) -> Tensor:
-        """Rows (B, n, D), zero outside the mask (B, n), to unit vectors (B, D)."""
+        """Pool rows (B, n, D), zero outside the mask (B, n), to unit vectors (B, D)."""
         mean = local.sum(1) / mask.sum(1, keepdim=True).clamp_min(1)  # (B, D)
         scores = (self.key(local) @ self.query(mean)[..., None])[..., 0] / mean.shape[-1] ** 0.5
         weights = scores.float().masked_fill(~mask, LOW).softmax(-1)  # (B, n)
@@ -148,47 +148,48 @@ class Gather(nn.Module):
 
 
 class SimilarityVector(nn.Module):
-    """`W |x - y|^2`, the square by feature, at length one; equation 1."""
+    """`W |x - y|^2`, squared element by element and normalised to length one; equation 1."""
 
     def __init__(self, width: int, similarity_width: int) -> None:
         super().__init__()
         self.weight = nn.Linear(width, similarity_width, bias=False)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """x and y (..., D), broadcast, to (..., S)."""
+        """Compare x and y (..., D), with broadcasting; return (..., S)."""
         x = self.weight((x - y).square())
         return x * x.square().sum(-1, keepdim=True).clamp_min(1e-12).rsqrt()
 
 
 class GraphReasoning(nn.Module):
-    """SGR: similarity vectors as the nodes of a graph; the whole's is the output of three steps."""
+    """SGR: three steps on a graph whose nodes are the similarity vectors. The output is the node of
+    the whole photo and caption."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.steps = nn.ModuleList(ReasoningStep(width) for _ in range(STEPS))
 
     def forward(self, nodes: Tensor, mask: Tensor) -> Tensor:
-        """Nodes (P, n, S), the whole's first, with mask (P, n), to (P, S)."""
+        """Nodes (P, n, S) with mask (P, n) to (P, S); the first node is that of the whole."""
         for step in self.steps[:-1]:
             nodes = step(nodes, nodes, mask)
-        return self.steps[-1](nodes[:, :1], nodes, mask)[:, 0]  # only the whole is read
+        return self.steps[-1](nodes[:, :1], nodes, mask)[:, 0]  # only the first node is used
 
 
 class ReasoningStep(nn.Module):
-    """`s <- ReLU(W_r softmax((W_in s) (W_out s)^T) s)`."""
+    """One step of graph reasoning, `s <- ReLU(W_r softmax((W_in s) (W_out s)^T) s)`."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.into = nn.Linear(width, width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
         self.update = nn.Linear(width, width, bias=False)
-        # For ReLU (He et al., ICCV 2015): with the default, three steps shrink a vector to a tenth,
-        # all scores begin as one half, and a short run ends before they differ.
+        # Initialisation for ReLU (He et al., ICCV 2015). With torch's default, three steps shrink a
+        # vector to a tenth: all scores start near 0.5, and short runs are too short to learn.
         nn.init.kaiming_uniform_(self.update.weight, nonlinearity="relu")
 
     def forward(self, queries: Tensor, nodes: Tensor, mask: Tensor) -> Tensor:
-        """Some of the nodes, (P, q, S), after a step among all, (P, n, S) with mask (P, n)."""
-        # Both maps at once: a matrix of S x S for all pairs, for one product less a node.
+        """Update the query nodes (P, q, S) from all nodes (P, n, S) with mask (P, n)."""
+        # W_in^T W_out is computed once, which saves one product for each node.
         both = self.into.weight.T @ self.out.weight  # (S, S)
         scores = (queries @ both) @ nodes.transpose(1, 2)  # (P, q, n)
         edges = scores.masked_fill(~mask[:, None], LOW).softmax(-1)  # (P, q, n)
@@ -196,10 +197,10 @@ class ReasoningStep(nn.Module):
 
 
 class Filtration(nn.Module):
-    """SAF: the mean of similarity vectors, weighted by a sigmoid gate each.
+    """SAF: the mean of the similarity vectors, weighted by sigmoid gates.
 
-    The paper's batch norm before the sigmoid is left out: with it, a pair's score would depend on
-    the other pairs of its batch.
+    The batch norm of the paper before the sigmoid is left out: with it, the score of a pair would
+    depend on the other pairs in its batch.
     """
 
     def __init__(self, width: int) -> None:
@@ -207,7 +208,7 @@ class Filtration(nn.Module):
         self.importance = nn.Linear(width, 1)
 
     def forward(self, nodes: Tensor, mask: Tensor) -> Tensor:
-        """Vectors (P, n, S) with mask (P, n), at least one real, to (P, S)."""
+        """Vectors (P, n, S) to (P, S); the mask (P, n) has at least one vector per pair."""
         gates = torch.sigmoid(self.importance(nodes)[..., 0]) * mask  # (P, n)
         weights = gates / gates.sum(-1, keepdim=True).clamp_min(1e-6)  # (P, n)
         return (weights[:, None] @ nodes)[:, 0]

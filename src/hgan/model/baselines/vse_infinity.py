@@ -1,8 +1,8 @@
-"""VSE-infinity: as VSE++, but how regions and words are pooled is learned.
+"""VSE-infinity: VSE++ with learned pooling of regions and words.
 
-Chen et al., *Learning the Best Pooling Strategy for Visual Semantic Embedding*, CVPR 2021: each
-feature's values are sorted and summed by learned weights, equations 3 to 6, which are in
-`hgan.model.pooling`; all else is VSE++'s.
+Chen et al., *Learning the Best Pooling Strategy for Visual Semantic Embedding*, CVPR 2021: the
+values of each feature are sorted and summed with learned weights (equations 3 to 6, implemented in
+`hgan.model.pooling`); everything else is as in VSE++.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from hgan.model.pooling import GeneralisedPooling
 
 @dataclass
 class VSEInfinityConfig(VSEConfig):
-    """VSE-infinity."""
+    """Settings of VSE-infinity."""
 
     name: Literal["vse_infinity"] = "vse_infinity"  # type: ignore[assignment]
-    """Which matcher; the other keys are its own settings."""
+    """Name of the matcher; the other keys depend on it."""
 
 
 @MATCHERS.register
 class VSEInfinity(VSEPlusPlus):
-    """Generalised pooling and the cosine, on one level: context."""
+    """Generalised pooling and cosine similarity; its only level is `context`."""
 
     Config = VSEInfinityConfig
     title = "VSE-infinity"
@@ -31,5 +31,5 @@ class VSEInfinity(VSEPlusPlus):
     pooling = GeneralisedPooling
 
     def describe_parts(self) -> dict[str, str]:
-        """How regions and words become one vector."""
+        """How regions and words are pooled."""
         return {"pooling": "generalised"}

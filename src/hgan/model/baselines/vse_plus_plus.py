@@ -1,10 +1,10 @@
-"""VSE++: a photo and a sentence are one vector each, the mean of their regions or words.
+"""VSE++: a photo or sentence is one vector, the mean of its regions or words.
 
 Faghri et al., *VSE++: Improving Visual-Semantic Embeddings with Hard Negatives*, BMVC 2018:
 
     x = mean_i(W r_i),  s(photo, sentence) = cos(x_photo, x_sentence)           (1) and (2)
 
-The hinge on the hardest negative, the paper's other half, is `hgan.training.losses.hinge`.
+The loss of the paper, a hinge loss on the hardest negative, is `hgan.training.losses.hinge`.
 """
 
 from dataclasses import dataclass
@@ -25,21 +25,21 @@ from hgan.text.encoder import TextEncoder
 
 @dataclass
 class VSEConfig(MatcherConfig):
-    """VSE++."""
+    """Settings of VSE++."""
 
     bounds: ClassVar[Bounds] = {"width": (1, inf), "dropout": (0, 1)}
 
     name: Literal["vse++"] = "vse++"
-    """Which matcher; the other keys are its own settings."""
+    """Name of the matcher; the other keys depend on it."""
     width: int = 512
-    """D, width of the one vector of a photo or sentence."""
+    """Width D of the vector of a photo or sentence."""
     dropout: float = 0.2
-    """On backbone features before the projection."""
+    """Dropout rate of the backbone features before the projection."""
 
 
 @MATCHERS.register
 class VSEPlusPlus(Matcher):
-    """Mean pooling and the cosine, on one level: context."""
+    """Mean pooling and cosine similarity; its only level is `context`."""
 
     Config: ClassVar[type[MatcherConfig]] = VSEConfig
     title = "VSE++"
@@ -54,20 +54,20 @@ class VSEPlusPlus(Matcher):
         self.pool_regions, self.pool_words = self.pooling(), self.pooling()
 
     def encode_image(self, batch: ImageBatch) -> Encoded[Tensor]:
-        """Regions, pooled."""
+        """Encode photos by pooling their regions."""
         regions = self.project_regions(batch.regions)  # (B, R, D)
         return make_encoded(context=unit(self.pool_regions(regions, batch.mask)))  # (B, D)
 
     def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
-        """Words, pooled."""
+        """Encode captions by pooling their words."""
         token = self.text(batch.ids, batch.mask, batch.frozen_cache)
         words = self.project_words(token.states)  # (T, W, D)
         return make_encoded(context=unit(self.pool_words(words, token.words)))  # (T, D)
 
     def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
-        """The cosine of photo and sentence, (B, T)."""
+        """Cosine of photos and sentences, (B, T)."""
         return {"context": images.context @ texts.context.T}
 
     def describe_parts(self) -> dict[str, str]:
-        """How regions and words become one vector."""
+        """How regions and words are pooled."""
         return {"pooling": "mean"}

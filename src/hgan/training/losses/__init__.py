@@ -1,4 +1,4 @@
-"""What training minimises, one loss a file; importing the package registers them all."""
+"""Loss functions, one per file; importing the package registers them all."""
 
 from hgan.model.registry import import_all
 

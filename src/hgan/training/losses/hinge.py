@@ -1,7 +1,8 @@
-"""The bidirectional hinge on the hardest negative (equation 18 of docs/model.md).
+"""Bidirectional hinge loss on the hardest negative (equation 18 of docs/model.md).
 
 Faghri et al., *VSE++: Improving Visual-Semantic Embeddings with Hard Negatives*, BMVC 2018,
-equations 4 and 5; averaged over the batch, so that the learning rate does not depend on its size.
+equations 4 and 5. It is averaged over the batch, so that the learning rate does not depend on the
+batch size.
 """
 
 from collections.abc import Sequence
@@ -17,22 +18,22 @@ from hgan.training.losses.loss import LOSSES, Loss, LossConfig, own_captions
 
 @dataclass
 class HingeConfig(LossConfig):
-    """The hinge on the hardest negative."""
+    """Settings of the hinge loss."""
 
     bounds: ClassVar[Bounds] = {"margin": (0, inf), "warmup_epochs": (0, inf)}
 
     name: Literal["hinge"] = "hinge"
-    """Which loss; the other keys are its own settings."""
+    """Name of the loss; the other keys depend on it."""
     margin: float = 0.2
-    """By how much a positive must score higher than every negative."""
+    """Margin between the scores of the positive and of negatives."""
     warmup_epochs: int = 1
-    """Epochs that take the mean of all negatives, not the hardest: with the hardest from the start,
-    training tends to collapse."""
+    """Number of first epochs with the mean over all negatives instead of the hardest negative,
+    which at the start of training often leads to collapse."""
 
 
 @LOSSES.register
 class Hinge(Loss):
-    """The mean over negatives in the first epochs, then the hardest alone."""
+    """Hinge loss: the mean over all negatives in the first epochs, then only the hardest."""
 
     Config = HingeConfig
     config: HingeConfig
@@ -43,16 +44,16 @@ class Hinge(Loss):
         self.hardest = True
 
     def start_epoch(self, epoch: int) -> None:
-        """The hardest negative alone, once the warm-up is over."""
+        """Use only the hardest negative after the warm-up epochs."""
         self.hardest = epoch >= self.config.warmup_epochs
 
     def forward(self, name: str, scores: Tensor, image_of: Tensor) -> Tensor:
-        """Scores (B, T) and the photo of each caption (T) to a scalar."""
+        """The loss, a scalar, of scores (B, T) and the photo of each caption (T)."""
         scores, margin = scores.float(), self.config.margin
         own = own_captions(image_of, len(scores))  # (B, T)
         positive = scores.gather(0, image_of[None])  # (1, T)
         to_image = (margin + scores - positive).clamp_min(0).masked_fill(own, 0.0)  # (B, T)
-        # From photo b with positive t, against every caption u of another photo.
+        # For the photo of each positive caption t, all captions u of other photos are negatives.
         rows = scores[image_of]  # (T, T)
         to_text = (margin + rows - positive.T).clamp_min(0).masked_fill(own[image_of], 0.0)
         if self.hardest:
@@ -60,5 +61,5 @@ class Hinge(Loss):
         return to_image.sum() / (~own).sum() + to_text.sum() / (~own[image_of]).sum()
 
     def chance_level(self, images: int, texts: float) -> float:
-        """Twice the margin: once for each direction."""
+        """Twice the margin, once for each direction."""
         return 2 * self.config.margin

@@ -1,7 +1,7 @@
-"""Symmetric InfoNCE with a learned temperature for each score (equation 17 of docs/model.md).
+"""Symmetric InfoNCE with a learned temperature for each level (equation 17 of docs/model.md).
 
 Radford et al., *Learning Transferable Visual Models From Natural Language Supervision* (CLIP), ICML
-2021; with several captions a photo, as HREM and LAPS have them.
+2021; extended to several captions per photo, as in HREM and LAPS.
 """
 
 import math
@@ -18,27 +18,27 @@ from hgan.config import Bounds
 from hgan.training.losses.loss import LOSSES, Loss, LossConfig, own_captions
 
 MIN_TEMPERATURE = 0.01
-"""Bound on each temperature, as in CLIP, for stability."""
+"""Lower bound of the temperatures for stability, as in CLIP."""
 
 
 @dataclass
 class InfoNCEConfig(LossConfig):
-    """Symmetric InfoNCE with learned temperatures."""
+    """Settings of InfoNCE."""
 
     bounds: ClassVar[Bounds] = {"temperature": (MIN_TEMPERATURE, inf), "smoothing": (0, 1)}
 
     name: Literal["infonce"] = "infonce"
-    """Which loss; the other keys are its own settings."""
+    """Name of the loss; the other keys depend on it."""
     temperature: float = 0.05
-    """Where the learned temperatures start."""
+    """Initial value of the learned temperatures."""
     smoothing: float = 0.0
-    """Share of the target that is spread evenly over the negatives, in both directions."""
+    """Label smoothing: part of the target distribution that is spread evenly over negatives."""
 
 
 @LOSSES.register
 class InfoNCE(Loss):
-    """From a photo, each of its captions is contrasted with the captions of the other photos; from
-    a caption, its photo is contrasted with the other photos."""
+    """InfoNCE in both directions: for a photo, each of its captions is contrasted with the captions
+    of other photos; for a caption, its photo is contrasted with the other photos."""
 
     Config = InfoNCEConfig
     config: InfoNCEConfig
@@ -49,29 +49,30 @@ class InfoNCE(Loss):
         self.log_scale = nn.ParameterDict({n: nn.Parameter(start.clone()) for n in names})
 
     def forward(self, name: str, scores: Tensor, image_of: Tensor) -> Tensor:
-        """Scores (B, T) and the photo of each caption (T) to a scalar."""
+        """The loss, a scalar, of scores (B, T) and the photo of each caption (T)."""
         logits = scores.float() * self.log_scale[name].exp()  # (B, T)
         own = own_captions(image_of, len(logits))  # (B, T)
         positive = logits.gather(0, image_of[None]).squeeze(0)  # (T)
         to_image = F.cross_entropy(logits.T, image_of)
-        # One positive at a time, its siblings left out: log(exp(p) / (exp(p) + sum of others)).
+        # One positive p at a time; the photo's other captions are not negatives:
+        # log(exp(p) / (exp(p) + sum over captions of other photos)).
         others = logits.masked_fill(own, float("-inf")).logsumexp(1)  # (B)
         to_text = (torch.logaddexp(positive, others[image_of]) - positive).mean()
         if self.config.smoothing:
             negatives = logits.masked_fill(own, 0.0)  # (B, T)
-            images = negatives.sum(0) / (len(logits) - 1)  # (T) mean over the other photos
-            texts = (negatives.sum(1) / (~own).sum(1))[image_of]  # (T) over others' captions
+            images = negatives.sum(0) / (len(logits) - 1)  # (T) mean over other photos
+            texts = (negatives.sum(1) / (~own).sum(1))[image_of]  # (T) mean over other captions
             to_image = to_image + self.config.smoothing * (positive - images).mean()
             to_text = to_text + self.config.smoothing * (positive - texts).mean()
         return (to_image + to_text) / 2
 
     def after_step(self) -> None:
-        """Keep the temperatures above their bound. In the forward pass a bound would stop the
-        gradient: a temperature that reached it could never leave it again."""
+        """Clip the temperatures to their lower bound. This is not done in the forward pass, where a
+        clipped temperature would get no gradient and could not change any more."""
         with torch.no_grad():
             for scale in self.log_scale.values():
                 scale.clamp_(max=-math.log(MIN_TEMPERATURE))
 
     def chance_level(self, images: int, texts: float) -> float:
-        """The logarithm of the number of candidates, over both directions."""
+        """The logarithm of the number of candidates, averaged over both directions."""
         return (math.log(images) + math.log(texts - texts / images + 1)) / 2

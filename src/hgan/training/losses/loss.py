@@ -1,7 +1,7 @@
-"""The contract of a loss, and the objective: a loss on each level and on their weighted sum.
+"""The interface of a loss, and the training objective: its mean over the levels and their sum.
 
-A loss gets scores of B photos and T captions. Captions of one photo are never each other's
-negatives.
+A loss gets scores of B photos and T captions. Captions of the same photo are not negatives of each
+other.
 """
 
 from abc import ABC, abstractmethod
@@ -19,26 +19,26 @@ from hgan.model.registry import Registry
 
 @dataclass
 class LossConfig(Section):
-    """A loss's settings; each loss has a subclass with its own, and its name as default."""
+    """Base class for the settings of a loss; `name` of a subclass is the loss's name."""
 
     section = "loss"
 
     name: str
-    """Which loss; the other keys are its own settings."""
+    """Name of the loss; the other keys depend on it."""
 
 
 class Loss(nn.Module, ABC):
-    """A loss; its parameters, if it has any, are trained without weight decay.
+    """Base class of losses. Parameters of a loss are trained without weight decay.
 
     A subclass registers itself with `@LOSSES.register`.
 
     Attributes:
         Config: the dataclass of its settings.
-        remedy: what may help when training has collapsed.
+        remedy: what can help if training has collapsed.
 
     Args:
         config: its settings.
-        names: of the scores that it will be given: the levels and, where there are several, S.
+        names: names of the scores it will get: the levels and, if there are several, S.
     """
 
     Config: ClassVar[type[LossConfig]]
@@ -51,10 +51,10 @@ class Loss(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, name: str, scores: Tensor, image_of: Tensor) -> Tensor:
-        """The loss of one kind of score, a scalar.
+        """The loss, a scalar, of the scores of one level or of S.
 
         Args:
-            name: of the score.
+            name: name of the level, or S.
             scores: (B, T).
             image_of: (T) the photo of each caption.
         """
@@ -64,40 +64,40 @@ class Loss(nn.Module, ABC):
         """The loss of a model that gives every pair the same score.
 
         Args:
-            images: photos in a batch, B.
-            texts: their captions on average, T.
+            images: B, number of photos in a batch.
+            texts: T, average number of captions in a batch.
         """
 
     def start_epoch(self, epoch: int) -> None:
-        """Called before each epoch, counted from 0; a loss that changes over a run does so here."""
+        """Called before each epoch (counted from 0), for losses that change during training."""
 
     def after_step(self) -> None:
-        """Called after each step of the optimiser; bounds on parameters are applied here."""
+        """Called after each step of the optimiser, for losses with bounded parameters."""
 
 
 LOSSES: Registry[Loss] = Registry("loss")
-"""Every loss whose file has been imported; `hgan.training.losses` imports all built-in ones."""
+"""All losses that have been imported; `hgan.training.losses` imports the built-in ones."""
 
 
 def build_loss(config: LossConfig, levels: Sequence[str]) -> Loss:
-    """The loss that a configuration names, for scores of these levels and their sum.
+    """Build the loss of a configuration, for the scores of these levels and their sum.
 
     Raises:
-        ConfigError: no loss of that name is registered.
+        ConfigError: no loss with that name is registered.
     """
     names = [*levels, TOTAL] if len(levels) > 1 else levels
     return LOSSES.find(config.name)(config, names)
 
 
 def own_captions(image_of: Tensor, images: int) -> Tensor:
-    """(B, T) bool: True where a caption is the photo's own."""
+    """(B, T) bool: True where the caption belongs to the photo."""
     return image_of == torch.arange(images, device=image_of.device)[:, None]
 
 
 def objective(
     loss: nn.Module, levels: dict[str, Tensor], total: Tensor, image_of: Tensor
 ) -> Tensor:
-    """The mean of the loss over the levels and, where there are several, over S."""
+    """The mean of the loss over the levels and, if there are several, S."""
     scores = dict(levels)
     if len(levels) > 1:
         scores[TOTAL] = total
