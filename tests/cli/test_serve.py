@@ -83,7 +83,7 @@ def test_what_cannot_be_served(photos, tmp_path, monkeypatch):
         run("--index", tmp_path / "none", "--port", 0)
     with pytest.raises(ConfigError, match="omit --index"):
         run("http://localhost:1/photos", "--index", tmp_path / "index", "--port", 0)
-    with pytest.raises(ConfigError, match="looks like /photos"):
+    with pytest.raises(ConfigError, match="must look like /photos"):
         run(photos, "--root-path", "photos/", "--port", 0)
     with pytest.raises(ConfigError, match="HGAN_API_KEYS"):
         monkeypatch.delenv("HGAN_API_KEYS", raising=False)

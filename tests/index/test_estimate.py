@@ -65,7 +65,7 @@ def test_nothing_to_try(tmp_path, bundle):
     with pytest.raises(HganError, match="no photos here"):
         estimate(tmp_path / "photos", bundle)
     (tmp_path / "photos/bad.jpg").write_bytes(b"bad")
-    with pytest.raises(HganError, match=r"none of 1 photos .*bad.jpg"):
+    with pytest.raises(HganError, match=r"none of the 1 photos .*bad.jpg"):
         estimate(Path(tmp_path / "photos"), bundle)
 
 

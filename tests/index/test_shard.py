@@ -103,7 +103,7 @@ def test_processes_side_by_side(photos: Path, tmp_path: Path, bundle) -> None:
 
 @pytest.mark.parametrize("text", ["0/8", "9/8", "8", "2/", "1/0", "a/b", "1/99999", "²/8"])
 def test_parts_that_are_none(text: str, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ConfigError, match="the second takes 2/8"):
+    with pytest.raises(ConfigError, match="2/8 for the second of eight machines"):
         Shard.parse(text)
     assert main(["index", str(photos), "--part", text]) == 2
     assert f"--part {text}" in capsys.readouterr().err
