@@ -1,15 +1,15 @@
-"""How well does a system retrieve? Trains it with several seeds and prints mean and deviation.
+"""Measure retrieval accuracy: train systems with several seeds, and print mean and deviation.
 
     python benchmarks/accuracy.py \\
         --system HGAN configs/flickr8k.yaml \\
-        --system VSE-infinity configs/flickr8k.yaml configs/vse_infinity.yaml \\
+        --system VSE-infinity configs/flickr8k.yaml configs/baselines/vse_infinity.yaml \\
         --seeds 1 2 3
 
-Each run's checkpoint is chosen on validation; the test split is looked at once, when a run is
-done, and the figures are kept in its folder (`run.json`, `test.json`). What is done is not done
-again, so a cut run is finished by the same command, and several processes can share the seeds among
-them. The last lines compare every system with the first: difference of the means, and its standard
-error.
+The checkpoint of each run is chosen on validation. The test split is only used once, after a run is
+finished. Results are stored in the folder of the run (`run.json`, `test.json`). Finished parts are
+not repeated, so an interrupted benchmark can be continued with the same command, and several
+processes can divide the seeds among them. The last lines compare every system with the first one:
+the difference of the means, and its standard error.
 """
 
 import argparse
@@ -33,7 +33,7 @@ RECALLS = [("image_to_text", "i2t"), ("text_to_image", "t2i")]
 
 
 def main() -> None:
-    """Train what is missing, then print the table."""
+    """Train missing runs, then print the table."""
     arguments = _arguments()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -55,12 +55,12 @@ def _arguments() -> argparse.Namespace:
         action="append",
         required=True,
         metavar=("NAME", "CONFIG"),
-        help="a name and its YAML files, later ones on top",
+        help="a name and its YAML files; later files override earlier ones",
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--split", default="test")
     parser.add_argument("--runs", type=Path, default=Path("runs/accuracy"))
-    parser.add_argument("--threads", type=int, help="torch's threads, by default all processors")
+    parser.add_argument("--threads", type=int, help="threads of torch; default: all processors")
     parser.add_argument(
         "--set",
         nargs="*",
@@ -103,7 +103,7 @@ def _total(report: dict[str, Any]) -> dict[str, Any]:
 def _print_table(systems: dict[str, list[dict[str, Any]]], arguments: argparse.Namespace) -> None:
     cutoffs = ("R@1", "R@5", "R@10")
     head = [f"{short} {k}" for _, short in RECALLS for k in cutoffs]
-    print(f"\n{arguments.split} split, seeds {arguments.seeds}, checkpoint by validation\n")
+    print(f"\n{arguments.split} split, seeds {arguments.seeds}, checkpoint chosen on validation\n")
     print("| system | " + " | ".join(head) + " | rSum | val rSum | ties | min/run |")
     print("|---" * (len(head) + 5) + "|")
     for name, reports in systems.items():

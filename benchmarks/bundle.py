@@ -1,12 +1,13 @@
-"""What does a bundle retrieve from photos and sentences as they are? What does compacting cost?
+"""Measure the retrieval accuracy of bundles, for example before and after compacting.
 
     hgan export runs/flickr8k_long/seed1/best bundles/plain
     hgan export runs/flickr8k_long/seed1/best bundles/compact --compact
     python benchmarks/bundle.py bundles/plain bundles/compact
 
-Encodes the split's photos and captions with the runtime alone (JPEG files in, no feature store, no
-torch model), ranks by the exact S, and prints recall, rSum, the difference to the first bundle, and
-the size of each bundle. Without arguments, the shipped bundle.
+Encodes the photos and captions of a split with only the runtime (from JPEG files, without feature
+store or torch model), ranks them by the exact S, and prints recall, rSum, the difference to the
+first bundle, and the size of each bundle. Without arguments, it measures the bundle shipped with
+hgan.
 """
 
 import argparse
@@ -35,7 +36,7 @@ DATA = Path(os.environ.get("HGAN_DATA", "data")) / "flickr8k"
 
 
 def measure(bundle: Bundle, captions: Path, photos: Path, split: str) -> Metrics:
-    """Encode a split with a bundle and rank it by S."""
+    """Encode a split with a bundle, rank it by S, and return the metrics."""
     chosen = read_captions(captions).split(split)
     size = bundle.config.size
     parts = []
@@ -56,8 +57,9 @@ def measure(bundle: Bundle, captions: Path, photos: Path, split: str) -> Metrics
     weights = {name: value for name, value in bundle.config.weights.items() if value}
 
     def score(rows: slice, columns: slice) -> dict[str, torch.Tensor]:
-        some, others = take(images, rows), take(texts, columns)
-        return {"S": combine({n: SIMILARITY[n](some, others) for n in weights}, weights)}
+        photo_tile, text_tile = take(images, rows), take(texts, columns)
+        levels = {name: SIMILARITY[name](photo_tile, text_tile) for name in weights}
+        return {"S": combine(levels, weights)}
 
     return metrics(rank(score, chosen.image_of, len(chosen.images))["S"])
 
@@ -71,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("bundles", nargs="*", type=Path, help="default: the shipped one")
+    parser.add_argument("bundles", nargs="*", type=Path, help="default: the bundle of hgan")
     parser.add_argument("--captions", type=Path, default=DATA / "captions.jsonl")
     parser.add_argument("--photos", type=Path, default=DATA / "images")
     parser.add_argument("--split", default="test")

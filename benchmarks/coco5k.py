@@ -1,17 +1,18 @@
-"""How long does it take to rank COCO's 5,000 photos and 25,000 captions, every pair compared?
+"""Measure time and memory of ranking all pairs of COCO's 5,000 photos and 25,000 captions.
 
-    python benchmarks/coco5k.py                             # the lists come from $HGAN_DATA
-    python benchmarks/coco5k.py --config configs/coco.yaml  # at that file's widths
+    python benchmarks/coco5k.py                             # with the lists in $HGAN_DATA
+    python benchmarks/coco5k.py --config configs/coco.yaml  # with the widths in this file
 
-The captions are those of SCAN's testall list, with their numbers of words; their encodings and the
-photos' (36 regions) are drawn at HGAN's widths. All three levels of every pair are scored and
-ranked as `hgan evaluate` does it.
+The captions are those of SCAN's testall list, with their real numbers of words. The encodings of
+captions and photos (36 regions) are random, with the widths of HGAN. All pairs are scored at all
+three levels and ranked, as in `hgan evaluate`.
 
-Beside it stand, on slices, with one thread and in float32 all of them: the rate at which a thread
-multiplies matrices, our scoring and ranking, and the loop that SCAN and its successors evaluate
-with: for every caption, attention over the regions of a shard of photos, at the width of our words
-and at SCAN's own. These compare processor time, so that other programs on the machine count little.
-The bars: at most 4 GB, and 30 times the rate of SCAN's loop at its own width.
+For comparison, these are measured on a subset, with one thread in float32: matrix multiplication,
+the scoring and ranking of hgan, and the evaluation loop of SCAN and its successors. This loop
+computes, for each caption, attention over the regions of a shard of photos; it is measured with the
+word width of hgan and with that of SCAN. The comparison uses processor time, so that other programs
+on the machine have little influence. Targets: at most 4 GB, and at least 30 times as fast as SCAN's
+loop with its own width.
 """
 
 import argparse
@@ -41,29 +42,30 @@ from hgan.progress import progress
 
 REGIONS = 36
 MEMORY_BAR = 4
-"""GB"""
+"""Maximum memory in GB."""
 RATIO_BAR = 30
+"""Minimum speed-up over SCAN's loop."""
 SLICE = 640
-"""Photos, with their captions, that our rate is measured with beside SCAN's."""
+"""Photos in the subset, which contains all their captions."""
 SCAN_SHARD = (128, 64)
-"""Photos in a shard of SCAN's, as its code has it, and captions timed with them."""
+"""Photos in a shard, as in SCAN's code, and the number of captions that are timed with it."""
 SCAN_WIDTH = 1024
 SMOOTH = 9.0
 """SCAN's inverse temperature of attention."""
 SQUARE = 2048
-"""Side of the matrices whose product tells the machine's rate."""
+"""Side of the matrices for measuring matrix multiplication."""
 
 
 def main() -> int:
-    """Measure, and print what was found; 1 where a bar is missed."""
+    """Run the benchmark; return 1 if a target is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     lists = Path(os.environ.get("HGAN_DATA", "data")) / "scan_text" / "coco"
     parser.add_argument("--lists", type=Path, default=lists, help="folder of MS-COCO's lists")
-    parser.add_argument("--config", help="YAML file with the model's widths, by default HGAN's own")
-    parser.add_argument("--photos", type=int, default=5000, help="only the first so many")
-    parser.add_argument("--threads", type=int, help="of the whole, by default all processors")
+    parser.add_argument("--config", help="YAML file with the widths of the model")
+    parser.add_argument("--photos", type=int, default=5000, help="number of photos, the first ones")
+    parser.add_argument("--threads", type=int, help="threads of the ranking; default: all")
     options = parser.parse_args()
     if not (options.lists / "testall_caps.txt").is_file():
         sys.exit(f"{options.lists}: no lists here; set HGAN_DATA, or use --lists FOLDER")
@@ -84,7 +86,7 @@ def main() -> int:
 def encodings(
     captions: Captions, photos: int, model: HGANConfig
 ) -> tuple[Encoded[Tensor], Encoded[Tensor]]:
-    """Random unit rows at a model's widths; captions of one text have one encoding, as in truth."""
+    """Random unit rows with the widths of a model; equal captions have equal encodings."""
     rng = torch.Generator().manual_seed(0)
 
     def units(*shape: int) -> Tensor:
@@ -100,7 +102,7 @@ def encodings(
 
     images = encoded(photos, REGIONS, torch.ones(photos, REGIONS, dtype=torch.bool))
     numbers: dict[str, int] = {}
-    texts = captions.texts[: int((captions.image_of < photos).sum())]  # photo by photo in the list
+    texts = captions.texts[: int((captions.image_of < photos).sum())]  # ordered by photo
     which = torch.tensor([numbers.setdefault(text, len(numbers)) for text in texts])
     lengths = torch.tensor([len(text.split()) for text in numbers])
     longest = int(lengths.max())
@@ -109,14 +111,14 @@ def encodings(
 
 
 def rank_all(images: Encoded[Tensor], texts: Encoded[Tensor], image_of: np.ndarray) -> None:
-    """Score and rank every pair, and keep the best candidates, as an evaluation does."""
+    """Score and rank all pairs and keep the top candidates, as in an evaluation."""
     photos, count = len(images.mask), len(texts.mask)
     best = TopK(photos, count, CANDIDATES)
     weights = {name: 1 / len(SIMILARITY) for name in SIMILARITY}
 
     def score(rows: slice, columns: slice) -> dict[str, Tensor]:
-        some, of = take(images, rows), take(texts, columns)
-        levels = {name: similarity(some, of) for name, similarity in SIMILARITY.items()}
+        photo_tile, text_tile = take(images, rows), take(texts, columns)
+        levels = {name: compare(photo_tile, text_tile) for name, compare in SIMILARITY.items()}
         return levels | {"S": combine(levels, weights)}
 
     with torch.inference_mode(), progress("rank", total=photos * count, unit="pairs") as bar:
@@ -129,7 +131,7 @@ def rank_all(images: Encoded[Tensor], texts: Encoded[Tensor], image_of: np.ndarr
 
 
 def print_whole(images: Encoded[Tensor], texts: Encoded[Tensor], image_of: np.ndarray) -> float:
-    """Time and memory of the whole ranking; gives the peak in GB."""
+    """Print time and memory of the whole ranking; return the peak memory in GB."""
     photos, count = len(images.mask), len(texts.mask)
     print(
         f"{photos:,} photos x {REGIONS} regions, {count:,} captions, "
@@ -140,46 +142,48 @@ def print_whole(images: Encoded[Tensor], texts: Encoded[Tensor], image_of: np.nd
     seconds, processor = time.perf_counter() - start, time.process_time() - processor
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     micro = 1e6 * processor / (photos * count)
-    print(f"{seconds:.1f} s; {processor:.1f} s of all processors, {micro:.2f} microseconds a pair")
-    print(f"peak memory {memory:.2f} GB (bar: {MEMORY_BAR} GB)\n")
+    print(f"{seconds:.1f} s; {processor:.1f} s processor time, {micro:.2f} microseconds per pair")
+    print(f"peak memory {memory:.2f} GB (target: at most {MEMORY_BAR} GB)\n")
     return memory
 
 
 def print_local(images: Encoded[Tensor], texts: Encoded[Tensor]) -> None:
-    """The local level of a tile, beside what a thread can multiply."""
-    some, of = take(images, slice(TILE[0])), take(texts, slice(TILE[1]))
+    """Print the speed of the local level on a tile, and of matrix multiplication."""
+    photo_tile, text_tile = take(images, slice(TILE[0])), take(texts, slice(TILE[1]))
     peak = 2 * SQUARE**3 / multiplication_seconds()
     with torch.inference_mode():
-        seconds = least_seconds(lambda: local_similarity(some, of), 20)
+        seconds = least_seconds(lambda: local_similarity(photo_tile, text_tile), 20)
     peak = max(peak, 2 * SQUARE**3 / multiplication_seconds())
-    rate = 2 * int(some.mask.sum()) * int(of.mask.sum()) * some.local.shape[2] / seconds
+    pairs = int(photo_tile.mask.sum()) * int(text_tile.mask.sum())
+    rate = 2 * pairs * photo_tile.local.shape[2] / seconds
     print(f"  matrix multiplication    {peak / 1e9:.0f} GFLOP/s in float32")
     print(f"  local level              {rate / 1e9:.0f} GFLOP/s, {rate / peak:.0%} of it")
 
 
 def print_scan(images: Encoded[Tensor], texts: Encoded[Tensor], image_of: np.ndarray) -> float:
-    """Ours, and SCAN's loop at our width of words and at its own; gives the latter's ratio."""
+    """Print the time of hgan and of SCAN's loop with both widths; return the speed-up for SCAN's
+    own width."""
     photos = min(SLICE, len(images.mask))
     count = int((image_of < photos).sum())
     slices = take(images, slice(photos)), take(texts, slice(count))
     seconds = least_seconds(lambda: rank_all(*slices, image_of[:count]), 3)
     ours = 1e6 * seconds / (photos * count)
-    print(f"  three levels and ranks   {ours:.2f} microseconds a pair")
-    some = texts.mask.sum(1).tolist()[: SCAN_SHARD[1]]
+    print(f"  three levels and ranks   {ours:.2f} microseconds per pair")
+    lengths = texts.mask.sum(1).tolist()[: SCAN_SHARD[1]]
     ratio = 0.0
     for width in (images.local.shape[2], SCAN_WIDTH):
-        micro = 1e6 * scan_seconds(width, some) / (SCAN_SHARD[0] * len(some))
+        micro = 1e6 * scan_seconds(width, lengths) / (SCAN_SHARD[0] * len(lengths))
         ratio = micro / ours
         print(
-            f"  SCAN's loop, width {width:<4}  {micro:.1f} microseconds a pair, "
-            f"{ratio:.0f} times ours"
+            f"  SCAN's loop, width {width:<4}  {micro:.1f} microseconds per pair, "
+            f"hgan is {ratio:.0f} times as fast"
         )
-    print(f"  (bar: {RATIO_BAR} times, at width {SCAN_WIDTH})")
+    print(f"  (target: at least {RATIO_BAR} times as fast, with width {SCAN_WIDTH})")
     return ratio
 
 
 def scan_seconds(width: int, lengths: list[int]) -> float:
-    """Time of SCAN's evaluation on a shard of photos, and captions of these lengths."""
+    """Time of SCAN's loop for a shard of photos and captions of these lengths."""
     rng = torch.Generator().manual_seed(1)
     images = normalize(torch.randn(SCAN_SHARD[0], REGIONS, width, generator=rng), dim=-1)
     texts = normalize(torch.randn(len(lengths), max(lengths), width, generator=rng), dim=-1)
@@ -188,12 +192,13 @@ def scan_seconds(width: int, lengths: list[int]) -> float:
 
 @torch.inference_mode()
 def scan_scores(images: Tensor, texts: Tensor, lengths: list[int]) -> Tensor:
-    """Lee et al., ECCV 2018, text to image, mean of words: a caption at a time, as its code is.
+    """Scores of SCAN (Lee et al., ECCV 2018), text-to-image with the mean over words. As in the
+    published code, captions are processed one at a time.
 
     Args:
         images: (B, R, D)
         texts: (T, W, D)
-        lengths: of the captions.
+        lengths: number of words of each caption.
     """
     columns = []
     for text, length in zip(texts, lengths, strict=True):
@@ -207,13 +212,13 @@ def scan_scores(images: Tensor, texts: Tensor, lengths: list[int]) -> Tensor:
 
 
 def multiplication_seconds() -> float:
-    """Of a large matrix product."""
+    """Time of a large matrix product."""
     left, right = torch.randn(SQUARE, SQUARE), torch.randn(SQUARE, SQUARE)
     return least_seconds(lambda: left @ right)
 
 
 def least_seconds(act: Callable[[], object], times: int = 5) -> float:
-    """The least processor time of several tries, after one that does not count."""
+    """The minimum processor time of several calls, after a warm-up call."""
     act()
     found = []
     for _ in range(times):

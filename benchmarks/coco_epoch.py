@@ -1,15 +1,15 @@
-"""Does an epoch on MS-COCO fit into a laptop's memory, and what share of it is loading?
+"""Measure memory, and the share of data loading, in training on MS-COCO.
 
-    python benchmarks/coco_epoch.py                    # 20 steps; the lists come from $HGAN_DATA
+    python benchmarks/coco_epoch.py                    # 20 steps, with the lists in $HGAN_DATA
     python benchmarks/coco_epoch.py --steps 0          # a whole epoch
     python benchmarks/coco_epoch.py --text.encoder bert-base-uncased
 
-HGAN as `configs/coco.yaml` sets it, but with the text encoder that needs no network, in the loop of
-`hgan train`; any other setting can follow as --KEY VALUE. The photos are those of the field's
-lists, 113,287 to train on. Their 31 GiB of features are a hole on the disk, which reads as zeros,
-as fast as what the system's cache holds; their 566,435 captions are made up of words of real ones.
-Prints the process's peak memory, seconds a step, and the share of that spent on making batches.
-The bar: at most 6 GB.
+Runs the loop of `hgan train` with the settings of `configs/coco.yaml`, but with a text encoder that
+works offline; any other setting can be given as --KEY VALUE. The photos are those of the usual
+lists, with 113,287 for training. Their 31 GiB of features are a sparse file of zeros, which is read
+as fast as from the system's cache; their 566,435 captions are random sequences of real words.
+Prints the peak memory of the process, the seconds per step, and the share of them for creating
+batches. Target: at most 6 GB.
 """
 
 import argparse
@@ -34,21 +34,21 @@ from hgan.training.config import Config
 from hgan.training.trainer import Trainer
 
 BAR = 6.0
-"""GB"""
+"""Maximum memory in GB."""
 REGIONS, WIDTH = 36, 2048
 CAPTIONS = 5
-"""Of each photo."""
+"""Captions per photo."""
 
 
 def main() -> int:
-    """Run the benchmark; 1 where the bar is missed."""
+    """Run the benchmark; return 1 if the target is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     lists = Path(os.environ.get("HGAN_DATA", "data")) / "scan_text" / "coco"
     parser.add_argument("--lists", type=Path, default=lists, help="folder of MS-COCO's lists")
     parser.add_argument("--config", default="configs/coco.yaml", help="YAML file")
-    parser.add_argument("--steps", type=int, default=20, help="of training; 0 for a whole epoch")
+    parser.add_argument("--steps", type=int, default=20, help="training steps; 0: a whole epoch")
     chosen, settings = parser.parse_known_args()
     if not (chosen.lists / "train_ids.txt").is_file():
         sys.exit(f"{chosen.lists}: no lists here; set HGAN_DATA, or use --lists FOLDER")
@@ -61,10 +61,10 @@ def main() -> int:
 
 
 def make_data(lists: Path, folder: Path) -> None:
-    """The field's folder for training: real ids, and the real captions of dev."""
+    """Write a folder in SCAN's format, with real ids, and real captions for dev."""
     rng = np.random.default_rng(0)
     real = [line.split() for line in (lists / "testall_caps.txt").open(encoding="utf-8")]
-    words = np.array([word for caption in real for word in caption])  # frequent ones more often
+    words = np.array([word for caption in real for word in caption])  # with real frequencies
     lengths = np.array([len(caption) for caption in real])
     for split in ("train", "dev"):
         (folder / f"{split}_ids.txt").symlink_to((lists / f"{split}_ids.txt").resolve())
@@ -78,7 +78,7 @@ def make_data(lists: Path, folder: Path) -> None:
 
 
 def measure(config: Config, steps: int) -> int:
-    """Train so many steps and print the table; 1 where the bar is missed."""
+    """Train for a number of steps and print the table; return 1 if the target is missed."""
     start = time.perf_counter()
     trainer = Trainer(config, resume=False)
     trainer.network.train()
@@ -98,10 +98,10 @@ def measure(config: Config, steps: int) -> int:
     table = Table("", "", title=f"{len(whole)} of {trainer.steps} steps", show_header=False)
     for name, value in {
         "photos in a batch": f"{trainer._batch_images()}",
-        "preparing": f"{prepared:.0f} s, {prepared_peak:.1f} GB",
-        "seconds a step": f"{statistics.median(whole):.2f}",
-        "of that, making the batch": f"{sum(loading) / sum(whole):.1%}",
-        "peak memory": f"{peak():.1f} GB (bar: {BAR} GB)",
+        "preparation": f"{prepared:.0f} s, {prepared_peak:.1f} GB",
+        "seconds per step": f"{statistics.median(whole):.2f}",
+        "share of creating batches": f"{sum(loading) / sum(whole):.1%}",
+        "peak memory": f"{peak():.1f} GB (target: at most {BAR} GB)",
     }.items():
         table.add_row(name, value)
     Console().print(table)
@@ -109,8 +109,8 @@ def measure(config: Config, steps: int) -> int:
 
 
 def peak() -> float:
-    """The most memory that this process ever held, GB."""
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    """Peak memory of this process in GB."""
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB on other systems
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
 
 

@@ -1,16 +1,16 @@
-"""How fast is feature extraction, decoding included?
+"""Measure the speed of feature extraction, including decoding.
 
-    python benchmarks/extraction.py                    # 200 photos of Flickr8k, from $HGAN_DATA
+    python benchmarks/extraction.py                    # 200 photos of Flickr8k in $HGAN_DATA
     python benchmarks/extraction.py --photos ~/Pictures --count 1000
 
-Three ways through the same photos, in turn, in one process:
+Three methods process the same photos in turn, in one process:
 
-    hgan            `hgan.vision.extract`: decode in threads, ONNX Runtime, write the store
-    eager torch     decode, run the backbone in PyTorch, batch after batch: what most code does
-    backbone alone  ONNX Runtime on pixels that were decoded before: no extraction can be faster
+    hgan           `hgan.vision.extract`: decode in threads, run ONNX Runtime, write the store
+    eager torch    decode and run the backbone in PyTorch, batch after batch, as most code does
+    backbone only  ONNX Runtime on decoded pixels, which is the upper limit of the speed
 
-Exporting the backbone, a few seconds that a run spends once, is left out.
-The bars: at least 4 times eager torch, and at least 80 % of the backbone alone.
+The export of the backbone, which takes a few seconds once per run, is not included. Targets: at
+least 4 times the speed of eager torch, and at least 80 % of the speed of the backbone only.
 """
 
 import argparse
@@ -34,17 +34,18 @@ from hgan.vision.extract import BATCH, backbone_session, extract
 from hgan.vision.load import load_backbone
 
 TORCH_BATCH = 32
-"""Where eager torch is fastest on the machines tried."""
-BARS = {"eager torch": 4.0, "backbone alone": 0.8}
+"""The batch size at which eager torch was fastest in our tests."""
+BARS = {"eager torch": 4.0, "backbone only": 0.8}
+"""Minimum speed of hgan relative to the other methods."""
 
 
 def main() -> int:
-    """Run the benchmark; 1 where a bar is missed."""
+    """Run the benchmark; return 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     data = Path(os.environ.get("HGAN_DATA", "data")) / "flickr8k" / "images"
     parser.add_argument("--photos", type=Path, default=data, help="folder of photos")
-    parser.add_argument("--count", type=int, default=200, help="how many of them")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each way; medians count")
+    parser.add_argument("--count", type=int, default=200, help="number of photos")
+    parser.add_argument("--rounds", type=int, default=3, help="runs per method; medians are used")
     parser.add_argument("--backbone", default="efficientnet-lite2")
     chosen = parser.parse_args()
     names = photo_names(chosen.photos, chosen.count)
@@ -55,14 +56,14 @@ def main() -> int:
     session = backbone_session(backbone)
     pixels = np.stack([load(chosen.photos / name, backbone.size) for name in names])
 
-    def backbone_alone() -> None:
+    def backbone_only() -> None:
         for start in range(0, len(names), BATCH):
             session.run(None, {"pixels": pixels[start : start + BATCH]})
 
     ways: dict[str, Callable[[], None]] = {
         "hgan": lambda: whole_extraction(backbone, chosen.photos, names),
         "eager torch": lambda: eager_torch(backbone, chosen.photos, names),
-        "backbone alone": backbone_alone,
+        "backbone only": backbone_only,
     }
     taken: dict[str, list[float]] = {way: [] for way in ways}
     with patch("hgan.vision.extract.backbone_session", return_value=session):
@@ -77,9 +78,9 @@ def main() -> int:
 
 
 def report(rates: dict[str, float], title: str) -> int:
-    """Print rates and ratios."""
+    """Print rates and ratios; return 1 if a target is missed."""
     table = Table(title=title)
-    for column in ("", "photos/s", "hgan is", "bar", ""):
+    for column in ("", "photos/s", "hgan is", "target", ""):
         table.add_column(column, justify="right" if column else "left")
     missed = 0
     for way, rate in rates.items():
@@ -95,7 +96,7 @@ def report(rates: dict[str, float], title: str) -> int:
 
 
 def photo_names(folder: Path, count: int) -> list[str]:
-    """The first photos of a folder by name."""
+    """The names of the first photos of a folder, in alphabetical order."""
     names = sorted(p.name for p in folder.glob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
     return names[:count]
 
@@ -106,14 +107,14 @@ def load(path: Path, size: int) -> np.ndarray:
 
 
 def whole_extraction(backbone: Backbone, photos: Path, names: list[str]) -> None:
-    """Decode, run, write to disk."""
+    """Decode photos, run the backbone, and write the store."""
     with tempfile.TemporaryDirectory() as folder:
         extract(backbone, photos, names, Path(folder) / "store")
 
 
 @torch.inference_mode()
 def eager_torch(backbone: Backbone, photos: Path, names: list[str]) -> None:
-    """Decode a batch, run it, keep float16 features."""
+    """Decode each batch, run the backbone, and convert the features to float16."""
     for start in range(0, len(names), TORCH_BATCH):
         batch = [load(photos / name, backbone.size) for name in names[start : start + TORCH_BATCH]]
         regions, context = backbone(torch.from_numpy(np.stack(batch)))

@@ -1,10 +1,10 @@
-"""What does an index cost on top of running the model?
+"""Measure the overhead of indexing over running only the image network.
 
     python benchmarks/indexing.py --photos PHOTOS --number 1000
 
-Indexes photos into a scratch folder and runs the image tower alone over the same photos, decoding
-included in both, in turns in one process; prints photos per second and the ratio. The photos are
-read once before, so that the disk is as warm for the first as for the last.
+Indexes photos into a temporary folder, and runs only the image network on the same photos, in turn
+in one process. Both include decoding. Prints photos per second and the ratio. The photos are copied
+first, so that they are in the disk cache for both.
 """
 
 import argparse
@@ -22,11 +22,11 @@ from hgan.runtime.stream import stream
 
 
 def main() -> None:
-    """Measure both ways in turns."""
+    """Measure both methods in turn."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, required=True, help="a folder")
-    parser.add_argument("--number", type=int, default=1000, help="of photos")
-    parser.add_argument("--bundle", type=Path, help="default: the one that ships")
+    parser.add_argument("--photos", type=Path, required=True, help="folder of photos")
+    parser.add_argument("--number", type=int, default=1000, help="number of photos")
+    parser.add_argument("--bundle", type=Path, help="default: the bundle of hgan")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     bundle = Bundle.load(options.bundle)
@@ -34,7 +34,7 @@ def main() -> None:
         folder = Path(scratch) / "photos"
         photos = copy_photos(options.photos, folder, options.number)
         extract(photos[:IMAGE_BATCH], bundle)  # loads the model
-        rates: dict[str, list[float]] = {"image tower alone": [], "hgan index": []}
+        rates: dict[str, list[float]] = {"image network only": [], "hgan index": []}
         for turn in range(options.rounds):
             start = time.perf_counter()
             extract(photos, bundle)
@@ -42,17 +42,17 @@ def main() -> None:
             report = index_folder(folder, Path(scratch) / f"index{turn}", bundle)
             end = time.perf_counter()
             assert report.added == len(photos), report.skipped
-            rates["image tower alone"].append(len(photos) / (middle - start))
+            rates["image network only"].append(len(photos) / (middle - start))
             rates["hgan index"].append(len(photos) / (end - middle))
     print(f"{len(photos):,} photos, bundle {bundle.config.name}, best of {options.rounds}\n")
     for name, found in rates.items():
         print(f"{name:20}{max(found):8.1f} photos/s")
-    alone, indexing = (max(found) for found in rates.values())
-    print(f"indexing runs at {indexing / alone:.0%} of the image tower alone")
+    network, indexing = (max(found) for found in rates.values())
+    print(f"indexing has {indexing / network:.0%} of the speed of the image network")
 
 
 def copy_photos(source: Path, folder: Path, number: int) -> list[Path]:
-    """The first photos of a folder into another."""
+    """Copy the first photos of a folder to another folder."""
     folder.mkdir()
     found = sorted(p for p in source.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
     for i, path in enumerate(found[:number]):
@@ -61,7 +61,7 @@ def copy_photos(source: Path, folder: Path, number: int) -> list[Path]:
 
 
 def extract(photos: list[Path], bundle: Bundle) -> None:
-    """Decode and encode photos, keeping nothing."""
+    """Decode and encode photos, without storing the result."""
 
     def load(path: Path) -> np.ndarray:
         size = bundle.config.size

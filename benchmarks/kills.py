@@ -1,13 +1,13 @@
-"""Does an index survive `kill -9` at any moment of its making?
+"""Check that no indexed photo is lost if indexing is killed with `kill -9` at random moments.
 
     python benchmarks/kills.py --photos data/flickr8k/images
 
-Indexes photos in a process of its own and kills it, 50 times: after a random number of photos, at
-a random moment of what it does then; some of the times while it opens the index, or arranges it at
-the end. A photo counts as acknowledged once the store's `upsert` has returned, which the process
-notes in a file before it goes on. After each kill the index must open and hold every photo that was
-ever acknowledged, whole; the next run goes on. At the end it must hold all photos of the folder.
-Exits with 1 where anything was lost.
+Indexes photos in a separate process and kills it 50 times, at a random moment after a random number
+of photos; some kills are while the process opens the index, or optimizes it at the end. A photo is
+acknowledged when the store's `upsert` has returned; the process writes this to a log file. After
+each kill, it must be possible to open the index, and it must contain all acknowledged photos with
+complete vectors; then the next run continues. At the end, it must contain all photos of the folder.
+The exit code is 1 if anything was lost.
 """
 
 import argparse
@@ -32,90 +32,91 @@ from hgan.index.store.open import open_store, read_manifest
 from hgan.progress import progress
 from hgan.runtime.images import PHOTO_SUFFIXES
 
-OPENING, ARRANGING = 0.1, 0.1
-"""Shares of the kills that fall into the opening and into the arranging."""
+OPENING, OPTIMIZING = 0.1, 0.1
+"""Shares of the kills while the index is opened, and while it is optimized."""
 CHECKED = 50
-"""Acknowledged photos whose vectors are read after each kill, the last ones among them."""
-STARTED, ARRANGED = "started", "arranging"
-"""Lines of the notes that are no ids."""
+"""Number of random acknowledged photos whose vectors are checked after each kill."""
+STARTED, OPTIMIZE = "started", "optimizing"
+"""Lines of the log that are not ids."""
 
 
 def main() -> None:
-    """Kill, look, go on."""
+    """Run the benchmark; exit with 1 if photos were lost."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, required=True, help="a folder")
-    parser.add_argument("--number", type=int, default=2000, help="of photos")
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--bundle", type=Path, help="default: the one that ships")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
-    parser.add_argument("--victim", nargs=3, type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--photos", type=Path, required=True, help="folder of photos")
+    parser.add_argument("--number", type=int, default=2000, help="number of photos")
+    parser.add_argument("--kills", type=int, default=50, help="number of kills")
+    parser.add_argument("--bundle", type=Path, help="default: the bundle of hgan")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random moments")
+    parser.add_argument("--child", nargs=3, type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.victim:
-        victim(*options.victim, options.bundle)
+    if options.child:
+        index_with_log(*options.child, options.bundle)
         return
     with tempfile.TemporaryDirectory() as scratch:
         photos = copy_photos(options.photos, Path(scratch) / "photos", options.number)
-        lost = survive(photos, Path(scratch), options)
+        lost = kill_repeatedly(photos, Path(scratch), options)
     sys.exit(lost > 0)
 
 
-def victim(photos: Path, index: Path, notes: Path, bundle: Path | None) -> None:
-    """Index, and note every photo that the store has acknowledged."""
-    file = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+def index_with_log(photos: Path, index: Path, log: Path, bundle: Path | None) -> None:
+    """Index photos, and log each photo that the store has acknowledged."""
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     upsert, optimize = EdgeStore.upsert, EdgeStore.optimize
 
-    def note(lines: Sequence[str]) -> None:
+    def write(lines: Sequence[str]) -> None:
         os.write(file, "".join(f"{line}\n" for line in lines).encode())
 
-    def noted(store: EdgeStore, points: Sequence[Point]) -> None:
+    def logged_upsert(store: EdgeStore, points: Sequence[Point]) -> None:
         upsert(store, points)
-        note([point.entry.id for point in points])
+        write([point.entry.id for point in points])
 
-    def arranged(store: EdgeStore) -> None:
-        note([ARRANGED])
+    def logged_optimize(store: EdgeStore) -> None:
+        write([OPTIMIZE])
         optimize(store)
 
-    EdgeStore.upsert, EdgeStore.optimize = noted, arranged  # type: ignore[method-assign]
-    note([STARTED])
+    EdgeStore.upsert = logged_upsert  # type: ignore[method-assign]
+    EdgeStore.optimize = logged_optimize  # type: ignore[method-assign]
+    write([STARTED])
     index_folder(photos, index, bundle)
 
 
-def survive(photos: Path, scratch: Path, options: argparse.Namespace) -> int:
-    """Kill and look again and again; returns how many photos were lost."""
+def kill_repeatedly(photos: Path, scratch: Path, options: argparse.Namespace) -> int:
+    """Kill the process and check the index, many times; return the number of lost photos."""
     rng = random.Random(options.seed)
-    index, notes = scratch / "index", scratch / "notes"
-    arranging = round(ARRANGING * options.kills)
-    moments = ["arranging"] * arranging
-    moments = ["anywhere"] * (options.kills - arranging) + moments
-    for place in rng.sample(range(options.kills - arranging), round(OPENING * options.kills)):
+    index, log = scratch / "index", scratch / "log"
+    optimizing = round(OPTIMIZING * options.kills)
+    moments = ["optimizing"] * optimizing
+    moments = ["anywhere"] * (options.kills - optimizing) + moments
+    for place in rng.sample(range(options.kills - optimizing), round(OPENING * options.kills)):
         moments[place] = "opening"
-    # Photos of one run at most: half of it on average, so that some are left for the last kill.
+    # Maximum number of photos per run; half of it on average, so that some remain for the last.
     each = 1.6 * options.number / max(1, moments.count("anywhere"))
     lost = unopened = late = 0
     with progress("kill", total=len(moments), unit="kills") as bar:
         for moment in moments:
-            late += not kill_at(moment, photos, index, notes, each, rng, options.bundle)
-            acknowledged = ids_in(notes)
+            late += not kill_at(moment, photos, index, log, each, rng, options.bundle)
+            acknowledged = ids_in(log)
             try:
-                missing = look(index, acknowledged, rng)
+                missing = count_lost(index, acknowledged, rng)
             except IndexingError as error:
                 unopened += 1
-                print(f"does not open: {error}")
+                print(f"cannot be opened: {error}")
                 missing = len(acknowledged)
             lost += missing
             bar.advance()
             bar.note(f"{len(acknowledged)} acknowledged, {lost} lost")
-    acknowledged = ids_in(notes)
+    acknowledged = ids_in(log)
     report = index_folder(photos, index, options.bundle)
     with open_store(index, read_manifest(index)) as store:
         total = store.count()
     lost += options.number - total
     print(f"{len(moments)} kills, {options.number:,} photos\n")
-    print(f"{'kills while it opened the index':36}{moments.count('opening'):8}")
-    print(f"{'kills while it arranged the index':36}{moments.count('arranging'):8}")
-    print(f"{'kills anywhere':36}{moments.count('anywhere'):8}")
-    print(f"{'of all these, came when it was done':36}{late:8}")
-    print(f"{'after which it did not open':36}{unopened:8}")
+    print(f"{'kills while opening the index':36}{moments.count('opening'):8}")
+    print(f"{'kills while optimizing the index':36}{moments.count('optimizing'):8}")
+    print(f"{'kills at any moment':36}{moments.count('anywhere'):8}")
+    print(f"{'kills after the process had ended':36}{late:8}")
+    print(f"{'index could not be opened':36}{unopened:8}")
     print(f"{'acknowledged before the last run':36}{len(acknowledged):8}")
     print(f"{'added by the last run':36}{report.added:8}")
     print(f"{'in the index at the end':36}{total:8}  of {options.number}")
@@ -127,80 +128,81 @@ def kill_at(
     moment: str,
     photos: Path,
     index: Path,
-    notes: Path,
+    log: Path,
     each: float,
     rng: random.Random,
     bundle: Path | None,
 ) -> bool:
-    """Run the victim and kill it; False where it was done before."""
-    known = len(ids_in(notes))
-    opened = count(notes, STARTED), count(notes, ARRANGED)
+    """Run the child process and kill it; False if it had already ended."""
+    known = len(ids_in(log))
+    opened = count(log, STARTED), count(log, OPTIMIZE)
     photos_more = rng.uniform(0, each) if moment == "anywhere" else 0.0
-    command = [sys.executable, __file__, "--photos", photos, "--victim", photos, index, notes]
+    command = [sys.executable, __file__, "--photos", photos, "--child", photos, index, log]
     if bundle:
         command += ["--bundle", bundle]
     with subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL) as process:
         begun = time.monotonic()
         while process.poll() is None:
-            if moment == "arranging":
-                ripe = count(notes, ARRANGED) > opened[1]
+            if moment == "optimizing":
+                reached = count(log, OPTIMIZE) > opened[1]
             else:
-                ripe = count(notes, STARTED) > opened[0]
-                ripe = ripe and len(ids_in(notes)) - known >= photos_more
-            if ripe:
+                reached = count(log, STARTED) > opened[0]
+                reached = reached and len(ids_in(log)) - known >= photos_more
+            if reached:
                 break
             time.sleep(0.002)
-        # Anywhere in the batch that comes next, or in the opening, or in the arranging.
+        # A random moment in the next batch, in opening, or in optimizing.
         batch = (time.monotonic() - begun) / 8 if moment == "anywhere" else 0.5
-        time.sleep(rng.uniform(0, min(batch, 0.5) if moment != "arranging" else 0.05))
+        time.sleep(rng.uniform(0, min(batch, 0.5) if moment != "optimizing" else 0.05))
         process.send_signal(signal.SIGKILL)
         return process.wait() == -signal.SIGKILL
 
 
-def look(index: Path, acknowledged: list[str], rng: random.Random) -> int:
-    """How many acknowledged photos are not there, or not whole.
+def count_lost(index: Path, acknowledged: list[str], rng: random.Random) -> int:
+    """Number of acknowledged photos that are missing or incomplete in the index.
 
     Raises:
-        IndexingError: the index does not open.
+        IndexingError: the index cannot be opened.
     """
     if not acknowledged and not (index / "index.json").exists():
         return 0  # killed before there was an index
     manifest = read_manifest(index)
     with open_store(index, manifest) as store:
-        there = {entry.id for entry in store.entries()}
-        some = rng.sample(acknowledged, min(CHECKED, len(acknowledged))) + acknowledged[-8:]
-        points = {point.entry.id: point for point in store.fetch(some, local=True)}
-    broken = [key for key in some if key in there and not whole(points.get(key), manifest.local)]
-    return len(set(acknowledged) - there) + len(set(broken))
+        stored = {entry.id for entry in store.entries()}
+        sample = rng.sample(acknowledged, min(CHECKED, len(acknowledged))) + acknowledged[-8:]
+        points = {point.entry.id: point for point in store.fetch(sample, local=True)}
+    local = manifest.local
+    broken = {key for key in sample if key in stored and not is_complete(points.get(key), local)}
+    return len(set(acknowledged) - stored) + len(broken)
 
 
-def whole(point: Point | None, local: int) -> bool:
-    """Whether a point has its vectors: of unit length, as the model makes them."""
+def is_complete(point: Point | None, local: int) -> bool:
+    """Whether a point has all its vectors, with the unit length that the model gives them."""
     if point is None or not np.isfinite(point.dense).all() or not point.dense.any():
         return False
     lengths = np.linalg.norm(point.local, axis=1)
     return not local or (len(lengths) > 0 and bool(np.allclose(lengths, 1, atol=0.05)))
 
 
-def ids_in(notes: Path) -> list[str]:
-    """The photos that were acknowledged; the line that a kill cut short is none."""
-    if not notes.exists():
+def ids_in(log: Path) -> list[str]:
+    """Ids of the acknowledged photos in the log, without an incomplete last line."""
+    if not log.exists():
         return []
-    lines = notes.read_text().split("\n")[:-1]
-    return list(dict.fromkeys(line for line in lines if line not in (STARTED, ARRANGED)))
+    lines = log.read_text().split("\n")[:-1]
+    return list(dict.fromkeys(line for line in lines if line not in (STARTED, OPTIMIZE)))
 
 
-def count(notes: Path, mark: str) -> int:
-    """How often a mark was noted."""
-    return notes.read_text().split("\n").count(mark) if notes.exists() else 0
+def count(log: Path, line: str) -> int:
+    """How often a line is in the log."""
+    return log.read_text().split("\n").count(line) if log.exists() else 0
 
 
 def copy_photos(source: Path, folder: Path, number: int) -> Path:
-    """The first photos of a folder into another."""
+    """Copy the first photos of a folder to another folder."""
     folder.mkdir()
     found = sorted(p for p in source.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
     if len(found) < number:
-        sys.exit(f"{source}: {len(found)} photos, {number} are needed; give a smaller --number")
+        sys.exit(f"{source}: {len(found)} photos, but {number} are needed; use a smaller --number")
     for i, path in enumerate(found[:number]):
         shutil.copy(path, folder / f"{i:06}{path.suffix}")
     return folder

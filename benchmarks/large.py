@@ -1,11 +1,11 @@
-"""How fast, how large and how hungry is an index of 100,000 photos on this machine?
+"""Measure speed, size and memory of an index of 100,000 photos.
 
     python benchmarks/large.py --photos data/flickr8k/images --captions data/flickr8k/captions.jsonl
 
-Encodes real photos once, and makes many items of each by turning every one of its vectors a
-little, at random. Indexes them, then searches with real captions in a fresh process, and prints
-p50 and p99 of a text query, encoding included; bytes an item on disk, the write-ahead log apart;
-and the peak of the searching process's memory. `--keep FOLDER` keeps the index, for another run.
+Encodes real photos, and creates many items from each of them by small random rotations of its
+vectors. Indexes the items, searches with real captions in a new process, and prints p50 and p99 of
+the time of a text query, including encoding; bytes per item on disk, without the write-ahead log;
+and the peak memory of the searching process. `--keep FOLDER` keeps the index for another run.
 """
 
 import argparse
@@ -39,32 +39,33 @@ from hgan.search.searcher import CANDIDATES, open_index
 BATCH = 256
 """Points that are written at once."""
 WARM = 50
-"""Queries before the clock runs: they bring the model and the vectors into memory."""
+"""Warm-up queries, which load the model and the vectors into memory."""
 BARS = {"p50": 10.0, "p99": 40.0, "bytes": 12_000, "memory": 1.5e9}
+"""Maximum values: milliseconds, milliseconds, bytes per item, bytes."""
 
 
 class Measured(NamedTuple):
-    """What the searching process found."""
+    """The measurements of the searching process."""
 
     milliseconds: list[float]
-    """Of each query."""
+    """Time of each query."""
     memory: int
-    """Peak, in bytes."""
+    """Peak memory in bytes."""
 
 
 def main() -> None:
-    """Build an index, or take the one that is there, and measure it."""
+    """Build an index, or use the existing one, and measure it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, help="a folder")
-    parser.add_argument("--captions", type=Path, required=True, help="a captions.jsonl")
-    parser.add_argument("--bundle", type=Path, help="default: the one that ships")
-    parser.add_argument("--number", type=int, default=100_000, help="of items")
-    parser.add_argument("--encode", type=int, default=2000, help="photos that items are made of")
+    parser.add_argument("--photos", type=Path, help="folder of photos")
+    parser.add_argument("--captions", type=Path, required=True, help="captions as JSON Lines")
+    parser.add_argument("--bundle", type=Path, help="default: the bundle of hgan")
+    parser.add_argument("--number", type=int, default=100_000, help="number of items")
+    parser.add_argument("--encode", type=int, default=2000, help="number of real photos")
     parser.add_argument("--turn", type=float, default=0.9, help="cosine of an item's vectors and "
                         "those of its photo")  # fmt: skip
-    parser.add_argument("--queries", type=int, default=2000)
-    parser.add_argument("--quantize", choices=["int8"])
-    parser.add_argument("--regions", type=int, help="as `hgan index` has it")
+    parser.add_argument("--queries", type=int, default=2000, help="number of queries")
+    parser.add_argument("--quantize", choices=["int8"], help="as for `hgan index`")
+    parser.add_argument("--regions", type=int, help="as for `hgan index`")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="default: a temporary folder")
     parser.add_argument("--search", type=Path, metavar="INDEX", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -82,10 +83,10 @@ def main() -> None:
 
 
 def build(folder: Path, options: argparse.Namespace) -> None:
-    """Index made-up relatives of real photos, as `hgan index` does."""
+    """Index variants of real photos, as `hgan index` does."""
     if options.photos is None:
         sys.exit("--photos: a folder is needed to build an index")
-    shutil.rmtree(folder, ignore_errors=True)  # one whose making was cut short
+    shutil.rmtree(folder, ignore_errors=True)  # an incomplete index
     bundle = pooled(Bundle.load(options.bundle), options.regions)
     records = [json.loads(line) for line in options.captions.read_text().splitlines()]
     names = [record["image"] for record in records][: options.encode]
@@ -96,20 +97,20 @@ def build(folder: Path, options: argparse.Namespace) -> None:
         create_store(folder, manifest) as store,
         progress("index", total=options.number, unit="items") as bar,
     ):
-        for batch in relatives(encoded, names, options.number, options.turn, bundle):
+        for batch in variants(encoded, names, options.number, options.turn, bundle):
             store.upsert(batch)
             bar.advance(len(batch))
         stored = time.perf_counter()
-        with console.status("arranging the index"):
+        with console.status("optimizing the index"):
             store.optimize()
         count = store.count()
     end = time.perf_counter()
     assert count == options.number, count
-    print(f"stored in {stored - start:.0f} s, arranged in {end - stored:.0f} s")
+    print(f"stored in {stored - start:.0f} s, optimized in {end - stored:.0f} s")
 
 
 def encode_photos(root: Path, names: list[str], bundle: Bundle) -> Encoded[np.ndarray]:
-    """The photos' vectors."""
+    """Encode the photos."""
     size, parts = bundle.config.size, []
 
     def load(name: str) -> np.ndarray:
@@ -123,10 +124,11 @@ def encode_photos(root: Path, names: list[str], bundle: Bundle) -> Encoded[np.nd
     return Encoded(*(np.concatenate([getattr(part, level) for part in parts]) for level in levels))
 
 
-def relatives(
+def variants(
     encoded: Encoded[np.ndarray], names: list[str], number: int, turn: float, bundle: Bundle
 ) -> Iterator[list[Point]]:
-    """Items, each a photo whose unit vectors are turned by an angle of cosine `turn`."""
+    """Batches of items. Each is a photo whose unit vectors are rotated in random directions;
+    `turn` is the cosine of the angle."""
     rng = np.random.default_rng(0)
 
     def turned(vectors: np.ndarray) -> np.ndarray:
@@ -154,7 +156,7 @@ def relatives(
 
 
 def search(folder: Path, queries: list[str]) -> Measured:
-    """Time every query, in a process that did nothing else."""
+    """Measure the time of each query, in a process that did nothing else."""
     with open_index(folder) as index:
         for text in queries[:WARM]:
             index.search(text)
@@ -167,38 +169,39 @@ def search(folder: Path, queries: list[str]) -> Measured:
 
 
 def report(number: int, folder: Path, found: Measured) -> None:
-    """Print the figures beside what they should be."""
+    """Print the measurements, with their maximum values."""
     each = size(folder) / number
     p50, p99 = np.quantile(found.milliseconds, [0.5, 0.99])
     rows = [
         ("p50 of a text query", f"{p50:.2f} ms", p50, BARS["p50"], f"{BARS['p50']:.0f} ms"),
         ("p99 of a text query", f"{p99:.2f} ms", p99, BARS["p99"], f"{BARS['p99']:.0f} ms"),
-        ("disk, an item", f"{each:,.0f} B", each, BARS["bytes"], f"{BARS['bytes']:,} B"),
+        ("disk per item", f"{each:,.0f} B", each, BARS["bytes"], f"{BARS['bytes']:,} B"),
         ("peak memory", f"{found.memory / 1e9:.2f} GB", found.memory, BARS["memory"], "1.5 GB"),
     ]
     load = os.getloadavg()[0]
     print(f"{number:,} items, {len(found.milliseconds):,} queries, {CANDIDATES} candidates; "
           f"load of the machine {load:.1f} on {os.cpu_count()} processors\n")  # fmt: skip
     print(f"{'':22}{'':>12}{'at most':>12}{'ratio':>8}")
-    for name, told, value, bar, bar_told in rows:
-        print(f"{name:22}{told:>12}{bar_told:>12}{value / bar:8.2f}")
+    for name, text, value, bar, bar_text in rows:
+        print(f"{name:22}{text:>12}{bar_text:>12}{value / bar:8.2f}")
 
 
 def read_queries(path: Path, number: int) -> list[str]:
-    """A random sample of the captions, the same every time."""
+    """A random sample of the captions, which is always the same."""
     lines = path.read_text(encoding="utf-8").splitlines()
     texts = [text for line in lines for text in json.loads(line)["captions"]]
     return random.Random(0).sample(texts, min(number, len(texts)))
 
 
 def size(folder: Path) -> int:
-    """Bytes on disk, the write-ahead log apart: it does not grow with the number of items."""
+    """Bytes on disk, without the write-ahead log, whose size does not depend on the number of
+    items."""
     files = (file for file in folder.rglob("*") if file.is_file())
     return sum(file.stat().st_blocks * 512 for file in files if "wal" not in file.parts)
 
 
 def peak_memory() -> int:
-    """Of this process, in bytes; what `getrusage` says counts the parent's as well."""
+    """Peak memory of this process in bytes; that of `getrusage` would include the parent's."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024

@@ -1,13 +1,13 @@
-"""How soon does the page paint, and how soon are results there after the last key?
+"""Measure the loading time of the search page, and the time from the last key to the results.
 
     hgan index PHOTOS --to INDEX
     python benchmarks/page.py --index INDEX --queries captions.jsonl
 
-Serves the index, opens the page in a real Chromium, and types captions into it. Times are the
-browser's own: from navigation to the first paint of anything with content, each time in a browser
-without a cache; and from the event of a query's last key to the frame that shows its results, with
-their thumbnails asked for. Beside it stands what the service alone takes to answer the same
-queries, asked one after another over HTTP.
+Serves the index, opens the page in Chromium, and types captions into it. The times are measured by
+the browser: from navigation to the first contentful paint, each time with an empty cache; and from
+the event of the last key of a query to the frame with its results, whose thumbnails are then
+loading. For comparison, it measures the time of the service for the same queries, one after another
+over HTTP.
 """
 
 import argparse
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 FIRST_PAINT, RESULTS = 1.0, 0.2
-"""The bars, in seconds."""
+"""Maximum times in seconds."""
 PAGE = 48
-"""Photos that the page asks for."""
+"""Number of results that the page requests."""
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -52,7 +52,7 @@ WATCH = """() => {
     pressed = event.timeStamp;
     window.times = [];
   });
-  // What a key begins ends what the keys before began: the next change is that of the last key.
+  // Each key cancels the searches of earlier keys, so the next change is from the last key.
   new MutationObserver(() => {
     requestAnimationFrame(() => setTimeout(() => window.times.push(performance.now() - pressed)));
     const image = [...grid.querySelectorAll("img")].find((one) => !one.complete);
@@ -62,13 +62,13 @@ WATCH = """() => {
 
 
 def main() -> None:
-    """Serve an index, and measure its page."""
+    """Serve an index, and measure the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--index", type=Path, required=True)
-    parser.add_argument("--queries", type=Path, required=True, help="a captions.jsonl")
-    parser.add_argument("--number", type=int, default=100, help="of queries")
-    parser.add_argument("--loads", type=int, default=20, help="of the page")
-    parser.add_argument("--chromium", default="/usr/bin/chromium", help="the browser")
+    parser.add_argument("--index", type=Path, required=True, help="folder of the index")
+    parser.add_argument("--queries", type=Path, required=True, help="captions as JSON Lines")
+    parser.add_argument("--number", type=int, default=100, help="number of queries")
+    parser.add_argument("--loads", type=int, default=20, help="number of page loads")
+    parser.add_argument("--chromium", default="/usr/bin/chromium", help="path of the browser")
     options = parser.parse_args()
     from playwright.sync_api import sync_playwright
 
@@ -80,18 +80,18 @@ def main() -> None:
         painted = first_paints(browser, url, options.loads)
         shown, pictured = type_queries(browser, url, queries)
         browser.close()
-        answered = ask_alone(url, queries)
+        answered = time_service(url, queries)
     print(f"{'':36}{'p50':>10}{'p95':>10}")
     row("first paint of the page", painted, FIRST_PAINT)
     row("last key to results shown", shown, RESULTS)
-    row("last key to a first thumbnail", pictured)
-    row("reference: the service's answer", answered)
+    row("last key to the first thumbnail", pictured)
+    row("reference: answer of the service", answered)
     ratio = np.median(shown) / np.median(answered)
-    print(f"\nthe page takes {ratio:.1f} times as long as the service alone")
+    print(f"\nthe page takes {ratio:.1f} times as long as only the service")
 
 
 def read_queries(path: Path, number: int) -> list[str]:
-    """A random sample of the captions, the same every time."""
+    """A random sample of the captions, which is always the same."""
     lines = path.read_text(encoding="utf-8").splitlines()
     captions = [caption.rstrip(" .") for line in lines for caption in json.loads(line)["captions"]]
     several = [caption for caption in captions if " " in caption]
@@ -100,7 +100,7 @@ def read_queries(path: Path, number: int) -> list[str]:
 
 @contextmanager
 def served(index: Path) -> Iterator[str]:
-    """The address of `hgan serve`, which runs as long as this."""
+    """Run `hgan serve` during the `with` block; yield its URL."""
     command = [sys.executable, "-m", "hgan", "serve", index, "--port", "0", "--no-browser"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -113,7 +113,7 @@ def served(index: Path) -> Iterator[str]:
 
 
 def first_paints(browser: "Browser", url: str, loads: int) -> list[float]:
-    """Seconds from navigation to the first contentful paint, for each of so many loads."""
+    """Seconds from navigation to the first contentful paint, for each page load."""
     seconds = []
     for _ in range(loads):
         context = browser.new_context()
@@ -129,8 +129,8 @@ def first_paints(browser: "Browser", url: str, loads: int) -> list[float]:
 def type_queries(
     browser: "Browser", url: str, queries: list[str]
 ) -> tuple[list[float], list[float]]:
-    """Seconds from each query's last key to its results, and to the first thumbnail of them that
-    was not there already."""
+    """Seconds from the last key of each query to its results, and to the first thumbnail that was
+    not already loaded."""
     page = browser.new_page()
     page.goto(url)
     page.wait_for_selector(".card img.shown")
@@ -146,19 +146,19 @@ def type_queries(
 
 
 def _typed(page: "Page", query: str) -> list[float]:
-    """Milliseconds since the last key at which results, and a thumbnail, were there."""
+    """Milliseconds from the last key to the results, and to the first thumbnail."""
     start, _, last_word = query.rpartition(" ")
     page.locator("#words").fill("")
     page.keyboard.insert_text(start + " ")
     page.keyboard.type(last_word, delay=60)
     page.wait_for_function("() => window.times.length > 0")
-    page.wait_for_timeout(400)  # thumbnails come, and a person looks
+    page.wait_for_timeout(400)  # thumbnails are loaded, and users look at the results
     found: list[float] = page.evaluate("window.times")
     return found
 
 
-def ask_alone(url: str, queries: list[str]) -> list[float]:
-    """Seconds of each query over HTTP without a browser."""
+def time_service(url: str, queries: list[str]) -> list[float]:
+    """Seconds of each query over HTTP, without a browser."""
     client = Client(url)
     seconds = []
     for query in queries:
@@ -169,11 +169,11 @@ def ask_alone(url: str, queries: list[str]) -> list[float]:
 
 
 def row(name: str, seconds: list[float], bar: float | None = None) -> None:
-    """A line of the table."""
+    """Print a line of the table."""
     median, high = np.median(seconds), np.quantile(seconds, 0.95)
     verdict = ""
     if bar is not None:
-        verdict = f"  (bar {bar * 1e3:,.0f} ms: {'reached' if median < bar else 'missed'})"
+        verdict = f"  (target {bar * 1e3:,.0f} ms: {'met' if median < bar else 'missed'})"
     print(f"{name:36}{median * 1e3:7.1f} ms{high * 1e3:7.1f} ms{verdict}")
 
 

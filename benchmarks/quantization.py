@@ -1,13 +1,12 @@
-"""What do `--quantize int8` and `--regions 9` save, and what do they cost in photos found?
+"""Measure how `--quantize int8` and `--regions 9` change the size and accuracy of an index.
 
     python benchmarks/quantization.py --photos data/flickr8k/images \
         --captions data/flickr8k/captions.jsonl
 
-Encodes the photos of the test split once, stores them in each way, and prints: bytes a photo on
-disk, and what part that is of float16; how often a caption's own photo is the first, among the
-first five and ten, with the difference from float16; and the share of the exact ranking's top ten
-that is found. All are made with a graph, however few the photos: 8-bit integers come into play
-together with it.
+Encodes the photos of the test split once, stores them with each option, and prints: bytes per photo
+on disk, and the ratio to float16; recall of the captions' own photos at 1, 5 and 10, with the
+difference to float16; and the share of the exact top ten that is found. All indexes have a graph,
+also for few photos, since 8-bit integers are only used together with it.
 """
 
 import argparse
@@ -42,30 +41,31 @@ class Query:
     """A caption and the photo that it describes."""
 
     dense: np.ndarray
-    """(E,)"""
+    """(E,) dense vector of the caption"""
     words: np.ndarray
-    """(w, D_l): the real words."""
+    """(w, D_l) vectors of the words, without padding"""
     photo: str
-    """Id of the point."""
+    """Id of the photo's point in the index"""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A way to keep the vectors, and what was found with it."""
+    """Measurements of one way to store the vectors."""
 
     bytes_each: float | None
+    """Bytes per photo."""
     found: list[list[str]]
-    """Ids of the first ten, for each query."""
+    """Ids of the top ten results of each query."""
 
 
 def main() -> None:
-    """Measure all ways on the same photos and captions."""
+    """Measure all options on the same photos and captions."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, required=True, help="a folder")
-    parser.add_argument("--captions", type=Path, required=True, help="a captions.jsonl")
-    parser.add_argument("--bundle", type=Path, help="default: the one that ships")
-    parser.add_argument("--split", default="test", help="all: every photo with captions")
-    parser.add_argument("--number", type=int, help="of photos, default: all of the split")
+    parser.add_argument("--photos", type=Path, required=True, help="folder of photos")
+    parser.add_argument("--captions", type=Path, required=True, help="captions as JSON Lines")
+    parser.add_argument("--bundle", type=Path, help="default: the bundle of hgan")
+    parser.add_argument("--split", default="test", help="split of the photos, or all")
+    parser.add_argument("--number", type=int, help="number of photos; default: all of the split")
     parser.add_argument(
         "--regions", type=int, nargs="+", default=[9], help="numbers of regions to try"
     )
@@ -91,7 +91,7 @@ def main() -> None:
 def measure(
     name: str, points: list[Point], queries: list[Query], bundle: Bundle, weight: float
 ) -> dict[str, Row]:
-    """Store points in float16 and in int8, and search both."""
+    """Store points as float16 and as int8, and search both."""
     rows = {}
     widths = IndexManifest.of(Path(), bundle)
     kinds: tuple[Quantize | None, ...] = (None, "int8")
@@ -102,7 +102,7 @@ def measure(
                 for start in range(0, len(points), IMAGE_BATCH):
                     store.upsert(points[start : start + IMAGE_BATCH])
                 store.optimize()
-                if kind is None and name == "all regions":  # slow, and the same reference for all
+                if kind is None and name == "all regions":  # the reference; slow, so only once
                     exact = [top(store, query, weight, len(points)) for query in queries]
                     rows[f"{name}, float16, exact"] = Row(None, exact)
                 found = [top(store, query, weight) for query in queries]
@@ -111,19 +111,19 @@ def measure(
 
 
 def read_records(path: Path, split: str, number: int | None) -> list[dict[str, object]]:
-    """Photos with their captions."""
+    """Read the photos of a split, with their captions."""
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [record for record in records if split in ("all", record.get("split"))][:number]
 
 
 def fewer(point: Point, bundle: Bundle, regions: int | None) -> Point:
-    """A photo with fewer regions."""
+    """Reduce the regions of a photo."""
     side = pooled(bundle, regions).config.grid
     return replace(point, local=pool_regions(point.local[None], bundle.config.grid, side)[0])
 
 
 def encode_photos(root: Path, names: list[str], bundle: Bundle) -> Iterator[Point]:
-    """The photos as an index takes them."""
+    """Encode photos as points of an index."""
 
     source = FolderSource(root)
     entries: dict[str, Entry] = {}
@@ -143,7 +143,7 @@ def encode_photos(root: Path, names: list[str], bundle: Bundle) -> Iterator[Poin
 
 
 def encode_captions(records: list[dict[str, object]], bundle: Bundle) -> Iterator[Query]:
-    """All captions."""
+    """Encode all captions as queries."""
     pairs = [(text, record["image"]) for record in records for text in record["captions"]]
     with progress("encode", total=len(pairs), unit="captions") as bar:
         for start in range(0, len(pairs), TEXT_BATCH):
@@ -157,7 +157,7 @@ def encode_captions(records: list[dict[str, object]], bundle: Bundle) -> Iterato
 
 
 def top(store: Store, query: Query, weight: float, candidates: int | None = None) -> list[str]:
-    """Both stages of a search, as `hgan.search.searcher` goes through them."""
+    """Ids of the top results of both stages of a search, as in `hgan.search.searcher`."""
     found = store.search(query.dense, candidates or CANDIDATES, exact=candidates is not None)
     local = store.rescore(query.words, [match.id for match in found]) if weight else {}
     total = {key: score + weight * local.get(key, 0.0) / len(query.words) for key, score in found}
@@ -165,32 +165,33 @@ def top(store: Store, query: Query, weight: float, candidates: int | None = None
 
 
 def print_rows(rows: dict[str, Row], queries: list[Query]) -> None:
-    """A table, each way beside the first in float16."""
+    """Print the table, with differences to float16 with all regions."""
     exact = rows["all regions, float16, exact"].found
     reference = rows["all regions, float16"]
     heads = "".join(f"{f'R@{cutoff}':>17}" for cutoff in CUTOFFS)
     print(f"{'':28}{'bytes/photo':>12}{'ratio':>7}{heads}{'overlap':>10}")
     for name, row in rows.items():
-        told = ratio = ""
+        each = ratio = ""
         if row.bytes_each is not None and reference.bytes_each is not None:
-            told = f"{row.bytes_each:,.0f}"
+            each = f"{row.bytes_each:,.0f}"
             ratio = f"{row.bytes_each / reference.bytes_each:.2f}"
         shared = sum(len(set(a) & set(b)) for a, b in zip(row.found, exact, strict=True))
         cells = ""
         for cutoff in CUTOFFS:
-            here, there = (recall(r.found, queries, cutoff) for r in (row, reference))
-            cells += f"{here:>9.2%} {100 * (here - there):+.2f}".rjust(17)
-        print(f"{name:28}{told:>12}{ratio:>7}{cells}{shared / sum(map(len, exact)):>10.2%}")
+            value, base = (recall(r.found, queries, cutoff) for r in (row, reference))
+            cells += f"{value:>9.2%} {100 * (value - base):+.2f}".rjust(17)
+        print(f"{name:28}{each:>12}{ratio:>7}{cells}{shared / sum(map(len, exact)):>10.2%}")
 
 
 def recall(found: list[list[str]], queries: list[Query], cutoff: int) -> float:
-    """The share of captions whose photo is among the first."""
+    """Recall at a cutoff: the share of captions whose photo is among the top results."""
     hits = sum(query.photo in top[:cutoff] for query, top in zip(queries, found, strict=True))
     return hits / len(queries)
 
 
 def size(folder: Path) -> int:
-    """Bytes on disk, the write-ahead log apart: it does not grow with the number of photos."""
+    """Bytes on disk, without the write-ahead log, whose size does not depend on the number of
+    photos."""
     files = (file for file in folder.rglob("*") if file.is_file())
     return sum(file.stat().st_blocks * 512 for file in files if "wal" not in file.parts)
 

@@ -1,11 +1,11 @@
-"""How fast is a search, and does the short way find what the long way finds?
+"""Measure the latency of searches, and how well two stages approximate an exhaustive search.
 
     hgan index PHOTOS --to INDEX
     python benchmarks/search.py --index INDEX --queries captions.jsonl --plot docs/candidates.png
 
-Prints the latency of text queries in process, encoding included; how much of the exhaustive
-ranking's top ten the two stages find, by number of candidates; and how often the caption's
-own photo is among the ten, by either way. The plot shows the same.
+Prints the latency of text queries in this process, including encoding; the share of the exhaustive
+top ten that the two stages find, for several numbers of candidates; and how often the caption's own
+photo is in the top ten of both searches. The plot shows the same.
 """
 
 import argparse
@@ -37,24 +37,25 @@ class Query:
 
 @dataclass
 class Found:
-    """What one way found for all queries so far."""
+    """Results of one search method for all queries so far."""
 
     shared: int = 0
-    """Photos of the exhaustive top ten."""
+    """Number of photos found that are in the exhaustive top ten."""
     own: int = 0
-    """Queries whose own photo is among the ten."""
+    """Number of queries whose own photo is in the top ten."""
     seconds: list[float] = field(default_factory=list)
+    """Time of each query."""
 
 
 def main() -> None:
     """Run both measurements on one index."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--index", type=Path, required=True)
-    parser.add_argument("--queries", type=Path, required=True, help="a captions.jsonl")
-    parser.add_argument("--bundle", type=Path, help="default: the one that made the index")
-    parser.add_argument("--number", type=int, default=5000, help="of queries")
-    parser.add_argument("--split", help="take queries of this split alone, such as test")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="draw overlap against candidates")
+    parser.add_argument("--index", type=Path, required=True, help="folder of the index")
+    parser.add_argument("--queries", type=Path, required=True, help="captions as JSON Lines")
+    parser.add_argument("--bundle", type=Path, help="default: the bundle of the index")
+    parser.add_argument("--number", type=int, default=5000, help="number of queries")
+    parser.add_argument("--split", help="only use queries of this split, such as test")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="plot overlap against candidates")
     options = parser.parse_args()
     with open_index(options.index, options.bundle) as index:
         queries = read_queries(options.queries, options.number, options.split, index)
@@ -67,9 +68,9 @@ def main() -> None:
 
 
 def print_latency(index: Index, queries: list[str]) -> None:
-    """Median and 95th percentile, of a search and of its parts."""
+    """Print median and 95th percentile of the time of a search, and of encoding."""
     ways: dict[str, Callable[[str], object]] = {
-        "encoding the text alone": lambda text: index.bundle.encode_texts([text]),
+        "only encoding the text": lambda text: index.bundle.encode_texts([text]),
         f"search, {CANDIDATES} candidates": lambda text: index.search(text, TOP),
         "exhaustive": lambda text: index.exhaustive(text, TOP),
     }
@@ -88,12 +89,12 @@ def print_latency(index: Index, queries: list[str]) -> None:
 
 
 def compare(index: Index, queries: list[Query]) -> tuple[Found, dict[int, Found]]:
-    """What the exhaustive search finds, and the two stages by number of candidates."""
+    """Results of the exhaustive search, and of two stages by number of candidates."""
     exhaustive = Found()
     curve = {candidates: Found() for candidates in CURVE}
     with progress("compare", total=len(queries), unit="queries") as bar:
         for query in queries:
-            # All photos as candidates: the second stage is exhaustive, the first one exact.
+            # With all photos as candidates, the second stage is exhaustive.
             exact = _note(exhaustive, query, lambda text: index.exhaustive(text, TOP))
             exhaustive.shared += len(exact)
             for candidates, found in curve.items():
@@ -111,7 +112,7 @@ def _note(found: Found, query: Query, way: Callable[[str], list[Hit]]) -> set[st
 
 
 def print_curve(exhaustive: Found, curve: dict[int, Found], queries: int) -> None:
-    """A table, and the default beside what it should reach."""
+    """Print the table, and compare the default number of candidates with the targets."""
     print(f"{'candidates':>10}{'overlap':>10}{f'R@{TOP}':>10}{'difference':>12}{'p50':>10}")
     for candidates, found in curve.items():
         default = "  (default)" if candidates == CANDIDATES else ""
@@ -135,7 +136,7 @@ def print_curve(exhaustive: Found, curve: dict[int, Found], queries: int) -> Non
 
 
 def plot(file: Path, exhaustive: Found, curve: dict[int, Found], queries: int) -> None:
-    """Overlap and recall against the number of candidates."""
+    """Plot overlap and recall against the number of candidates."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -144,15 +145,15 @@ def plot(file: Path, exhaustive: Found, curve: dict[int, Found], queries: int) -
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     overlap = [100 * found.shared / exhaustive.shared for found in curve.values()]
     recall = [100 * found.own / max(exhaustive.own, 1) for found in curve.values()]
-    axes.plot(list(curve), overlap, "o-", label=f"of the exhaustive top {TOP}")
-    axes.plot(list(curve), recall, "s--", label=f"of the exhaustive R@{TOP}")
+    axes.plot(list(curve), overlap, "o-", label=f"exhaustive top {TOP}")
+    axes.plot(list(curve), recall, "s--", label=f"exhaustive R@{TOP}")
     axes.axvline(CANDIDATES, color="grey", linewidth=1, linestyle=":")
     axes.annotate(" default", (CANDIDATES, 0.02), xycoords=("data", "axes fraction"), color="grey")
     axes.set_xscale("log")
     axes.set_xticks(list(curve), [str(candidates) for candidates in curve])
     axes.minorticks_off()
     axes.set_xlabel("candidates of the first stage")
-    axes.set_ylabel("found by the two stages, %")
+    axes.set_ylabel("found by two stages, %")
     axes.set_title(f"{queries:,} captions")
     axes.grid(alpha=0.3)
     axes.legend(loc="center right")
@@ -162,7 +163,7 @@ def plot(file: Path, exhaustive: Found, curve: dict[int, Found], queries: int) -
 
 
 def read_queries(path: Path, number: int, split: str | None, index: Index) -> list[Query]:
-    """A random sample of the captions, the same every time; those of photos that are there."""
+    """A random sample of the captions of existing photos, which is always the same."""
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     pairs = [
         Query(text, Path(record["image"]).name)
@@ -171,7 +172,7 @@ def read_queries(path: Path, number: int, split: str | None, index: Index) -> li
         for text in record["captions"]
     ]
     if not pairs:
-        raise SystemExit(f"{path}: no caption of the photos in {index.root}")
+        raise SystemExit(f"{path}: no captions of photos in {index.root}")
     return random.Random(0).sample(pairs, min(number, len(pairs)))
 
 

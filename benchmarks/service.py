@@ -1,16 +1,16 @@
-"""What does the service cost on top of searching in process, and does it hold under load?
+"""Measure the throughput and latency of the service under load, compared with in-process searches.
 
     python benchmarks/service.py
     python benchmarks/service.py --index INDEX --seconds 10
 
-Starts `hgan serve` as a process of its own and asks it over the loopback interface, real captions
-as queries, from many clients at once, each with the next query as soon as it has an answer. Before
-that and after, the same queries run in this process through `hgan.open_index`, in as many threads
-as the service has and in one; the fastest of these is what the service is compared with. Both have
-the processors of the machine to themselves, and the service shares them with the clients, which
-send bytes that were made before and read no more of an answer than its length.
+Starts `hgan serve` in a separate process, and sends real captions as queries over the loopback
+interface from many clients at the same time; each client sends its next query when it has received
+the answer. Before and after this, the same queries are run in this process with `hgan.open_index`,
+with one thread and with as many threads as in the service. The service is compared with the fastest
+of these. It shares the processors with the clients, which send prepared requests and do not parse
+the answers.
 
-Without --index, the photos of Flickr8k below $HGAN_DATA are indexed first, into a scratch folder.
+Without --index, the photos of Flickr8k in $HGAN_DATA are first indexed into a temporary folder.
 """
 
 import argparse
@@ -42,37 +42,37 @@ from hgan.serve.settings import Settings
 
 TOP = 10
 RATIO, SPREAD, GROWTH = 0.6, 10.0, 1.10
-"""The bars: throughput against in process; p99 against p50; memory at the end against the start
-of the measurement, which comes after the warm-up."""
+"""Targets: minimum ratio of the throughput to the in-process throughput; maximum ratio of p99 to
+p50; maximum ratio of memory at the end to memory after the warm-up."""
 
 
 def main() -> None:
-    """Measure both ways in one run, and print how they compare."""
+    """Measure the service and in-process searches, and compare them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     data = Path(os.environ.get("HGAN_DATA", "data")) / "flickr8k"
-    parser.add_argument("--photos", type=Path, default=data / "images", help="a folder")
-    parser.add_argument("--number", type=int, help="of photos to index; by default all of them")
-    parser.add_argument("--index", type=Path, help="one that is there, instead of --photos")
-    parser.add_argument("--queries", type=Path, default=data / "captions.jsonl")
-    parser.add_argument("--clients", type=int, default=64, help="that ask at once")
-    parser.add_argument("--seconds", type=float, default=60.0, help="under load")
+    parser.add_argument("--photos", type=Path, default=data / "images", help="folder of photos")
+    parser.add_argument("--number", type=int, help="number of photos to index; default: all")
+    parser.add_argument("--index", type=Path, help="an existing index, instead of --photos")
+    parser.add_argument("--queries", type=Path, default=data / "captions.jsonl", help="captions")
+    parser.add_argument("--clients", type=int, default=64, help="number of concurrent clients")
+    parser.add_argument("--seconds", type=float, default=60.0, help="duration of the load")
     options = parser.parse_args()
     queries = read_queries(options.queries)
     with tempfile.TemporaryDirectory() as scratch:
         index = options.index or make_index(options.photos, options.number, Path(scratch))
         root = read_manifest(index).root
         print(f"{index}: photos of {root}; {options.clients} clients, {options.seconds:g} s\n")
-        alone = [measure_index(index, queries, options.seconds / 6)]
+        in_process = [measure_index(index, queries, options.seconds / 6)]
         with serving(index) as (process, url):
             load = asyncio.run(
                 load_service(url, queries, options.clients, options.seconds, process.pid)
             )
-        alone.append(measure_index(index, queries, options.seconds / 6))
-    report(alone, load, options.seconds)
+        in_process.append(measure_index(index, queries, options.seconds / 6))
+    report(in_process, load, options.seconds)
 
 
 def read_queries(path: Path) -> list[str]:
-    """All captions in an order of chance, the same every time."""
+    """All captions in a random order, which is always the same."""
     lines = path.read_text(encoding="utf-8").splitlines()
     captions = [caption for line in lines for caption in json.loads(line)["captions"]]
     random.Random(0).shuffle(captions)
@@ -80,7 +80,7 @@ def read_queries(path: Path) -> list[str]:
 
 
 def make_index(photos: Path, number: int | None, scratch: Path) -> Path:
-    """Index the first photos of a folder, all by default."""
+    """Index the first photos of a folder; by default, all of them."""
     if number is not None:
         found = sorted(p for p in photos.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
         photos = scratch / "photos"
@@ -92,7 +92,7 @@ def make_index(photos: Path, number: int | None, scratch: Path) -> Path:
 
 
 def measure_index(path: Path, queries: list[str], seconds: float) -> dict[int, float]:
-    """Queries a second in this process, by number of threads."""
+    """Queries per second in this process, by number of threads."""
     with open_index(path) as index:
         index.search("a photo", TOP)
         return {
@@ -104,21 +104,21 @@ def measure_index(path: Path, queries: list[str], seconds: float) -> dict[int, f
 def _throughput(index: Index, queries: list[str], seconds: float, threads: int) -> float:
     start = time.perf_counter()
 
-    def ask(worker: int) -> int:
-        asked = 0
+    def search(worker: int) -> int:
+        done = 0
         while time.perf_counter() - start < seconds:
-            index.search(queries[(worker + threads * asked) % len(queries)], TOP)
-            asked += 1
-        return asked
+            index.search(queries[(worker + threads * done) % len(queries)], TOP)
+            done += 1
+        return done
 
     with ThreadPoolExecutor(threads) as pool:
-        asked = sum(pool.map(ask, range(threads)))
-    return asked / (time.perf_counter() - start)
+        done = sum(pool.map(search, range(threads)))
+    return done / (time.perf_counter() - start)
 
 
 @contextmanager
 def serving(index: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """A service as users start it, and its address."""
+    """Run `hgan serve` during the `with` block; yield its process and URL."""
     with tempfile.TemporaryFile("w+") as log:
         command = [sys.executable, "-m", "hgan", "serve", str(index), "--port", "0"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -136,33 +136,34 @@ def serving(index: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
 
 @dataclass
 class Load:
-    """What the clients saw."""
+    """Measurements of the service under load."""
 
     seconds: list[float] = field(default_factory=list)
-    """Of each answer that was good."""
+    """Latency of each successful request."""
     errors: dict[str, int] = field(default_factory=dict)
+    """Number of failed requests, by reason."""
     memory: list[int] = field(default_factory=list)
-    """Of the service, in bytes: at the start, at half time and at the end."""
+    """Memory of the service in bytes, at the start, at half time and at the end."""
 
     def fail(self, reason: str) -> None:
-        """Count an answer that was none, or not a good one."""
+        """Count a failed request."""
         self.errors[reason] = self.errors.get(reason, 0) + 1
 
 
 async def load_service(
     url: str, queries: list[str], clients: int, seconds: float, process: int
 ) -> Load:
-    """Let clients ask for a while, after as many seconds as warm the service up."""
+    """Send queries from many clients for some time, after a warm-up."""
     place = urlsplit(url)
     assert place.hostname
     requests = [_request(query, place.netloc) for query in queries]
-    ask = [(place.hostname, place.port, cycle(requests[i::clients])) for i in range(clients)]
-    warming = Load()
+    workers = [(place.hostname, place.port, cycle(requests[i::clients])) for i in range(clients)]
+    warm_up = Load()
     until = time.perf_counter() + min(5.0, seconds / 4)
-    await asyncio.gather(*(_ask(*one, warming, until) for one in ask))
+    await asyncio.gather(*(_run_client(*client, warm_up, until) for client in workers))
     load = Load()
     start = time.perf_counter()
-    running = asyncio.gather(*(_ask(*one, load, start + seconds) for one in ask))
+    running = asyncio.gather(*(_run_client(*client, load, start + seconds) for client in workers))
     for moment in (0.0, seconds / 2, seconds):
         await asyncio.sleep(max(start + moment - time.perf_counter(), 0))
         load.memory.append(_resident(process))
@@ -179,8 +180,10 @@ def _request(text: str, host: str) -> bytes:
     return head.encode() + body
 
 
-async def _ask(host: str, port: int, requests: Iterator[bytes], load: Load, until: float) -> None:
-    """One client: one connection, one request after another."""
+async def _run_client(
+    host: str, port: int, requests: Iterator[bytes], load: Load, until: float
+) -> None:
+    """Send one request after another over one connection."""
     writer: asyncio.StreamWriter | None = None
     while (start := time.perf_counter()) < until:
         try:
@@ -207,30 +210,30 @@ async def _ask(host: str, port: int, requests: Iterator[bytes], load: Load, unti
 
 
 def _resident(process: int) -> int:
-    """Memory of a process that is not shared with the files it has mapped, in bytes."""
+    """Memory of a process in bytes, without memory-mapped files."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:"))
 
 
-def report(alone: list[dict[int, float]], load: Load, seconds: float) -> None:
-    """Print the figures, each with its bar."""
-    for threads in alone[0]:
-        rates = [found[threads] for found in alone]
+def report(in_process: list[dict[int, float]], load: Load, seconds: float) -> None:
+    """Print the measurements, with their targets."""
+    for threads in in_process[0]:
+        rates = [found[threads] for found in in_process]
         name = f"in process, {threads} thread{'s'[: threads - 1]}"
         twice = f"(before, after: {rates[0]:.1f}, {rates[1]:.1f})"
         print(f"{name:32}{np.mean(rates):8.1f} queries/s  {twice}")
-    best = max(np.mean([found[threads] for found in alone]) for threads in alone[0])
+    best = max(np.mean([found[threads] for found in in_process]) for threads in in_process[0])
     served = len(load.seconds) / seconds
     print(f"{'service':32}{served:8.1f} queries/s")
     ratio = served / best
     bar = _bar(ratio >= RATIO, f">= {RATIO:.0%}")
-    print(f"{'service against in process':32}{ratio:8.1%}  {bar}\n")
+    print(f"{'service / in process':32}{ratio:8.1%}  {bar}\n")
     errors = sum(load.errors.values())
     print(f"{'errors':32}{errors:8}  {_bar(not errors, '0')}", *load.errors.items())
     middle, high = np.quantile(load.seconds or [np.nan], [0.5, 0.99])
     print(f"{'p50, p99':32}{middle * 1e3:8.1f} ms, {high * 1e3:.1f} ms")
     spread = high / middle
-    print(f"{'p99 against p50':32}{spread:8.1f}  {_bar(spread <= SPREAD, f'<= {SPREAD:g}')}")
+    print(f"{'p99 / p50':32}{spread:8.1f}  {_bar(spread <= SPREAD, f'<= {SPREAD:g}')}")
     first, half, last = (size / 2**20 for size in load.memory)
     flat = last <= GROWTH * first
     print(

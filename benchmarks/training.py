@@ -1,13 +1,13 @@
-"""Is an image-major batch worth it? Image-major epochs against pair-major ones.
+"""Compare the speed of training with image-major and pair-major batches.
 
     python benchmarks/training.py --config configs/flickr8k.yaml --epochs 2
     python benchmarks/training.py --config configs/flickr8k.yaml --epochs 1 --photos 512 \\
         --optim.captions_per_image 5
 
-Both ways train the same network, from the same start, on the same batches: the same captions in the
-same order. Image-major encodes a photo once for all its captions in the batch. Pair-major, as the
-field's public code does, encodes it once for each caption, and the pair meets as a pair. Prints the
-seconds for 1,000 captions, their ratio, and rSum on validation after the same captions.
+Both train the same network from the same initial weights with the same batches (the same captions
+in the same order). Image-major batches encode a photo once for all its captions. Pair-major
+batches, as in most public code, encode it once for each caption. Prints the seconds per 1,000
+captions, their ratio, and rSum on validation after training.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from hgan.training.trainer import Trainer
 
 
 class PairMajor(Trainer):
-    """The same loop, with a photo encoded once for each of its captions."""
+    """The same training loop, but a photo is encoded once for each of its captions."""
 
     def _levels(self, network: Matcher, batch: Batch) -> dict[str, Tensor]:
         once, of_pair = batch.images, batch.image_of
@@ -39,7 +39,7 @@ class PairMajor(Trainer):
             once.regions[of_pair], once.context[of_pair], once.mask[of_pair], once.boxes
         )
         scores = super()._levels(network, replace(batch, images=pairs))  # (T, T)
-        # A caption meets the encoding made for it, and of each other photo the first one.
+        # Of its own photo, a caption uses the encoding made for it; of other photos, the first.
         photos = torch.arange(len(once.regions))
         own = of_pair == photos[:, None]  # (B, T)
         first = own.int().argmax(1, keepdim=True)  # (B, 1)
@@ -51,7 +51,7 @@ WAYS = {"image-major": Trainer, "pair-major": PairMajor}
 
 
 def measure(kind: type[Trainer], config: Config) -> tuple[float, float]:
-    """Seconds for 1,000 captions of training, and rSum on validation after it."""
+    """Seconds of training per 1,000 captions, and rSum on validation after training."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = kind(replace(config, run=Path(folder)), resume=False)
         seconds, captions = 0.0, 0
@@ -67,7 +67,7 @@ def measure(kind: type[Trainer], config: Config) -> tuple[float, float]:
 
 
 def shorten(captions: Path, photos: int, target: Path) -> Path:
-    """The same captions with only so many of the training photos."""
+    """Write the captions with only some of the training photos."""
     whole = read_captions(captions)
     with target.open("w", encoding="utf-8") as file:
         for name, split, own in zip(whole.images, whole.splits, whole.of_image(), strict=True):
@@ -79,15 +79,15 @@ def shorten(captions: Path, photos: int, target: Path) -> Path:
 
 
 def main() -> None:
-    """Measure both ways and print the table."""
+    """Measure both kinds of batches and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--config", action="append", required=True, help="YAML file, or several")
-    parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--photos", type=int, help="train on so many photos; by default on all")
-    parser.add_argument("--threads", type=int, help="torch's threads, by default all processors")
-    arguments, settings = parser.parse_known_args()  # the rest is as `hgan train` takes it
+    parser.add_argument("--config", action="append", required=True, help="YAML file; repeatable")
+    parser.add_argument("--epochs", type=int, default=1, help="number of epochs")
+    parser.add_argument("--photos", type=int, help="number of training photos; default: all")
+    parser.add_argument("--threads", type=int, help="threads of torch; default: all processors")
+    arguments, settings = parser.parse_known_args()  # the rest are options of `hgan train`
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     files = [word for file in arguments.config for word in ("--config", file)]
@@ -101,7 +101,7 @@ def main() -> None:
         found = {name: measure(kind, config) for name, kind in WAYS.items()}
     reference = found["pair-major"][0]
     table = Table(
-        title=f"{arguments.epochs} epochs, {config.optim.captions_per_image} captions a photo, "
+        title=f"{arguments.epochs} epochs, {config.optim.captions_per_image} captions per photo, "
         f"{torch.get_num_threads()} threads",
         title_justify="left",
     )

@@ -1,8 +1,8 @@
-"""A matcher and a loss of your own in one file, without a change to hgan.
+"""Define your own matcher and loss in one file, without changing hgan.
 
-The matcher compares a photo and a sentence by the mean of their regions and words, once by cosine
-and once by how close they are: the second is a level with a name of its own, `closeness`. The loss
-asks of every pair alone whether it belongs together, as SigLIP does (Zhai et al., ICCV 2023).
+The matcher compares the mean of the regions of a photo with the mean of the words of a sentence. It
+has two levels: the cosine (`context`), and an exponential function of it (`closeness`). The loss
+classifies each pair as matching or not, as in SigLIP (Zhai et al., ICCV 2023).
 
     hgan train    --config configs/flickr8k.yaml --plugin examples/add_a_matcher.py \\
                   --model.name means --loss.name pairwise --run runs/means
@@ -34,24 +34,24 @@ from hgan.training.losses.loss import LOSSES, Loss, LossConfig, own_captions
 
 @dataclass
 class MeansConfig(MatcherConfig):
-    """The settings, with their defaults; the text below each is its help."""
+    """The settings with their defaults; the text below each one is shown by `--help`."""
 
     name: Literal["means"] = "means"
-    """The name in `model.name`."""
+    """Name of the matcher, for `model.name`."""
     width: int = 128
-    """D, width of the vector of a photo or sentence."""
+    """Width D of the vector of a photo or sentence."""
     dropout: float = 0.1
-    """On backbone features before the projection."""
+    """Dropout rate of the backbone features before the projection."""
 
 
 @MATCHERS.register
 class Means(Matcher):
-    """The mean of regions and of words, compared in two ways."""
+    """Compares the means of regions and words at two levels."""
 
     Config = MeansConfig
     title = "Means"  # for the model card
     source = "An example of hgan."
-    level_names = ("context", "closeness")  # each is trained, evaluated and reported by its name
+    level_names = ("context", "closeness")  # each level is trained, evaluated and reported
 
     def __init__(self, config: MeansConfig, image_width: int, text: TextEncoder) -> None:
         super().__init__(config, image_width, text)
@@ -70,7 +70,7 @@ class Means(Matcher):
 
     def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
         cosine = images.context @ texts.context.T  # (B, T)
-        return {"context": cosine, "closeness": (4 * (cosine - 1)).exp()}  # 1 where they are equal
+        return {"context": cosine, "closeness": (4 * (cosine - 1)).exp()}  # 1 for equal vectors
 
 
 # --- the loss
@@ -81,14 +81,14 @@ class PairwiseConfig(LossConfig):
     """The settings of the loss."""
 
     name: Literal["pairwise"] = "pairwise"
-    """The name in `loss.name`."""
+    """Name of the loss, for `loss.name`."""
     scale: float = 10.0
-    """Where the learned scale of the scores starts."""
+    """Initial value of the learned scale of the scores."""
 
 
 @LOSSES.register
 class Pairwise(Loss):
-    """Does this photo belong to this caption? Yes or no, for each pair alone."""
+    """Binary classification of each pair: does the photo match the caption?"""
 
     Config = PairwiseConfig
     config: PairwiseConfig
@@ -101,9 +101,9 @@ class Pairwise(Loss):
     def forward(self, name: str, scores: Tensor, image_of: Tensor) -> Tensor:
         own = own_captions(image_of, len(scores)).float()  # (B, T)
         logits = scores * self.log_scale.exp() + self.bias  # (B, T)
-        # Both kinds of pairs count the same, though there are far more negatives.
+        # Positives and negatives have the same total weight, although there are more negatives.
         weight = own / own.sum() + (1 - own) / (1 - own).sum()  # (B, T)
         return F.binary_cross_entropy_with_logits(logits, own, weight, reduction="sum") / 2
 
     def chance_level(self, images: int, texts: float) -> float:
-        return math.log(2)  # the best that equal scores can reach
+        return math.log(2)  # the lowest loss with equal scores

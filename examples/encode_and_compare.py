@@ -12,9 +12,9 @@ import hgan
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Print the similarity of photos and sentences.")
-    parser.add_argument("photos", nargs="+")
-    parser.add_argument("--text", action="append", required=True)
-    parser.add_argument("--model", help="by default the one that ships with hgan")
+    parser.add_argument("photos", nargs="+", help="files of photos")
+    parser.add_argument("--text", action="append", required=True, help="a sentence; repeatable")
+    parser.add_argument("--model", help="default: the model shipped with hgan")
     chosen = parser.parse_args()
 
     model = hgan.load(chosen.model)
@@ -28,7 +28,7 @@ def main() -> None:
             )
             print(f"{scores.total[row, column]:.3f}  {photo}  {text!r}  ({levels})")
         print(f"best for {photo}: {chosen.text[scores.total[row].argmax()]}")
-    # One vector an item, for a vector database: inner products are S without the local level.
+    # One vector per item, for vector databases; inner products are S without the local level.
     print(f"dense vectors: {photos.dense.shape} and {texts.dense.shape}")
 
 

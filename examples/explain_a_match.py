@@ -1,4 +1,4 @@
-"""Show why a photo matches a sentence: level by level, and word by word.
+"""Explain why a photo matches a sentence, for each level and each word.
 
     python examples/explain_a_match.py dog.jpg "a dog in the snow" --out why.png
 """
@@ -11,10 +11,10 @@ from hgan.render.heatmap import heatmap_sheet
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Show why a photo matches a sentence.")
-    parser.add_argument("photo", type=Path)
-    parser.add_argument("text")
-    parser.add_argument("--out", type=Path, help="write a picture with a heat map for each word")
+    parser = argparse.ArgumentParser(description="Explain why a photo matches a sentence.")
+    parser.add_argument("photo", type=Path, help="file of a photo")
+    parser.add_argument("text", help="a sentence")
+    parser.add_argument("--out", type=Path, help="write an image with a heat map for each word")
     chosen = parser.parse_args()
 
     explanation = hgan.load().explain(chosen.photo, chosen.text)

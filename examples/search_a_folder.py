@@ -1,8 +1,8 @@
-"""Index a folder of photos and search it, by words and by a photo.
+"""Index a folder of photos, and search it with text and with a photo.
 
     python examples/search_a_folder.py ~/Pictures "two dogs in the snow"
 
-The index is kept beside the photos, so the second run reads only what has changed.
+The index is stored next to the folder, so that later runs only read new and changed photos.
 """
 
 import argparse
@@ -13,15 +13,15 @@ import hgan
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Index a folder of photos and search it.")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("text")
-    parser.add_argument("--where", action="append", help="a condition, such as taken>=2023-06")
+    parser.add_argument("folder", type=Path, help="folder of photos")
+    parser.add_argument("text", help="what to search for")
+    parser.add_argument("--where", action="append", help="a filter, such as taken>=2023-06")
     chosen = parser.parse_args()
-    place = chosen.folder.parent / f"{chosen.folder.name}.index"
+    index_folder = chosen.folder.parent / f"{chosen.folder.name}.index"
 
-    report = hgan.index_folder(chosen.folder, place)
+    report = hgan.index_folder(chosen.folder, index_folder)
     print(f"{report.added} added, {report.unchanged} unchanged, {len(report.skipped)} skipped")
-    with hgan.open_index(place) as index:
+    with hgan.open_index(index_folder) as index:
         hits = index.search(chosen.text, k=5, where=chosen.where)
         for hit in hits:
             levels = ", ".join(f"{name} {value:.2f}" for name, value in hit.levels.items())

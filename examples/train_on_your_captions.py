@@ -1,12 +1,12 @@
-"""Train a model on photos with captions of your own, and search with it. Needs 'hgan[train]'.
+"""Train a model on your own photos and captions, and search with it. Needs 'hgan[train]'.
 
     python examples/train_on_your_captions.py captions.jsonl photos work
 
-`captions.jsonl` has a photo a line, with the splits train, val and test:
+`captions.jsonl` has one photo per line, in the splits train, val and test:
 
     {"image": "dog.jpg", "captions": ["a dog in the snow", "a dog runs"], "split": "train"}
 
-`work` gets the features, the run, the bundle and the index.
+Features, run, bundle and index are written to the folder `work`.
 """
 
 import argparse
@@ -21,11 +21,11 @@ from hgan.vision.load import load_backbone
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train on captions of your own.")
-    parser.add_argument("captions", type=Path)
-    parser.add_argument("photos", type=Path)
-    parser.add_argument("work", type=Path)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser = argparse.ArgumentParser(description="Train on your own photos and captions.")
+    parser.add_argument("captions", type=Path, help="caption file")
+    parser.add_argument("photos", type=Path, help="folder of photos")
+    parser.add_argument("work", type=Path, help="folder of the output")
+    parser.add_argument("--epochs", type=int, default=6, help="number of epochs")
     parser.add_argument("--batch", type=int, default=128, help="photos in a batch")
     chosen = parser.parse_args()
     work = chosen.work
@@ -44,9 +44,9 @@ def main() -> None:
     record = hgan.evaluate(result.best, split="test")
     print(f"test rSum {record['protocols']['full']['S']['rsum']:.1f}")
 
-    model = hgan.HGAN.from_pretrained(result.best)  # torch runs this one
+    model = hgan.HGAN.from_pretrained(result.best)  # runs with torch
     print(model.encode_text("a dog in the snow"))
-    bundle = export(result.best, work / "bundle")  # and this one runs without torch
+    bundle = export(result.best, work / "bundle")  # runs without torch
     hgan.index_folder(chosen.photos, work / "index", bundle)
     with hgan.open_index(work / "index") as index:
         for hit in index.search("a dog in the snow", k=3):

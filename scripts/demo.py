@@ -1,8 +1,7 @@
-"""Index a few photos, ask for some of them in words, and draw what was found: `make demo`. With
-`--serve` the photos can then be searched in the browser: `make serve-demo`.
+"""Demo (`make demo`): index a few photos, search them with text, and draw the results.
 
-Without `--photos` it takes the sample photos of an installed scikit-image. What it does, five lines
-of your own can do as well:
+With `--serve` (`make serve-demo`), the photos can then be searched in the browser. Without
+`--photos`, it uses the sample photos of an installed scikit-image. The same in five lines:
 
     import hgan
 
@@ -28,7 +27,7 @@ from hgan.cli.search import hits_table
 from hgan.cli.serve import SERVE
 from hgan.render.contact_sheet import contact_sheet
 
-# What scikit-image ships besides are diagrams, text and microscopy.
+# The other images in scikit-image are diagrams, text and microscopy.
 SAMPLES = (
     "astronaut.png",
     "brick.png",
@@ -60,22 +59,22 @@ QUERIES = (
     "mountains under a blue sky",
 )
 HITS = 5
-"""Photos shown of each query: one row of a contact sheet."""
+"""Number of results of each query, which are one row of the contact sheet."""
 
 
 def main() -> None:
     """Run the demo."""
     parser = argparse.ArgumentParser(description="Index photos and search them.")
-    parser.add_argument("--to", type=Path, default=Path("demo"), help="folder for what is made")
-    parser.add_argument("--photos", type=Path, help="your own photos instead of the samples")
-    parser.add_argument("--bundle", type=Path, help="another model than the one that is shipped")
-    parser.add_argument("--serve", action="store_true", help="then open a page that searches them")
+    parser.add_argument("--to", type=Path, default=Path("demo"), help="folder of the output")
+    parser.add_argument("--photos", type=Path, help="folder of your photos; default: samples")
+    parser.add_argument("--bundle", type=Path, help="a model; default: the bundle of hgan")
+    parser.add_argument("--serve", action="store_true", help="then open the search page")
     chosen = parser.parse_args()
     photos = chosen.photos or collect_samples(chosen.to / "photos")
     bundle = Bundle.load(chosen.bundle)
     console = Console()
 
-    # One index for each folder and model, so that any two runs get along.
+    # Each combination of folder and model has its own index.
     key = hashlib.sha256(f"{photos.resolve()} {bundle.id}".encode()).hexdigest()[:8]
     folder = chosen.to / f"index-{key}"
     start = time.perf_counter()
@@ -91,25 +90,25 @@ def main() -> None:
             hits = index.search(query, HITS)
             console.print(hits_table(shorten(hits, photos), query), "")
             sheets.append(draw(hits, query, chosen.to))
-        like = hits[0].path
-        hits = index.search_image(like, HITS)
-        title = f"photos like {like.name}"
+        photo = hits[0].path
+        hits = index.search_image(photo, HITS)
+        title = f"photos similar to {photo.name}"
         console.print(hits_table(shorten(hits, photos), title))
         sheets.append(draw(hits, title, chosen.to))
     sheet = stack(sheets, chosen.to / "sheet.png")
     print(f"\nContact sheet: {sheet}")
     if chosen.serve:
-        # Any free port: the demo should not fail because another service runs already.
+        # Any free port, since another service could already be running on the default port.
         parser = SERVE.parser("serve")
         sys.exit(SERVE.run(parser, parser.parse_args([str(folder), "--port", "0"])))
 
 
 def collect_samples(folder: Path) -> Path:
-    """Copy the sample photos of scikit-image, which need not be importable for that."""
+    """Copy the sample photos of scikit-image, which is not imported."""
     found = find_spec("skimage")
     if found is None or not found.submodule_search_locations:
         raise HganError(
-            "there are no sample photos: pip install --no-deps scikit-image, or use --photos FOLDER"
+            "no sample photos found; pip install --no-deps scikit-image, or use --photos FOLDER"
         )
     folder.mkdir(parents=True, exist_ok=True)
     for name in SAMPLES:
@@ -118,13 +117,13 @@ def collect_samples(folder: Path) -> Path:
 
 
 def shorten(hits: list[Hit], photos: Path) -> list[Hit]:
-    """Paths relative to the folder of photos, for tables that fit."""
+    """Make paths relative to the folder of photos, so that the tables are narrow enough."""
     root = photos.resolve()
     return [Hit(hit.path.relative_to(root), hit.score, hit.levels) for hit in hits]
 
 
 def draw(hits: list[Hit], title: str, folder: Path) -> Image.Image:
-    """One row of the contact sheet."""
+    """Draw one row of the contact sheet."""
     path = folder / ".row.png"
     contact_sheet(hits, path, title)
     with Image.open(path) as row:
@@ -134,7 +133,7 @@ def draw(hits: list[Hit], title: str, folder: Path) -> Image.Image:
 
 
 def stack(rows: list[Image.Image], path: Path) -> Path:
-    """Write rows below each other as one picture."""
+    """Write rows below each other as one image."""
     sheet = Image.new(
         "RGB", (max(row.width for row in rows), sum(row.height for row in rows)), "white"
     )

@@ -1,7 +1,8 @@
-"""Hook of MkDocs: pages of the site that lie outside docs/, and links that lead to them.
+"""MkDocs hook: add pages from outside docs/ to the site, and adapt links.
 
-In the repository a link goes from file to file, as in `[scaling](docs/scaling.md)` of README.md. On
-the site README.md is the first page, so each link is followed in the repository and written anew.
+In the repository, links are relative paths of files, such as `[scaling](docs/scaling.md)` in
+README.md. On the site, some files have other paths (README.md is the first page), so the links are
+replaced.
 """
 
 import posixpath
@@ -21,19 +22,21 @@ OUTSIDE = {
     "LICENSE": "LICENSE.txt",
     "compose.yaml": "compose.yaml",
 }
-"""Files of the repository, and what they are called on the site."""
+"""Files outside docs/, and their paths on the site."""
 INSIDE = {place: name for name, place in OUTSIDE.items()}
 
 LINK = re.compile(r"\]\((?P<path>[^)#:\s]+)(?P<anchor>#[^)\s]*)?\)")
 
 
 def on_files(files: Files, config: Any, **_: Any) -> Files:
+    """Add the files outside docs/ to the site."""
     for name, place in OUTSIDE.items():
         files.append(File.generated(config, place, abs_src_path=str(ROOT / name)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Replace the links of a page."""
     place = page.file.src_uri
     source = INSIDE.get(place, f"docs/{place}")
 
