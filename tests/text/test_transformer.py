@@ -95,7 +95,8 @@ def test_null_trains_everything_the_embeddings_too(
 def test_more_layers_than_there_are_cannot_be_trained(
     loaded: tuple[TransformerEncoder, Tokenizer],
 ) -> None:
-    with pytest.raises(ConfigError, match=r"text\.trainable_layers: 4, but the encoder has only 3 layers"):
+    message = r"text\.trainable_layers: 4, but the encoder has only 3 layers"
+    with pytest.raises(ConfigError, match=message):
         loaded[0].freeze(LAYERS + 1)
 
 
