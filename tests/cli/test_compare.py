@@ -130,7 +130,7 @@ def test_a_report_says_where_it_is_and_what_it_lacks(
     shown = capsys.readouterr()
     assert shown.out.strip() == str(tmp_path / "out" / "report.md")
     assert shown.err.startswith("left out: ") and "version 9 is unknown" in shown.err
-    with pytest.raises(DataError, match="no record of split 'val'"):
+    with pytest.raises(DataError, match="no records of split 'val'"):
         run("report", str(tmp_path / "runs"), "--split", "val")
 
 

@@ -180,7 +180,7 @@ def test_ids_of_the_file_are_taken_in_any_order(captions: Captions) -> None:
         coco_ids(mixed)
     with_ids = replace(mixed, image_ids=image_ids, caption_ids=text_ids[order])
     assert np.array_equal(coco_ids(with_ids)[1], text_ids[order])
-    with pytest.raises(DataError, match="lacks 1 of the 25,000"):
+    with pytest.raises(DataError, match="does not have 1 of the 25,000"):
         coco_ids(replace(with_ids, caption_ids=np.append(text_ids[1:], -1)))
 
 

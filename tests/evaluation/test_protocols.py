@@ -1,4 +1,4 @@
-"""Protocols: which splits they are for, the mean over folds, and known pitfalls."""
+"""Protocols: which splits they are for, the mean over folds, and the field's pitfalls in them."""
 
 import os
 from collections import Counter
@@ -100,7 +100,7 @@ def test_every_protocol_names_the_split_it_is_for() -> None:
     check_protocols(captions_of(7), ["full"])
     check_protocols(captions_of(1000, 5), ["full", "flickr30k-1k"])
     check_protocols(captions_of(5000, 5), ["coco-5k", "coco-1k"])
-    with pytest.raises(DataError, match="1,000 photos, but this split has 1,014"):
+    with pytest.raises(DataError, match="is for 1,000 photos, but this split has 1,014"):
         check_protocols(captions_of(1014), ["flickr30k-1k"])
     with pytest.raises(DataError, match="coco-5k is for 5,000 photos, but this split has 1,000"):
         check_protocols(captions_of(1000), ["coco-5k"])
@@ -164,7 +164,7 @@ def test_dev_is_not_cut_to_5000_captions(scan_text: Path) -> None:
 def test_captions_that_cocos_photos_share_are_ties_and_count_against_the_model(
     scan_text: Path,
 ) -> None:
-    """A perfect model still cannot know to which photo a shared caption belongs."""
+    """A model that knows every caption by heart still cannot tell whose a shared caption is."""
     captions = read_captions(scan_text / "coco").split("test")
     owners: dict[str, set[int]] = {}
     for text, image in zip(captions.texts, captions.image_of.tolist(), strict=True):

@@ -45,7 +45,7 @@ def test_overlapping_folders_count_a_record_once(captions: Path, tmp_path: Path)
 def test_two_records_of_one_system_and_seed_are_refused(captions: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "a" / "full", captions)
     write_run(tmp_path / "b" / "full", captions)
-    with pytest.raises(DataError, match=r"both seed 1 of 'full'.*the folder above"):
+    with pytest.raises(DataError, match=r"both seed 1 of 'full'.*their common parent folder"):
         find_records([tmp_path / "a", tmp_path / "b"], "test")
     assert set(find_records([tmp_path], "test")[0]) == {"a/full", "b/full"}
 
@@ -127,7 +127,7 @@ def test_a_protocol_that_a_record_lacks(captions: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "runs" / "full", captions)
     record = find_records([tmp_path / "runs"], "test")[0]["full"][0]
     command = r"hgan evaluate .*best --split test --protocol coco-1k"
-    with pytest.raises(DataError, match=f"only by full; add them with `{command}`"):
+    with pytest.raises(DataError, match=f"only for full; add them with `{command}`"):
         record.metrics("coco-1k")
 
 

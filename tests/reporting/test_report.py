@@ -107,7 +107,7 @@ def test_what_is_left_out_is_listed(runs: Path, tmp_path: Path) -> None:
 
 
 def test_published_figures_need_the_same_photos(runs: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="are for 1,000 photos, the records for 30"):
+    with pytest.raises(DataError, match="are for 1,000 photos, but the records are for 30"):
         write_report([runs], tmp_path / "report", "test", published="flickr30k-1k")
     assert not (tmp_path / "report").exists()
 

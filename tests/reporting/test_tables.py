@@ -90,7 +90,7 @@ def test_published_figures_add_up(name: str) -> None:
 
 
 def test_published_figures_of_another_split_are_refused() -> None:
-    with pytest.raises(DataError, match=r"for 5,000 photos, the records for 1,000"):
+    with pytest.raises(DataError, match=r"for 5,000 photos, but the records are for 1,000"):
         published_rows("coco-5k", 1000)
     with pytest.raises(ConfigError, match="choose one of flickr30k-1k, coco-1k, coco-5k"):
         published_rows("coco", 5000)

@@ -171,7 +171,7 @@ def test_records_of_older_versions_count_as_done(tmp_path: Path) -> None:
 
 def test_a_record_without_settings_is_refused(kept: Run) -> None:
     (kept.folder / "config.json").unlink()
-    with pytest.raises(ConfigError, match=r"holds val.json but no config.json"):
+    with pytest.raises(ConfigError, match=r"contains val.json but no readable config.json"):
         is_done(kept, "val")
 
 
