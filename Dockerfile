@@ -15,7 +15,7 @@ COPY --from=build /opt/hgan /opt/hgan
 ENV PATH=/opt/hgan/bin:$PATH \
     PYTHONUNBUFFERED=1 ORT_DISABLE_TELEMETRY=1 \
     HGAN_INDEX=/var/lib/hgan/index
-# Photos are only read, so the user needs no rights beyond its index.
+# The user can write the index only; photos are only read.
 RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /var/lib/hgan hgan \
     && install --directory --owner=hgan --group=hgan /var/lib/hgan /photos
 USER 10001
@@ -23,7 +23,7 @@ WORKDIR /var/lib/hgan
 VOLUME /var/lib/hgan
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-# Ready is whoever can search. The first run indexes the photos before it answers.
+# /ready answers 200 when the service can search. The first run indexes the photos before that.
 HEALTHCHECK --interval=15s --timeout=10s --start-period=10m --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/ready', timeout=8)"]
 ENTRYPOINT ["hgan"]

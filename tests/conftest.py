@@ -1,6 +1,8 @@
 """What all tests share: real data, a tiny bundle, photos, and how property tests run."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,14 +12,14 @@ from hgan.runtime.bundle import Bundle
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.tiny_bundle import write_tiny_bundle
 
-# A busy machine is no failure; the same examples every time make a failure one that can be chased.
+# No deadline, as the machine may be busy; the same examples each time, so that failures repeat.
 settings.register_profile("hgan", deadline=None, derandomize=True)
 settings.load_profile("hgan")
 
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests leave nothing among the user's caches."""
+    """Tests write nothing to the user's cache."""
     monkeypatch.setenv("HGAN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
@@ -30,6 +32,22 @@ def flickr8k() -> Path:
             f"Flickr8k is not at {folder}; set HGAN_DATA to the folder that holds flickr8k/"
         )
     return folder
+
+
+@pytest.fixture
+def forget_plugins() -> Iterator[None]:
+    """Plug-ins that a test loads are unknown to the next test."""
+    from hgan.model.matcher import MATCHERS
+    from hgan.training.losses.loss import LOSSES
+
+    registries = (MATCHERS, LOSSES)
+    before = [dict(registry._classes) for registry in registries]
+    yield
+    for registry, classes in zip(registries, before, strict=True):
+        registry._classes.clear()
+        registry._classes.update(classes)  # type: ignore[arg-type]
+    for name in [name for name in sys.modules if name.startswith("hgan_plugin_")]:
+        del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

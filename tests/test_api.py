@@ -1,4 +1,4 @@
-"""The public API: what `hgan` exports, and one behaviour whichever backend runs the model."""
+"""The public API: what `hgan` exports, and the same behaviour of both kinds of model."""
 
 import io
 import pickle
@@ -145,7 +145,7 @@ def test_what_is_not_a_model(tmp_path: Path, photos: Path, bundle: hgan.Bundle) 
         (photos / "red 0.png", "is a file"),
         (tmp_path / "index", r"open it with hgan\.open_index"),
         (tmp_path / "runs", "seed1/best"),
-        (3, "not by int"),
+        (3, "not int"),
     ):
         with pytest.raises(DataError, match=message):
             hgan.load(source)  # type: ignore[arg-type]
@@ -259,7 +259,7 @@ def test_no_photos_and_no_texts(model: hgan.Model) -> None:
         (None, "NoneType is not a photo"),
         ({"a": 1}, "dict is not a photo"),
         ("nowhere.jpg", r"nowhere\.jpg: no such file"),
-        ("https://example.org/a.jpg", "download it"),
+        ("https://example.org/a.jpg", "download the photo"),
         (b"", "photo"),
     ],
 )
@@ -460,7 +460,7 @@ def test_index_explains_its_photos(tmp_path: Path, photos: Path, bundle: hgan.Bu
         expected = bundle.explain(Path(hit.path), "a red dog").as_dict()
         for name in (hit.id, str(hit.path), hit.path.relative_to(photos).as_posix()):
             assert index.explain(name, "a red dog").as_dict() == expected
-        with pytest.raises(DataError, match="no photo of this index"):
+        with pytest.raises(DataError, match="not in this index"):
             index.explain("nowhere.png", "red")
         Path(hit.path).unlink()
         with pytest.raises(DataError, match="no such file"):

@@ -1,7 +1,7 @@
-"""No circles of imports, modules and the packages above them alike.
+"""No circles of imports between modules or packages.
 
-Who may import whom is a matter of import-linter (`make lint`). It compares siblings; a module that
-imports the package it lies in closes a circle as well, and this is where that shows.
+import-linter (`make lint`) checks who may import whom, but it compares siblings only. A module that
+imports its own package also makes a circle, and this test finds it.
 """
 
 from graphlib import CycleError, TopologicalSorter

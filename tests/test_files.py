@@ -1,4 +1,4 @@
-"""State on disk is the old or the new, never half, and leaves nothing beside it.
+"""State on disk is the old or the new one, always complete, and no other files are left.
 
 What a power cut leaves depends on the order of syncs, renames and removals: it is recorded.
 """

@@ -1,4 +1,4 @@
-"""Default places: those that are named win, then the directories of the operating system's user."""
+"""Default places: environment variables first, then the operating system's user directories."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""docs/pitfalls.md names a test for each known pitfall, or says why it cannot occur: they exist."""
+"""docs/pitfalls.md names a test for each known pitfall, or why it cannot occur: the tests exist."""
 
 import ast
 import os

@@ -63,7 +63,7 @@ _RUNTIME = {
     "open_index": "hgan.search.searcher",
     "similarity": "hgan.runtime.embeddings",
 }
-"""The module of each public name that needs no torch."""
+"""The module of each public name that does not need torch."""
 _TRAINING = {
     "Config": "hgan.training.config",
     "HGAN": "hgan.pretrained",

@@ -1,4 +1,4 @@
-"""Split a sequence into pieces of one length (`itertools.batched` is not in Python 3.11)."""
+"""Split a sequence into chunks of equal length (`itertools.batched` is not in Python 3.11)."""
 
 from collections.abc import Iterator
 from typing import Protocol, TypeVar
@@ -16,5 +16,5 @@ S = TypeVar("S", bound=Sliceable)
 
 
 def chunks(items: S, size: int) -> Iterator[S]:
-    """Consecutive pieces of `size` items; the last may be shorter."""
+    """Yield consecutive chunks of `size` items; the last chunk may be shorter."""
     return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,7 +1,7 @@
-"""Search over HTTP in a service that `hgan serve` runs, with the methods of a local index.
+"""A client for the service of `hgan serve`, with the methods of a local index.
 
-It needs nothing more than searching does. Paths of hits are relative to the folder that the service
-has indexed.
+It needs no more packages than a local search. Paths of hits are relative to the folder that the
+service has indexed.
 """
 
 import io
@@ -26,20 +26,20 @@ from hgan.search.ids import id_of_path
 from hgan.search.query import Query
 
 MOST_QUERIES = 32
-"""The most queries that the service accepts in one request."""
+"""Maximum number of queries that the service accepts in one request."""
 
 
 class Client(Finder):
-    """A service that `hgan serve` runs; several threads may use it at once."""
+    """A client for a service that `hgan serve` runs; all methods are thread-safe."""
 
     def __init__(self, url: str, key: str | None = None, timeout: float = 60.0) -> None:
-        """Nothing is sent yet.
+        """Create a client; no request is sent yet.
 
         Args:
-            url: of the service, such as http://127.0.0.1:8000, with the path prefix of a proxy, if
-                there is one.
-            key: an API key, where the service requires one.
-            timeout: seconds to wait for an answer.
+            url: URL of the service, such as http://127.0.0.1:8000, including the path prefix of a
+                proxy if there is one.
+            key: an API key, if the service requires one.
+            timeout: seconds to wait for a response.
 
         Raises:
             DataError: the address is not an HTTP address.
@@ -51,52 +51,55 @@ class Client(Finder):
         self._timeout = timeout
 
     def explain(self, item: str, text: str) -> Explanation:
-        """Why a photo of the index has its similarity to a sentence; see `Finder.explain`."""
+        """Explain the similarity of a photo in the index to a sentence; see `Finder.explain`."""
         answer = self._ask_json("/v1/explain", {"id": _id(item), "text": text})
         try:
             return Explanation.from_dict(answer)
         except (KeyError, TypeError, ValueError) as error:
             raise IndexingError(
-                f"{self._url}: the service sent no explanation that this version reads ({error!r})"
+                f"{self._url}: this version cannot read the service's explanation ({error!r})"
             ) from error
 
     def add(
         self, photo: PhotoSource, path: str, tags: tuple[str, ...] = (), replace: bool = False
     ) -> dict[str, Any]:
-        """Store a photo in the folder and add it to the index; needs a key.
+        """Store a photo in the folder and add it to the index; requires an API key.
 
         Args:
-            photo: a file, its bytes or an image, which is sent as a PNG.
-            path: its new path below the folder that the service has indexed.
-            tags: in addition to those in the photo; kept in the index, not in the file.
-            replace: whether it may overwrite another photo.
+            photo: a file, its bytes, or an image, which is sent as a PNG.
+            path: path of the new photo, relative to the folder that the service has indexed.
+            tags: tags in addition to those in the photo; stored in the index, not in the file.
+            replace: whether to overwrite an existing photo.
 
         Returns:
             The stored metadata, with its `id`.
 
         Raises:
-            DataError: the service rejects it, or the photo cannot be read.
+            DataError: the service rejects the request, or the photo cannot be read.
             IndexingError: the service does not answer, or is too busy.
         """
         values = {"path": path, "tags": list(tags), "replace": replace}
         return self._ask("POST", "/v1/items", *_form(values, _bytes(photo)))
 
     def remove(self, item: str) -> None:
-        """Remove a photo, given by its id or path, from the index; needs a key. The file stays."""
+        """Remove a photo, given by its id or path, from the index, but keep its file.
+
+        It requires an API key.
+        """
         self._ask("DELETE", f"/v1/items/{_id(item)}")
 
     def status(self) -> dict[str, Any]:
-        """What the service has indexed, with which model."""
+        """The index and the model of the service."""
         return self._ask("GET", "/v1/status")
 
     def __len__(self) -> int:
         return int(self.status()["photos"])
 
     def close(self) -> None:
-        """Does nothing: no connection is kept open between two requests."""
+        """Does nothing: no connection is kept open between requests."""
 
     def _find(self, queries: Sequence[Query], options: SearchOptions) -> list[list[Hit]]:
-        """The hits of each query; queries without a photo of their own are sent in batches."""
+        """The hits of each query; queries without an uploaded photo are sent in batches."""
         page = _page(options)
         if len(queries) == 1 and queries[0].photo is None:
             answer = self._ask_json("/v1/search", page | _words(queries[0]))
@@ -117,7 +120,7 @@ class Client(Finder):
         assert query.photo is not None
         if query.like is not None:
             raise DataError(
-                "a service searches by a photo that is sent or like one of its index, not both"
+                "a service searches with an uploaded photo or with a photo of its index, not both"
             )
         form = _form(page | _words(query), _bytes(query.photo))
         return [_hit(hit) for hit in self._ask("POST", "/v1/search/photo", *form)["hits"]]
@@ -163,7 +166,7 @@ def _refusal(url: str, error: HTTPError) -> HganError:
 
 def _page(options: SearchOptions) -> dict[str, Any]:
     if options.candidates is not None:
-        raise DataError("a service chooses the number of candidates itself; leave candidates out")
+        raise DataError("a service chooses the number of candidates itself; omit candidates")
     asked: dict[str, Any] = {
         "k": options.k,
         "offset": options.offset,
@@ -179,7 +182,7 @@ def _words(query: Query) -> dict[str, Any]:
 
 
 def _id(item: str) -> str:
-    """The id of an item that is given by its id, or by its path below the folder."""
+    """The id of an item, given by its id or by its path relative to the indexed folder."""
     try:
         return str(UUID(item))
     except ValueError:
@@ -210,7 +213,7 @@ def _bytes(photo: PhotoSource) -> bytes:
 
 
 def _form(values: dict[str, Any], photo: bytes) -> tuple[bytes, str]:
-    """A form with a photo (RFC 7578), and its media type."""
+    """Encode a form with a photo (RFC 7578); returns the body and its media type."""
     boundary = uuid4().hex
     parts = []
     for name, value in values.items():

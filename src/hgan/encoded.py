@@ -1,4 +1,4 @@
-"""What every encoder returns, in both halves of the program, and the names of the scores."""
+"""The output of all encoders, in the runtime and in training, and the names of the scores."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Generic, Literal, TypeVar, get_args
 
 Level = Literal["context", "shared", "local"]
 LEVELS: tuple[Level, ...] = get_args(Level)
-"""HGAN's levels of similarity, from coarse to fine. Another matcher names its own."""
+"""HGAN's levels of similarity, from coarse to fine. Other matchers have their own levels."""
 TOTAL = "S"
 """Name of the weighted sum of a matcher's levels."""
 
@@ -15,7 +15,7 @@ Array = TypeVar("Array")
 
 
 def final_level(names: Iterable[str]) -> str:
-    """The score that counts among these names: S, or the only level."""
+    """Name of the final score among these names: S, or the only level."""
     found = list(names)
     return TOTAL if TOTAL in found else found[0]
 
@@ -28,11 +28,11 @@ class Encoded(Generic[Array]):
     """
 
     context: Array
-    """(N, D): the whole photo or sentence, one vector."""
+    """(N, D): one vector for the whole photo or sentence."""
     slots: Array
     """(N, K, D_s): slot k of a photo and slot k of a sentence describe the same kind of thing."""
     local: Array
-    """(N, n, D_l): one vector a region or word; rows outside the mask are zero. A word's length is
-    its weight in the mean over words; the weights of a sentence average one."""
+    """(N, n, D_l): one vector per region or word; rows outside the mask are zero. The norm of a
+    word's vector is its weight in the mean over words; the weights of a sentence average one."""
     mask: Array
-    """(N, n) bool: True where a region or word is real."""
+    """(N, n) bool: True for regions and words, False for padding."""

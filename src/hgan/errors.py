@@ -1,8 +1,8 @@
-"""Errors that a user can cause, each saying what is wrong, where, and what to do about it."""
+"""Errors that a user can cause; each message says what is wrong, where, and what to do."""
 
 
 class HganError(Exception):
-    """Base of every error that a user's input can cause; the command line prints it and exits 2."""
+    """Base of all errors that a user can cause; the command line prints it and exits with 2."""
 
 
 class DataError(HganError):
@@ -10,7 +10,7 @@ class DataError(HganError):
 
 
 class SourceError(HganError):
-    """The place where photos are cannot be reached, or denies access."""
+    """A source of photos cannot be reached, or denies access."""
 
 
 class BundleError(HganError):
@@ -22,4 +22,4 @@ class IndexingError(HganError):
 
 
 class ConfigError(HganError):
-    """A setting has a value that cannot work, or contradicts another setting."""
+    """A setting is not valid, or conflicts with another setting; or a package is missing."""

@@ -1,7 +1,7 @@
-"""State on disk: written to a temporary name, synced, renamed, so that a kill loses nothing.
+"""Write files and folders atomically: temporary name, fsync, rename; safe if a process is killed.
 
-Sync and rename come in this order everywhere: the bytes of the new files, the names in their
-folder, the rename, the folder that the rename changed. What was there is removed last.
+The order is always the same: sync the new files, sync their folder, rename, sync the folder of the
+new name. The previous content is removed last.
 """
 
 import hashlib
@@ -18,10 +18,10 @@ from hgan.errors import DataError
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that appears under `path` only when the block ends without error.
+    """Open a file for writing; it appears at `path` only when the block ends without an error.
 
     Raises:
-        OSError: the disk is full or the folder cannot be written; `path` is left as it was.
+        OSError: the disk is full or the folder cannot be written; `path` is not changed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
@@ -44,14 +44,14 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextmanager
 def new_files(folder: Path, names: Iterable[str]) -> Iterator[dict[str, Path]]:
-    """Several files that appear together, once all of them are complete.
+    """Create several files together, once all of them are complete.
 
     Yields:
-        The temporary path of each name. When the block ends without error, the files are synced
+        The temporary path of each name. When the block ends without an error, the files are synced
         and renamed, in the order of the names.
 
     Raises:
-        DataError: one of them exists already.
+        DataError: one of the files exists already.
     """
     names = list(names)
     refuse_existing(folder / name for name in names)
@@ -70,26 +70,26 @@ def new_files(folder: Path, names: Iterable[str]) -> Iterator[dict[str, Path]]:
 
 
 def refuse_existing(paths: Iterable[Path]) -> None:
-    """Raise `DataError` if one of these exists: files of the user are never overwritten."""
+    """Raise `DataError` if one of the paths exists: files of the user are never overwritten."""
     for path in paths:
         if path.exists():
-            raise DataError(f"{path} exists already; remove it, or name another target")
+            raise DataError(f"{path} exists already; remove it, or choose another target")
 
 
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Write a new folder, then put it in the place of the old one; a kill leaves one of the two.
+    """Write a new folder, then replace the old one by it; if killed, one of them is complete.
 
-    Files of the old folder that the new one lacks (a user's notes, a `.git`) are copied over.
-    A kill between the two renames is undone by `recover_folder`.
+    Files of the old folder that are missing in the new one (a user's notes, a `.git`) are copied.
+    If the process is killed between the two renames, `recover_folder` restores the old folder.
 
     Args:
-        folder: what is replaced; it need not exist.
-        write: fills the empty folder that it is given.
+        folder: the folder to replace; it need not exist.
+        write: called with an empty folder, which it fills.
 
     Raises:
-        OSError: the disk is full or the folder cannot be written; `folder` is left as it was.
+        OSError: the disk is full or the folder cannot be written; `folder` is not changed.
     """
-    folder = folder.resolve()  # of a symbolic link, what it points to is replaced
+    folder = folder.resolve()  # for a symbolic link, its target is replaced
     new, old = _neighbours(folder)
     recover_folder(folder)
     shutil.rmtree(new, ignore_errors=True)
@@ -112,7 +112,7 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def recover_folder(folder: Path) -> None:
-    """Undo a `replace_folder` that was killed between its two renames."""
+    """Restore the old folder if `replace_folder` was killed between its two renames."""
     folder = folder.resolve()
     _, old = _neighbours(folder)
     if old.exists() and not folder.exists():
@@ -138,7 +138,7 @@ def sha256(path: Path) -> str:
 
 
 def jsonable(value: Any) -> Any:
-    """Settings as JSON has them: paths as text."""
+    """Convert settings to JSON values: paths become strings."""
     if isinstance(value, dict):
         return {key: jsonable(item) for key, item in value.items()}
     return str(value) if isinstance(value, Path) else value
@@ -149,7 +149,7 @@ def _temporary(path: Path) -> Path:
 
 
 def _neighbours(folder: Path) -> tuple[Path, Path]:
-    """Where `replace_folder` keeps the new and the old folder."""
+    """Temporary paths of the new and the old folder in `replace_folder`."""
     return folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
 
 
@@ -175,6 +175,6 @@ def _sync_tree(folder: Path) -> None:
 
 
 def _sync_file(path: Path) -> None:
-    # Windows syncs only what is open for writing; elsewhere, a file may be read-only.
+    # Windows syncs only files that are open for writing; on other systems, it may be read-only.
     with path.open("rb+" if os.name == "nt" else "rb") as file:
         os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""Models on the Hugging Face hub: what a name looks like, and how its files get here."""
+"""Models on the Hugging Face hub: recognise their names, and download their files."""
 
 import re
 from pathlib import Path
@@ -7,24 +7,24 @@ from hgan.errors import ConfigError, DataError
 
 PREFIX = "hf-hub:"
 FILES = ("*.json", "*.onnx", "*.safetensors", "README.md")
-"""Nothing else is downloaded, so nothing is ever unpickled."""
+"""Files to download. There are no others, so that nothing is ever unpickled."""
 SECONDS = 10
-"""How long to wait for the hub."""
+"""Timeout for the hub in seconds."""
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def hub_name(source: str) -> str | None:
-    """The name on the hub, `organisation/model`, that a text means; None if it is not one."""
+    """The name of a model on the hub, `organisation/model`; None if the text is not such a name."""
     name = source.removeprefix(PREFIX)
     return name if _NAME.fullmatch(name) else None
 
 
 def download(name: str, revision: str | None = None) -> Path:
-    """The folder with a model's files, downloaded where it is not in the cache.
+    """Download a model's files, unless they are in the cache; returns their folder.
 
     Args:
-        name: on the hub, `organisation/model`.
+        name: name on the hub, `organisation/model`.
         revision: a branch, tag or commit; by default the main branch.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Load a model from wherever it is: the shipped bundle, a folder, or the Hugging Face hub."""
+"""Load a model: the bundle that ships with hgan, a folder, or a model on the Hugging Face hub."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,20 +12,20 @@ from hgan.runtime.model import Model
 
 
 def load(source: str | Path | None = None, *, revision: str | None = None) -> Model:
-    """A model that encodes photos and texts.
+    """Load a model that encodes photos and texts.
 
     ONNX Runtime runs a bundle, torch runs a checkpoint; both have the same methods and results.
 
     Args:
         source: the folder of a bundle (from `hgan export`) or of a checkpoint (from `hgan train`),
             or a name on the Hugging Face hub, `organisation/model`; by default the bundle that
-            ships with the program.
-        revision: of a model on the hub, a branch, tag or commit.
+            ships with hgan.
+        revision: branch, tag or commit of a model on the hub.
 
     Raises:
         DataError: there is no model of this name, or the hub cannot be reached.
         BundleError: the bundle is damaged.
-        ConfigError: what the model needs is not installed.
+        ConfigError: a package that the model needs is not installed.
     """
     if source is None:
         return Bundle.load()
@@ -33,7 +33,7 @@ def load(source: str | Path | None = None, *, revision: str | None = None) -> Mo
         return source
     if not isinstance(source, str | Path):
         raise DataError(
-            f"a model is named by a folder or a name on the hub, not by {type(source).__name__}"
+            f"source must be a folder or a name on the hub, not {type(source).__name__}"
         )
     folder = Path(source)
     name = hub_name(source) if isinstance(source, str) else None
@@ -49,12 +49,12 @@ def load(source: str | Path | None = None, *, revision: str | None = None) -> Mo
 def explain(
     photo: PhotoSource, text: str, model: Model | str | Path | None = None
 ) -> Explanation:
-    """Why a photo has its similarity to a text; see `Model.explain`.
+    """Explain the similarity of a photo to a text; see `Model.explain`.
 
     Args:
         photo: a path, bytes, a PIL image or a uint8 array.
         text: one text.
-        model: the model, or what `load` makes it of.
+        model: the model, or the argument of `load` for it.
     """
     return (model if isinstance(model, Model) else load(model)).explain(photo, text)
 
@@ -63,7 +63,7 @@ def _load_checkpoint(folder: Path) -> Model:
     if find_spec("torch") is None:
         raise ConfigError(
             f"{folder}: is a checkpoint, which needs torch: pip install 'hgan[train]'; or export "
-            "it with `hgan export` where torch is installed, and load the bundle"
+            "it with `hgan export` on a machine with torch, and load the bundle"
         )
     from hgan.pretrained import HGAN
 
@@ -71,19 +71,19 @@ def _load_checkpoint(folder: Path) -> Model:
 
 
 def _problem(folder: Path) -> str:
-    """Why there is no model in a folder, and what to do."""
+    """Describe why there is no model in a folder, and what to do."""
     if not folder.exists():
         return (
             "no such folder, and not a name on the hub; pass the folder of a bundle or a "
             "checkpoint, or organisation/model"
         )
     if folder.is_file():
-        return "is a file; pass the folder that it is in"
+        return "is a file; pass the folder that contains it"
     if (folder / "index.json").is_file():
         return "is an index, not a model; open it with hgan.open_index"
-    for depth in ("", "*/", "*/*/"):  # of a run, of its seeds, of several systems
+    for depth in ("", "*/", "*/*/"):  # a run, a folder of seeds, a folder of systems
         for file in folder.glob(f"{depth}best/model.safetensors"):
-            return f"holds runs, not a model; pass a checkpoint in it, such as {file.parent}"
+            return f"contains runs, not a model; pass a checkpoint in it, such as {file.parent}"
     return (
         "no model here: neither image.onnx (a bundle, from `hgan export`) nor model.safetensors "
         "(a checkpoint, from `hgan train`)"

@@ -1,4 +1,4 @@
-"""Default places: the index of this user, and the cache of what can be computed again."""
+"""Default locations of a user's index, and of the cache."""
 
 import os
 from pathlib import Path
@@ -7,9 +7,9 @@ from platformdirs import user_cache_path, user_data_path
 
 
 def default_index() -> Path | str:
-    """The index when none is named: $HGAN_INDEX, or a folder in this user's data directory.
+    """The default index: $HGAN_INDEX, or a folder in the user's data directory.
 
-    The address of a collection on a server stays text.
+    The address of a collection on a server is returned as a string.
     """
     if named := os.environ.get("HGAN_INDEX"):
         return named if named.startswith(("http://", "https://")) else Path(named)
@@ -17,7 +17,7 @@ def default_index() -> Path | str:
 
 
 def cache_folder() -> Path:
-    """What can be computed again: $HGAN_CACHE, or a folder in this user's cache directory."""
+    """Folder for data that can be recomputed: $HGAN_CACHE, or one in the user's cache directory."""
     if named := os.environ.get("HGAN_CACHE"):
         return Path(named)
     return user_cache_path("hgan", appauthor=False)

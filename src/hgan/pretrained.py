@@ -1,6 +1,7 @@
-"""A trained model that torch runs, with the methods and results of a bundle.
+"""A checkpoint that torch runs, with the methods and results of a bundle.
 
-It needs no export, runs on any device, and can be trained further: `network` is the torch module.
+It does not need an export, runs on any device, and can be trained further: `network` is the torch
+module.
 """
 
 import hashlib
@@ -31,11 +32,11 @@ from hgan.vision.backbone import Backbone
 from hgan.vision.load import load_backbone
 
 PHOTOS_AT_ONCE, TEXTS_AT_ONCE = 32, 128
-"""Pairs that a network compares at once, where it compares them itself."""
+"""Number of photos and texts per tile, for networks that compare pairs themselves."""
 
 
 class HGAN(Model):
-    """HGAN, or one of the methods it is compared with, as a checkpoint keeps it."""
+    """A trained HGAN, or a trained baseline, loaded from a checkpoint."""
 
     def __init__(self, trained: TrainedModel) -> None:
         """Use `from_pretrained`, or wrap a model that has just been trained."""
@@ -46,9 +47,9 @@ class HGAN(Model):
         """Load a checkpoint.
 
         Args:
-            name: its folder, such as `runs/flickr8k/seed1/best`, or a name on the Hugging Face hub,
-                `organisation/model`.
-            revision: of a model on the hub, a branch, tag or commit.
+            name: folder of the checkpoint, such as `runs/flickr8k/seed1/best`, or a name on the
+                Hugging Face hub, `organisation/model`.
+            revision: branch, tag or commit of a model on the hub.
 
         Raises:
             DataError: there is no checkpoint, it is damaged, or the hub cannot be reached.
@@ -62,8 +63,8 @@ class HGAN(Model):
             if (folder / "image.onnx").is_file():
                 raise DataError(f"{name}: is a bundle for ONNX Runtime; use hgan.load")
             raise DataError(
-                f"{name}: no checkpoint here (model.safetensors is missing); a run keeps its best "
-                "one in `runs/NAME/seed1/best`"
+                f"{name}: no checkpoint here (model.safetensors is missing); the best checkpoint "
+                "of a run is in `runs/NAME/seed1/best`"
             )
         return cls(load_checkpoint(folder))
 
@@ -75,8 +76,8 @@ class HGAN(Model):
         """Upload the checkpoint to the Hugging Face hub.
 
         Args:
-            name: on the hub, `organisation/model`.
-            options: as `huggingface_hub.ModelHubMixin.push_to_hub` takes them.
+            name: name on the hub, `organisation/model`.
+            options: options of `huggingface_hub.ModelHubMixin.push_to_hub`.
         """
         return self.trained.push_to_hub(name, **options)
 
@@ -94,17 +95,17 @@ class HGAN(Model):
 
     @property
     def device(self) -> torch.device:
-        """Where the model runs."""
+        """The device that the model runs on."""
         return next(self.network.parameters()).device
 
     @property
     def name(self) -> str:
-        """Method and vision backbone."""
+        """Name of the method and of the vision backbone."""
         return f"{type(self.network).__name__.lower()}-{self.trained.vision.backbone}"
 
     @cached_property
     def id(self) -> str:
-        """Short hash of the weights, as they were when it was first asked for."""
+        """Short hash of the weights, computed at the first access."""
         digest = hashlib.sha256()
         for name, weight in self.network.state_dict().items():
             digest.update(name.encode())
@@ -129,7 +130,7 @@ class HGAN(Model):
 
     @property
     def weights(self) -> dict[str, float] | None:
-        """Weight of each level in S; None for a method that compares pairs with its network."""
+        """Weight of each level in S; None if the network compares pairs itself."""
         if not isinstance(self.network, networks.HGAN):
             return None
         weights = self.network.weights
@@ -147,7 +148,7 @@ class HGAN(Model):
     def encode_images(
         self, pixels: Sequence[np.ndarray] | np.ndarray, batch_size: int = IMAGE_BATCH
     ) -> Encoded[np.ndarray]:
-        """Encode decoded photos, each (size, size, 3) uint8; see `encode_image` for all others.
+        """Encode decoded photos, each (size, size, 3) uint8; `encode_image` takes other inputs.
 
         Raises:
             DataError: a photo is not such an array, or there are none.
@@ -171,7 +172,7 @@ class HGAN(Model):
         """Encode texts, at least one; see `encode_text`.
 
         Raises:
-            DataError: a text is not a string, or has no words in it.
+            DataError: a text is not a string, or contains no words.
         """
         parts = []
         for batch in chunks(texts_of(texts), batch_size):
@@ -206,12 +207,14 @@ class HGAN(Model):
         elif (photos.kind, texts.kind) == ("photos", "texts"):
             scores = self._compare(photos, texts)
         else:
-            raise DataError(f"{self.name} compares photos with texts, not {photos.kind} alone")
+            raise DataError(
+                f"{self.name} compares photos with texts, not {photos.kind} with {texts.kind}"
+            )
         return scores if levels else scores.total
 
     @torch.inference_mode()
     def _compare(self, photos: Embeddings, texts: Embeddings) -> Scores:
-        """Scores of a network that looks at photo and text together, tile by tile."""
+        """Scores of a network that compares pairs itself, computed tile by tile."""
         weights = self.network.weights
         found = {name: np.zeros((len(photos), len(texts)), np.float32) for name in weights}
         for top in range(0, len(photos), PHOTOS_AT_ONCE):

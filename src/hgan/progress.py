@@ -1,4 +1,4 @@
-"""One progress bar for all long work: what, how many, how fast, how long still; on stderr."""
+"""The progress bar for all long tasks, on stderr: description, count, speed, remaining time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from rich.progress import (
 from rich.text import Text
 
 console = Console(stderr=True)
-"""Where progress and notes go; standard output carries results alone."""
+"""Console for progress and notes, on stderr; standard output is only for results."""
 
 
 class _Rate(ProgressColumn):
@@ -30,7 +30,7 @@ class _Rate(ProgressColumn):
 
 
 class Bar:
-    """A handle on one progress bar."""
+    """Updates one progress bar."""
 
     def __init__(self, bar: Progress, task: int) -> None:
         self._bar = bar
@@ -47,7 +47,7 @@ class Bar:
 
 @contextmanager
 def progress(what: str, total: int | None, unit: str) -> Iterator[Bar]:
-    """Show a bar while the block runs; nothing where standard error is no screen."""
+    """Show a progress bar while the block runs, if standard error is a terminal."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""The command line: help, exit codes, what goes to which stream, how fast it starts."""
+"""The command line: help, exit codes, standard output and error, and time to start."""
 
 import contextlib
 import errno
@@ -27,6 +27,8 @@ from hgan.locations import default_index
 from tests.fixtures.tiny_bundle import write_tiny_bundle
 
 COLOURS = {"red": (250, 20, 20), "green": (20, 250, 20), "blue": (20, 20, 250)}
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -78,6 +80,7 @@ def test_examples_parse(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "flickr8k.yaml").write_text("seed: 3\n")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     for example in VERBS[name].examples:
         words = shlex.split(example)[1 + len(name.split()) :]
         VERBS[name].parser(name).parse_args(words)

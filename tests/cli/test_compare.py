@@ -1,4 +1,4 @@
-"""The verbs that compare systems: what a sweep is made of, and a report from the command line."""
+"""The verbs that compare systems: the plan of a sweep, and a report from the command line."""
 
 import argparse
 from pathlib import Path
@@ -107,6 +107,7 @@ def test_jobs_are_at_least_one(folder: Path) -> None:
         parser.parse_args(["--config", str(folder / "base.yaml"), "--jobs", "0"])
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_shown_with_the_end_of_its_log(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

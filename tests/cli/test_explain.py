@@ -1,4 +1,4 @@
-"""`hgan explain`: what it prints, what it writes, and its errors."""
+"""`hgan explain`: its output, its files and its errors."""
 
 import io
 import json

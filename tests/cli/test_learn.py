@@ -1,4 +1,4 @@
-"""The verbs that make a model: settings, exit codes, and all of them in turn on tiny data."""
+"""The verbs that make a model: settings, exit codes, and all verbs in turn on tiny data."""
 
 import json
 from pathlib import Path
@@ -159,7 +159,7 @@ def test_without_the_training_half(
 
 @pytest.fixture
 def data_set(tmp_path: Path) -> Path:
-    """A caption file with twelve photos beside it."""
+    """A caption file with twelve photos in the same folder."""
     folder = tmp_path / "data"
     (folder / "images").mkdir(parents=True)
     rng = np.random.default_rng(5)
@@ -231,6 +231,7 @@ def test_extract_writes_a_store_once(
     assert counts[str(tmp_path / "vit")] == {"photos": 12, "views": 2, "regions": 4, "width": 32}
 
 
+@pytest.mark.slow
 def test_from_photos_to_a_search_with_a_model_of_ones_own(
     data_set: Path, data_words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

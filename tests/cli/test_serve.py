@@ -1,4 +1,4 @@
-"""`hgan serve` as a process of its own: it indexes, says where it is, and ends when asked to."""
+"""`hgan serve` as a process: it indexes, prints its address, and stops when it is told to."""
 
 import os
 import re
@@ -81,9 +81,9 @@ def test_a_port_that_is_taken(photos, tmp_path):
 def test_what_cannot_be_served(photos, tmp_path, monkeypatch):
     with pytest.raises(IndexingError, match="no index here"):
         run("--index", tmp_path / "none", "--port", 0)
-    with pytest.raises(ConfigError, match="leave out --index"):
+    with pytest.raises(ConfigError, match="omit --index"):
         run("http://localhost:1/photos", "--index", tmp_path / "index", "--port", 0)
-    with pytest.raises(ConfigError, match="looks like /photos"):
+    with pytest.raises(ConfigError, match="must look like /photos"):
         run(photos, "--root-path", "photos/", "--port", 0)
     with pytest.raises(ConfigError, match="HGAN_API_KEYS"):
         monkeypatch.delenv("HGAN_API_KEYS", raising=False)

@@ -1,4 +1,4 @@
-"""What tests of the page ask of it again and again."""
+"""Helpers for the tests of the page."""
 
 from playwright.sync_api import Locator, Page, Response, expect
 

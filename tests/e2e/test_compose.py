@@ -1,4 +1,4 @@
-"""compose.yaml and the Dockerfile: as valid as can be told without an engine."""
+"""compose.yaml and the Dockerfile: valid, as far as can be checked without Docker."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""The demo: on photos of one's own, and `make demo` as in a fresh clone."""
+"""The demo: with photos of one's own, and `make demo` as in a fresh clone."""
 
 import os
 import shutil

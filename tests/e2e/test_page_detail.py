@@ -1,4 +1,4 @@
-"""One photo on the page: what is known of it, why it was found, and the way to others."""
+"""One photo on the page: its metadata, its explanation, and links to similar photos."""
 
 import re
 
@@ -99,11 +99,11 @@ def test_a_word_lights_its_regions(opened: Page, indexed, library, way):
         assert button.inner_text() == word.text
         button.hover() if way == "hover" else button.focus()
         expect(frame).to_have_class(re.compile("lit"))
-        expect(opened.locator(".said")).to_contain_text(f"“{word.text}” matches best")
+        expect(opened.locator(".match")).to_contain_text(f"“{word.text}” matches best")
         seen = heat(opened)
         above = (word.similarity - word.similarity.min()) / warmest
         expected = field_of_heat(above, explanation.boxes, *seen.shape[::-1])
-        # The twin in Python, faded as the page fades it; the bytes of a canvas are rounded.
+        # The same in Python, faded as on the page; the bytes of a canvas are rounded.
         assert seen == pytest.approx(255 * expected.clip(0, 1) ** 0.7, abs=4)
         box, region = frame.bounding_box(), opened.locator(".region").bounding_box()
         left, top, right, _ = explanation.boxes[word.region]

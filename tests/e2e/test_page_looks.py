@@ -1,4 +1,4 @@
-"""How the page looks: light and dark, on a phone, under a prefix, and to who cannot see it."""
+"""The look of the page: light and dark, on a phone, under a prefix, for screen readers."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Searching on the page: by words, by photo, by both, with filters, further down, and back."""
+"""Searching on the page: by words, by photo, by both, with filters, further pages, history."""
 
 import base64
 import re
@@ -30,7 +30,7 @@ DROP = """([name, type, data, kind]) => {
 
 
 def test_words_find_what_the_service_finds(page: Page, address):
-    expect(page.get_by_role("heading", name="111 photos, found by what they show")).to_be_visible()
+    expect(page.get_by_role("heading", name="Search 111 photos by what they show")).to_be_visible()
     found = search(page, WORDS)
     assert found == [hit.id for hit in Client(address).search(WORDS, 48)]
     expect(page.get_by_role("status").first).to_have_text("48 photos, best first")
@@ -42,7 +42,7 @@ def test_words_find_what_the_service_finds(page: Page, address):
 
 
 def test_an_example_leads_to_its_photos(page: Page):
-    example = page.get_by_role("list", name="Searches to begin with").get_by_role("link").first
+    example = page.get_by_role("list", name="Example searches").get_by_role("link").first
     words = example.inner_text()
     example.click()
     expect(field(page)).to_have_value(words)

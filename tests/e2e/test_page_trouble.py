@@ -1,4 +1,4 @@
-"""What the page says where something is wrong, and that it comes back by itself."""
+"""Errors on the page: what it shows, and that it recovers by itself."""
 
 import re
 
@@ -41,7 +41,7 @@ def test_an_upload_that_is_no_photo(page: Page, tmp_path):
     (tmp_path / "letter.jpg").write_text("no photo")
     page.locator("input.file").set_input_files(tmp_path / "letter.jpg")
     notice = page.get_by_role("alert")
-    expect(notice).to_contain_text("We can't read this file")
+    expect(notice).to_contain_text("This file cannot be read")
     expect(notice).to_contain_text("letter.jpg")
     notice.get_by_role("button", name="Remove the photo").click()
     expect(page.get_by_role("heading", name="111 photos")).to_be_visible()
@@ -86,7 +86,7 @@ def test_what_is_found_is_text_and_never_a_page(tab, address):
 def test_a_service_that_wants_a_key_and_has_a_rate(serve, tab):
     page = tab(serve("--require-key", "--rate", "4"))
     notice = page.get_by_role("alert")
-    expect(notice).to_contain_text("This service needs a key")
+    expect(notice).to_contain_text("This service requires a key")
     key = page.get_by_label("Key", exact=True)
     expect(key).to_be_focused()
     key.fill("a wrong key")

@@ -1,17 +1,20 @@
-"""What the documentation says can be typed, read and run."""
+"""The documentation: its commands parse, its links and names exist, its examples run."""
 
+import pkgutil
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
+import hgan
 from hgan.cli import VERBS
 from hgan.data.features.store import FeatureStore
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+REFERENCE = sorted((ROOT / "docs" / "api").glob("*.md"))
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -37,6 +40,7 @@ def test_the_readme_shows_how_to_index_search_and_train() -> None:
         assert any(line.startswith(start) for line in shown), f"README shows no `{start}`"
 
 
+@pytest.mark.usefixtures("forget_plugins")
 @pytest.mark.parametrize("command", commands())
 def test_commands_parse(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
@@ -77,8 +81,21 @@ def test_scripts_and_make_targets_exist() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_examples_are_python(page: Path) -> None:
     for kind, text in BLOCK.findall(page.read_text()):
-        if kind == "python":
+        if kind in ("python", "py"):  # "py" for what needs a service or a training run
             compile(text, str(page), "exec")
+
+
+@pytest.mark.parametrize("page", PAGES + REFERENCE, ids=lambda page: page.name)
+def test_python_names_exist(page: Path) -> None:
+    for name in re.findall(r"(?<![\w./-])hgan(?:\.[A-Za-z_]\w*)+(?![\w/-])", page.read_text()):
+        if name != "hgan.py":
+            pkgutil.resolve_name(name)
+
+
+def test_the_reference_has_every_public_name() -> None:
+    text = "\n".join(page.read_text() for page in REFERENCE)
+    for name in hgan.__all__:
+        assert name == "__version__" or re.search(rf"hgan\.{name}\b", text), name
 
 
 def test_the_feature_store_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

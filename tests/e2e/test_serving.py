@@ -1,4 +1,4 @@
-"""The examples of docs/serving.md against a running service, and its proxy if nginx is here."""
+"""The examples of docs/serving.md with a running service, and with its proxy if nginx is here."""
 
 import json
 import os

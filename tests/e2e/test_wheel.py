@@ -1,4 +1,4 @@
-"""What `make dist` builds, installed where nothing else is: a search without torch."""
+"""The wheel of `make dist`, installed in an empty environment: it searches without torch."""
 
 import os
 import subprocess

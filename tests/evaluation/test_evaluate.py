@@ -1,4 +1,4 @@
-"""Evaluation of a model: by level and for S, equal to the whole matrix; the choice of weights."""
+"""Evaluation of a model, by level and for S, equals the whole matrix; the choice of weights."""
 
 import numpy as np
 import pytest
@@ -92,7 +92,7 @@ def test_weights_are_never_chosen_on_test(
     split: str, config: Config, model: TrainedModel
 ) -> None:
     data = tiny_dataset(config, model, split)
-    with pytest.raises(ConfigError, match=f"on the validation split, but these photos are in split {split}"):
+    with pytest.raises(ConfigError, match=f"but these photos are in split {split}"):
         choose_weights(model.network, data)
 
 

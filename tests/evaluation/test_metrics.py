@@ -1,4 +1,4 @@
-"""Recall, rSum, median and mean rank by hand."""
+"""Recall, rSum, median and mean rank, compared with values computed by hand."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Tiled ranking against a twin that has the whole matrix and loops; ties, orientation, NaN."""
+"""Tiled ranking compared with loops over the whole matrix; ties, orientation, NaN."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The record beside a run: what it holds, where it is written, what stays of an earlier one."""
+"""The record of a run: its content, where it is written, and what is kept of an earlier one."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Encoding a split once, score tiles of a model or of an ensemble, and what they cost."""
+"""Each item of a split is encoded once; score tiles of a model or of an ensemble; their cost."""
 
 from dataclasses import replace
 

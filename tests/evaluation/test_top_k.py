@@ -1,4 +1,4 @@
-"""The best candidates kept tile by tile, against a sort of the whole matrix."""
+"""The k best candidates, updated tile by tile, compared with a sort of the whole matrix."""
 
 import torch
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Exported bundles give what the checkpoint gives; compact ones are smaller and nearly do."""
+"""Exported bundles give the checkpoint's results; compact ones are smaller and nearly equal."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What an index remembers of photos, how older indexes learn it, and smaller vectors."""
+"""Stored metadata of photos, how older indexes get it, and smaller vectors."""
 
 import json
 import shutil
@@ -74,5 +74,5 @@ def test_quantized_index(photos, tmp_path, bundle):
     with open_index(to, bundle) as index:
         assert {hit.path.name[:4] for hit in index.search("a blue photo", k=4)} == {"blue"}
     index_folder(photos, tmp_path / "plain", bundle)
-    with pytest.raises(IndexingError, match="leave the option out"):
+    with pytest.raises(IndexingError, match="omit the option"):
         index_folder(photos, tmp_path / "plain", bundle, "int8")

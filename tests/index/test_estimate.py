@@ -1,4 +1,4 @@
-"""Estimates: what is counted, what is measured, how it is told, and that nothing is written."""
+"""Estimates: what is counted and measured, how it is printed, and that nothing is written."""
 
 import re
 from dataclasses import replace
@@ -55,7 +55,7 @@ def test_nothing_is_written(photos, tmp_path, bundle, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["photos", "disk", "memory", "time"]
     assert re.fullmatch(r"photos +12", lines[0])
-    assert lines[3].endswith("photos a second, as measured on 12")
+    assert lines[3].endswith("photos per second, measured on 12")
 
 
 def test_nothing_to_try(tmp_path, bundle):
@@ -65,7 +65,7 @@ def test_nothing_to_try(tmp_path, bundle):
     with pytest.raises(HganError, match="no photos here"):
         estimate(tmp_path / "photos", bundle)
     (tmp_path / "photos/bad.jpg").write_bytes(b"bad")
-    with pytest.raises(HganError, match=r"none of 1 photos .*bad.jpg"):
+    with pytest.raises(HganError, match=r"none of the 1 photos .*bad.jpg"):
         estimate(Path(tmp_path / "photos"), bundle)
 
 
@@ -75,8 +75,8 @@ ROUND = Estimate(123_456, 0, 16, 1_234_567_890, 987_654_321, 7_777.0)
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ({}, ["123,456", "1.2 GB", "990 MB", "2.2 hours", "at 16 photos a second"]),
-        ({"seconds": 1e6, "photos": 5}, ["280 hours", "at 0.000005 photos a second"]),
+        ({}, ["123,456", "1.2 GB", "990 MB", "2.2 hours", "at 16 photos per second"]),
+        ({"seconds": 1e6, "photos": 5}, ["280 hours", "at 0.000005 photos per second"]),
         ({"seconds": 5000.0}, ["83 minutes"]),
         ({"seconds": 0.01, "skipped": 1234}, ["1 seconds", "; 1,234 files"]),
         ({"disk": 12_300_000_000_000, "memory": 5_400_000}, ["12,000 GB", "5.4 MB"]),

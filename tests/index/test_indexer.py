@@ -1,4 +1,4 @@
-"""Folders to indexes: what is added, kept, dropped and skipped, and what a cut leaves."""
+"""Folders to indexes: added, kept, removed and skipped photos, and interrupted runs."""
 
 import os
 import shutil
@@ -52,7 +52,7 @@ def test_touched_photo_is_not_encoded_again(photos, tmp_path, bundle, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(Bundle, "encode_images", None)
         assert index_folder(photos, to, bundle) == IndexReport(unchanged=12)
-    # Its new time was remembered: the next run does not even read it.
+    # Its new time was stored: the next run does not even read it.
     with monkeypatch.context() as patch:
         patch.setattr("hgan.sources.folder.read_file", None)
         assert index_folder(photos, to, bundle) == IndexReport(unchanged=12)
@@ -77,7 +77,7 @@ def test_moved_and_copied_photos_are_not_encoded_again(photos, tmp_path, bundle,
 
 
 def test_copy_of_bytes_that_are_replaced_in_the_same_run(photos, tmp_path, bundle):
-    """The index knows the copy's bytes by a photo that this very run overwrites first."""
+    """The index has the copy's digest from a photo that this run overwrites first."""
     to = tmp_path / "index"
     index_folder(photos, to, bundle)
     shutil.copy(photos / "blue 0.png", photos / "z copy.png")
@@ -218,12 +218,12 @@ def test_index_of_another_bundle(photos, tmp_path, bundle):
 
 def test_index_of_another_folder(photos, tmp_path, bundle):
     index_folder(photos, tmp_path / "index", bundle)
-    with pytest.raises(IndexingError, match="holds the photos of"):
+    with pytest.raises(IndexingError, match="contains the photos of"):
         index_folder(photos / "red", tmp_path / "index", bundle)
 
 
 def test_index_over_other_files(photos, tmp_path, bundle):
-    with pytest.raises(IndexingError, match="holds other files"):
+    with pytest.raises(IndexingError, match="contains other files"):
         index_folder(photos, photos, bundle)
     assert len(list(photos.rglob("*.png"))) == 12
     (tmp_path / "file").write_bytes(b"")
@@ -287,7 +287,7 @@ def test_a_run_that_is_cut_is_continued(tmp_path, bundle, how):
     assert 24 <= acknowledged < total
     if how == "full":
         assert done.returncode == 1
-        assert "make room and index again" in done.stderr
+        assert "free some space and index again" in done.stderr
     elif how == "SIGINT":
         assert "KeyboardInterrupt" in done.stderr
     else:

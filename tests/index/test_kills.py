@@ -1,4 +1,4 @@
-"""The benchmark of kills, small: an index survives `kill -9` at any moment of its making."""
+"""A small version of the benchmark of kills: an index survives `kill -9` at any moment."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Indexing into a server that is killed in mid-work, and comes back with what it had."""
+"""Indexing into a server that is killed during work, and restarted with its data."""
 
 import threading
 import time

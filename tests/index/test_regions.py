@@ -1,4 +1,4 @@
-"""Indexes of fewer regions a photo: scores against a plain twin, and the setting that stays."""
+"""Indexes of fewer regions per photo: scores compared with plain loops, and the stored setting."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_an_index_keeps_its_setting(photos, tmp_path, bundle):
     with open_index(to, bundle) as index:
         stored = index._store.fetch([hit.id for hit in index.search("red", 50)], local=True)
     assert {len(point.local) for point in stored} == {1}
-    with pytest.raises(IndexingError, match="made with 1 regions a photo, not with 4"):
+    with pytest.raises(IndexingError, match="made with 1 regions per photo, not with 4"):
         index_folder(photos, to, bundle, regions=4)
 
 

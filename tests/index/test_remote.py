@@ -1,4 +1,4 @@
-"""A folder of photos into a collection on a server, and found there: all but the network."""
+"""A folder of photos into a collection on a server, and searches there, without a network."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def test_other_photos_and_no_photos(photos, tmp_path, bundle):
     with pytest.raises(IndexingError):
         open_index(PLACE, bundle)
     index_folder(photos, PLACE, bundle)
-    with pytest.raises(IndexingError, match=f"{PLACE}: holds the photos of"):
+    with pytest.raises(IndexingError, match=f"{PLACE}: contains the photos of"):
         index_folder(photos / "red", PLACE, bundle)
 
 

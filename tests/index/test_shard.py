@@ -1,4 +1,4 @@
-"""Several processes that index the same photos into one collection, each its share."""
+"""Several processes index the same photos into one collection, each its own share."""
 
 import subprocess
 import sys
@@ -103,7 +103,7 @@ def test_processes_side_by_side(photos: Path, tmp_path: Path, bundle) -> None:
 
 @pytest.mark.parametrize("text", ["0/8", "9/8", "8", "2/", "1/0", "a/b", "1/99999", "²/8"])
 def test_parts_that_are_none(text: str, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ConfigError, match="the second takes 2/8"):
+    with pytest.raises(ConfigError, match="2/8 for the second of eight machines"):
         Shard.parse(text)
     assert main(["index", str(photos), "--part", text]) == 2
     assert f"--part {text}" in capsys.readouterr().err
@@ -112,4 +112,4 @@ def test_parts_that_are_none(text: str, photos: Path, capsys: pytest.CaptureFixt
 def test_part_and_estimate(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert Shard.parse("2/8") == Shard(2, 8)
     assert main(["index", str(photos), "--part", "2/8", "--estimate"]) == 2
-    assert "leave --part out" in capsys.readouterr().err
+    assert "omit --part" in capsys.readouterr().err

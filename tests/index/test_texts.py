@@ -1,4 +1,4 @@
-"""Texts in an index: what is read, what a photo and words find there, and the exact S of both."""
+"""Texts in an index: what is read, searches by photo and by words, and the exact S of both."""
 
 import json
 from pathlib import Path
@@ -224,7 +224,7 @@ def test_what_is_no_sentence_is_skipped_and_listed(tmp_path, bundle):
 @pytest.mark.parametrize("content", [b"", b"\n \n"])
 def test_no_sentence(tmp_path, bundle, content):
     (tmp_path / "a.txt").write_bytes(content)
-    with pytest.raises(HganError, match="no sentence"):
+    with pytest.raises(HganError, match="no sentences"):
         index_texts(tmp_path / "a.txt", tmp_path / "index", bundle)
     assert not (tmp_path / "index").exists()
 
@@ -239,14 +239,14 @@ def test_files_that_cannot_be_read(tmp_path, bundle):
 
 def test_photos_and_texts_stay_apart(captions, photos, tmp_path, bundle):
     index_texts(captions, tmp_path / "index", bundle)
-    with pytest.raises(IndexingError, match="holds the texts of"):
+    with pytest.raises(IndexingError, match="contains the texts of"):
         index_folder(photos, tmp_path / "index", bundle)
     index_folder(photos, tmp_path / "photos.index", bundle)
-    with pytest.raises(IndexingError, match="holds the photos of"):
+    with pytest.raises(IndexingError, match="contains the photos of"):
         index_texts(captions, tmp_path / "photos.index", bundle)
     with (
         open_index(tmp_path / "index", bundle) as index,
-        pytest.raises(DataError, match="by its id"),
+        pytest.raises(DataError, match="has this id"),
     ):
         index.find(Query(like="red.png"))
 
@@ -276,7 +276,7 @@ def test_texts_are_not_served(captions, tmp_path, bundle):
     from hgan.serve.settings import Settings
 
     index_texts(captions, tmp_path / "index", bundle)
-    with pytest.raises(IndexingError, match="holds texts"):
+    with pytest.raises(IndexingError, match="contains texts"):
         open_library(tmp_path / "index", Settings(), Metrics())
 
 

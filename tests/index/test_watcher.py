@@ -1,4 +1,4 @@
-"""A folder that is followed: what comes, changes and goes, half-written photos, how it ends."""
+"""A watched folder: added, changed and removed photos, half-written ones, and how it stops."""
 
 import os
 import shutil

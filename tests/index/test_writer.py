@@ -1,4 +1,4 @@
-"""The writer of an index: tags of users, changes during an update, and a model of it all."""
+"""The writer of an index: tags of users, changes during an update, and a stateful model."""
 
 import os
 import shutil
@@ -116,7 +116,7 @@ def test_what_another_process_wrote_to_a_server(photos, bundle, monkeypatch):
         assert one.compare().changed == other.compare().changed == {}
         changes = one.compare()
         uploaded = upload(other, photos, RED, ("mine",))
-        # The first process knows nothing of it, and has read the file before.
+        # The first process does not know of it, and has read the file before.
         old = save_photo(photos.parent / "old.png", COLOURS["red"]).read_bytes()
         changes.changed[RED] = Photo(RED, 1, 1)
         with monkeypatch.context() as patch:
@@ -273,7 +273,7 @@ def test_an_upload_that_fails_is_taken_back(photos, writer, path):
 
 
 def test_a_store_that_fails_while_an_upload_is_taken_back(photos, writer, monkeypatch):
-    """The error that is told is the first one."""
+    """The error that is raised is the first one."""
     calls: list[str] = []
 
     def fails(*_args: object) -> None:

@@ -1,4 +1,4 @@
-"""The model card: what the hub reads of it, and that it describes this model and no other."""
+"""The model card: the hub can read its metadata, and it describes this model."""
 
 from pathlib import Path
 from typing import Any

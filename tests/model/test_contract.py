@@ -1,4 +1,4 @@
-"""The contract of a matcher, run over every registered one; a new one adds a row to `KINDS`."""
+"""The contract of a matcher, run for every registered one; a new one adds a row to `KINDS`."""
 
 import re
 from dataclasses import asdict

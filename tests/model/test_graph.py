@@ -1,4 +1,4 @@
-"""Feature graphs: identity at the start, no leak from padding, edges that know the boxes."""
+"""Feature graphs: identity at the start, no leak from padding, edges that depend on the boxes."""
 
 import torch
 from torch import nn

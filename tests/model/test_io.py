@@ -1,4 +1,4 @@
-"""Checkpoints: what comes back is what was saved; damage and newer formats are refused."""
+"""Checkpoints: a loaded model equals the saved one; damage and newer formats are refused."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""MFAR: begins as no exchange, ignores padding, and is one set of parameters for both towers."""
+"""MFAR: no exchange at the start, no leak from padding, one set of parameters for both towers."""
 
 import torch
 from torch import nn

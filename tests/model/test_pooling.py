@@ -1,4 +1,4 @@
-"""Generalised pooling against a loop that pools one row at a time."""
+"""Generalised pooling compared with a loop that pools one row at a time."""
 
 import torch
 from hypothesis import given

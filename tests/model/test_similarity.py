@@ -1,4 +1,4 @@
-"""The three levels of similarity against plain loops, and their weighted sum."""
+"""The three levels of similarity compared with plain loops, and their weighted sum."""
 
 import numpy as np
 import pytest
@@ -100,11 +100,11 @@ def test_torch_and_the_runtime_score_the_same(
     images, texts = encoded(photos, regions, seed), encoded(captions, words, seed + 1)
     images.mask[0] = texts.mask[0] = False
     weights = {"context": 0.3, "shared": 0.2, "local": 0.5}
-    expected = score_levels(as_numpy(texts), as_numpy(images), weights)
+    expected = score_levels(as_numpy(images), as_numpy(texts), weights)
     levels = {name: SIMILARITY[name](images, texts) for name in LEVELS}
     for name, scores in levels.items():
-        np.testing.assert_allclose(scores.T, expected.levels[name], atol=1e-6, err_msg=name)
-    np.testing.assert_allclose(combine(levels, weights).T, expected.total, atol=1e-6)
+        np.testing.assert_allclose(scores, expected.levels[name], atol=1e-6, err_msg=name)
+    np.testing.assert_allclose(combine(levels, weights), expected.total, atol=1e-6)
 
 
 def test_a_photo_without_regions_scores_zero_with_a_finite_gradient() -> None:

@@ -11,7 +11,7 @@ from hgan.render import text as module
 from hgan.render.contact_sheet import contact_sheet
 from hgan.render.heatmap import heatmap_sheet
 from hgan.render.text import draw_text, fitted, missing_letters, one_line, text_width, wrapped
-from hgan.runtime.explain import Explanation, explain
+from hgan.runtime.explain import Explanation
 
 INK = (0, 0, 0)
 SCRIPTS = {
@@ -48,7 +48,7 @@ def test_titles_in_any_script_are_letters_and_no_boxes(script, bundle, tmp_path)
     sheets = [title_of_a_contact_sheet(text, tmp_path) for text in (one, other)]
     assert (sheets[0] != sheets[1]).any()
     gray = Image.new("RGB", (90, 60), (128, 128, 128))
-    known = explain(bundle, gray, "red")
+    known = bundle.explain(gray, "red")
     pictures = []
     for text in (one, other):
         explanation = Explanation(text, known.levels, known.slots, known.words, known.boxes)
@@ -99,7 +99,7 @@ def test_a_font_of_this_computer_is_found_by_its_letters(font_with_a_rare_letter
     rows = black.sum(axis=1)
     assert rows.sum() == pytest.approx(24 * 0.9 * 24 / 2, rel=0.1)  # half of its rectangle
     assert rows[38] > 2 * rows[25] > 0  # as a triangle is, and no box
-    # The Latin letters beside it look as without it.
+    # Latin letters look the same with and without it.
     width = round(text_width("a dog", 24))
     both, alone = drawn("a dog \uf8f0"), drawn("a dog")
     assert (both[:, : 10 + width] == alone[:, : 10 + width]).all()

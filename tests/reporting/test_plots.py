@@ -1,4 +1,4 @@
-"""What the plots show; that they are written is the report's test."""
+"""The content of plots; `test_report.py` tests that they are written."""
 
 from functools import partial
 from pathlib import Path

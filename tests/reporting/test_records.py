@@ -1,4 +1,4 @@
-"""Records are found at any depth, checked, and grouped; damaged ones stop nothing."""
+"""Records are found at any depth, checked, and grouped; damaged ones are reported."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The whole report on real ranks of small data: its files, its reference, what it leaves out."""
+"""The whole report on real ranks of small data: its files, its reference, what it omits."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Means, deviations, and the paired interval beside a twin that redraws the queries one by one."""
+"""Means, deviations, and the paired interval compared with a plain bootstrap."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The table of systems in three forms, and published figures beside ours."""
+"""The table of systems in three formats, with published figures beside ours."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""The page of worst queries: the right ones, safe, whole, with photos and without."""
+"""The page of worst queries: correct, escaped, self-contained, with photos and without."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Bundles: what they encode, and what a damaged or newer one says."""
+"""Bundles: their encodings, and the errors of damaged or newer ones."""
 
 import json
 import shutil

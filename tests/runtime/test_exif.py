@@ -1,4 +1,4 @@
-"""What photos say of themselves, in every place where it is written, and in damaged ones."""
+"""Metadata of photos, in every place where it can be, and in damaged photos."""
 
 import struct
 from datetime import UTC, datetime

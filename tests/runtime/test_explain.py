@@ -1,4 +1,4 @@
-"""The parts of a similarity: they sum to it, and they are what plain loops find."""
+"""The parts of a similarity sum to it, and equal those of plain loops."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""A photo of any kind ends as the right RGB; anything else ends as a DataError."""
+"""A photo of any kind becomes the right RGB image; anything else raises DataError."""
 
 import io
 import struct
@@ -176,7 +176,7 @@ def test_jpeg(mode: str, colour: Any, form: str, expected: tuple[int, ...], hint
 
 
 def turned(stored: np.ndarray, orientation: int) -> np.ndarray:
-    """The naive twin: EXIF says at which side of the scene the stored row 0 and column 0 lie."""
+    """A plain version: EXIF says at which side of the scene the stored row 0 and column 0 are."""
     sides = {1: "TL", 2: "TR", 3: "BR", 4: "BL", 5: "LT", 6: "RT", 7: "RB", 8: "LB"}
     first_row, first_column = sides[orientation]
     height, width, _ = stored.shape

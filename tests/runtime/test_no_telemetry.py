@@ -1,4 +1,4 @@
-"""ONNX Runtime keeps what it tells its maker to itself: no identifier, no queue, no connection."""
+"""ONNX Runtime sends no usage data: no identifier, no queue, no connection."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The runtime half runs where torch is not installed, and starts without what it does not need."""
+"""The runtime half runs without torch installed, and starts without modules it does not need."""
 
 import subprocess
 import sys

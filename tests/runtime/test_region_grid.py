@@ -1,4 +1,4 @@
-"""Fewer regions a photo: means of neighbours against a plain twin, and what a grid cannot give."""
+"""Fewer regions per photo: means of neighbours compared with plain loops, and invalid numbers."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The vectorised scores against a twin in plain loops, and what must not change them."""
+"""The vectorised scores compared with plain loops, and what must not change them."""
 
 from dataclasses import replace
 

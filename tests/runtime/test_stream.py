@@ -1,4 +1,4 @@
-"""Threaded loading: the order of the naive loop, failures aside, and never far ahead."""
+"""Threaded loading: the order of a plain loop, without failed items, and a bounded look-ahead."""
 
 import threading
 import time

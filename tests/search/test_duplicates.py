@@ -1,4 +1,4 @@
-"""Folding near-duplicates: groups against a plain twin, copies, chains."""
+"""Folding near-duplicates: groups compared with a plain loop, copies, chains."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Queries of several parts: what they may be, and scores against the sum of the parts' own."""
+"""Queries of several parts: which are valid, and scores compared with the sum of the parts."""
 
 from pathlib import Path
 
@@ -146,7 +146,7 @@ def test_like_needs_no_file(index, tmp_path):
     "name", ["nowhere.png", "/", "..", "a\0b", "\ud800", "x" * 5000, NAMES[0] + "/"]
 )
 def test_like_a_photo_that_is_not_there(index, name):
-    with pytest.raises(DataError, match="no photo of this index"):
+    with pytest.raises(DataError, match="not in this index"):
         index.find(Query(like="elsewhere/" + name))
 
 
@@ -156,12 +156,12 @@ def test_like_a_photo_that_is_not_there(index, name):
         ({}, "no words and no photo"),
         ({"text": " \n"}, "no words and no photo"),
         ({"like": ""}, "no words and no photo"),
-        ({"without": ("red",)}, "besides what they should not show"),
+        ({"without": ("red",)}, "in addition to what they should not show"),
         ({"text": "red", "without": "blue"}, r"write without=\('blue',\)"),
         ({"text": "red", "without": ("blue", " ")}, "empty text"),
-        ({"text": "red", "photo_share": -0.1}, "from 0 to 1"),
-        ({"text": "red", "photo_share": 1.1}, "from 0 to 1"),
-        ({"text": "red", "photo_share": float("nan")}, "from 0 to 1"),
+        ({"text": "red", "photo_share": -0.1}, "between 0 and 1"),
+        ({"text": "red", "photo_share": 1.1}, "between 0 and 1"),
+        ({"text": "red", "photo_share": float("nan")}, "between 0 and 1"),
     ],
 )
 def test_what_is_no_query(fields, message):

@@ -1,4 +1,4 @@
-"""Searching: two stages against a plain twin, scores by level, and what is refused."""
+"""Searching: two stages compared with an exhaustive loop, scores by level, refused queries."""
 
 import json
 import shutil
@@ -165,7 +165,7 @@ def test_filters(index):
     with pytest.raises(DataError, match="given twice"):
         index.search("red", where=("folder=red", "folder=blue"))
     for wrong in (3, {"folder": "red"}):
-        with pytest.raises(DataError, match="where is a Filter or conditions"):
+        with pytest.raises(DataError, match="where must be a Filter or conditions"):
             index.search("red", where=wrong)  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""The service as a whole: status, keys, management, errors, logs, and what stands around it."""
+"""The service as a whole: status, keys, management, errors, logs and middleware."""
 
 import json
 import logging

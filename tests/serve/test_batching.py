@@ -1,4 +1,4 @@
-"""Texts of many threads in one batch: the same rows as alone, and no harm from bad ones."""
+"""Texts of many threads in one batch: the same rows as alone, also beside invalid ones."""
 
 from concurrent.futures import ThreadPoolExecutor
 

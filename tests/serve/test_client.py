@@ -1,4 +1,4 @@
-"""The client against a service that really runs: the answers of the index itself."""
+"""The client with a running service: the results of the index itself."""
 
 import shutil
 
@@ -38,7 +38,7 @@ def test_a_client_finds_what_the_index_finds(address, photos):
             explained = client.explain(name, "a red photo")
             assert explained.score == pytest.approx(red.score, abs=3e-3)
             assert red.id not in [hit.id for hit in client.find(Query(like=name))]
-        with pytest.raises(DataError, match="not a condition"):
+        with pytest.raises(DataError, match="not a valid condition"):
             client.search("red", where=("nonsense",))
         with pytest.raises(DataError, match="status 404"):
             client.find(Query(like="00000000-0000-0000-0000-000000000000"))

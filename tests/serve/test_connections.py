@@ -1,5 +1,5 @@
-"""Clients that are slow, send too much, or are in the middle of something when the service ends:
-against `hgan serve` as a process of its own."""
+"""Clients that are slow, send too much, or are in the middle of a request when the service stops:
+with `hgan serve` as a process."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A service whose photos are in no folder."""
+"""A service whose photos are not in a folder."""
 
 import io
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
-"""Whatever the service's own description allows, and much that it does not, has an answer that is
-described there; no file comes to lie outside the folder of photos."""
+"""Whatever the service's own description allows, and much that it does not, gets a response that is
+described there; no file is written outside the folder of photos."""
 
 import io
 import shutil

@@ -1,4 +1,4 @@
-"""A service whose Qdrant server is killed, and comes back: real processes, real sockets."""
+"""A service whose Qdrant server is killed and restarted: real processes, real sockets."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A service over a collection on a server, and what it says when that server goes away."""
+"""A service over a collection on a server, and its errors when that server is unreachable."""
 
 import io
 
@@ -11,7 +11,7 @@ from hgan.index.indexer import index_folder
 from hgan.index.store.server import FIRST_PAUSE, ServerSettings
 from hgan.search.searcher import open_index
 from hgan.serve.app import create_app
-from hgan.serve.library import _impatient
+from hgan.serve.library import _with_short_timeouts
 from hgan.serve.settings import Settings
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.points import LocalServer
@@ -100,14 +100,14 @@ def test_a_server_that_does_not_answer_in_time(server):
 
 
 def test_the_server_is_given_up_before_the_request_is():
-    plain = ServerSettings.parse(_impatient("http://qdrant:6333/photos"))
+    plain = ServerSettings.parse(_with_short_timeouts("http://qdrant:6333/photos"))
     longest = plain.timeout * plain.attempts + FIRST_PAUSE * 2**plain.attempts
     assert longest < Settings().time_limit
     place = "https://qdrant/a?shard_number=3&timeout=25"
-    said = ServerSettings.parse(_impatient(place))
+    said = ServerSettings.parse(_with_short_timeouts(place))
     assert (said.shard_number, said.timeout, said.attempts) == (3, 25, 2)
     both = f"{place}&attempts=7"
-    assert _impatient(both) == both
+    assert _with_short_timeouts(both) == both
 
 
 def test_no_server_to_begin_with(server):

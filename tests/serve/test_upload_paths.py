@@ -1,4 +1,4 @@
-"""Paths of photos that are sent: what is a place below the folder, and what never is."""
+"""Paths of uploaded photos: which are valid places below the folder, and which are not."""
 
 from pathlib import Path
 

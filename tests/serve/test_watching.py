@@ -1,4 +1,4 @@
-"""A service whose index follows its folder: searches see what comes and goes while they run."""
+"""A service whose index follows its folder: searches find added photos while they run."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Reading photos of a folder: one open per photo, and what is not a readable photo file."""
+"""Reading photos of a folder: each is opened once, and what is not a readable photo."""
 
 import os
 import time
@@ -63,13 +63,13 @@ def test_a_file_of_20_gb_is_refused_at_once(photos: Path, tmp_path: Path, bundle
     with (photos / "huge.png").open("wb") as file:
         file.truncate(20 * 10**9)  # sparse: no bytes on disk
     began = time.monotonic()
-    with pytest.raises(DataError, match=r"huge\.png: larger than the 128 MB"):
+    with pytest.raises(DataError, match=r"huge\.png: larger than the limit of 128 MB"):
         read_file(photos / "huge.png")
     report = index_folder(photos, tmp_path / "index", bundle)
     assert estimate(photos, bundle).tried == 12
     assert time.monotonic() - began < SOON
     assert report.added == 12
-    assert "larger than the 128 MB" in report.skipped["huge.png"]
+    assert "larger than the limit of 128 MB" in report.skipped["huge.png"]
 
 
 def test_a_file_that_grows_while_it_is_read(tmp_path: Path, monkeypatch) -> None:

@@ -1,4 +1,4 @@
-"""Photos that are in no folder: in an object store with S3's interface, and in fsspec's memory."""
+"""Photos in an object store with S3's interface, and in fsspec's memory file system."""
 
 import io
 import json
@@ -154,7 +154,7 @@ def test_keys_that_no_folder_could_hold_and_other_prefixes(s3, tmp_path, bundle)
     assert report.added == 12
     assert report.skipped == {
         "empty.jpg": "empty",
-        "text.jpg": "text.jpg: not a photo in a format that is read here",
+        "text.jpg": "text.jpg: not a photo in a supported format",
     }
 
 
@@ -180,17 +180,17 @@ def test_object_that_goes_between_listing_and_reading(s3, tmp_path, bundle, monk
     monkeypatch.setattr(ObjectStoreSource, "find", then_delete)
     report = index_folder(PLACE, tmp_path / "index", bundle)
     assert report.added == 10
-    assert report.skipped["red/red 1.png"] == f"{PLACE}/red/red 1.png: gone since it was listed"
+    assert report.skipped["red/red 1.png"] == f"{PLACE}/red/red 1.png: no longer exists"
     assert "cannot be read" in report.skipped["red/red 2.png"]
 
 
 @pytest.mark.parametrize(
     ("place", "fix"),
     [
-        ("s3://no-such-bucket/photos", "nothing there"),
-        ("s3://bucket/no-such-prefix", "nothing there"),
+        ("s3://no-such-bucket/photos", "not found"),
+        ("s3://bucket/no-such-prefix", "not found"),
         ("s3://bucket/photos/red 0.png", "no photos here"),
-        ("s3://bucket/photos/../photos", "nothing there"),
+        ("s3://bucket/photos/../photos", "not found"),
     ],
 )
 def test_places_that_are_not_there(s3, tmp_path, bundle, place, fix) -> None:
@@ -228,7 +228,7 @@ def test_store_that_goes_away_ends_the_run_and_drops_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(S3FileSystem, "_cat_file", away)
         S3FileSystem.clear_instance_cache()
-        with pytest.raises(SourceError, match=r"cable pulled.*run it again"):
+        with pytest.raises(SourceError, match=r"cable pulled.*run the command again"):
             index_folder(PLACE, to, bundle)
     S3FileSystem.clear_instance_cache()
     with open_index(to, bundle) as index:
@@ -284,7 +284,7 @@ def test_times_alone_tell_what_has_changed(memory, tmp_path, bundle, monkeypatch
     assert index_folder("memory://photos", to, bundle) == IndexReport(unchanged=12)
     memory("red 0.png", png("green"))
     assert index_folder("memory://photos", to, bundle) == IndexReport(updated=1, unchanged=11)
-    # A store that tells neither time nor etag: everything is read, nothing encoded again.
+    # A store without times and ETags: everything is read, nothing is encoded again.
     monkeypatch.setattr(object_store, "_TIME_FIELDS", ())
     monkeypatch.setattr(Bundle, "encode_images", None)
     assert index_folder("memory://photos", to, bundle) == IndexReport(unchanged=12)
@@ -346,11 +346,11 @@ def test_contact_sheet(memory, tmp_path, bundle) -> None:
 @pytest.mark.parametrize(
     ("address", "fix"),
     [
-        ("sftp://me:secret@host/photos", "no password in an address"),
-        ("https://example.org/photos", "download it first"),
+        ("sftp://me:secret@host/photos", "must not contain a password"),
+        ("https://example.org/photos", "download them first"),
         ("nosuch://photos", "not an address of photos"),
         ("gs://bucket/photos", "gcsfs|fsspec's documentation"),
-        ("zip://photos::memory://a.zip", "not one inside another"),
+        ("zip://photos::memory://a.zip", "chained addresses"),
     ],
 )
 def test_addresses_that_cannot_be(address, fix) -> None:

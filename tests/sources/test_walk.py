@@ -1,4 +1,4 @@
-"""The walk through folders, over folders that exist in a dictionary."""
+"""The walk through folders, with folders that are a dictionary."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The Bi-GRU: what it reads, what it skips, and a run with it from training to its checkpoint."""
+"""The Bi-GRU: what it reads and skips, and a run with it from training to its checkpoint."""
 
 import json
 import random
@@ -200,6 +200,7 @@ def test_an_exported_network_gives_what_torch_gives(tmp_path: Path) -> None:
 # --- a run
 
 
+@pytest.mark.slow
 def test_a_run_learns_and_its_checkpoint_gives_the_same_vectors(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, text={"encoder": "bigru", "trainable_layers": None})
     trainer = Trainer(config, resume=False)

@@ -1,4 +1,4 @@
-"""Text encoders by name and by description: each kind comes back as itself."""
+"""Text encoders by name and by description: each kind can be built again."""
 
 import json
 from pathlib import Path

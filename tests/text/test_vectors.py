@@ -1,4 +1,4 @@
-"""Word vectors: those of the vocabulary are read, malformed lines are named."""
+"""Word vectors: those of the vocabulary are read, malformed lines are reported."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Words as the field splits and numbers them, from SCAN's files and from captions."""
+"""Words, split and numbered as in SCAN, from SCAN's files and from captions."""
 
 import json
 import os
@@ -34,7 +34,10 @@ def scan_captions(name: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param("coco/testall_caps.txt", marks=pytest.mark.slow), "f30k/test_caps.txt"],
+    [
+        pytest.param(name, marks=pytest.mark.slow)
+        for name in ("coco/testall_caps.txt", "f30k/test_caps.txt")
+    ],
 )
 def test_real_captions_are_split_as_nltk_splits_them(name: str) -> None:
     nltk = pytest.importorskip("nltk.tokenize")

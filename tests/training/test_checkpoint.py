@@ -1,4 +1,4 @@
-"""A run's state on disk: it comes back exactly, and a kill leaves a whole one."""
+"""A run's state on disk: it is read exactly as written, and a kill leaves a complete one."""
 
 import os
 import shutil

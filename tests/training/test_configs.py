@@ -1,4 +1,4 @@
-"""The YAML files that ship: each is read as its header says, and its model builds."""
+"""The YAML files of `configs/`: each is read as its header says, and its model can be built."""
 
 import re
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What a run reports: the log, the curves, and when it warns of collapse."""
+"""What a run reports: the log, the curves, and the warning of a collapse."""
 
 import csv
 from pathlib import Path

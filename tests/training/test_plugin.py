@@ -2,8 +2,7 @@
 
 import csv
 import json
-import sys
-from collections.abc import Iterator
+import math
 from pathlib import Path
 
 import pytest
@@ -13,24 +12,11 @@ import yaml
 from hgan.cli import main
 from hgan.model.io import load_checkpoint
 from hgan.model.matcher import MATCHERS
-from hgan.model.registry import Registry
-from hgan.training.losses.loss import LOSSES
 from tests.fixtures.tiny_model import tiny_config
 
+pytestmark = pytest.mark.usefixtures("forget_plugins")
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "add_a_matcher.py"
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    """No plug-in of a test is known to the next."""
-    registries: tuple[Registry, ...] = (MATCHERS, LOSSES)
-    before = [dict(registry._classes) for registry in registries]
-    yield
-    for registry, classes in zip(registries, before, strict=True):
-        registry._classes.clear()
-        registry._classes.update(classes)
-    for name in [name for name in sys.modules if name.startswith("hgan_plugin_")]:
-        del sys.modules[name]
 
 
 @pytest.fixture
@@ -57,7 +43,8 @@ def test_a_plugin_trains_evaluates_and_saves(
     assert record["protocols"]["full"]["S"]["rsum"] == pytest.approx(record["val_rsum"])
     with (best.parent / "log.csv").open(newline="") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < math.log(2) < losses[0]  # better than any constant score
+    assert record["val_rsum"] > 220  # by chance about 190
     saved = json.loads((best / "config.json").read_text())
     assert saved["model"] == {"name": "means", "width": 16, "dropout": 0.1}
     assert "# Means: image-text retrieval" in (best / "README.md").read_text()
@@ -83,6 +70,7 @@ def test_without_the_plugin_both_refuse_and_say_what_is_missing(
         assert "'means' is not registered" in shown and "--plugin FILE.py" in shown
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_and_evaluates_a_plugin(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

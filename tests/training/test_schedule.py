@@ -1,4 +1,4 @@
-"""Learning rates over a run, and which parameters go at which."""
+"""Learning rates over a run, and which parameters have which rate."""
 
 import itertools
 

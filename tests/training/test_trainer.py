@@ -1,4 +1,4 @@
-"""The training loop on a tiny data set: it learns, and a resumed run equals an unbroken one."""
+"""The training loop on tiny data: it learns, and a resumed run equals an uninterrupted one."""
 
 import csv
 import json
@@ -132,7 +132,9 @@ trainer.train(replace(tiny_config(Path(folder), optim={"epochs": 4}), run=Path(r
 """
 
 
-@pytest.mark.parametrize("when", ["in an epoch", "between renames"])
+@pytest.mark.parametrize(
+    "when", ["in an epoch", pytest.param("between renames", marks=pytest.mark.slow)]
+)
 def test_a_killed_run_resumes_as_if_nothing_had_happened(
     whole: Config, folder: Path, tmp_path: Path, when: str
 ) -> None:
@@ -202,7 +204,8 @@ def test_validation_and_evaluation_give_the_same_figures(
     frozen = {"trainable_layers": 0}
     config = settings(folder, tmp_path, text=frozen, optim=FAST | {"precision": precision})
     trainer = Trainer(config, resume=False)
-    assert trainer.train_data.states is not None and trainer.val_data.states is None
+    assert trainer.train_data.frozen_cache is not None
+    assert trainer.val_data.frozen_cache is None
     result = trainer.run(stop_after=None)
     model = load_checkpoint(result.best)
     found = evaluate(model.network, tiny_dataset(config, model, "val"))
@@ -241,6 +244,7 @@ def test_a_run_leaves_its_log_curves_settings_and_best_model(whole: Config) -> N
     assert "| training photos | 32 |" in card and "| chosen on | val |" in card
 
 
+@pytest.mark.slow
 def test_it_learns(folder: Path, tmp_path: Path) -> None:
     """Nearly every photo and caption finds its own, in training and beyond it."""
     config = settings(
@@ -272,6 +276,7 @@ def test_it_learns(folder: Path, tmp_path: Path) -> None:
     assert history[-1]["loss"] < 0.25 * history[0]["loss"]
 
 
+@pytest.mark.slow
 def test_the_hinge_learns(folder: Path, tmp_path: Path) -> None:
     config = settings(
         folder,

@@ -1,4 +1,4 @@
-"""Extraction against a naive loop of eager torch, cut short and resumed, with bad photos."""
+"""Extraction compared with a loop of eager torch, interrupted, resumed, and with bad photos."""
 
 import os
 import signal

@@ -73,6 +73,6 @@ def test_crops_of_many_photos_cover_all_of_them_and_half_are_mirrored() -> None:
 def test_crops_stay_what_they_were(
     number: int, first: tuple[int, int], last: tuple[int, int]
 ) -> None:
-    """Features that were stored, or cut short and continued, rely on these corners."""
+    """Features that were stored, or interrupted and continued, rely on these corners."""
     crop = np.asarray(view(coordinates(200, 100), number, "1000268201.jpg"))
     assert (tuple(crop[0, 0, :2]), tuple(crop[-1, -1, :2])) == (first, last)

@@ -1,6 +1,6 @@
-"""The command line: `hgan VERB ...`. Results go to standard output, all else to standard error.
+"""The command line: `hgan VERB ...`. Results go to standard output, the rest to standard error.
 
-Only the parser of the given verb is built, and its imports happen when it runs.
+Only the parser of the given verb is built, and the verb imports what it needs when it runs.
 """
 
 import difflib
@@ -40,11 +40,11 @@ VERBS = FIND | LEARN
 DONE, PROBLEMS, USER_ERROR = 0, 1, 2
 """Exit codes: success; the checked data has problems; the input or a setting is wrong."""
 INTERRUPTED, PIPE_CLOSED = 130, 141
-"""Exit codes of programs that SIGINT or SIGPIPE ended."""
+"""Exit codes of programs that were ended by SIGINT or SIGPIPE."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit code; arguments are by default those of the process."""
+    """Run one verb and return the exit code; by default with the arguments of the process."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _run(words)
@@ -81,7 +81,7 @@ def _run(words: list[str]) -> int:
     close += difflib.get_close_matches(" ".join(words[:2]), VERBS)
     close += difflib.get_close_matches(words[0], VERBS)
     hint = f"did you mean {close[0]}?" if close else "see hgan --help"
-    return _fail(f"there is no verb {words[0]!r}; {hint}")
+    return _fail(f"unknown verb {words[0]!r}; {hint}")
 
 
 def _fail(message: str) -> int:
@@ -103,7 +103,7 @@ Search photos with words, and train the model that does it.
 find photos:
 {find}
 
-make a model (needs the training half, pip install '.[train]'):
+train a model (needs the training half, pip install '.[train]'):
 {learn}
 
   hgan VERB --help   arguments and examples of a verb

@@ -10,9 +10,11 @@ from hgan.cli.verb import Verb
 
 def _check_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "path", type=Path, help="caption file or its folder, features, or a folder of SCAN's form"
+        "path", type=Path, help="caption file or its folder, features, or a folder in SCAN's format"
     )
-    parser.add_argument("--photos", type=Path, help="folder of the photos, by default next to it")
+    parser.add_argument(
+        "--photos", type=Path, help="folder of the photos, by default next to the caption file"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 

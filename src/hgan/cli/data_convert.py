@@ -1,4 +1,4 @@
-"""The verb `data convert`: captions and features from one form to another."""
+"""The verb `data convert`: convert captions and features to another format."""
 
 from pathlib import Path
 
@@ -22,11 +22,11 @@ def _convert(_parser: ArgumentParser, chosen: Namespace) -> int:
 
 
 DATA_CONVERT = Verb(
-    summary="Convert captions or features from one form to another.",
+    summary="Convert captions or features to another format.",
     details=(
         "The source and the name of the target decide what is written:\n"
-        "  captions of any form       FILE.jsonl  JSON lines\n"
-        "  captions of any form       a folder    lists in SCAN's format\n"
+        "  captions in any format     FILE.jsonl  JSON lines\n"
+        "  captions in any format     a folder    lists in SCAN's format\n"
         "  a folder in SCAN's format  a folder    a feature store, from its SPLIT_ims.npy\n"
         "  a feature store            a folder    lists and arrays in SCAN's format\n"
         "  bottom-up attention's TSV  a folder    arrays in SCAN's format, of one split\n"

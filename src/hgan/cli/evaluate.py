@@ -1,4 +1,4 @@
-"""The verb `evaluate`: metrics of checkpoints on a split, as tables or JSON."""
+"""The verb `evaluate`: compute metrics of checkpoints on a split, as tables or JSON."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("checkpoint", type=Path, nargs="+",
         help="folder of a checkpoint, such as runs/.../best; the scores of several are averaged")
-    add("--split", default="test", help="split of its data set: test, val, ...")
+    add("--split", default="test", help="split of the data set: test, val, ...")
     add("--protocol", default="full", help="full, flickr30k-1k, coco-5k, coco-1k, eccv or cxc; "
         "several separated by commas")
     add("--captions", type=Path, help="caption file, by default the one of the run")
@@ -52,7 +52,7 @@ def _evaluate(_parser: ArgumentParser, chosen: Namespace) -> int:
 
 
 def tables(record: dict[str, Any], protocols: Sequence[str]) -> "Iterator[Group]":
-    """A table for each protocol, with what its figures belong to; it fits into 80 columns."""
+    """A table for each protocol, with a title and a caption; it fits into 80 columns."""
     from rich.console import Group
     from rich.text import Text
 
@@ -75,7 +75,7 @@ def _title(record: dict[str, Any]) -> str:
 
 
 def _caption(record: dict[str, Any], recalls: bool) -> str:
-    """What the figures belong to."""
+    """The caption of a table: the data, the model, and how the metrics were computed."""
     from hgan.encoded import final_level
     from hgan.reporting.records import together
 
@@ -92,7 +92,8 @@ def _caption(record: dict[str, Any], recalls: bool) -> str:
 
 
 def _table(levels: dict[str, Any]) -> "Table":
-    """Two rows a level, one for each way; rSum and ties, of both ways, stand in the first."""
+    """Two rows per level, one for each direction; rSum and ties, which cover both directions, are
+    in the first row."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -112,8 +113,8 @@ def _table(levels: dict[str, Any]) -> "Table":
 
 
 def _cells(direction: dict[str, Any]) -> dict[str, str]:
-    """Figures of one way, by column."""
-    if "recall" not in direction:  # of a protocol with figures of its own
+    """Metrics of one direction, by column."""
+    if "recall" not in direction:  # a protocol with other metrics
         return {name: f"{value:.1f}" for name, value in direction.items()}
     recalls = {name: f"{value:.1f}" for name, value in direction["recall"].items()}
     median, mean = f"{direction['median_rank']:g}", f"{direction['mean_rank']:.1f}"
@@ -125,8 +126,8 @@ EVALUATE = Verb(
     details=(
         "Ties count against the model, and are reported. SPLIT.json and SPLIT.npz contain the\n"
         "metrics and the rank of every query. They are written to the run's folder if it is\n"
-        "evaluated on its own captions, else to --out. With several checkpoints, the mean of\n"
-        "their scores is evaluated, and is called an ensemble everywhere.\n\n"
+        "evaluated on its own captions, otherwise to --out. With several checkpoints, the\n"
+        "mean of their scores is evaluated, as an ensemble.\n\n"
         "coco-1k is the mean over five folds of 1,000 photos; eccv and cxc have more correct\n"
         "answers than COCO's own pairs."
     ),

@@ -49,7 +49,7 @@ def _explain(_parser: ArgumentParser, chosen: Namespace) -> int:
 
 
 def _print_lines(explanation: "Explanation") -> None:
-    """Tab-separated, for other programs."""
+    """Print tab-separated lines, for other programs."""
     for level in explanation.levels:
         numbers = (level.similarity, level.weight, level.part)
         print("level", level.name, *(f"{number:.4f}" for number in numbers), sep="\t")
@@ -60,7 +60,7 @@ def _print_lines(explanation: "Explanation") -> None:
 
 
 def levels_table(explanation: "Explanation") -> "Table":
-    """What each level adds to S."""
+    """A table of the contribution of each level to S."""
     from rich.table import Table
     from rich.text import Text
 
@@ -78,7 +78,7 @@ def levels_table(explanation: "Explanation") -> "Table":
 
 
 def words_table(explanation: "Explanation") -> "Table":
-    """Each word with the region that it is most similar to."""
+    """A table of each word with its most similar region."""
     from rich.table import Table
     from rich.text import Text
 
@@ -110,9 +110,9 @@ def region_name(box: list[float]) -> str:
 EXPLAIN = Verb(
     summary="Show why a photo matches a sentence, level by level and word by word.",
     details=(
-        "Prints what each level adds to the similarity, and for each word the most similar\n"
-        "region of the photo: its position from the left and from the top in per cent, and the\n"
-        "similarity (cosine times the word's weight). Prints tables on a terminal, and\n"
+        "Prints the contribution of each level to the similarity, and for each word the most\n"
+        "similar region of the photo: its position from the left and from the top in per cent,\n"
+        "and the similarity (cosine times the word's weight). Prints tables on a terminal, and\n"
         "tab-separated lines into a pipe. The picture of --out shows all words with all regions."
     ),
     examples=(

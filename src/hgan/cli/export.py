@@ -1,4 +1,4 @@
-"""The verb `export`: a checkpoint as a bundle."""
+"""The verb `export`: export a checkpoint as a bundle."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The verb `extract`: region features of a data set's photos."""
+"""The verb `extract`: extract region features of a data set's photos."""
 
 import sys
 
@@ -28,7 +28,7 @@ def _extract(parser: ArgumentParser, chosen: Namespace) -> int:
 
 
 EXTRACT = Verb(
-    summary="Extract region features of a data set's photos, once.",
+    summary="Extract region features of a data set's photos, once before training.",
     details=(
         "Runs the frozen vision backbone on every photo of the caption file; training reads\n"
         "the result. An interrupted run continues where it stopped. Every setting of the YAML\n"

@@ -1,4 +1,4 @@
-"""The verb `index`: a folder of photos, or a file of texts, into an index."""
+"""The verb `index`: index a folder of photos, or a file of texts."""
 
 import sys
 from pathlib import Path
@@ -21,7 +21,7 @@ def _index_arguments(parser: ArgumentParser) -> None:
         "folder",
         type=str,
         metavar="FOLDER_OR_FILE",
-        help="folder of photos, or an address such as s3://bucket/2023, with all folders below it; "
+        help="folder of photos, or an address such as s3://bucket/2023, including its subfolders; "
         "or a file of captions or sentences",
     )
     parser.add_argument(
@@ -53,7 +53,9 @@ def _index_arguments(parser: ArgumentParser) -> None:
         "index the same photos into one server",
     )
     parser.add_argument(
-        "--watch", action="store_true", help="then keep the index up to date until interrupted"
+        "--watch",
+        action="store_true",
+        help="after indexing, keep the index up to date until interrupted",
     )
     parser.add_argument(
         "--estimate",
@@ -68,7 +70,7 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
     if Path(folder).is_file():
         for option in ("estimate", "part", "regions", "watch"):
             if chosen[option]:
-                raise ConfigError(f"{folder} is a file of texts; --{option} is for photos")
+                raise ConfigError(f"{folder} is a file of texts; --{option} is only for photos")
         from hgan.index.texts import index_texts
 
         _print_report(index_texts(folder, to, bundle, quantize), to)
@@ -76,13 +78,13 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
         from hgan.index.estimate import estimate
 
         if chosen.part is not None:
-            raise ConfigError("--estimate estimates all photos; leave --part out")
+            raise ConfigError("--estimate estimates all photos; omit --part")
         print(*estimate(folder, bundle, quantize, regions).lines(), sep="\n")
     elif chosen.watch:
         from hgan.index.watcher import watch_folder
 
         if chosen.part is not None:
-            raise ConfigError("--watch indexes all photos; leave --part out")
+            raise ConfigError("--watch indexes all photos; omit --part")
         try:
             watch_folder(folder, to, bundle, quantize, regions, lambda done: _print_event(done, to))
         except KeyboardInterrupt:  # the usual end of watching; pending writes are finished
@@ -97,7 +99,7 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
 
 
 def _print_report(report: "IndexReport", to: Path | str) -> None:
-    """Counts on standard output, skipped photos on standard error."""
+    """Print counts to standard output, and skipped photos to standard error."""
     for path, reason in sorted(report.skipped.items()):
         print(f"skipped {path}: {reason}", file=sys.stderr)
     print(
@@ -108,7 +110,7 @@ def _print_report(report: "IndexReport", to: Path | str) -> None:
 
 
 def _print_event(event: "WatchEvent", to: Path | str) -> None:
-    """A report or a problem of the watcher."""
+    """Print a report or a problem of the watcher."""
     if event.report is None:
         print(f"hgan: {event.problem}; still watching", file=sys.stderr, flush=True)
     else:
@@ -119,21 +121,21 @@ INDEX = Verb(
     summary="Index a folder of photos, or a file of texts.",
     details=(
         "Reads every photo of the folder once. Run it again to update the index: only new and\n"
-        "changed photos are read, and removed ones are dropped. An interrupted run continues\n"
-        "where it stopped. Photos that cannot be read are skipped and listed. An index holds\n"
-        "one folder with all folders below it. Without --to, it is stored in $HGAN_INDEX, or\n"
-        "else in a folder of your user data. Photos can also be in S3 (pip install\n"
-        "'hgan[cloud]') and in other stores that fsspec reads; credentials are read from the\n"
-        "usual places of these stores' own tools.\n\n"
+        "changed photos are read, and missing photos are removed. An interrupted run continues\n"
+        "where it stopped. Photos that cannot be read are skipped and listed. An index contains\n"
+        "one folder and its subfolders. Without --to, it is stored in $HGAN_INDEX, or else in a\n"
+        "folder in your user data. Photos can also be in S3 (pip install 'hgan[cloud]') and in\n"
+        "other stores that fsspec reads; credentials are read from the same places as by the\n"
+        "stores' own tools.\n\n"
         "On a Qdrant server an index is a collection. Settings can follow its name, as in\n"
         "?shard_number=3&replication_factor=2: shard_number, replication_factor and\n"
         "write_consistency_factor of a new collection; timeout (seconds) and attempts of a\n"
-        "request; patience, the seconds to wait for a server that is down. https encrypts;\n"
-        "$SSL_CERT_FILE is an additional certificate to trust, $HGAN_QDRANT_API_KEY the\n"
-        "server's key.\n\n"
-        "A file of captions (JSON lines, CSV and other forms) or of sentences (.txt, one a\n"
+        "request; patience, the seconds to wait for a server that is down. With https, the\n"
+        "connection is encrypted; $SSL_CERT_FILE can be set to a certificate to trust instead\n"
+        "of the default ones. $HGAN_QDRANT_API_KEY is the server's API key.\n\n"
+        "A file of captions (JSON lines, CSV and other formats) or of sentences (.txt, one per\n"
         "line) is indexed as texts, so that captions can be found by photo. With --watch, the\n"
-        "index follows the folder until Ctrl-C: new and changed photos are read as soon as\n"
+        "index is kept up to date until Ctrl-C: new and changed photos are read as soon as\n"
         "they are completely written. Meanwhile an index on a server can be searched, as can\n"
         "the index of `hgan serve --watch`; an index in a folder is locked."
     ),

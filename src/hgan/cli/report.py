@@ -1,4 +1,4 @@
-"""The verb `report`: tables, plots and worst queries of evaluated runs."""
+"""The verb `report`: compare evaluated runs in tables, plots and lists of the worst queries."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The verb `search`: photos, or texts, by words, by a photo, or by both."""
+"""The verb `search`: search photos or texts with words, with a photo, or with both."""
 
 import json
 import sys
@@ -50,9 +50,9 @@ def _search_arguments(parser: ArgumentParser) -> None:
         "camera=Canon or tag=beach; can be repeated",
     )
     parser.add_argument("--index", type=str, help="the index to search, by default your own index")
-    parser.add_argument("-k", "--k", type=PositiveInt, default=10, help="how many photos to list")
+    parser.add_argument("-k", "--k", type=PositiveInt, default=10, help="number of photos to list")
     parser.add_argument(
-        "--offset", type=NonNegativeInt, default=0, help="how many of the best photos to skip"
+        "--offset", type=NonNegativeInt, default=0, help="number of best photos to skip"
     )
     parser.add_argument(
         "--min-score", type=float, metavar="SCORE", help="only photos with at least this score"
@@ -64,9 +64,9 @@ def _search_arguments(parser: ArgumentParser) -> None:
         "--candidates",
         type=PositiveInt,
         metavar="N",
-        help="how many photos are scored exactly, by default 100, or four for each hit if that is "
-        "more; more candidates come closer to comparing with every photo, and a hundred more take "
-        "about two milliseconds",
+        help="number of photos that are scored exactly, by default 100, or four for each hit if "
+        "that is more; more candidates come closer to an exhaustive search, and a hundred more "
+        "take about two milliseconds",
     )
     parser.add_argument("--json", action="store_true", help="print the hits as JSON")
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="also write a contact sheet")
@@ -96,7 +96,7 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
             candidates=chosen.candidates,
         )
         if chosen.sheet is not None and index.holds == "texts":
-            raise ConfigError("a contact sheet shows photos, and this index holds texts")
+            raise ConfigError("a contact sheet shows photos, but this index contains texts")
     title = _title(query)
     _print_hits(hits, title, first=chosen.offset + 1, as_json=chosen.json)
     if chosen.sheet is not None:
@@ -143,7 +143,7 @@ def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool) -> Non
 
 
 def _named(hit: "Hit") -> str | None:
-    """The photo that a sentence describes; None where it names none."""
+    """The name of the photo that a sentence describes; None if there is none."""
     return str(hit.path) if hit.path.name else None
 
 

@@ -17,7 +17,7 @@ from hgan.locations import default_index
 
 _NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 SHUTDOWN = 30
-"""Seconds that running requests have to finish."""
+"""Seconds that running requests have to finish when the service is stopped."""
 
 
 def _serve_arguments(parser: ArgumentParser) -> None:
@@ -77,7 +77,7 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
 
     prefix = chosen.root_path or ""
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
-        raise ConfigError(f"a root path looks like /photos, not like {prefix!r}")
+        raise ConfigError(f"--root-path must look like /photos, not like {prefix!r}")
     settings = Settings.of_environment(
         require_key=chosen.require_key,
         rate=chosen.rate,
@@ -101,7 +101,7 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
             http=Connection,
         )
         if not chosen.no_browser and _has_browser(chosen.host):
-            # Starting a browser can take long. The port is bound, so the page waits for us.
+            # Starting a browser can take long. The port is bound, so the browser's request waits.
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         try:
             with following(service.library) if chosen.watch else nullcontext():
@@ -131,7 +131,7 @@ def _ready_index(chosen: Namespace) -> Path | str:
     if source.startswith(("http://", "https://")) or (Path(source) / "index.json").is_file():
         if chosen.index is not None:
             raise ConfigError(
-                f"{source} is an index; leave out --index, or name a folder of photos"
+                f"{source} is an index; omit --index, or pass a folder of photos"
             )
         return str(source)
     from hgan.index.indexer import index_folder
@@ -158,9 +158,9 @@ SERVE = Verb(
     details=(
         "Serves a search page, and an HTTP API under /v1 (described in /openapi.json), until it\n"
         "is interrupted. A folder of photos is indexed first. Logs go to standard error, one\n"
-        "JSON object a line.\n\n"
-        "$HGAN_API_KEYS holds API keys, separated by commas. Requests with one of them in the\n"
-        "header X-API-Key can add photos, and remove them from the index."
+        "JSON object per line.\n\n"
+        "$HGAN_API_KEYS contains API keys, separated by commas. Requests with one of them in\n"
+        "the header X-API-Key can add photos, and remove them from the index."
     ),
     examples=(
         "hgan serve",

@@ -1,4 +1,4 @@
-"""What the verbs of the training half share: that it is installed, plug-ins, a run's settings."""
+"""Helpers for the verbs that need the training half: a check for torch, plug-ins, settings."""
 
 import itertools
 import sys
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def need_training_half(verb: str) -> None:
-    """Raise `ConfigError` where torch is not installed."""
+    """Raise `ConfigError` if torch is not installed."""
     if find_spec("torch") is None:
         raise ConfigError(
             f"`hgan {verb}` needs the training half, which is not installed: "
@@ -24,16 +24,16 @@ def need_training_half(verb: str) -> None:
 
 
 class SettingsParser(ArgumentParser):
-    """A parser that also takes the settings of a run.
+    """A parser that also accepts the settings of a run.
 
-    Which settings there are depends on the matcher and the loss that the command line or a YAML
-    file names, and these may be a plug-in's: so they are added when the words to parse are known.
+    The settings depend on the matcher and the loss, which are named on the command line or in a
+    YAML file and may come from a plug-in. They are therefore added when the arguments are known.
     """
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, *more: Any, **options: Any
     ) -> Any:
-        """The words as a namespace; `config_of` makes a `Config` of it."""
+        """Parse the arguments to a namespace; `config_of` converts it to a `Config`."""
         words = list(sys.argv[1:] if args is None else args)
         if find_spec("torch") is None:
             if not {"-h", "--help"} & set(words):
@@ -52,18 +52,18 @@ def plugin_argument(parser: ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE.py",
-        help="file that defines a matcher or a loss; it is run; can be repeated",
+        help="Python file that defines a matcher or a loss; it is executed; can be repeated",
     )
 
 
 def plugins_of(words: Sequence[str]) -> list[str]:
-    """The files that --plugin names among the words."""
+    """The files that are given with --plugin."""
     found = [file for option, file in itertools.pairwise(words) if option == "--plugin"]
     return found + [w.removeprefix("--plugin=") for w in words if w.startswith("--plugin=")]
 
 
 def load_plugins(files: Sequence[str]) -> None:
-    """Run the files, so that their matchers and losses can be named."""
+    """Run the files, so that their matchers and losses are available by name."""
     if files:  # the training half is imported only where it is needed
         from hgan.model import plugins
 
@@ -78,7 +78,7 @@ def config_of(parser: ArgumentParser, chosen: Namespace) -> "Config":
 
 
 def parse_config(arguments: Sequence[str]) -> "Config":
-    """The settings that `hgan train` would take from these arguments, for scripts."""
+    """The settings that `hgan train` would use for these arguments, for scripts."""
     parser = SettingsParser(exit_on_error=False)
     plugin_argument(parser)
     return config_of(parser, parser.parse_args(arguments))

@@ -1,4 +1,4 @@
-"""The verb `sweep`: train several systems with several seeds."""
+"""The verb `sweep`: train and evaluate several systems with several seeds."""
 
 import sys
 from pathlib import Path
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from hgan.training.sweep import Job
 
 LOG_LINES = 15
-"""Lines of a failed run's log that are shown."""
+"""Number of lines that are shown of a failed run's log."""
 
 
 def _sweep_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     # No type where a flag can be repeated: the parser would apply it to the whole list.
     add("--config", action="append", required=True, metavar="PATH",
-        help="YAML file for all systems, or folder with one file a system; can be repeated")
+        help="YAML file for all systems, or folder with one file per system; can be repeated")
     add("--seeds", type=str, default="1,2,3", help="seeds, separated by commas")
-    add("--base", metavar="NAME", help="also train the files for all systems alone, as NAME")
+    add("--base", metavar="NAME", help="also train a system NAME with only the files for all")
     add("--runs", type=Path, default=Path("runs/ablations"), help="folder of the runs")
     add("--split", default="val", help="split that each run is evaluated on")
     add("--jobs", type=PositiveInt, default=1, help="runs at once; they share the processors")
@@ -74,7 +74,7 @@ SWEEP = Verb(
     details=(
         "A run is stored in RUNS/SYSTEM/seedS, with its output in train.log. The same command\n"
         "finishes an interrupted sweep: finished runs are skipped and interrupted ones are\n"
-        "continued. If a run fails, the others go on, and the exit code is 1."
+        "continued. If a run fails, the others continue, and the exit code is 1."
     ),
     examples=(
         "hgan sweep --config configs/flickr8k.yaml --config configs/ablations --base full",

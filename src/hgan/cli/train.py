@@ -1,4 +1,4 @@
-"""The verb `train`: a model on extracted features."""
+"""The verb `train`: train a model on extracted features."""
 
 import sys
 
@@ -10,7 +10,7 @@ from hgan.cli.verb import Verb
 
 def _train_arguments(parser: ArgumentParser) -> None:
     plugin_argument(parser)
-    parser.add_argument("--resume", action="store_true", help="go on where the run was cut short")
+    parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
 
 
 def _train(parser: ArgumentParser, chosen: Namespace) -> int:
@@ -27,15 +27,16 @@ TRAIN = Verb(
     summary="Train a model on extracted features.",
     details=(
         "Prints the folder of the best checkpoint, chosen on the validation split. Every\n"
-        "setting of the YAML file can be given as --KEY VALUE after it. A run that was cut\n"
-        "short loses at most an epoch: --resume continues it. --model.name and --loss.name\n"
+        "setting of the YAML file can be overridden with --KEY VALUE after it. An interrupted\n"
+        "run loses at most one epoch: --resume continues it. --model.name and --loss.name\n"
         "choose the matcher and the loss; --model.name scan --help shows SCAN's settings."
     ),
     examples=(
         "hgan train --config configs/flickr8k.yaml --seed 1",
         "hgan train --config configs/flickr8k.yaml --seed 1 --resume",
         "hgan train --config configs/flickr8k.yaml --optim.epochs 3 --run runs/short",
-        "hgan train --config configs/flickr8k.yaml --plugin my.py --model.name mine",
+        "hgan train --config configs/flickr8k.yaml --plugin examples/add_a_matcher.py "
+        "--model.name means",
     ),
     arguments=_train_arguments,
     run=_train,

@@ -26,27 +26,27 @@ class _Formatter(RawDescriptionHelpFormatter, DefaultHelpFormatter):
 class Verb:
     """One command of `hgan`.
 
-    `arguments` and `run` import what they need themselves, so that a search starts without the
-    settings of a training run or torch.
+    `arguments` and `run` import what they need when they are called, so that a search starts
+    without torch and without the settings of a training run.
     """
 
     summary: str
     """One line, for the list of verbs."""
     details: str
-    """What it does, for its own help."""
+    """Description for the help of the verb."""
     examples: tuple[str, ...]
-    """Complete command lines."""
+    """Complete command lines, for the help of the verb."""
     arguments: Callable[[ArgumentParser], None]
     """Adds the verb's arguments to its parser."""
     run: Callable[[ArgumentParser, Namespace], int]
     """Runs the verb and returns the exit code."""
     usage: str | None = None
-    """The usage line, where the generated one would be too long."""
+    """The usage line, if the generated one would be too long."""
     parser_class: type[ArgumentParser] = ArgumentParser
     """`SettingsParser` for a verb that takes the settings of a run."""
 
     def parser(self, name: str) -> ArgumentParser:
-        """The parser of this verb alone."""
+        """Build the parser of this verb."""
         examples = "\n".join(f"  {example}" for example in self.examples)
         parser = self.parser_class(
             prog=f"hgan {name}",

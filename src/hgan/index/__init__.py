@@ -1,1 +1,1 @@
-"""Photos and texts are encoded and stored: the one writer of an index, and the stores below it."""
+"""Index photos and texts: encode them, and write them to a store."""

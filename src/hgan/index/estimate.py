@@ -1,4 +1,4 @@
-"""The cost of indexing a folder, measured on a few of its photos; nothing is written."""
+"""Estimate the cost of indexing a folder from a sample of its photos; nothing is written."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +16,14 @@ from hgan.sources.open import open_source
 from hgan.sources.types import Photo, Source
 
 TRIED = 2 * IMAGE_BATCH
-"""Photos that are measured, from all over the folder."""
+"""Number of photos in the sample, taken at even distances from the folder."""
 ENTRY_BYTES = 700
-"""Stored metadata of a photo beside its vectors, with the indexes that filters and large searches
-need; photos with little EXIF take less."""
+"""Bytes per photo in addition to its vectors: metadata, and the indexes for filters and for large
+searches. Photos with little EXIF need less."""
 LOG_BYTES = 100 * 2**20
-"""The write-ahead log: a few files of 32 MB, for any number of photos."""
+"""Size of the write-ahead log in bytes: a few files of 32 MB, for any number of photos."""
 PROGRAM_BYTES = 400 * 2**20
-"""Measured memory of a search beside the files of the model and the vectors."""
+"""Measured memory of a search process in bytes, without the model's files and the vectors."""
 
 
 @dataclass(frozen=True)
@@ -31,28 +31,29 @@ class Estimate:
     """The cost of indexing a folder whose photos are all new."""
 
     photos: int
+    """Number of photos in the folder."""
     skipped: int
-    """Files that look like photos and are skipped, by their name or kind alone."""
+    """Number of files that look like photos but are skipped because of their name or file type."""
     tried: int
-    """Photos on which the time was measured."""
+    """Number of photos on which the time was measured."""
     disk: int
-    """Bytes of the index."""
+    """Size of the index in bytes."""
     memory: int
-    """Bytes of a process that searches: the program, the model, and the vectors that every search
-    reads."""
+    """Memory of a search process in bytes: the program, the model, and the vectors that every
+    search reads."""
     seconds: float
-    """For all photos."""
+    """Expected time to index all photos, in seconds."""
 
     def lines(self) -> list[str]:
-        """As a table for a screen, rounded to two digits."""
+        """The estimate as lines of a table, with numbers rounded to two digits."""
         pace = self.photos / self.seconds
         skipped = f"; {self.skipped:,} files are skipped" if self.skipped else ""
         return [
             f"photos  {self.photos:>12,}{skipped}",
             f"disk    {_bytes(self.disk):>12}",
             f"memory  {_bytes(self.memory):>12}  to search",
-            f"time    {_duration(self.seconds):>12}  at {_two_digits(pace)} photos a second, "
-            f"as measured on {self.tried}",
+            f"time    {_duration(self.seconds):>12}  at {_two_digits(pace)} photos per second, "
+            f"measured on {self.tried}",
         ]
 
 
@@ -62,10 +63,11 @@ def estimate(
     quantize: Quantize | None = None,
     regions: int | None = None,
 ) -> Estimate:
-    """Find the photos of a folder, and encode a few of them with a clock running.
+    """Find the photos of a folder, and measure how long it takes to encode a sample of them.
 
     Raises:
-        HganError: there is no such folder, no photo in it, or none of the few can be read.
+        HganError: the folder does not exist, contains no photos, or no photo of the sample can be
+            read.
     """
     source = open_source(folder)
     if not isinstance(bundle, Bundle):
@@ -77,13 +79,13 @@ def estimate(
     widths = IndexManifest.of(source.root, bundle, quantize)
     # 8-bit local vectors replace those in float16; 8-bit dense vectors are stored in addition.
     local, dense, searched = (1, 3, 1) if quantize else (2, 2, 2)
-    each = round(measured.regions * widths.local * local) + widths.dense * dense + ENTRY_BYTES
+    vectors = round(measured.regions * widths.local * local) + widths.dense * dense
     model = sum((bundle.folder / name).stat().st_size for name in bundle.config.files)
     return Estimate(
         photos=len(photos),
         skipped=len(listing.skipped),
         tried=measured.photos,
-        disk=LOG_BYTES + len(photos) * each,
+        disk=LOG_BYTES + len(photos) * (vectors + ENTRY_BYTES),
         memory=PROGRAM_BYTES + model + len(photos) * widths.dense * searched,
         seconds=measured.seconds / measured.photos * len(photos),
     )
@@ -94,7 +96,7 @@ class _Measurement:
     photos: int
     seconds: float
     regions: float
-    """Of a photo, on average."""
+    """Average number of regions per photo."""
 
 
 def _measure(source: Source, photos: list[Photo], bundle: Bundle) -> _Measurement:
@@ -103,7 +105,7 @@ def _measure(source: Source, photos: list[Photo], bundle: Bundle) -> _Measuremen
 
     def load(photo: Photo) -> np.ndarray:
         content = source.read(photo)
-        entry_of(content)  # digest and EXIF take their time as well
+        entry_of(content)  # digest and EXIF take time as well
         return content.pixels(size)
 
     bundle.encode_images([np.zeros((size, size, 3), np.uint8)])  # loads the model
@@ -115,12 +117,12 @@ def _measure(source: Source, photos: list[Photo], bundle: Bundle) -> _Measuremen
         if batch.arrays:
             regions += bundle.encode_images(batch.arrays).mask.sum(axis=1).tolist()
     if not regions:
-        raise HganError(f"none of {len(photos)} photos that were tried can be read: {reasons[0]}")
+        raise HganError(f"none of the {len(photos)} photos in the sample can be read: {reasons[0]}")
     return _Measurement(len(regions), perf_counter() - start, sum(regions) / len(regions))
 
 
 def _two_digits(number: float) -> str:
-    """12,345 as 12,000 and 0.1234 as 0.12."""
+    """Format a number with two significant digits: 12,345 as 12,000, and 0.1234 as 0.12."""
     return f"{float(f'{number:.2g}'):,.9f}".rstrip("0").rstrip(".")
 
 

@@ -1,6 +1,6 @@
-"""A folder of photos to an index: new and changed photos are encoded, missing ones are removed.
+"""Index a folder of photos: encode new and changed photos, and remove missing ones.
 
-Photos are stored as they are encoded, so that a run that is interrupted is continued by the next.
+Photos are stored as they are encoded, so the next run continues an interrupted one.
 """
 
 from collections.abc import Iterator
@@ -25,26 +25,26 @@ def index_folder(
     shard: Shard = WHOLE,
     regions: int | None = None,
 ) -> IndexReport:
-    """Bring an index up to date with a folder of photos and all folders below it.
+    """Bring an index up to date with a folder of photos, including its subfolders.
 
-    Hidden folders, and links to folders, are not entered. A photo that cannot be read is skipped
-    and listed. Tags that users gave to photos are kept.
+    Hidden folders and links to folders are skipped. A photo that cannot be read is skipped and
+    listed in the report. User tags are kept.
 
     Args:
         folder: the photos, or an address of photos such as `s3://bucket/2023`.
         to: the index, a folder or the address of a collection on a server; it is created if it does
             not exist.
-        bundle: the model, or its folder; by default the one that ships with the program.
+        bundle: the model, or its folder; by default the bundle that ships with hgan.
         quantize: `int8` for smaller vectors in a new index, see `IndexManifest`.
-        shard: the share of the photos that this run indexes.
-        regions: the number of local vectors of a photo in a new index, see
-            `hgan.runtime.region_grid`; by default as many as the model makes.
+        shard: the part of the photos that this run indexes.
+        regions: number of local vectors per photo in a new index, see
+            `hgan.runtime.region_grid`; by default all regions of the model.
 
     Raises:
-        HganError: there is no such folder, or no photo in it.
+        HganError: the folder does not exist or contains no photos.
         SourceError: the photos cannot be reached.
-        IndexingError: the index is of other photos or another bundle, is open elsewhere, or cannot
-            be written.
+        IndexingError: the index contains other photos, was made with another bundle, is open in
+            another process, or cannot be written.
     """
     source = open_source(folder)
     source.check()  # before an index is created
@@ -63,6 +63,6 @@ def open_writer(
     shard: Shard = WHOLE,
     regions: int | None = None,
 ) -> Iterator[IndexWriter]:
-    """Open or create an index of photos to write to it; see `index_folder`."""
+    """Open or create an index of photos for writing; see `index_folder`."""
     with open_to_write(source.root, to, bundle, quantize, regions=regions) as (store, used):
         yield IndexWriter(source, store, used, shard)

@@ -1,4 +1,4 @@
-"""Opens an index to write to it: loads and checks the model, creates the index if there is none."""
+"""Open an index for writing: load and check the model, create the index if it does not exist."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,21 +21,21 @@ def open_to_write(
     holds: Holds = "photos",
     regions: int | None = None,
 ) -> Iterator[tuple[Store, Bundle]]:
-    """The store of an index, and the bundle as the index uses it.
+    """Open or create an index; yields its store, and the bundle with the index's regions.
 
     Args:
         root: the folder or address of the photos, or the file of the texts.
         to: the index, a folder or the address of a collection on a server.
-        bundle: the model, or its folder; by default the one that ships with the program.
-        quantize: of a new index, see `IndexManifest`.
-        holds: photos or texts.
-        regions: of a new index, see `IndexManifest`.
+        bundle: the model, or its folder; by default the bundle that ships with hgan.
+        quantize: format of the vectors of a new index, see `IndexManifest`.
+        holds: whether the index contains photos or texts.
+        regions: number of local vectors per photo of a new index, see `IndexManifest`.
 
     Raises:
         BundleError: the bundle is missing or damaged.
-        ConfigError: the model cannot have so many regions.
-        IndexingError: the index is of other items or another bundle, is open elsewhere, or cannot
-            be written.
+        ConfigError: the model's regions cannot be pooled to this number.
+        IndexingError: the index contains other items, was made with another bundle, is open in
+            another process, or cannot be written.
     """
     target = to if is_address(to) else Path(to)
     if not isinstance(bundle, Bundle):
@@ -48,6 +48,6 @@ def open_to_write(
 
 
 def optimize(store: Store) -> None:
-    """Bring an index into the form that is fastest to search, and say so on the screen."""
+    """Optimize an index for fast searches, and show this on the terminal."""
     with console.status("optimizing the index"):
         store.optimize()

@@ -1,4 +1,4 @@
-"""Photos and texts, once encoded, as the points that an index stores."""
+"""Build the points that an index stores from encoded photos and texts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,12 +13,12 @@ from hgan.sources.types import Photo, PhotoContent
 def points_of(
     entries: Sequence[Entry], encoded: Encoded[np.ndarray], weights: Mapping[str, float]
 ) -> list[Point]:
-    """A point for each photo or text, in the same order.
+    """Build a point for each photo or text, in the same order.
 
     Args:
         entries: stored metadata of N photos or texts.
         encoded: the N photos or texts.
-        weights: of the levels in S.
+        weights: weight of each level in S.
     """
     vectors = dense(encoded, weights)  # (N, E)
     return [
@@ -28,7 +28,7 @@ def points_of(
 
 
 def entry_of(content: PhotoContent) -> Entry:
-    """The metadata that an index stores of a photo, all of it from the file."""
+    """The metadata that an index stores for a photo, read from the file."""
     photo, exif = content.photo, content.exif()
     return Entry(
         photo.path,
@@ -43,7 +43,7 @@ def entry_of(content: PhotoContent) -> Entry:
 
 
 def is_same(photo: Photo, entry: Entry) -> bool:
-    """Whether a listed photo is unchanged since it was stored, by size and etag or time."""
+    """Whether a listed photo is unchanged since it was stored: same size, and same ETag or time."""
     if photo.size != entry.size:
         return False
     if photo.etag or entry.etag:

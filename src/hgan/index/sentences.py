@@ -1,4 +1,4 @@
-"""The sentences of a text file: a caption file of any form, or plain text with one on a line."""
+"""Read the sentences of a file: captions in any format, or plain text with one per line."""
 
 import hashlib
 from collections.abc import Iterator
@@ -12,21 +12,21 @@ from hgan.index.store.contract import Entry
 from hgan.runtime.exif import clean_tag
 
 LONGEST = 10_000
-"""Characters of the longest sentence. Models read the first few dozen words only."""
+"""Maximum length of a sentence in characters. Models read only the first few dozen words."""
 
 
 def find_sentences(file: Path, skipped: dict[str, str]) -> list[Entry]:
-    """All sentences of a file in order, each with its photo, if the file names one.
+    """Read all sentences of a file in order, each with its photo if the file names one.
 
-    The same sentence of the same photo is returned once; its split becomes its tag.
+    The same sentence of the same photo is returned once. The split is stored as a tag.
 
     Args:
-        file: JSON lines, CSV or another form of caption files (see
-            `hgan.data.captions.read`), or a `.txt` with one sentence on a line.
-        skipped: places without a sentence are added, with the reason.
+        file: JSON lines, CSV or another format of caption files (see
+            `hgan.data.captions.read`), or a `.txt` file with one sentence per line.
+        skipped: places without a valid sentence are added to it, with the reason.
 
     Raises:
-        HganError: there is no such file, it cannot be read, or there is no sentence in it.
+        HganError: the file does not exist, cannot be read, or contains no sentences.
     """
     if not file.is_file():
         raise DataError(f"{file}: no such file")
@@ -34,7 +34,7 @@ def find_sentences(file: Path, skipped: dict[str, str]) -> list[Entry]:
     places: dict[str, str] = {}
     for place, photo, text, split in _read(file, skipped):
         if len(text) > LONGEST:
-            skipped[place] = f"not a sentence: {len(text):,} characters, {LONGEST:,} at most"
+            skipped[place] = f"too long: {len(text):,} characters, at most {LONGEST:,} are allowed"
             continue
         digest = hashlib.sha256(text.encode()).hexdigest()
         tags = (clean_tag(split),) if split else ()
@@ -44,12 +44,12 @@ def find_sentences(file: Path, skipped: dict[str, str]) -> list[Entry]:
         else:
             found[entry.id], places[entry.id] = entry, place
     if not found:
-        raise HganError(f"{file}: no sentence in it")
+        raise HganError(f"{file}: contains no sentences")
     return list(found.values())
 
 
 def _read(file: Path, skipped: dict[str, str]) -> Iterator[tuple[str, str, str, str | None]]:
-    """Place, photo, sentence and split of each."""
+    """Yield place, photo, sentence and split of each sentence."""
     if file.suffix.lower() == ".txt":
         lines = _lines(file)
         if not any(is_token_line(line) for line in lines[:1]):

@@ -1,7 +1,6 @@
-"""A file of sentences to an index, in which photos and words find them.
+"""Index the sentences of a file, so that they can be found by text or by photo.
 
-Sentences are stored as they are encoded, so that a run that is interrupted is continued by the
-next.
+Sentences are stored as they are encoded, so the next run continues an interrupted one.
 """
 
 from pathlib import Path
@@ -23,21 +22,21 @@ def index_texts(
     bundle: Bundle | Path | None = None,
     quantize: Quantize | None = None,
 ) -> IndexReport:
-    """Bring an index up to date with the sentences of a file, so that photos and words find them.
+    """Bring an index up to date with the sentences of a file.
 
-    A sentence is identified by its words and its photo, not by its place in the file. A sentence
-    without words that the model can read is skipped and listed.
+    A sentence is identified by its text and its photo, not by its position in the file. A sentence
+    without words that the model can read is skipped and listed in the report.
 
     Args:
-        file: a caption file of any form, or a `.txt` with one sentence on a line.
+        file: a caption file of any format, or a `.txt` file with one sentence per line.
         to: the index, see `index_folder`.
-        bundle: the model, or its folder; by default the one that ships with the program.
+        bundle: the model, or its folder; by default the bundle that ships with hgan.
         quantize: `int8` for smaller vectors in a new index, see `IndexManifest`.
 
     Raises:
-        HganError: there is no such file, or no sentence in it.
-        IndexingError: the index is of other texts or another bundle, is open elsewhere, or cannot
-            be written.
+        HganError: the file does not exist or contains no sentences.
+        IndexingError: the index contains other texts, was made with another bundle, is open in
+            another process, or cannot be written.
     """
     file = Path(file)
     report = IndexReport()
@@ -59,7 +58,7 @@ def index_texts(
 
 
 def _encode_texts(entries: list[Entry], store: Store, bundle: Bundle) -> list[tuple[Entry, str]]:
-    """Encode and store sentences; those that the model cannot read are returned with the reason."""
+    """Encode and store sentences; returns those that the model cannot read, with the reason."""
     refused: list[tuple[Entry, str]] = []
     readable: list[Entry] = []
     for entry in entries:

@@ -1,4 +1,4 @@
-"""Keeps an index up to date with its folder: added, changed and removed photos are noticed.
+"""Keep an index up to date with its folder: detect added, changed and removed photos.
 
 When the system reports a change, the watcher lists the whole folder, as `hgan index` does, so that
 moved and missed photos are found as well. A photo is read once its size and time have stayed the
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
     from watchfiles import Change
 
 SETTLE = 1.0
-"""Seconds that size and time of a photo must stay the same before it is read."""
+"""Seconds that the size and time of a photo must stay the same before it is read."""
 OPTIMIZE_AFTER = 2000
-"""Changes after which the index is optimized again; fewer hardly slow a search down."""
+"""Number of changes after which the index is optimized; fewer hardly slow down a search."""
 
 _BURST = 1000
-"""Milliseconds in which changes are taken together."""
+"""Milliseconds within which changes are handled together."""
 
 
 class WatchEvent(NamedTuple):
-    """What the watcher did, or the problem that it has."""
+    """An event of the watcher: the report of an update, or a problem."""
 
     report: IndexReport | None
     problem: str = ""
 
 
 class _Seen(NamedTuple):
-    """A new or changed photo, and since when it has had this size and time."""
+    """Size and time of a new or changed photo, and when they were first seen."""
 
     size: int
     mtime: int
@@ -58,7 +58,7 @@ class Watcher:
 
         Args:
             root: the folder.
-            writer: of the open index.
+            writer: the writer of the open index.
             ignore: a folder whose changes are ignored, such as that of the index itself.
 
         Raises:
@@ -80,20 +80,20 @@ class Watcher:
 
     @property
     def has_unsettled(self) -> bool:
-        """Whether photos have changed that had not settled at the last look."""
+        """Whether there were changed photos at the last check that had not settled yet."""
         return bool(self._unsettled)
 
     def follow(self, on_event: Callable[[WatchEvent], object], stop: Event | None = None) -> None:
-        """Look at the folder whenever something changes in it, until stopped.
+        """Check the folder whenever something changes in it, until stopped.
 
         Args:
-            on_event: is called with what was done, if anything was, and once with each problem;
-                after a problem the watcher tries again.
-            stop: ends it; without one, Ctrl-C does.
+            on_event: called with the report of each update that changed something, and once with
+                each problem; after a problem the watcher tries again.
+            stop: stops the watcher when it is set; without it, Ctrl-C stops the watcher.
         """
         problem = ""
         while stop is None or not stop.is_set():
-            first = True  # changes before the system was listening
+            first = True  # the folder may have changed before watching started
             for changed in self._events(stop):
                 if not (changed or first or self.has_unsettled or problem):
                     continue
@@ -107,12 +107,12 @@ class Watcher:
                 first = False
                 if report.added or report.updated or report.removed or report.skipped:
                     on_event(WatchEvent(report))
-                if problem:  # listen again: a disk that was mounted again is another folder
+                if problem:  # watch again: a remounted disk is another folder to the system
                     problem = ""
                     break
 
     def _events(self, stop: Event | None) -> Iterator[bool]:
-        """Whether something has changed in the folder, at least once every `SETTLE` seconds."""
+        """Yield whether something has changed in the folder, at least every `SETTLE` seconds."""
         from watchfiles import watch
 
         bursts = watch(
@@ -131,7 +131,7 @@ class Watcher:
         """Bring the index up to date with all photos that have settled.
 
         Returns:
-            What was done; of skipped photos, only those that were not reported before.
+            The report of the update; it lists only skipped photos that were not reported before.
 
         Raises:
             HganError: see `index_folder`.
@@ -139,7 +139,7 @@ class Watcher:
         changes = self._writer.compare()
         changed = changes.changed
         self._unreadable = {
-            path: was for path, was in self._unreadable.items() if _is(changed.get(path), was)
+            path: was for path, was in self._unreadable.items() if _matches(changed.get(path), was)
         }
         self._unsettled = self._find_unsettled(changed)
         report = self._writer.update(changes, self._unsettled.keys() | self._unreadable.keys())
@@ -157,7 +157,7 @@ class Watcher:
         return report
 
     def first(self) -> IndexReport:
-        """Index all photos, whether they have settled or not.
+        """Index all photos, without waiting until they have settled.
 
         Raises:
             HganError: see `index_folder`.
@@ -168,7 +168,7 @@ class Watcher:
         return report
 
     def _find_unsettled(self, changed: dict[str, Photo]) -> dict[str, _Seen]:
-        """The changed photos that are not read yet."""
+        """The changed photos that must not be read yet."""
         now = monotonic()
         unsettled = {}
         for path, photo in changed.items():
@@ -182,7 +182,7 @@ class Watcher:
         return unsettled
 
     def _is_relevant(self, change: "Change", name: str) -> bool:
-        """Whether a change may concern photos: the name is that of a photo or of a folder."""
+        """Whether a change may affect photos: the name is that of a photo or of a folder."""
         path = Path(name)
         if self._ignore and path.is_relative_to(self._ignore):
             return False
@@ -213,8 +213,9 @@ def watch_folder(
         bundle: the model.
         quantize: see `index_folder`.
         regions: see `index_folder`.
-        on_event: is called with what was done, first and at each change, and with problems.
-        stop: ends it; without one, Ctrl-C does, which is raised as `KeyboardInterrupt`.
+        on_event: called with the report of the first run and of each update, and with problems.
+        stop: stops the watcher when it is set; without it, Ctrl-C stops the watcher and is raised
+            as `KeyboardInterrupt`.
 
     Raises:
         ConfigError: watchfiles is not installed, or the photos are not in a folder.
@@ -223,7 +224,9 @@ def watch_folder(
     """
     source = open_source(folder)
     if not isinstance(source, FolderSource):
-        raise ConfigError(f"{folder}: only folders can be watched; index it again now and then")
+        raise ConfigError(
+            f"{folder}: only folders can be watched; run `hgan index` again to update the index"
+        )
     source.check()  # before an index is created
     with open_writer(source, to, bundle, quantize, regions=regions) as writer:
         watcher = Watcher(source.root, writer, None if is_address(to) else Path(to))
@@ -231,5 +234,5 @@ def watch_folder(
         watcher.follow(on_event, stop)
 
 
-def _is(photo: Photo | None, was: tuple[int, int]) -> bool:
+def _matches(photo: Photo | None, was: tuple[int, int]) -> bool:
     return photo is not None and (photo.size, photo.mtime) == was

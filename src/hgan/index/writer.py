@@ -1,12 +1,12 @@
-"""The one writer of an index of photos: indexing, watching and uploads all go through it.
+"""The single writer of a photo index; indexing, watching and uploads all use it.
 
-It has one lock, and one view of what is stored. The lock is held while view and store change, never
-while photos are read or encoded. Every change gets a number, its revision. An update notes the
-revision before it lists the photos, and leaves alone what was changed later, so that it neither
-overwrites nor removes a photo that was uploaded meanwhile.
+It has one lock, and one view, which caches the stored entries. The lock is held while the view and
+the store are changed, but never while photos are read or encoded. Each change has a revision
+number. An update records the revision before it lists the photos, and skips photos that were
+changed later, so that it neither overwrites nor removes a photo that was uploaded meanwhile.
 
-Tags that users gave are not in the files. Whenever a photo is stored again, they are taken over
-from the store, also from what another process wrote to an index on a server.
+User tags are not in the files. When a photo is stored again, its user tags are copied from the
+store, including those that another process wrote to an index on a server.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -41,37 +41,37 @@ class _Known(NamedTuple):
 
 @dataclass
 class _Reading:
-    """A photo on its way into the index."""
+    """A photo that is being indexed."""
 
     photo: Photo
     entry: Entry | None = None
     """Set when the photo has been read."""
     copy: Point | None = None
-    """A stored photo of the same bytes, whose vectors are used."""
+    """A stored photo with the same bytes, whose vectors are reused."""
 
 
 @dataclass(frozen=True)
 class Changes:
-    """The photos of a source, compared with the index."""
+    """The result of a comparison of a source with the index."""
 
     listing: Listing
     changed: dict[str, Photo]
     """New and changed photos by path."""
     revision: int
-    """Of the index, before the photos were listed."""
+    """Revision of the index before the photos were listed."""
 
 
 class IndexWriter:
-    """Writes to an open index of photos; any thread may call any method."""
+    """Writes to an open photo index; all methods are thread-safe."""
 
     def __init__(self, source: Source, store: Store, bundle: Bundle, shard: Shard = WHOLE) -> None:
-        """A writer; there must be no other one for this store in this process.
+        """Create the writer; a process must have only one writer for each store.
 
         Args:
             source: the photos.
-            store: of the index, open.
-            bundle: that made the index, as the index uses it.
-            shard: the photos that are updated; all others are left alone.
+            store: the open store of the index.
+            bundle: the bundle of the index, with the index's number of regions.
+            shard: the photos to update; all others are left unchanged.
         """
         self._source = source
         self._store = store
@@ -81,14 +81,14 @@ class IndexWriter:
         self._revision = 0
         self._stored: dict[str, _Known] | None = None  # by path; read when first needed
         self._copies: dict[str, str] = {}  # digest to id
-        self._removed: dict[str, _Known] = {}  # by `remove`, whose files are still there
+        self._removed: dict[str, _Known] = {}  # by `remove`; their files still exist
         self._replaced: list[tuple[Entry, Point | None]] | None = None  # in `exclusive` blocks
 
     def compare(self) -> Changes:
         """List the photos, and compare them with the index.
 
         Raises:
-            HganError: the photos cannot be listed, or there is none.
+            HganError: the photos cannot be listed, or there are none.
         """
         with self._lock:
             known = {**self._removed, **self._view()}
@@ -102,16 +102,16 @@ class IndexWriter:
         return Changes(listing, changed, revision)
 
     def update(self, changes: Changes, exclude: Collection[str] = ()) -> IndexReport:
-        """Encode and store what is new or changed, remove what is missing.
+        """Encode and store new and changed photos, and remove missing ones.
 
-        A photo that cannot be read is removed as well, unless a user has given it tags.
+        A photo that cannot be read is removed as well, unless it has user tags.
 
         Args:
-            changes: from `compare`.
-            exclude: paths of changed photos that are left as they are.
+            changes: the result of `compare`.
+            exclude: paths of changed photos that are not updated.
 
         Raises:
-            SourceError: the photos cannot be reached any more.
+            SourceError: the photos can no longer be reached.
             IndexingError: the index cannot be written.
         """
         report = IndexReport(skipped=dict(changes.listing.skipped))
@@ -137,9 +137,9 @@ class IndexWriter:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Let nothing else be written, and no comparison begin, while the block runs.
+        """Block all other writes, and new comparisons, while the block runs.
 
-        If the block raises, the photos that it added are taken back.
+        If the block raises an error, the photos that it added are rolled back.
         """
         with self._lock:
             outer, self._replaced = self._replaced, []
@@ -148,20 +148,20 @@ class IndexWriter:
                 if outer is not None:
                     outer += self._replaced
             except BaseException:
-                self._take_back(self._replaced)
+                self._roll_back(self._replaced)
                 raise
             finally:
                 self._replaced = outer
 
     def add(self, content: PhotoContent, encoded: Encoded[np.ndarray], user_tags: Tags) -> Entry:
-        """Store an encoded photo, in place of the photo of this path and of its tags.
+        """Store an encoded photo; it replaces the photo at this path, including its user tags.
 
         Call it in an `exclusive` block that also writes the file.
 
         Args:
-            content: the photo, with the size and time that its file has.
-            encoded: the photo.
-            user_tags: tags beside those in the file, in lower case.
+            content: the photo, with the size and time of its file.
+            encoded: the encoded photo, N = 1.
+            user_tags: tags in addition to those in the file, in lower case.
 
         Raises:
             IndexingError: the index cannot be written.
@@ -178,10 +178,10 @@ class IndexWriter:
         return entry
 
     def remove(self, key: str) -> bool:
-        """Remove the photo of an id; False if there is none.
+        """Remove the photo with this id; returns False if it is not in the index.
 
-        Its file stays. While it does not change, this writer does not store it again; another one,
-        such as that of the next `index_folder`, does.
+        The file is kept. This writer does not store the photo again until its file changes;
+        another writer, such as that of the next `index_folder`, does.
         """
         with self._lock:
             for entry in self._store.entries([key]):
@@ -197,11 +197,14 @@ class IndexWriter:
         self._store.flush()
 
     def optimize(self) -> None:
-        """Bring the index into the form that is fastest to search."""
+        """Optimize the index for fast searches."""
         optimize(self._store)
 
     def _load(self, reading: _Reading) -> np.ndarray:
-        """Pixels of a photo; empty if the index has a photo of the same bytes. Runs in threads."""
+        """Read a photo and return its pixels; empty if the index has a photo with the same bytes.
+
+        Runs in threads.
+        """
         content = self._source.read(reading.photo)
         reading.entry = entry_of(content)
         reading.copy = self._stored_copy(content.digest)
@@ -236,20 +239,20 @@ class IndexWriter:
         moved: Mapping[str, Tags],
         report: IndexReport,
     ) -> None:
-        """Store a batch of an update, except photos that were changed after it began.
+        """Store a batch of an update, except photos that were changed after the update started.
 
         Args:
-            points: of the batch, without tags of users.
-            since: the revision in which the update began.
-            moved: tags that users gave to photos whose files are missing, by digest.
-            report: counts are added.
+            points: points of the batch, without user tags.
+            since: the revision at which the update started.
+            moved: user tags of photos whose files are missing, by digest.
+            report: its counts are increased.
         """
         with self._lock:
             ids = [point.entry.id for point in points]
-            there = {entry.id: entry for entry in self._store.entries(ids)}
+            current = {entry.id: entry for entry in self._store.entries(ids)}
             kept: list[Point] = []
             for point in points:
-                before = there.get(point.entry.id)
+                before = current.get(point.entry.id)
                 if self._is_superseded(point.entry, before, since):
                     report.unchanged += 1
                     continue
@@ -261,12 +264,12 @@ class IndexWriter:
                 self._remember([point.entry for point in kept])
 
     def _is_superseded(self, entry: Entry, before: Entry | None, since: int) -> bool:
-        """Whether a photo was stored or removed by others after an update began.
+        """Whether another caller stored or removed a photo after an update started.
 
         Args:
-            entry: what the update has read.
-            before: what is stored now.
-            since: the revision in which the update began.
+            entry: the entry that the update has read.
+            before: the entry that is stored now.
+            since: the revision at which the update started.
         """
         known = self._view().get(entry.path) or self._removed.get(entry.path)
         if known is not None and known.revision > since:
@@ -278,7 +281,7 @@ class IndexWriter:
         return True
 
     def _missing(self, changes: Changes, skipped: Collection[str]) -> list[Entry]:
-        """Entries whose photos do not exist any more, or were skipped."""
+        """Entries whose photos no longer exist, or were skipped."""
         paths = {photo.path for photo in changes.listing.photos} - set(skipped)
         with self._lock:
             return [
@@ -292,10 +295,10 @@ class IndexWriter:
     def _remove_missing(
         self, changes: Changes, exclude: Collection[str], report: IndexReport
     ) -> None:
-        """Remove photos that do not exist any more, or could not be read."""
+        """Remove photos that no longer exist, or could not be read."""
         with self._lock:
             view = self._view()
-            # A new photo that is read later may be a missing one under another name.
+            # A new photo that is read later may be a missing one that was renamed.
             later = {
                 photo.size
                 for path, photo in changes.changed.items()
@@ -307,15 +310,15 @@ class IndexWriter:
                 if not (entry.user_tags and (entry.path in report.skipped or entry.size in later))
             ]
             # On a server, another process may have stored one of them again.
-            there = {entry.id: entry for entry in self._store.entries([e.id for e in gone])}
-            gone = [entry for entry in gone if there.get(entry.id, entry) == entry]
+            current = {entry.id: entry for entry in self._store.entries([e.id for e in gone])}
+            gone = [entry for entry in gone if current.get(entry.id, entry) == entry]
             if gone:
                 self._store.delete([entry.id for entry in gone])
                 self._forget(gone)
             report.removed = len(gone)
 
     def _view(self) -> dict[str, _Known]:
-        """What is stored by path, of this shard. The lock is held."""
+        """The stored entries of this shard, by path. The caller must hold the lock."""
         if self._stored is None:
             found = (e for e in self._store.entries() if self._shard.holds(e.path))
             self._stored = {entry.path: _Known(entry, self._revision) for entry in found}
@@ -323,7 +326,7 @@ class IndexWriter:
         return self._stored
 
     def _remember(self, entries: Sequence[Entry]) -> None:
-        """Note that entries were stored. The lock is held."""
+        """Record that entries were stored. The caller must hold the lock."""
         self._revision += 1
         for entry in entries:
             self._removed.pop(entry.path, None)
@@ -332,15 +335,15 @@ class IndexWriter:
                 self._copies[entry.digest] = entry.id
 
     def _forget(self, entries: Sequence[Entry]) -> None:
-        """Note that entries were removed. The lock is held."""
+        """Record that entries were removed. The caller must hold the lock."""
         self._revision += 1
         for entry in entries:
             if self._stored is not None:
                 self._stored.pop(entry.path, None)
 
-    def _take_back(self, replaced: list[tuple[Entry, Point | None]]) -> None:
-        """Bring back what was stored before the photos of an `exclusive` block."""
-        with suppress(IndexingError):  # if the store has failed, the next update puts it right
+    def _roll_back(self, replaced: list[tuple[Entry, Point | None]]) -> None:
+        """Restore the points that the photos of an `exclusive` block have replaced."""
+        with suppress(IndexingError):  # if the store has failed, the next update repairs it
             for entry, before in reversed(replaced):
                 if before is None:
                     self._store.delete([entry.id])
@@ -353,18 +356,18 @@ class IndexWriter:
 
 
 def _kept_tags(entry: Entry, before: Entry | None, moved: Mapping[str, Tags]) -> Tags:
-    """The tags that users gave to a photo that is stored again.
+    """The user tags of a photo that is stored again.
 
     Args:
-        entry: what was read from the file.
-        before: what is stored of this path.
-        moved: tags of photos whose files are missing, by digest.
+        entry: the entry that was read from the file.
+        before: the entry that is stored for this path.
+        moved: user tags of photos whose files are missing, by digest.
     """
     if before is None:
         return moved.get(entry.digest, ())
     tags = before.user_tags
     if before.digest == entry.digest:
-        # Older programs stored tags of users among those of the file.
+        # Older versions of hgan stored user tags together with the tags of the file.
         tags += tuple(tag for tag in before.file_tags if tag not in entry.file_tags)
     return tuple(dict.fromkeys(tags))
 

@@ -1,1 +1,1 @@
-"""Results as pictures: contact sheets and heat maps."""
+"""Draw results as pictures: contact sheets and heat maps."""

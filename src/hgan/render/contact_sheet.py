@@ -31,11 +31,11 @@ _ACCENT = (0, 102, 204)
 def contact_sheet(hits: Sequence[Hit], path: Path | str, title: str = "") -> None:
     """Write a PNG with the hits in rows of five under a title, such as the query.
 
-    For a photo that was deleted since it was indexed, the sheet says "not found".
+    A photo that was deleted after it was indexed is shown as "not found".
 
     Args:
         hits: photos that a search found, best first.
-        path: where the PNG goes.
+        path: path of the PNG file to write.
         title: text in any script; see `hgan.render.text` for the fonts.
 
     Raises:

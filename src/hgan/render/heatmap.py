@@ -13,7 +13,7 @@ from hgan.runtime.explain import Explanation, Level, Word
 from hgan.runtime.images import read_photo
 
 PANELS = 12
-"""The most words that are shown; a longer sentence loses its least informative ones."""
+"""Maximum number of words that are shown; others, the least informative ones, are left out."""
 
 # Sizes in pixels.
 _WIDTH = 1180
@@ -21,7 +21,7 @@ _GAP = 20
 _MARGIN = 28
 _PHOTO = (460, 380)
 _CAPTION = 42
-_NARROW = 150  # a caption's room, under a panel that is narrower
+_NARROW = 150  # minimum width of a caption
 
 _PAPER = (250, 250, 248)
 _FRAME = (232, 232, 228)
@@ -30,30 +30,30 @@ _FAINT = (112, 112, 118)
 _BELOW_ZERO = (190, 190, 190)
 _LEVELS = {"context": (52, 101, 164), "shared": (32, 140, 130), "local": (214, 110, 30)}
 
-# Inferno of matplotlib (public domain) without its ends: lightness rises evenly along it.
+# Matplotlib's Inferno colour map (public domain) without its ends; its lightness rises evenly.
 _COLOURS = np.frombuffer(
     bytes.fromhex("420a68 6a176e 932667 bc3754 dd513a f37819 fca50a f6d746"), np.uint8
 ).reshape(-1, 3)
 _SPREAD = 0.42
-"""Standard deviation of a region's Gaussian, in sizes of the region: little heat reaches the centre
-of a neighbour."""
+"""Standard deviation of a region's Gaussian relative to the size of the region, so that little heat
+reaches the centre of a neighbouring region."""
 
 Photo = Path | str | bytes | Image.Image
-"""A file, the bytes of one, or an image that is open."""
+"""A file, its bytes, or an open image."""
 
 
 def heatmap_sheet(photo: Photo, explanation: Explanation, path: Path | str) -> None:
     """Write a PNG that shows an explanation.
 
-    Beside the photo are the sentence and what each level adds to S. Below, each word has a panel:
-    the photo, coloured by how similar the word is to each region, above its least similar region.
-    All panels have the same scale; a frame marks the word's best region, whose similarity is in
-    the caption. Function words ("the", "of") are paler.
+    The sentence and the contribution of each level to S are next to the photo. Below, each word has
+    a panel: the photo, coloured by the word's similarity to each region minus its similarity to its
+    least similar region. All panels have the same scale; a frame marks the word's best region,
+    whose similarity is in the caption. Function words ("the", "of") are paler.
 
     Args:
-        photo: the one that was explained.
-        explanation: the result of `hgan.runtime.explain.explain`.
-        path: where the PNG goes.
+        photo: the explained photo.
+        explanation: the result of `hgan.explain`.
+        path: path of the PNG file to write.
 
     Raises:
         DataError: the photo cannot be read.
@@ -61,7 +61,7 @@ def heatmap_sheet(photo: Photo, explanation: Explanation, path: Path | str) -> N
     """
     image = read_photo(photo, hint=max(_PHOTO))
     words = shown_words(explanation.words)
-    # As few empty places as possible; of equal ones, four columns before three and five.
+    # As few empty places as possible; if equal, four columns are preferred to three and five.
     columns = min((4, 3, 5), key=lambda n: -len(words) % n) if len(words) > 3 else 3
     side = (_WIDTH - (columns - 1) * _GAP) // columns
     panel = _within(image, side, side * 5 // 4)
@@ -87,18 +87,18 @@ def heatmap_sheet(photo: Photo, explanation: Explanation, path: Path | str) -> N
 def shown_words(words: list[Word]) -> list[Word]:
     """At most `PANELS` words in the order of the sentence, without punctuation.
 
-    Content words come before function words, then words of a high similarity before others. A
-    sentence of nothing but punctuation keeps it.
+    Content words are preferred to function words, and then words with a high similarity. A sentence
+    that has only punctuation keeps it.
     """
-    spoken = [word for word in words if not word.is_punctuation] or words
-    best = sorted(spoken, key=lambda word: (word.is_function, -word.best))[:PANELS]
+    candidates = [word for word in words if not word.is_punctuation] or words
+    best = sorted(candidates, key=lambda word: (word.is_function, -word.best))[:PANELS]
     return sorted(best, key=lambda word: word.start)
 
 
 def heat(values: np.ndarray, boxes: list[list[float]], width: int, height: int) -> np.ndarray:
-    """Values of regions (R,) as a smooth field over a photo, (height, width).
+    """Interpolate values of regions (R,) to a smooth field over a photo, (height, width).
 
-    Each point has the mean of all regions, weighted by a Gaussian around each region's centre.
+    Each point is the mean over all regions, weighted by a Gaussian around each region's centre.
     """
     box = np.asarray(boxes, np.float64)  # (R, 4)
     centre = (box[:, :2] + box[:, 2:]) / 2
@@ -116,13 +116,13 @@ def heat(values: np.ndarray, boxes: list[list[float]], width: int, height: int) 
 def heat_panel(
     photo: Image.Image, word: Word, boxes: list[list[float]], warmest: float
 ) -> Image.Image:
-    """The photo in gray with a word's heat on it.
+    """The photo in gray with the heat map of a word on it.
 
     Args:
-        photo: it gives the size of the panel.
-        word: what the heat is of.
+        photo: the photo, in the size of the panel.
+        word: the word.
         boxes: R boxes x0 y0 x1 y1 of the regions, in 0..1 of the photo.
-        warmest: the top of the scale, in cosine similarity above the least similar region.
+        warmest: maximum of the scale, in cosine similarity above the least similar region.
     """
     above = word.similarity - word.similarity.min()
     field = heat(above / (warmest or 1.0), boxes, *photo.size)[..., None]  # (h, w, 1)
@@ -135,10 +135,10 @@ def heat_panel(
 
 
 def _heated(gray: np.ndarray, field: np.ndarray) -> Image.Image:
-    """A gray photo under heat in 0..1, both (h, w, 1); without heat the photo is only paler.
+    """Blend heat in 0..1 over a gray photo, both (h, w, 1); without heat the photo is only paler.
 
-    The heat is blended in as light ("screen") over a darker photo, so that it can be seen on dark
-    things and the photo can be seen through it.
+    The heat is blended in as light ("screen") over a darker photo, so that the heat is visible on
+    dark areas and the photo remains visible.
     """
     stops = np.linspace(0, 1, len(_COLOURS))
     colour = np.concatenate([np.interp(field, stops, channel) for channel in _COLOURS.T], axis=-1)
@@ -149,7 +149,7 @@ def _heated(gray: np.ndarray, field: np.ndarray) -> Image.Image:
 
 
 def _within(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The whole image, as large as fits; each side has at least one pixel."""
+    """Resize an image to the largest size that fits; each side has at least one pixel."""
     scale = min(width / image.width, height / image.height)
     size = max(round(image.width * scale), 1), max(round(image.height * scale), 1)
     return image.resize(size, Image.Resampling.BICUBIC)

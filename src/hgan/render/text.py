@@ -1,8 +1,8 @@
-"""Text in pictures: fonts that have the letters, and lines that fit into the space for them.
+"""Draw text in pictures: choose fonts that have the letters, and fit lines into the space.
 
-Pillow brings one font, which has Latin letters only. For other scripts, fonts of the operating
-system are used: for each text, as few fonts as have all its letters. A letter that is in no
-installed font is drawn as a box.
+Pillow includes one font, with only Latin letters. For other scripts, fonts of the operating system
+are used: for each text, as few fonts as possible. A letter that no installed font has is drawn as a
+box.
 """
 
 import os
@@ -21,20 +21,20 @@ Align = Literal["left", "center", "right"]
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _OWN = ""
-"""Stands for Pillow's own font where others have a file name."""
+"""Name of Pillow's own font; the name of any other font is its file name."""
 
 _PREFERRED = (
     *("DejaVuSans.ttf", "NotoSans-Regular.ttf", "NotoSansCJK-Regular.ttc"),  # Linux
     *("Arial Unicode.ttf", "ヒラギノ角ゴシック W3.ttc", "PingFang.ttc"),  # macOS
     *("arial.ttf", "YuGothM.ttc", "msyh.ttc", "malgun.ttf", "Nirmala.ttc"),  # Windows
 )
-"""Plain sans-serif fonts that are looked for by name, before all others."""
+"""Plain sans-serif fonts that are tried first, by name."""
 _OTHER_STYLES = ("bold", "italic", "oblique", "light", "thin", "black", "mono", "condensed")
 _NO_LETTERS = ("lastresort", "adobeblank")
-"""Fonts that claim to have every letter and draw none of them."""
+"""Fonts that claim to have every letter but draw none of them."""
 _TEST_SIZE = 20
 _COLOUR_SIZE = 109
-"""Pixels; the only size of Noto Color Emoji, which is made of pictures."""
+"""The only size in pixels of Noto Color Emoji, which is a bitmap font."""
 
 
 def draw_text(
@@ -46,16 +46,17 @@ def draw_text(
     room: int | None = None,
     align: Align = "left",
 ) -> None:
-    """Write one line.
+    """Draw one line of text.
 
     Args:
         sheet: an RGB image, which is changed.
-        corner: x of the side that `align` names, and y of the baseline.
-        text: it may hold any characters; those that cannot be drawn become spaces or `?`.
-        size: of the letters, in pixels.
+        corner: x of the left end, center or right end of the line (see `align`), and y of the
+            baseline.
+        text: any text; characters that cannot be drawn become spaces or `?`.
+        size: size of the letters in pixels.
         ink: colour of the letters.
-        room: pixels that the line may be wide; the middle of a longer text is left out.
-        align: where `corner` lies on the line.
+        room: maximum width of the line in pixels; the middle of a longer text is left out.
+        align: which point of the line `corner` is.
     """
     line = fitted(text, size, room) if room is not None else one_line(text)
     left = corner[0]
@@ -78,7 +79,7 @@ def text_width(text: str, size: int) -> float:
 
 
 def fitted(text: str, size: int, room: int) -> str:
-    """The text on one line; where it is wider than `room`, an ellipsis replaces its middle."""
+    """The text on one line; if it is wider than `room`, an ellipsis replaces its middle."""
     text = one_line(text)
     fewest, most = 1, min(len(text), max(room, 1))  # a letter is wider than a pixel
     if len(text) <= most and text_width(text, size) <= room:
@@ -122,12 +123,12 @@ def _shortened(text: str, kept: int) -> str:
 
 
 def _runs(line: str) -> Iterator[tuple[str, str]]:
-    """The line in pieces that one font draws, each with the name of that font."""
+    """Split a line into runs that are drawn with one font, each with the name of the font."""
     fonts = _fonts_of(_letters(line))
     name = next((fonts[letter] for letter in line if letter in fonts), _OWN)
     names = []
     for letter in line:
-        # A space or an accent belongs to the letter before it; a font of pictures has no spaces.
+        # A space or an accent belongs to the letter before it; bitmap fonts have no spaces.
         if letter.isspace():
             name = _OWN if _is_colour(name) else name
         elif not unicodedata.category(letter).startswith("M"):
@@ -138,12 +139,12 @@ def _runs(line: str) -> Iterator[tuple[str, str]]:
 
 
 def _letters(text: str) -> frozenset[str]:
-    """The characters of a text that a font has to have: no spaces and no control characters."""
+    """The characters of a text that a font must have: no spaces and no control characters."""
     return frozenset(
         letter
         for letter in text
         if not letter.isspace()
-        and not "\ufe00" <= letter <= "\ufe0f"  # they choose a form of the letter before them
+        and not "\ufe00" <= letter <= "\ufe0f"  # variation selectors
         and unicodedata.category(letter) not in ("Cc", "Cf", "Cs")
     )
 
@@ -168,7 +169,7 @@ def _covered(name: str, letters: frozenset[str]) -> frozenset[str]:
 
 @cache
 def _has(name: str, letter: str) -> bool:
-    """Whether the font draws a letter in another way than what no font has."""
+    """Whether the font has a letter: draws it differently from an undefined character."""
     font = _font(name, _COLOUR_SIZE if _is_colour(name) else _TEST_SIZE)
     mask, nothing = font.getmask(letter), font.getmask("\uffff")
     return bytes(mask) != bytes(nothing) and mask.getbbox() is not None
@@ -192,7 +193,7 @@ def _run_width(run: str, name: str, size: int) -> float:
 def _draw_pictures(
     sheet: Image.Image, corner: tuple[int, int], run: str, name: str, size: int
 ) -> None:
-    """Write letters that are pictures, scaled to the size."""
+    """Draw letters of a bitmap font, scaled to the size."""
     font = _font(name, _COLOUR_SIZE)
     width = max(round(font.getlength(run)), 1)
     height = 2 * _COLOUR_SIZE
@@ -233,7 +234,7 @@ def _opens(name: str, size: int) -> bool:
 
 
 def _folders() -> list[Path]:
-    """Where this operating system keeps fonts."""
+    """Folders where this operating system stores fonts."""
     home = Path.home()
     if sys.platform == "win32":
         local = os.environ.get("LOCALAPPDATA") or str(home / "AppData/Local")

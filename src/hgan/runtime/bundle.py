@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def default_bundle() -> Path:
-    """The bundle that ships with the program."""
+    """The folder of the bundle that ships with hgan."""
     return Path(__file__).parent.parent / "bundles" / "default"
 
 
@@ -50,21 +50,21 @@ class Bundle(Model):
 
     @classmethod
     def load(cls, path: Path | str | None = None, spin: bool = True) -> "Bundle":
-        """Open a bundle, by default the one that ships with the program.
+        """Open a bundle, by default the one that ships with hgan.
 
         Args:
-            path: its folder.
-            spin: whether threads of the text tower wait for each other by spinning. One sentence
-                at a time then takes half the time, but spinning threads take processor time from
+            path: folder of the bundle.
+            spin: whether threads of the text tower wait for each other by spinning. A single
+                sentence then takes half the time, but spinning threads take processor time from
                 other work, such as the other queries of a busy service.
 
         Raises:
-            BundleError: it is missing, damaged, or of a newer format.
-            ConfigError: the path is not one.
+            BundleError: the bundle is missing, damaged, or of a newer format.
+            ConfigError: `path` is a model, not a folder.
         """
         if isinstance(path, Model):
             raise ConfigError(
-                f"{path!r}: this needs a bundle; `hgan export` writes a checkpoint as one"
+                f"{path!r}: a bundle is needed here; `hgan export` converts a checkpoint to one"
             )
         folder = default_bundle() if path is None else Path(path)
         file = folder / "config.json"
@@ -72,10 +72,10 @@ class Bundle(Model):
             content = file.read_bytes()
         except OSError as error:
             raise BundleError(
-                f"{folder}: no model bundle here ({error.strerror}); `hgan export` makes one"
+                f"{folder}: no model bundle here ({error.strerror}); `hgan export` creates one"
             ) from error
         config = parse_config(file, content)
-        # They are read when needed, but a missing file should be reported before hours of indexing.
+        # Files are read when needed, but a missing one should be reported before hours of indexing.
         for name in config.files:
             if not (folder / name).is_file():
                 raise BundleError(f"{folder / name}: is missing; get the bundle again")
@@ -100,7 +100,7 @@ class Bundle(Model):
 
     @property
     def id(self) -> str:
-        """Short hash of the configuration, which has the hashes of all files."""
+        """Short hash of the configuration, which contains the hashes of all files."""
         return self._id
 
     @property
@@ -126,7 +126,7 @@ class Bundle(Model):
     def encode_images(
         self, pixels: Sequence[np.ndarray] | np.ndarray, batch_size: int = IMAGE_BATCH
     ) -> Encoded[np.ndarray]:
-        """Encode decoded photos, each (size, size, 3) uint8; `encode_image` takes all others.
+        """Encode decoded photos, each (size, size, 3) uint8; `encode_image` takes other inputs.
 
         Raises:
             DataError: a photo is not such an array.
@@ -146,7 +146,7 @@ class Bundle(Model):
         """Encode texts in any script; texts of more than `max_words` tokens are truncated.
 
         Raises:
-            DataError: a text is not a string, or has no words in it.
+            DataError: a text is not a string, or contains no words.
             BundleError: the text tower or the tokenizer is damaged.
         """
         parts = []
@@ -161,10 +161,11 @@ class Bundle(Model):
     def words(self, text: str) -> list[tuple[int, int] | None]:
         """Start and end of each token's word in a text, in the order of `Encoded.local`.
 
-        Pieces of one word have that word's start and end; the start and end marks have None.
+        All tokens of a word have the start and end of that word; the start and end tokens have
+        None.
 
         Raises:
-            DataError: the text has no words in it.
+            DataError: the text contains no words.
             BundleError: the tokenizer is damaged.
         """
         return self._reader.words(text)
@@ -173,8 +174,8 @@ class Bundle(Model):
         names = [output.name for output in tower.get_outputs()]
         try:
             return dict(zip(names, tower.run(names, inputs), strict=True))
-        except Exception as error:  # ONNX Runtime's errors have no base class of their own
-            raise BundleError(f"{self.folder}: the model does not run ({error})") from error
+        except Exception as error:  # ONNX Runtime's errors have no common base class
+            raise BundleError(f"{self.folder}: the model cannot be run ({error})") from error
 
     def _join(self, parts: list[Encoded[np.ndarray]]) -> Encoded[np.ndarray]:
         if not parts:
@@ -182,17 +183,19 @@ class Bundle(Model):
         encoded = concatenate(parts)
         found = (*encoded.context.shape[1:], *encoded.slots.shape[1:], encoded.local.shape[2])
         if found != self.config.shape:
-            raise BundleError(f"{self.folder}: the model's widths {found} are not config.json's")
+            raise BundleError(
+                f"{self.folder}: the model's widths {found} do not match config.json"
+            )
         return encoded
 
     @cached_property
     def _image_tower(self) -> "InferenceSession":
-        # Threads that wait by spinning would take the processors from those that decode photos.
+        # Spinning threads would take processor time from the threads that decode photos.
         return self._session("image.onnx", {"context", "slots", "local"}, spin=False)
 
     @cached_property
     def _text_tower(self) -> "InferenceSession":
-        # One sentence is many small steps: threads that sleep between them take twice as long.
+        # A sentence is many small steps: threads that sleep between them take twice as long.
         outputs = {"context", "slots", "local", "local_mask"}
         return self._session("text.onnx", outputs, spin=self._spin)
 
@@ -218,7 +221,7 @@ class Bundle(Model):
             session = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # ONNX Runtime's errors have no base class of their own
+        except Exception as error:  # ONNX Runtime's errors have no common base class
             raise BundleError(f"{path}: not a model that ONNX Runtime can run ({error})") from error
         _release_memory()
         if missing := outputs - {output.name for output in session.get_outputs()}:
@@ -239,7 +242,7 @@ class Bundle(Model):
 
 
 def _release_memory() -> None:
-    """Return freed memory to the system: preparing a model frees tens of megabytes that glibc
-    would keep."""
+    """Return freed memory to the system: loading a model frees tens of megabytes that glibc would
+    keep."""
     with suppress(OSError, AttributeError, TypeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,4 +1,4 @@
-"""What `config.json` of a bundle says, checked when it is read."""
+"""The configuration of a bundle: read `config.json` and check it."""
 
 import json
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ class BundleConfig:
     size: int
     """Side of the square photos that the image tower reads, in pixels."""
     grid: int
-    """Regions a side."""
+    """Regions per side of the grid."""
     boxes: list[list[float]]
     """(R, 4): each region's x0 y0 x1 y1 in 0..1."""
     max_words: int
-    """Longest text in tokens, start and end marks included; longer texts are truncated."""
+    """Maximum tokens of a text, including the start and end tokens; longer texts are truncated."""
     weights: dict[str, float]
-    """Of the levels `context`, `shared` and `local` in S; they sum to one."""
+    """Weights of the levels `context`, `shared` and `local` in S; they sum to one."""
     widths: dict[str, int]
     """`context` D, `slots` K, `slot` D_s and `local` D_l."""
     files: dict[str, str]
@@ -45,11 +45,11 @@ def parse_config(file: Path, content: bytes) -> BundleConfig:
     """Read and check a bundle's configuration.
 
     Args:
-        file: where it is, for messages.
-        content: its bytes.
+        file: path of the file, for error messages.
+        content: bytes of the file.
 
     Raises:
-        BundleError: it is damaged, or of a newer format.
+        BundleError: the configuration is damaged, or of a newer format.
     """
     try:
         values = json.loads(content)
@@ -73,7 +73,7 @@ def parse_config(file: Path, content: bytes) -> BundleConfig:
         sizes = {"context": width["context"], "local": width["local"]}
         sizes["shared"] = width["slots"] * width["slot"]
         if any(weight and not sizes[level] for level, weight in config.weights.items()):
-            raise ValueError("a level has a weight and no width")
+            raise ValueError("a level has a weight but no width")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{file}: not the configuration of a bundle ({error})") from error
     return config

@@ -1,7 +1,7 @@
-"""What a model returns for photos or texts, and the similarity of the two.
+"""Embeddings of photos and texts, and their similarity.
 
-The result is always a batch: one photo gives embeddings of length one. A batch carries the level
-weights and the id of its model, so that embeddings of two models are never compared by mistake.
+Embeddings are always a batch: a single photo gives embeddings of length one. A batch stores the
+level weights and the id of its model, so that embeddings of two models cannot be mixed by mistake.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,11 +27,11 @@ class Embeddings(Encoded[np.ndarray]):
     """
 
     kind: Kind
-    """What was encoded."""
+    """Whether photos or texts were encoded."""
     model: str
     """Id of the model."""
     weights: Mapping[str, float] | None
-    """Weight of each level in S; None where only the model itself can compare its embeddings."""
+    """Weight of each level in S; None if only the model itself can compare its embeddings."""
 
     def __len__(self) -> int:
         return len(self.context)
@@ -58,13 +58,13 @@ class Embeddings(Encoded[np.ndarray]):
 
     @property
     def dense(self) -> np.ndarray:
-        """(N, E) float32: context and slots as one vector an item, for a vector database.
+        """(N, E) float32: context and slots as one vector per item, for a vector database.
 
-        The inner product of a photo's and a text's vector is the weighted sum of the context and
-        the shared level. The local level is not in it; it is for re-ranking.
+        The inner product of a photo's and a text's vector is the weighted sum of the context level
+        and the shared level. The local level is not included; use it for re-ranking.
 
         Raises:
-            DataError: the model's levels are not of this kind.
+            DataError: only the model itself can compare its embeddings.
         """
         if self.weights is None:
             raise DataError(_OWN_COMPARISON)
@@ -72,7 +72,7 @@ class Embeddings(Encoded[np.ndarray]):
 
 
 _OWN_COMPARISON = (
-    "this model compares photos and texts with a network of its own; use its method, "
+    "this model compares photos and texts with a neural network; use its method "
     "model.similarity(photos, texts)"
 )
 
@@ -92,13 +92,13 @@ def similarity(
 ) -> np.ndarray | Scores:
     """The similarity S of every photo and every text: (photos, texts) float32.
 
-    Photos can be compared with photos and texts with texts, too: then rows are the items that are
-    searched and columns the queries, as in a search of an index.
+    Photos can also be compared with photos, and texts with texts: then rows are the searched items
+    and columns are the queries, as in a search of an index.
 
     Args:
         photos: B photos.
         texts: T texts, encoded by the same model.
-        levels: return `Scores`, which has each level beside the total.
+        levels: return `Scores`, with each level in addition to the total.
 
     Raises:
         DataError: texts come before photos, or the two were encoded by different models.
@@ -122,7 +122,7 @@ def check_pair(photos: Embeddings, texts: Embeddings) -> None:
     """Check that two batches can be compared.
 
     Raises:
-        DataError: one is no embeddings, texts come before photos, or the models differ.
+        DataError: an argument is not `Embeddings`, texts come before photos, or the models differ.
     """
     for given, method in ((photos, "encode_image"), (texts, "encode_text")):
         if not isinstance(given, Embeddings):
@@ -140,7 +140,7 @@ def check_pair(photos: Embeddings, texts: Embeddings) -> None:
 
 
 def concatenate(parts: Sequence[Encoded[np.ndarray]]) -> Encoded[np.ndarray]:
-    """Batches one after the other, padded to the longest; at least one."""
+    """Concatenate one or more batches, padded to the longest."""
     longest = max(part.mask.shape[1] for part in parts)
     return Encoded(
         np.concatenate([part.context for part in parts]),
@@ -151,7 +151,7 @@ def concatenate(parts: Sequence[Encoded[np.ndarray]]) -> Encoded[np.ndarray]:
 
 
 def empty(widths: Mapping[str, int]) -> Encoded[np.ndarray]:
-    """No items at all, in arrays of the right widths (see `BundleConfig.widths`)."""
+    """A batch of no items, with arrays of the right widths (see `BundleConfig.widths`)."""
     return Encoded(
         np.zeros((0, widths["context"]), np.float32),
         np.zeros((0, widths["slots"], widths["slot"]), np.float32),
@@ -161,6 +161,6 @@ def empty(widths: Mapping[str, int]) -> Encoded[np.ndarray]:
 
 
 def _pad(array: np.ndarray, length: int) -> np.ndarray:
-    """Zeros (False) up to `length` along the second axis."""
+    """Pad the second axis with zeros (False) up to `length`."""
     room = [(0, 0), (0, length - array.shape[1])] + [(0, 0)] * (array.ndim - 2)
     return np.pad(array, room)

@@ -1,7 +1,7 @@
 """Read a photo's metadata: when it was taken, with which camera, and its keywords.
 
-Cameras write EXIF. Photo managers write keywords, most of them in IPTC, Windows in EXIF's
-XPKeywords. Metadata can be damaged or hostile, so nothing here raises errors.
+Cameras write EXIF. Photo managers write keywords, mostly in IPTC; Windows writes them in the EXIF
+field XPKeywords. Metadata can be damaged or malicious, so nothing here raises errors.
 """
 
 import io
@@ -18,8 +18,9 @@ from PIL.ImageFile import ImageFile
 from hgan.runtime.images import FORMATS
 
 _LONGEST = 100
-"""Characters of a camera or a tag; longer ones are truncated."""
+"""Maximum length of a camera or a tag in characters; longer ones are truncated."""
 _MOST_TAGS = 100
+"""Maximum number of tags of a photo; further ones are ignored."""
 
 # Pillow warns about damaged fields; a filter around a call is not thread-safe, see images.py.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")
@@ -33,9 +34,9 @@ class Exif:
     """A photo's metadata; missing values are None or empty."""
 
     taken: int | None = None
-    """Seconds since 1970 by the camera's clock."""
+    """Time the photo was taken, in seconds since 1970 by the camera's clock."""
     camera: str = ""
-    """Make and model."""
+    """Make and model of the camera."""
     tags: tuple[str, ...] = ()
     """Keywords in lower case."""
 
@@ -49,7 +50,7 @@ def read_exif(source: Path | bytes) -> Exif:
             inner = exif.get_ifd(ExifTags.IFD.Exif)
             windows = exif.get(ExifTags.Base.XPKeywords)
             keywords = [*_windows_keywords(windows), *_iptc_keywords(photo)]
-    except Exception:  # hostile bytes make decoders raise anything: struct.error, ...
+    except Exception:  # malicious bytes make decoders raise any exception: struct.error, ...
         return Exif()
     return Exif(_taken(inner), _camera(exif), _tags(keywords))
 
@@ -77,7 +78,8 @@ def _taken(inner: Mapping[int, object]) -> int | None:
 
 
 def _camera(exif: Mapping[int, object]) -> str:
-    """`Canon` and `Canon EOS 5D` to the latter, `SONY` and `DSC-W7` to `SONY DSC-W7`."""
+    """Join make and model: `SONY` and `DSC-W7`; only the model if it includes the make, as in
+    `Canon` and `Canon EOS 5D`."""
     make, model = _text(exif.get(ExifTags.Base.Make)), _text(exif.get(ExifTags.Base.Model))
     first = make.split(" ")[0].lower()
     named = model.lower().startswith(first)
@@ -90,14 +92,14 @@ def _tags(keywords: list[str]) -> tuple[str, ...]:
 
 
 def _windows_keywords(value: object) -> list[str]:
-    """UTF-16, separated by semicolons."""
+    """Decode XPKeywords: UTF-16, separated by semicolons."""
     if not isinstance(value, bytes):
         return []
     return _text(value.decode("utf-16-le", "replace")).split(";")
 
 
 def _iptc_keywords(photo: ImageFile) -> Iterator[str]:
-    """UTF-8 by today's programs, Latin-1 by old ones."""
+    """Decode IPTC keywords: UTF-8 from current programs, Latin-1 from old ones."""
     found = (IptcImagePlugin.getiptcinfo(photo) or {}).get(_IPTC_KEYWORDS, [])
     for word in found if isinstance(found, list) else [found]:
         try:
@@ -107,7 +109,7 @@ def _iptc_keywords(photo: ImageFile) -> Iterator[str]:
 
 
 def _text(value: object) -> str:
-    """A field as one line of printable text, without its padding of zeros and spaces."""
+    """A field as one line of printable text, without padding of zeros and spaces."""
     if not isinstance(value, str):
         return ""
     printable = (c if c.isprintable() else " " for c in value.partition("\0")[0])

@@ -1,7 +1,7 @@
-"""Why a photo matches a sentence: the parts of S, by level, by word and region, and by slot.
+"""Explain why a photo matches a sentence: the parts of S by level, word, region and slot.
 
 The explanation is exact: S is a sum (see `hgan.runtime.similarity`), and the parts are its terms.
-The parts of the levels sum to S, and those of the words to S_local.
+The parts of the levels sum to S, and the parts of the words sum to S_local.
 """
 
 import re
@@ -24,7 +24,7 @@ and or but nor if than then so not no"""
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 """English function words; the other words describe what a photo shows."""
 
-# One word for a person, three for tokenizers: "tri-colored", "dog's".
+# Words such as "tri-colored" and "dog's", which tokenizers split into three.
 _COMPOUND = re.compile(r"\b\w++(?:[-'’]\w++)+")
 
 
@@ -38,7 +38,7 @@ class Level:
 
     @property
     def part(self) -> float:
-        """What it adds to S."""
+        """Contribution of the level to S."""
         return self.weight * self.similarity
 
 
@@ -48,38 +48,39 @@ class Word:
 
     text: str
     start: int
-    """Its position in the sentence is [start:end]."""
+    """Start of the word in the sentence: the word is `sentence[start:end]`."""
     end: int
     pieces: np.ndarray
     """(p, R) float64: similarity of each of the word's tokens to each region, the cosine times the
     token's weight."""
     weights: np.ndarray
-    """(p,) float64: weight of each token in the mean over words; a sentence's average 1."""
+    """(p,) float64: weight of each token in the mean over words; a sentence's weights average 1."""
     part: float
-    """What it adds to S_local."""
+    """Contribution of the word to S_local."""
 
     @property
     def similarity(self) -> np.ndarray:
-        """(R,) similarity to each region, the mean over its tokens."""
+        """(R,): similarity to each region, averaged over the word's tokens."""
         return np.asarray(self.pieces.mean(axis=0))
 
     @property
     def weight(self) -> float:
-        """The mean over its tokens."""
+        """Weight of the word, averaged over its tokens."""
         return float(self.weights.mean())
 
     @property
     def region(self) -> int:
-        """The region that it is most similar to."""
+        """Index of the most similar region."""
         return int(self.similarity.argmax())
 
     @property
     def best(self) -> float:
-        """Similarity to that region."""
+        """Similarity to the most similar region."""
         return float(self.similarity.max())
 
     @property
     def is_punctuation(self) -> bool:
+        """Whether it is a punctuation mark."""
         return not any(character.isalnum() for character in self.text)
 
     @property
@@ -96,11 +97,12 @@ class Explanation:
     levels: list[Level]
     """The levels that the model has, from coarse to fine."""
     slots: list[float]
-    """K cosines of the shared slots; their mean is S_shared. Empty without that level."""
+    """K cosines of the shared slots; their mean is S_shared. Empty without the shared level."""
     words: list[Word]
-    """Empty without the local level. Words that the model truncates are left out."""
+    """Words of the sentence, without those that the model truncates. Empty without the local
+    level."""
     boxes: list[list[float]]
-    """(R, 4) regions, x0 y0 x1 y1 in 0..1 of the upright photo."""
+    """(R, 4): each region's x0 y0 x1 y1 in 0..1 of the upright photo."""
 
     @property
     def score(self) -> float:
@@ -108,7 +110,7 @@ class Explanation:
         return sum(level.part for level in self.levels)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as JSON values."""
+        """Convert the explanation to JSON values."""
         return {
             "text": self.text,
             "score": self.score,
@@ -140,7 +142,7 @@ class Explanation:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The explanation that `as_dict` wrote, as a service sends it.
+        """Create an explanation from the result of `as_dict`, such as a response of a service.
 
         Raises:
             KeyError, TypeError, ValueError: the values are not those of an explanation.
@@ -177,9 +179,9 @@ def take_apart(
         photo: one photo, N = 1.
         sentence: one sentence, N = 1.
         text: the sentence.
-        spans: start and end of the word of each row of `sentence.local[0]`.
-        weights: of the levels.
-        boxes: (R, 4) of the photo's regions.
+        spans: start and end of the word for each row of `sentence.local[0]`.
+        weights: weight of each level.
+        boxes: (R, 4), boxes of the photo's regions.
     """
     slots: list[float] = []
     words: list[Word] = []
@@ -203,8 +205,8 @@ def _words(
     photo: Encoded[np.ndarray],
     sentence: Encoded[np.ndarray],
 ) -> list[Word]:
-    """Words from tokens; `spans` has an item for each row of `sentence.local[0]`."""
-    pieces = _double(sentence.local[0])  # (W, D_l), with the rows of the start and end marks
+    """Combine tokens into words; `spans` has an item for each row of `sentence.local[0]`."""
+    pieces = _double(sentence.local[0])  # (W, D_l), including the start and end tokens
     regions = _double(photo.local[0][photo.mask[0]])  # (R, D_l)
     weights = np.linalg.norm(pieces, axis=1)  # (W,)
     real = int(sentence.mask[0].sum())
@@ -236,5 +238,5 @@ def _grouped(
 
 
 def _double(array: np.ndarray) -> np.ndarray:
-    """In float64, so that the printed parts sum to the printed total."""
+    """Convert to float64, so that the printed parts sum to the printed total."""
     return array.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Photos in any form to the pixels that a model reads: decode safely, turn upright, resize.
+"""Convert photos in any form to the pixels that a model reads: decode safely, rotate, resize.
 
 Training, indexing and searching all use this, so a photo has the same pixels everywhere.
 """
@@ -16,14 +16,14 @@ MAX_PIXELS = 100_000_000
 """Photos with more pixels are rejected before they are decoded (decompression bombs)."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-"""A part of Pillow's formats: some others, such as EPS, start other programs."""
+"""Supported formats, a subset of Pillow's: some others, such as EPS, run external programs."""
 
-# Pillow warns at a size below MAX_PIXELS, which is still fine. (A filter around a single call would
-# not be thread-safe: filters belong to the process, and photos are decoded in threads.)
+# Pillow warns at a size below MAX_PIXELS, which is still allowed. (A filter around a single call
+# would not be thread-safe: filters belong to the process, and photos are decoded in threads.)
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
-"""File names that are photos, in lower case."""
+"""File name suffixes of photos, in lower case."""
 
 
 PhotoSource = Path | str | bytes | Image.Image | np.ndarray
@@ -40,11 +40,12 @@ def open_photo(
 
     Args:
         source: a file, or the bytes of one.
-        hint: side of the square that it will be resized to; JPEGs are decoded at a smaller scale.
-        name: for error messages about bytes; a file has its own name.
+        hint: side of the square that the photo will be resized to, so that JPEGs can be decoded at
+            a smaller scale.
+        name: name in error messages if `source` is bytes.
 
     Raises:
-        DataError: the photo is missing, empty, truncated, too large, or not a photo at all.
+        DataError: the photo is missing, empty, truncated, too large, or not a photo.
     """
     name = str(source) if isinstance(source, Path) else name
     try:
@@ -52,8 +53,8 @@ def open_photo(
         with Image.open(data, formats=FORMATS) as photo:
             if photo.width * photo.height > MAX_PIXELS:
                 raise DataError(
-                    f"{name}: {photo.width} x {photo.height} pixels is more than the "
-                    f"{MAX_PIXELS:,} that are decoded; make a smaller copy of it"
+                    f"{name}: {photo.width} x {photo.height} pixels is more than the limit of "
+                    f"{MAX_PIXELS:,}; make a smaller copy of it"
                 )
             if hint is not None:
                 photo.draft("RGB", (2 * hint, 2 * hint))
@@ -63,10 +64,10 @@ def open_photo(
     except FileNotFoundError as error:
         raise DataError(f"{name}: no such file") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{name}: not a photo in a format that is read here") from error
+        raise DataError(f"{name}: not a photo in a supported format") from error
     except Image.DecompressionBombError as error:
-        raise DataError(f"{name}: refused, {error}") from error
-    except Exception as error:  # hostile bytes make decoders raise anything: struct.error, ...
+        raise DataError(f"{name}: too large, {error}") from error
+    except Exception as error:  # malicious bytes make decoders raise any exception
         raise DataError(f"{name}: cannot be decoded ({error})") from error
 
 
@@ -74,26 +75,26 @@ def media_type(source: Path | bytes) -> str:
     """The media type of a photo, such as `image/jpeg`, by its content and not by its name.
 
     Raises:
-        DataError: it is no photo.
+        DataError: the source is not a photo.
     """
     try:
         data = source if isinstance(source, Path) else io.BytesIO(source)
         with Image.open(data, formats=FORMATS) as photo:
             # Some cameras store several JPEGs in one file; the first one is read.
             return Image.MIME["JPEG" if photo.format == "MPO" else photo.format or ""]
-    except Exception as error:  # hostile bytes make decoders raise anything
+    except Exception as error:  # malicious bytes make decoders raise any exception
         name = str(source) if isinstance(source, Path) else "photo"
-        raise DataError(f"{name}: not a photo in a format that is read here") from error
+        raise DataError(f"{name}: not a photo in a supported format") from error
 
 
 def read_photo(photo: PhotoSource, hint: int | None = None) -> Image.Image:
-    """A photo in any form that a caller has it in, decoded as `open_photo` does.
+    """Decode a photo in any supported form; see `open_photo`.
 
     Raises:
-        DataError: the photo cannot be read, or this is not a photo.
+        DataError: the photo cannot be read, or the argument is not a photo.
     """
     if isinstance(photo, str) and photo.startswith(("http://", "https://")):
-        raise DataError(f"{photo}: photos are not downloaded; download it and pass its bytes")
+        raise DataError(f"{photo}: URLs are not supported; download the photo and pass its bytes")
     if isinstance(photo, bytes | str | Path):
         return open_photo(photo if isinstance(photo, bytes) else Path(photo), hint)
     if isinstance(photo, np.ndarray):
@@ -102,7 +103,7 @@ def read_photo(photo: PhotoSource, hint: int | None = None) -> Image.Image:
         raise DataError(not_a_photo(photo))
     try:
         return to_rgb(ImageOps.exif_transpose(photo))
-    except Exception as error:  # an image that was opened and not yet decoded fails here
+    except Exception as error:  # an opened image may be decoded only now
         raise DataError(f"photo: cannot be decoded ({error})") from error
 
 
@@ -118,7 +119,7 @@ def not_a_photo(given: object) -> str:
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
-    """(H, W) grayscale, or (H, W, 1 to 4) of them with alpha or not, to an image."""
+    """Convert an array to an image: (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA."""
     expected = "a photo as an array is uint8 (height, width, 3), with values from 0 to 255"
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
@@ -134,6 +135,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 
 def to_rgb(photo: Image.Image) -> Image.Image:
+    """Convert an image of any mode to 8-bit RGB; transparency becomes white."""
     if photo.mode.startswith(("I", "F")):
         photo = _to_8_bit(photo)
     if photo.mode in ("RGBA", "LA", "PA") or "transparency" in photo.info:
@@ -154,8 +156,9 @@ def _to_8_bit(photo: Image.Image) -> Image.Image:
 
 
 def to_pixels(photo: Image.Image, size: int) -> np.ndarray:
-    """An RGB photo to the pixels that a model reads: (size, size, 3) uint8; it may be distorted.
+    """Resize an RGB photo to the input of a model, (size, size, 3) uint8, without keeping its
+    aspect ratio.
 
-    Models normalise the values themselves, so pixels stay small in memory.
+    Models normalise the values themselves, so that pixels need little memory.
     """
     return np.asarray(photo.resize((size, size), Image.Resampling.BICUBIC))

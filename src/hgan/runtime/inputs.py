@@ -1,4 +1,4 @@
-"""What callers may pass as photos and texts: one or many, in every usual form."""
+"""Input types for photos and texts: one or many, in all supported forms."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,17 +17,17 @@ Texts = str | Iterable[str]
 
 
 def is_one_photo(photos: Photos) -> TypeGuard[PhotoSource]:
-    """Whether this is one photo rather than several."""
+    """Whether the argument is one photo rather than several."""
     if isinstance(photos, np.ndarray):
         return photos.ndim != 4
     return isinstance(photos, str | Path | bytes | Image.Image)
 
 
 def photos_of(photos: Photos) -> Iterator[PhotoSource]:
-    """The photos one by one; nothing is read yet.
+    """Iterate over the photos, without reading them.
 
     Raises:
-        DataError: this is neither a photo nor a collection of photos.
+        DataError: the argument is neither a photo nor a collection of photos.
     """
     if is_one_photo(photos):
         return iter((photos,))
@@ -45,7 +45,7 @@ def texts_of(texts: Texts) -> list[str]:
     if isinstance(texts, str):
         return [texts]
     if isinstance(texts, bytes | dict) or not isinstance(texts, Iterable):
-        raise DataError(f"a text is a str, not {type(texts).__name__}{_hint(texts)}")
+        raise DataError(f"a text must be a str, not {type(texts).__name__}{_hint(texts)}")
     found = list(texts)
     for position, text in enumerate(found):
         if not isinstance(text, str):

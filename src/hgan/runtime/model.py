@@ -1,7 +1,7 @@
-"""What a model is to its users, whether ONNX Runtime or torch runs it: encode, compare, explain.
+"""The interface of a model, whether ONNX Runtime or torch runs it: encode, compare, explain.
 
-`hgan.Bundle` and `hgan.HGAN` implement the abstract part. The methods that people call are written
-here once, so that both take the same inputs and return the same types.
+`hgan.Bundle` and `hgan.HGAN` implement the abstract methods. The methods for users are implemented
+here once, so that both accept the same inputs and return the same types.
 """
 
 from abc import ABC, abstractmethod
@@ -24,11 +24,11 @@ from hgan.runtime.similarity import Scores, dense_width
 from hgan.runtime.stream import stream
 
 IMAGE_BATCH = 8
-"""Photos run at once; on CPUs a small batch stays in the caches."""
+"""Default batch size for photos; on CPUs, a small batch fits into the caches."""
 TEXT_BATCH = 32
-"""Texts run at once."""
+"""Default batch size for texts."""
 BAR_FROM = 64
-"""More photos or texts than this show a progress bar on a terminal."""
+"""Number of photos or texts above which a progress bar is shown on a terminal."""
 
 
 class Model(ABC):
@@ -42,7 +42,8 @@ class Model(ABC):
     @property
     @abstractmethod
     def id(self) -> str:
-        """Changes with the weights; embeddings of different ids cannot be compared."""
+        """Id of the model, which depends on its weights. Embeddings of models with different ids
+        cannot be compared."""
 
     @property
     @abstractmethod
@@ -57,7 +58,7 @@ class Model(ABC):
     @property
     @abstractmethod
     def weights(self) -> Mapping[str, float] | None:
-        """Weight of each level in S; zero for a level that the model does not have. None where the
+        """Weight of each level in S; zero for a level that the model does not have. None if the
         model compares photos and texts in another way."""
 
     @property
@@ -69,7 +70,7 @@ class Model(ABC):
     def encode_images(
         self, pixels: Sequence[np.ndarray] | np.ndarray, batch_size: int = IMAGE_BATCH
     ) -> Encoded[np.ndarray]:
-        """Encode decoded photos, each (size, size, 3) uint8; see `encode_image` for all others."""
+        """Encode decoded photos, each (size, size, 3) uint8; `encode_image` takes other inputs."""
 
     @abstractmethod
     def encode_texts(
@@ -100,11 +101,11 @@ class Model(ABC):
         Args:
             images: a path, bytes, a PIL image of any mode, a uint8 array (height, width, 3), or
                 any number of these in a list, an iterator or an array (N, height, width, 3).
-            batch_size: photos that the model runs at once.
+            batch_size: number of photos that are encoded together.
             progress: whether to show a progress bar; by default on a terminal, for more than 64.
 
         Returns:
-            Embeddings of N photos in the given order; of N = 1 for one photo.
+            Embeddings of N photos in the given order; N = 1 for one photo.
 
         Raises:
             DataError: a photo cannot be read; the message says which one.
@@ -136,19 +137,19 @@ class Model(ABC):
 
         Args:
             texts: one text, or any number of them in a list or an iterator.
-            batch_size: texts that the model runs at once.
+            batch_size: number of texts that are encoded together.
             progress: whether to show a progress bar; by default on a terminal, for more than 64.
 
         Returns:
-            Embeddings of N texts in the given order; of N = 1 for one text.
+            Embeddings of N texts in the given order; N = 1 for one text.
 
         Raises:
-            DataError: a text is not a string, or has no words in it.
+            DataError: a text is not a string, or contains no words.
             BundleError: the model is damaged.
         """
         _check_batch_size(batch_size)
         sentences = texts_of(texts)
-        # Texts of similar length go together, so that there is little padding.
+        # Texts of similar length are encoded together, so that there is little padding.
         order = np.argsort([len(sentence) for sentence in sentences], kind="stable")
         parts = []
         with _bar("encode", sentences, "texts", progress) as bar:
@@ -181,14 +182,14 @@ class Model(ABC):
         return similarity(photos, texts, levels)
 
     def explain(self, photo: PhotoSource, text: str) -> Explanation:
-        """Why a photo has its similarity to a text: level by level and word by word.
+        """Explain the similarity of a photo to a text by levels and words.
 
         Args:
             photo: a path, bytes, a PIL image or a uint8 array.
             text: one text.
 
         Raises:
-            DataError: the photo cannot be read, or there are no words in the text.
+            DataError: the photo cannot be read, or the text contains no words.
             ConfigError: the model has none of the levels that can be explained.
             BundleError: the model is damaged.
         """
@@ -197,7 +198,7 @@ class Model(ABC):
         if not isinstance(text, str):
             raise DataError(f"explain takes one text, not {type(text).__name__}")
         if not is_one_photo(photo):
-            raise DataError("explain takes one photo; call it once for each of several")
+            raise DataError("explain takes one photo; call it once for each photo")
         text = text.encode("utf-8", "replace").decode()  # as the tokenizer reads it
         sentence = self.encode_texts([text])
         image = self.encode_images([to_pixels(read_photo(photo, hint=self.size), self.size)])
@@ -225,10 +226,10 @@ class Model(ABC):
 
 
 def check_pixels(pixels: Sequence[np.ndarray] | np.ndarray, size: int) -> None:
-    """Check that photos are decoded and resized already.
+    """Check that photos have been decoded and resized.
 
     Raises:
-        DataError: they are not; `Model.encode_image` takes them.
+        DataError: they have not; use `Model.encode_image` for them.
     """
     for given in pixels:
         if not isinstance(given, np.ndarray) or given.dtype != np.uint8 or given.shape != (
@@ -253,7 +254,7 @@ def _check_batch_size(batch_size: int) -> None:
 def _bar(
     what: str, items: object, unit: str, show: bool | None
 ) -> AbstractContextManager[Bar | None]:
-    """A progress bar where it is asked for, or where there is much to do."""
+    """A progress bar, if `show` is True, or if it is None and there are many items."""
     total = len(items) if isinstance(items, Sized) else None
     if show is None:
         show = total is not None and total > BAR_FROM and not isinstance(items, str | bytes)

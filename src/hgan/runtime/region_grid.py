@@ -1,7 +1,7 @@
-"""Fewer local vectors a photo, for a smaller index: neighbouring regions are averaged.
+"""Average neighbouring regions, so that an index has fewer local vectors per photo.
 
-Local vectors take most of the space of an index. Neighbouring regions show nearly the same thing,
-so the direction of their mean loses little: blocks of 2 x 2 on a grid of 6 x 6 leave 9 of 36
+Local vectors need most of the space of an index. Neighbouring regions show nearly the same, so the
+direction of their mean loses little information: blocks of 2 x 2 on a grid of 6 x 6 leave 9 of 36
 vectors. Context and slots do not change.
 """
 
@@ -25,7 +25,7 @@ class PooledBundle(Bundle):
 
         Args:
             bundle: the model.
-            regions: how many a photo has: the square of a divisor of the grid's side.
+            regions: number of regions per photo, the square of a divisor of the grid's side.
 
         Raises:
             ConfigError: the bundle's grid cannot be divided into this many blocks.
@@ -65,7 +65,7 @@ class PooledBundle(Bundle):
 
 
 def pooled(bundle: Bundle, regions: int | None) -> Bundle:
-    """The bundle with this many regions a photo; None keeps those of the model.
+    """The bundle with this number of regions per photo; None keeps all regions of the model.
 
     Raises:
         ConfigError: the bundle's grid cannot be divided into this many blocks.
@@ -76,15 +76,15 @@ def pooled(bundle: Bundle, regions: int | None) -> Bundle:
 
 
 def pool_regions(local: np.ndarray, grid: int, side: int) -> np.ndarray:
-    """Unit vectors of a grid's regions to those of larger ones.
+    """Average the unit vectors of blocks of neighbouring regions.
 
     Args:
         local: (N, grid * grid, D_l), row by row.
-        grid: regions a side.
-        side: regions a side of what is returned, a divisor of `grid`.
+        grid: regions per side.
+        side: regions per side of the result, a divisor of `grid`.
 
     Returns:
-        (N, side * side, D_l): the directions of the means.
+        (N, side * side, D_l): the means, scaled to unit length.
     """
     if not local.shape[2]:  # a model without the local level
         return local[:, : side * side]
@@ -95,7 +95,7 @@ def pool_regions(local: np.ndarray, grid: int, side: int) -> np.ndarray:
 
 
 def _blocks(regions: np.ndarray, grid: int, side: int) -> np.ndarray:
-    """(grid * grid, ...) to (side * side, regions of a block, ...)."""
+    """Group regions into blocks: (grid * grid, ...) to (side * side, regions per block, ...)."""
     block, rest = grid // side, regions.shape[1:]
     cells = regions.reshape(side, block, side, block, *rest).swapaxes(1, 2)
     return cells.reshape(side * side, block * block, *rest)

@@ -1,11 +1,11 @@
-"""The three levels of similarity in numpy, and the one vector that carries the first two.
+"""The three levels of similarity in NumPy, and the dense vector that contains the first two.
 
     S = b_c S_context + b_s S_shared + b_l S_local
 
-S_context is the cosine of the contexts, S_shared the mean cosine of equal slots, S_local the mean
-over the text's words of the best region's cosine. Rows are unit vectors, so a cosine is an inner
-product. Photos are the first argument everywhere and texts the second; where a photo is the query,
-it takes the place of the text and its regions that of words.
+S_context is the cosine of the contexts, S_shared the mean cosine of corresponding slots, S_local
+the mean over the text's words of the best region's cosine. Rows are unit vectors, so a cosine is an
+inner product. Photos are always the first argument and texts the second; if a photo is the query,
+it takes the place of the text, and its regions take the place of the words.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,10 +26,10 @@ class Scores(NamedTuple):
 
 
 def dense(encoded: Encoded[np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
-    """Context and slots as one vector an item: (N, E) float32, E = D + K * D_s.
+    """Context and slots as one vector per item: (N, E) float32, E = D + K * D_s.
 
-    The weights are in the norms, so the inner product of two of them is b_c S_context + b_s
-    S_shared exactly. A level of weight zero takes no space.
+    The vectors are scaled by the weights, so that the inner product of two dense vectors is exactly
+    b_c S_context + b_s S_shared. A level of weight zero is left out.
     """
     n, slots, slot_width = encoded.slots.shape
     parts = [np.zeros((n, 0), np.float32)]
@@ -42,7 +42,7 @@ def dense(encoded: Encoded[np.ndarray], weights: Mapping[str, float]) -> np.ndar
 
 
 def dense_width(widths: Mapping[str, int], weights: Mapping[str, float]) -> int:
-    """E, the width of what `dense` makes of a bundle's `widths`."""
+    """E, the width of the vectors that `dense` returns for a model with these widths."""
     context = widths["context"] if weights["context"] else 0
     return context + (widths["slots"] * widths["slot"] if weights["shared"] else 0)
 
@@ -78,13 +78,13 @@ def sentence_levels(
 ) -> np.ndarray:
     """S_local of indexed sentences, (N,) float32, for a photo or another sentence as the query.
 
-    The level has a direction, from a sentence's words to a photo's regions. Here the index holds
-    the words, so S_local with a photo is as always the mean over the sentence's words of the
-    photo's best region. Of two sentences, the query's words are the words, and the other's words
-    take the place of regions, at unit length as regions have.
+    The level has a direction, from a sentence's words to a photo's regions. Here the index contains
+    the words. If the query is a photo, S_local is as usual the mean over the sentence's words of
+    the photo's best region. If the query is a sentence, its words are the words, and the words of
+    the indexed sentence take the place of regions, scaled to unit length like regions.
 
     Args:
-        items: (n_i, D_l) the real words of each sentence, at least one.
+        items: (n_i, D_l) the words of each sentence without padding, at least one.
         local: (w, D_l) the query: a photo's regions, or a sentence's words.
         is_photo: whether the query is a photo.
     """
@@ -120,13 +120,13 @@ def _local(photos: Encoded[np.ndarray], texts: Encoded[np.ndarray]) -> np.ndarra
     scores = np.zeros((n, len(texts.local)), np.float32)
     if not regions:
         return scores
-    # Padding is masked with -inf, not with zero, which would beat every negative cosine. A photo
-    # without regions or a text without words scores zero.
+    # Padding is masked with -inf, since zero would be larger than every negative cosine. The score
+    # of a photo without regions or of a text without words is zero.
     padding = np.where(photos.mask, 0, -np.inf).astype(np.float32)[:, :, None]  # (N, n, 1)
     empty = ~photos.mask.any(axis=1)
     flat = photos.local.reshape(n * regions, width).astype(np.float32)
     for column, (local, mask) in enumerate(zip(texts.local, texts.mask, strict=True)):
-        words = local[mask].astype(np.float32)  # (w, D_l), the real ones
+        words = local[mask].astype(np.float32)  # (w, D_l), without padding
         if len(words):
             cosines = (flat @ words.T).reshape(n, regions, len(words))
             scores[:, column] = (cosines + padding).max(axis=1).mean(axis=1)

@@ -1,4 +1,4 @@
-"""Decode photos in threads while the model runs; batches keep the order, failures are listed."""
+"""Decode photos in threads while the model runs, in ordered batches that list their failures."""
 
 import os
 from collections import deque

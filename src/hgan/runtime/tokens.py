@@ -1,4 +1,4 @@
-"""Texts to token ids, the same for a bundle and for a checkpoint."""
+"""Convert texts to token ids, in the same way for a bundle and a checkpoint."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,11 +15,11 @@ class TextReader:
     """A tokenizer with the limits of one model."""
 
     def __init__(self, tokenizer: "Tokenizer", max_words: int) -> None:
-        """Take over a tokenizer.
+        """Configure a tokenizer.
 
         Args:
             tokenizer: its truncation and padding are set here; pass a copy if others use it.
-            max_words: the most tokens of a text, start and end marks included.
+            max_words: maximum number of tokens of a text, including the start and end tokens.
         """
         tokenizer.enable_truncation(max_words)
         tokenizer.enable_padding(pad_id=tokenizer.token_to_id("[PAD]") or 0)
@@ -29,7 +29,7 @@ class TextReader:
         """Token ids and mask of texts, (N, W) int64 each; longer texts are truncated.
 
         Raises:
-            DataError: a text has no words in it.
+            DataError: a text contains no words.
         """
         encodings = self._encodings(texts)
         ids = np.array([encoding.ids for encoding in encodings], np.int64)
@@ -38,10 +38,11 @@ class TextReader:
     def words(self, text: str) -> list[tuple[int, int] | None]:
         """Start and end of each token's word in a text.
 
-        Pieces of one word have that word's start and end; the start and end marks have None.
+        All tokens of a word have the start and end of that word; the start and end tokens have
+        None.
 
         Raises:
-            DataError: the text has no words in it.
+            DataError: the text contains no words.
         """
         [encoding] = self._encodings([text])
         return [
@@ -49,7 +50,7 @@ class TextReader:
         ]
 
     def _encodings(self, texts: Sequence[str]) -> "list[Encoding]":
-        # Tokenizers refuse half of a surrogate pair, as badly encoded arguments have.
+        # Tokenizers reject unpaired surrogates, which badly encoded command-line arguments contain.
         clean = [text.encode("utf-8", "replace").decode() for text in texts]
         encodings = self._tokenizer.encode_batch(clean)
         for text, encoding in zip(texts, encodings, strict=True):

@@ -1,4 +1,4 @@
-"""Near-duplicates, such as copies that were saved again, grouped under the best of them.
+"""Group near-duplicates, such as copies that were saved again, under the best of them.
 
 Two photos are near-duplicates if the cosine of their dense vectors (context and slots, weighted by
 level) is at least `NEAR`, or if their files have the same bytes.
@@ -11,20 +11,21 @@ import numpy as np
 from hgan.index.store.contract import Point
 
 NEAR = 0.95
-"""Measured on 7,000 photos of Flickr8k with the shipped bundle: different photos stay below 0.936;
-copies saved again at quality 90, 10 % brighter or cropped by 2 % have medians from 0.97 to 0.995.
-Photos of a burst that a person can tell apart (0.82 to 0.94) are not near-duplicates."""
+"""Minimum cosine of near-duplicates. Measured on 7,000 photos of Flickr8k with the shipped bundle:
+different photos have less than 0.936; copies saved again at quality 90, 10 % brighter or cropped by
+2 % have medians from 0.97 to 0.995. Photos of a burst with visible differences (0.82 to 0.94) are
+not near-duplicates."""
 
 
 def fold(points: Sequence[Point], groups: int) -> list[list[int]]:
-    """Positions of points in groups of near-duplicates, the best of each group first.
+    """Group points by near-duplicates; returns their positions, the best of each group first.
 
-    A point is compared only with the first of its group, so a chain of small differences does not
-    join photos that differ.
+    A point is compared only with the first point of its group, so that a chain of small differences
+    does not group photos that are different.
 
     Args:
-        points: in order, best first.
-        groups: the most groups to return.
+        points: the points, best first.
+        groups: maximum number of groups to return.
     """
     vectors = np.stack([point.dense for point in points]) if points else np.zeros((0, 0))
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)  # (n, 1)

@@ -1,4 +1,4 @@
-"""What can be asked of indexed photos, whether the index is open here or behind a service.
+"""The search interface, shared by a local index and a service.
 
 `hgan.Index` and `hgan.Client` implement it, so that programs can use either.
 """
@@ -17,32 +17,32 @@ from hgan.runtime.images import PhotoSource
 from hgan.search.query import Query
 
 Where = Filter | str | Iterable[str] | None
-"""A filter; or one condition or several, as `hgan.index.store.filter` reads them."""
+"""A filter, one condition, or several conditions; see `hgan.index.store.filter`."""
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A photo, or a sentence, that a search found."""
+    """A photo or a sentence that a search found."""
 
     path: PurePath
     """A file, or an address in an object store (see `hgan.sources.types.Address`). For a sentence,
-    the photo that it describes, as its file names it; empty where it names none."""
+    the name of the photo that it describes, as in its file; empty if there is none."""
     score: float
     """S, the weighted sum of the levels; for a query of several parts, the weighted sum of S."""
     levels: dict[str, float]
-    """Similarity by level, for the levels that the model has; summed over parts like S."""
+    """Similarity at each level that the model has; for several parts, the weighted sum like S."""
     id: str = ""
     """Id of the item in the index; it changes only with its path."""
     duplicates: tuple[PurePath, ...] = ()
-    """Near-duplicates of no higher score, where a search folds them; for sentences, the photos
-    that they describe."""
+    """Near-duplicates with the same or a lower score, if the search folds them; for sentences, the
+    photos that they describe."""
     text: str = ""
     """The sentence; empty for a photo."""
 
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """Which of the matching photos are returned; see `Finder.find`.
+    """Options that select which matching photos are returned; see `Finder.find`.
 
     Raises:
         DataError: a number is negative.
@@ -82,25 +82,26 @@ class Finder(ABC):
         fold: bool = False,
         candidates: int | None = None,
     ) -> list[Hit]:
-        """The photos that match a query best, best first; equal scores are ordered by id.
+        """Find the photos that match a query best, best first; equal scores are ordered by id.
 
         Args:
             query: what to search for.
-            k: how many hits.
-            offset: how many hits to skip, for another page. Pages of one size never overlap as
-                long as they stay within the candidates; pages further down need more candidates,
-                some of which may rank higher. With `candidates` given, pages of any size fit
-                together up to that number.
+            k: number of hits.
+            offset: number of hits to skip, for another page. Pages of the same size never overlap
+                as long as they are within the candidates; later pages need more candidates, some
+                of which may rank higher. If `candidates` is set, pages of any size are consistent
+                up to that number.
             where: only photos that meet these conditions: a `Filter`, one condition such as
                 "folder=2023/italy", or several.
             threshold: only photos with at least this score.
             fold: group near-duplicates under the best of them.
-            candidates: how many photos of the first stage are scored exactly, by default
-                `CANDIDATES` or `CANDIDATES_EACH` a hit (see `hgan.search.searcher`). More
-                candidates come closer to an exhaustive search and take longer.
+            candidates: number of photos from the first stage that are scored exactly, by default
+                `CANDIDATES`, or `CANDIDATES_EACH` per hit if that is more (see
+                `hgan.search.searcher`). More candidates come closer to an exhaustive search and
+                take longer.
 
         Raises:
-            DataError: a text has no words in it, a photo cannot be read, a condition is not one,
+            DataError: a text contains no words, a photo cannot be read, a condition is not valid,
                 or `Query.like` names an item that is not in the index.
             IndexingError: the index or the service fails.
         """
@@ -125,13 +126,13 @@ class Finder(ABC):
         fold: bool = False,
         candidates: int | None = None,
     ) -> list[list[Hit]]:
-        """The hits of each query, as `find` returns them; faster than one query at a time."""
+        """Find the hits of each query, as `find` does; faster than one query at a time."""
         if isinstance(queries, Query | str):
             raise DataError("find_many takes a list of queries; use find for one")
         for query in queries:
             if not isinstance(query, Query):
                 raise DataError(
-                    f"a query is a hgan.Query, not {type(query).__name__}; write "
+                    f"a query must be a hgan.Query, not {type(query).__name__}; write "
                     "Query('two dogs'), or use search(text)"
                 )
         options = SearchOptions(k, offset, filter_of(where), threshold, fold, candidates)
@@ -148,7 +149,7 @@ class Finder(ABC):
         fold: bool = False,
         candidates: int | None = None,
     ) -> list[Hit]:
-        """The k photos that match a sentence best, best first; see `find`."""
+        """Find the k photos that match a sentence best, best first; see `find`."""
         if not isinstance(text, str):
             raise DataError(
                 f"search takes one sentence, not {type(text).__name__}; use search_image for a "
@@ -175,7 +176,7 @@ class Finder(ABC):
         fold: bool = False,
         candidates: int | None = None,
     ) -> list[Hit]:
-        """The k photos most similar to a photo: a file, bytes, an image or an array; see `find`."""
+        """Find the k photos most similar to a file, bytes, an image or an array; see `find`."""
         return self.find(
             Query(photo=photo),
             k,
@@ -192,28 +193,28 @@ class Finder(ABC):
 
     @abstractmethod
     def explain(self, item: str, text: str) -> Explanation:
-        """Why a photo of the index has its similarity to a sentence.
+        """Explain the similarity of a photo in the index to a sentence.
 
         Args:
-            item: the photo: its id, or its path below the folder that was indexed.
+            item: the id of the photo, or its path relative to the indexed folder.
             text: the sentence.
 
         Raises:
-            DataError: there is no such photo, it cannot be read, or there are no words in the text.
+            DataError: there is no such photo, it cannot be read, or the text contains no words.
             IndexingError: the index or the service fails.
         """
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many photos, or sentences, there are."""
+        """Number of photos, or sentences, in the index."""
 
     def __bool__(self) -> bool:
-        """True even without photos: `if index` asks whether there is one, not how large it is."""
+        """Always True, also for an empty index, so that `if index` does not depend on `len`."""
         return True
 
     @abstractmethod
     def close(self) -> None:
-        """Release what is held; closing again does nothing."""
+        """Release all resources; calling it again does nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -228,10 +229,10 @@ class Finder(ABC):
 
 
 def filter_of(where: Where) -> Filter:
-    """The filter of conditions in any form.
+    """Convert conditions in any form to a filter.
 
     Raises:
-        DataError: a condition is not one.
+        DataError: a condition is not valid.
     """
     if where is None:
         return Filter()
@@ -241,6 +242,6 @@ def filter_of(where: Where) -> Filter:
         return Filter.parse([where])
     if isinstance(where, dict) or not isinstance(where, Iterable):
         raise DataError(
-            f"where is a Filter or conditions such as {EXAMPLES}, not {type(where).__name__}"
+            f"where must be a Filter or conditions such as {EXAMPLES}, not {type(where).__name__}"
         )
     return Filter.parse(where)

@@ -1,4 +1,4 @@
-"""What is searched for: words, a photo, and what photos should not show, as one weighted sum.
+"""The query: a text, a photo, and texts to avoid, combined into one weighted sum.
 
 S is linear in its levels, so the score of a query of several parts is the weighted sum of the
 parts' S, and costs little more than that of one part:
@@ -23,16 +23,16 @@ from hgan.runtime.images import PhotoSource, read_photo, to_pixels
 from hgan.runtime.similarity import dense
 
 WITHOUT = -0.5
-"""Weight of what photos should not show. It is half that of what they should show: most photos lack
-it, and few of those are what is searched for."""
+"""Weight of each `Query.without` text. Its absolute value is half the weight of `Query.text`: most
+photos do not show what is excluded, and only few of these are relevant."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """What to search for; parts that are given together are combined.
+    """What to search for; several parts are combined.
 
     Raises:
-        DataError: the query is empty, or the share is not in 0..1.
+        DataError: the query is empty, or `photo_share` is not between 0 and 1.
     """
 
     text: str = ""
@@ -40,34 +40,35 @@ class Query:
     photo: PhotoSource | None = None
     """Find photos like this one."""
     like: str | None = None
-    """Find photos like this one of the index, given by its path or its id. It is not a hit itself.
-    Nothing is decoded: the index has its vectors."""
+    """Find photos like this one of the index, given by its path or its id. The photo itself is not
+    among the hits. It is not decoded, because the index contains its vectors."""
     without: tuple[str, ...] = ()
     """What photos should not show; each has the weight `WITHOUT`."""
     photo_share: float = 0.5
-    """Weight of the photos beside the text, which has the rest; alone, either has weight 1."""
+    """Weight of the photos if there is also a text, whose weight is 1 - `photo_share`. Without the
+    other, photos or text have weight 1."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
             raise DataError(
-                f"the text of a query is a str, not {type(self.text).__name__}; search by a photo "
-                "with Query(photo=...)"
+                f"the text of a query must be a str, not {type(self.text).__name__}; search by "
+                "photo with Query(photo=...)"
             )
         if not (self.text.strip() or self.photo is not None or self.like):
-            besides = " besides what they should not show" if self.without else ""
+            besides = " in addition to what they should not show" if self.without else ""
             raise DataError(
-                f"no words and no photo to search for; describe what photos should show{besides}, "
-                "or give a photo that they should be like"
+                f"the query has no words and no photo; describe what photos should show{besides}, "
+                "or add a photo to find similar ones"
             )
         given: object = self.without
         if isinstance(given, str):
-            raise DataError(f"without is a tuple of texts; write without=({given!r},)")
+            raise DataError(f"without must be a tuple of texts; write without=({given!r},)")
         if not all(text.strip() for text in self.without):
             raise DataError(
                 "without has an empty text; describe what photos should not show, or omit it"
             )
         if not 0 <= self.photo_share <= 1:
-            raise DataError(f"photo_share is a number from 0 to 1, not {self.photo_share}")
+            raise DataError(f"photo_share must be between 0 and 1, not {self.photo_share}")
 
     @property
     def weighted_texts(self) -> list[tuple[float, str]]:
@@ -92,15 +93,15 @@ class Part(NamedTuple):
 
     weight: float
     dense: np.ndarray
-    """(E,)"""
+    """(E,): the dense vector."""
     local: np.ndarray
-    """(w, D_l): the real words, or a photo's regions, without padding."""
+    """(w, D_l): the words of a text or the regions of a photo, without padding."""
     is_photo: bool
 
 
 @dataclass(frozen=True)
 class EncodedQuery:
-    """A query as the two stages of a search read it.
+    """A query, encoded for the two stages of a search.
 
     S is the inner product with `dense`, plus the weight of the local level times (MaxSim of
     `positive` minus MaxSim of `negative`).
@@ -113,13 +114,13 @@ class EncodedQuery:
     negative: np.ndarray
     """(u, D_l): the same for parts of negative weight, scaled by its absolute value."""
     parts: tuple[Part, ...] = ()
-    """The single parts; where sentences are searched, the local level needs each by itself."""
+    """The separate parts; the local level needs them for an index of texts."""
     excluded: frozenset[str] = frozenset()
     """Ids of items that are not hits."""
 
     @classmethod
     def of(cls, parts: Sequence[Part], excluded: Iterable[str] = ()) -> Self:
-        """Combine parts, at least one."""
+        """Combine one or more parts."""
         return cls(
             np.array([part.weight * part.dense for part in parts], np.float32).sum(axis=0),
             _scaled([part for part in parts if part.weight >= 0]),
@@ -135,12 +136,12 @@ def encode(
     """Encode queries, all of their texts in one batch and all of their photos in another.
 
     Args:
-        queries: what is searched for.
+        queries: the queries.
         bundle: the model.
         stored: returns the item of the index that `Query.like` names, with its local vectors.
 
     Raises:
-        DataError: a text has no words in it, or a photo cannot be read.
+        DataError: a text contains no words, or a photo cannot be read.
         BundleError: the bundle is damaged.
     """
     weights, size = bundle.weights, bundle.size
@@ -177,6 +178,6 @@ def _rows(
 
 def _scaled(parts: Sequence[Part]) -> np.ndarray:
     """(w, D_l): local vectors whose MaxSim is the weighted sum of the parts' means over words;
-    (0, 0) without any."""
+    (0, 0) if there are none."""
     rows = [abs(part.weight) / len(part.local) * part.local for part in parts if part.local.size]
     return np.concatenate(rows, dtype=np.float32) if rows else np.zeros((0, 0), np.float32)

@@ -1,7 +1,7 @@
-"""Photos, or texts, by words or by photo, in two stages: candidates by context and slots, then S.
+"""Search an index in two stages: find candidates by context and slots, then score them by S.
 
-The first stage is one inner product an item. The second adds the local level for the candidates
-that the first found, so the score of a hit is the model's own similarity.
+The first stage is one inner product per item. The second stage adds the local level for the
+candidates, so that the score of a hit is the model's similarity S.
 """
 
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ from hgan.search.query import EncodedQuery, Query, encode
 from hgan.sources.open import content_of, place_of
 
 CANDIDATES = 100
-"""Items that are scored exactly, at least."""
+"""Minimum number of items that are scored exactly."""
 CANDIDATES_EACH = 4
-"""Candidates for each requested hit."""
+"""Number of candidates for each requested hit."""
 
 
 class Index(Finder):
@@ -47,7 +47,7 @@ class Index(Finder):
         self.root = root
         """The folder or address of the photos, or the file of the texts."""
         self.holds = holds
-        """What the items are: photos or texts."""
+        """What the index contains: photos or texts."""
         self._store = store
         self._closing = closing
 
@@ -57,15 +57,15 @@ class Index(Finder):
         return [self._search(query, options) for query in encoded]
 
     def exhaustive(self, text: str, k: int = 10) -> list[Hit]:
-        """What `search` would find if every photo were scored exactly; slow."""
+        """Search like `search`, but score every photo exactly; slow."""
         [query] = encode([Query(text)], self.bundle, self._stored)
         return self._search(query, SearchOptions(k, candidates=len(self), exact=True))
 
     def explain(self, item: str, text: str) -> Explanation:
-        """Why a photo of the index has its similarity to a sentence; see `Finder.explain`."""
+        """Explain the similarity of a photo in the index to a sentence; see `Finder.explain`."""
         entry = self._stored(item).entry
         if entry.text:
-            raise DataError(f"{item}: is a sentence; photos are explained, with sentences")
+            raise DataError(f"{item}: is a sentence; only photos can be explained")
         return self.bundle.explain(read_photo(content_of(self._path(entry))), text)
 
     def __len__(self) -> int:
@@ -76,23 +76,23 @@ class Index(Finder):
         self._closing.close()
 
     def _stored(self, name: str) -> Point:
-        """The item of an id, or the photo of a path below the root or from the current folder."""
+        """The item with this id, or the photo with this path; see `possible_ids`."""
         found = self._store.fetch(possible_ids(name, self.root), local=True)
         if not found and self.holds == "texts":
             raise DataError(
-                f"{name}: no sentence of this index, which holds those of {self.root}, has this id;"
-                " name one by its id, as --json prints it, or search by its words instead"
+                f"{name}: no sentence in this index of {self.root} has this id; use an id from the "
+                "output of --json, or search by text"
             )
         if not found:
             raise DataError(
-                f"{name}: no photo of this index, which holds those of {self.root}; name one of "
-                "them by its path or its id, or search by its file instead"
+                f"{name}: not in this index of {self.root}; use the path or the id of a photo in "
+                "the index, or search by the photo's file instead"
             )
         return found[0]
 
     def _search(self, query: EncodedQuery, options: SearchOptions) -> list[Hit]:
         limit = _candidates(options) + len(query.excluded)
-        if not len(query.dense):  # the local level alone: the first stage cannot rank
+        if not len(query.dense):  # only the local level: the first stage cannot rank
             limit = max(limit, len(self))
         found = [
             match
@@ -104,7 +104,7 @@ class Index(Finder):
         scored = [Match(key, score + weight * local.get(key, 0.0)) for key, score in found]
         if options.threshold is not None:
             scored = [match for match in scored if match.score >= options.threshold]
-        # Equal photos keep an order that does not depend on the engine.
+        # The order of equal scores must not depend on the engine.
         scored.sort(key=lambda match: (-match.score, match.id))
         if not options.fold:
             scored = scored[options.offset : options.end]
@@ -124,8 +124,8 @@ class Index(Finder):
         return {key: positive.get(key, 0.0) - negative.get(key, 0.0) for key in ids}
 
     def _local_of_texts(self, query: EncodedQuery, ids: list[str]) -> dict[str, float]:
-        """The same for an index of texts, whose words are in the index: the engine's MaxSim has the
-        opposite direction, from the query's vectors to the stored ones."""
+        """The same for an index of texts. The engine's MaxSim cannot be used, because it has the
+        opposite direction: from the query's vectors to the stored ones."""
         points = self._store.fetch(ids, local=True)
         words = [point.local for point in points]
         total = np.zeros(len(points), np.float32)
@@ -165,7 +165,7 @@ class Index(Finder):
 
 
 def _candidates(options: SearchOptions) -> int:
-    """How many items to score exactly: the same number for every page, as long as it suffices."""
+    """Number of items to score exactly: the same for every page, as long as it is large enough."""
     if options.candidates is not None:
         return max(options.candidates, options.end)
     limit = max(CANDIDATES, CANDIDATES_EACH * options.k)
@@ -179,7 +179,8 @@ def open_index(path: Path | str, bundle: Bundle | Path | str | None = None) -> I
 
     Args:
         path: the index, a folder or the address of a collection on a server.
-        bundle: the model that made it, or its folder; by default the folder it was in then.
+        bundle: the model that made the index, or its folder; by default the folder that the model
+            was in when the index was made.
 
     Raises:
         IndexingError: there is no index, it was made with another bundle, or another process has
@@ -197,7 +198,7 @@ def open_index(path: Path | str, bundle: Bundle | Path | str | None = None) -> I
 def bundle_of(
     manifest: IndexManifest, target: Target, bundle: Bundle | Path | str | None = None
 ) -> Bundle:
-    """The bundle that made an index, as the index uses it; see `open_index`."""
+    """The bundle that made an index, with the index's number of regions; see `open_index`."""
     if bundle is None and manifest.bundle_path is not None:
         bundle = Path(manifest.bundle_path)
     if not isinstance(bundle, Bundle):

@@ -1,1 +1,1 @@
-"""An index over HTTP: search, photos, explanations, and what operators need."""
+"""The HTTP service of an index: search, photos, explanations, and routes for operators."""

@@ -20,11 +20,11 @@ from hgan.version import __version__
 
 
 def create_app(index: Target, settings: Settings | None = None) -> FastAPI:
-    """Make an ASGI app that serves an index, and closes the index when it is shut down.
+    """Create an ASGI app that serves an index, and closes the index at shutdown.
 
     Args:
         index: a folder, or the address of a collection on a server.
-        settings: by default, the defaults of `Settings`.
+        settings: settings of the service; by default `Settings()`.
 
     Raises:
         IndexingError: there is no index, or another process has it open.

@@ -1,7 +1,7 @@
 """Connections with a timeout: a client that sends its request too slowly is disconnected.
 
 Uvicorn has no timeout for the head of a request, nor for the rest of a body after the response. A
-few thousand clients that send a byte now and then would use up all sockets of the process. Between
+few thousand clients that send one byte at a time would use up all sockets of the process. Between
 the head and the response, the timeout of `hgan.serve.middleware.limits` applies.
 """
 
@@ -10,8 +10,8 @@ import asyncio
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0
-"""From the start of a connection, or the end of a response, until the head of the next request is
-complete. Between two requests, while nothing arrives, uvicorn's own shorter timeout applies."""
+"""Maximum seconds from the start of a connection, or from the end of a response, until the head of
+the next request is complete. While nothing arrives, uvicorn's own shorter timeout applies."""
 
 
 class Connection(H11Protocol):
@@ -25,7 +25,7 @@ class Connection(H11Protocol):
         self._start_timeout()
 
     def data_received(self, data: bytes) -> None:
-        """Read on; the timeout stops as soon as there is a request to answer."""
+        """Process data; the timeout stops as soon as there is a request to answer."""
         super().data_received(data)
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop_timeout()

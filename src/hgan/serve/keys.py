@@ -23,7 +23,7 @@ _ApiKey = Annotated[str | None, Security(_header)]
 
 
 def _check(key: str | None, valid_keys: tuple[str, ...]) -> None:
-    # All keys are compared, each in constant time, so that the time tells nothing about them.
+    # All keys are compared in constant time, so that the response time reveals nothing about them.
     matches = [hmac.compare_digest((key or "").encode(), one.encode()) for one in valid_keys]
     if not any(matches):
         raise HTTPException(
@@ -34,7 +34,7 @@ def _check(key: str | None, valid_keys: tuple[str, ...]) -> None:
 
 
 async def require_search_access(service: ServiceDependency, key: _ApiKey) -> None:
-    """Allow everybody to search, unless the settings require a key.
+    """Allow searching without a key, unless the settings require one.
 
     Raises:
         HTTPException: 401, a key is missing or wrong.

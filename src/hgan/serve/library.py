@@ -1,4 +1,4 @@
-"""The index that is served, with its photos; requests name photos by their ids only."""
+"""The served index and its photos; requests refer to photos only by their ids."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,11 +25,11 @@ from hgan.sources.open import open_source, place_of
 from hgan.sources.types import Photo, Source
 
 PATIENCE = {"timeout": 10, "attempts": 2}
-"""Settings of a Qdrant server, unless its address has them; see `hgan.index.store.server`."""
+"""Settings for a Qdrant server, unless its address sets them; see `hgan.index.store.server`."""
 
 
 class Library:
-    """An open index; any thread may use it."""
+    """An open index; all methods are thread-safe."""
 
     def __init__(
         self,
@@ -43,17 +43,17 @@ class Library:
         """Use `open_library`.
 
         Args:
-            index: for searching.
-            store: of the index.
-            manifest: of the index.
+            index: the index, for searching.
+            store: the store of the index.
+            manifest: the manifest of the index.
             source: the photos.
-            folder: of the index; None on a server.
+            folder: the folder of the index; None for an index on a server.
             places: paths that are not shown to clients, the longest first.
         """
         self.index = index
         self.manifest = manifest
         self.writer = IndexWriter(source, store, index.bundle)
-        """All changes of the index go through it."""
+        """The writer for all changes of the index."""
         self._store = store
         self._source = source
         self._folder = folder
@@ -64,7 +64,7 @@ class Library:
 
     @property
     def adding(self) -> Uploads:
-        """Adds photos.
+        """The object that adds uploaded photos.
 
         Raises:
             HTTPException: 403, the photos are not in a folder.
@@ -90,7 +90,7 @@ class Library:
         """The stored metadata of a photo.
 
         Raises:
-            HTTPException: 404, there is no photo of this id.
+            HTTPException: 404, there is no photo with this id.
         """
         entry = next(self._store.entries([key]), None)
         if entry is None:
@@ -98,12 +98,12 @@ class Library:
         return entry
 
     def content(self, entry: Entry) -> Path | bytes:
-        """A photo as `open_photo` takes it: its file, or its bytes if it is not in a folder.
+        """A photo as input of `open_photo`: its file, or its bytes if it is not in a folder.
 
         Raises:
-            HTTPException: 404, it does not exist any more, is not a regular file, or a link leads
-                out of the folder that was indexed.
-            SourceError: photos cannot be read there now.
+            HTTPException: 404, the photo no longer exists, is not a regular file, or is a link to
+                a place outside the indexed folder.
+            SourceError: the source cannot be read now.
         """
         if isinstance(self._source, FolderSource):
             return self._file(entry)
@@ -111,14 +111,14 @@ class Library:
             photo = Photo(entry.path, entry.size, entry.mtime, entry.etag)
             return self._source.read(photo).data
         except DataError as error:
-            raise HTTPException(404, f"{entry.path}: the photo is not there any more") from error
+            raise HTTPException(404, f"{entry.path}: the photo no longer exists") from error
 
     def version(self, entry: Entry) -> str:
-        """A text that changes whenever the photo changes. Of a photo that is not in a folder, it
-        changes when the photo is indexed again, since asking there takes as long as reading.
+        """A string that changes whenever the photo changes. For a photo that is not in a folder, it
+        changes only when the photo is indexed again, since a check would take as long as reading.
 
         Raises:
-            HTTPException: as `content`.
+            HTTPException: see `content`.
             OSError: the file was removed just now.
         """
         if not isinstance(self._source, FolderSource):
@@ -127,14 +127,14 @@ class Library:
         return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
 
     def _file(self, entry: Entry) -> Path:
-        """The file of a photo, with all links followed."""
+        """The file of a photo, with all links resolved."""
         root = Path(self.manifest.root)
-        gone = HTTPException(404, f"{entry.path}: the photo is not in the folder any more")
+        gone = HTTPException(404, f"{entry.path}: the photo is no longer in the folder")
         try:
             path = (root / entry.path).resolve(strict=True)
-            if path.is_relative_to(root.resolve()) and path.is_file():  # a FIFO would be waited for
+            if path.is_relative_to(root.resolve()) and path.is_file():  # not a FIFO
                 return path
-        except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+        except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
             raise gone from error
         raise gone
 
@@ -142,22 +142,22 @@ class Library:
         """The media type of a photo, by its content and not by its name.
 
         Raises:
-            HTTPException: 404, it is not a photo any more.
+            HTTPException: 404, the file is no longer a photo.
         """
         try:
             return media_type(content)
         except DataError as error:
-            raise HTTPException(404, f"{entry.path}: the file is not a photo any more") from error
+            raise HTTPException(404, f"{entry.path}: the file is no longer a photo") from error
 
     def facts(self) -> StoreFacts:
-        """Facts about the engine of the index."""
+        """Information about the store of the index."""
         return self._store.facts()
 
     def remove(self, key: str) -> None:
-        """Remove a photo from the index; its file stays, and the next `hgan index` adds it again.
+        """Remove a photo from the index, but keep its file; the next `hgan index` adds it again.
 
         Raises:
-            HTTPException: 404, there is no photo of this id.
+            HTTPException: 404, there is no photo with this id.
         """
         if not self.writer.remove(key):
             raise HTTPException(404, f"no photo has the id {key}")
@@ -184,18 +184,18 @@ class Library:
 
 
 def open_library(target: Target, settings: Settings, metrics: Metrics) -> Library:
-    """Open an index, and load its model, so that the first search is as fast as the second.
+    """Open an index, and load its model, so that the first search is as fast as the others.
 
     Raises:
-        IndexingError: there is no index, it holds texts, or another process has it open.
+        IndexingError: there is no index, it contains texts, or another process has it open.
         BundleError: the bundle is missing or damaged.
     """
-    target = _impatient(str(target)) if is_address(target) else Path(target)
+    target = _with_short_timeouts(str(target)) if is_address(target) else Path(target)
     manifest = read_manifest(target)
     if manifest.holds != "photos":
         raise IndexingError(
-            f"{target}: holds texts, and photos are what is served; `hgan search --index {target}` "
-            "finds them"
+            f"{target}: contains texts, and only photos can be served; search texts with `hgan "
+            f"search --index {target}`"
         )
     loaded = Bundle.load(Path(manifest.bundle_path) if manifest.bundle_path else None, spin=False)
     bundle = bundle_of(manifest, target, loaded)
@@ -213,9 +213,9 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
     return Library(index, store, manifest, source, folder, sorted(places, key=len, reverse=True))
 
 
-def _impatient(address: str) -> str:
-    """The address of a collection with shorter waiting times than those of indexing, so that a
-    request fails soon when the server is away, and does not block a thread."""
+def _with_short_timeouts(address: str) -> str:
+    """The address of a collection with shorter timeouts than for indexing, so that a request fails
+    soon if the server is down, and does not block a thread."""
     given = urlsplit(address).query
     more = [f"{name}={value}" for name, value in PATIENCE.items() if f"{name}=" not in given]
     return f"{address}{'&' if given else '?'}{'&'.join(more)}" if more else address

@@ -1,4 +1,4 @@
-"""Logs as JSON, one object a line, with the id of the request.
+"""Logs as JSON, one object per line, with the id of the request.
 
 Search queries are not logged.
 """
@@ -19,7 +19,7 @@ class JsonFormatter(logging.Formatter):
     """Formats a record as JSON, with the extra values in its `fields`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, also for a message of several lines."""
+        """Format a record as one line, even if its message has several lines."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

@@ -12,7 +12,7 @@ class Metrics:
     """The metrics of one service."""
 
     def __init__(self) -> None:
-        """All metrics start at zero."""
+        """Create the metrics; all start at zero."""
         self._registry = CollectorRegistry()
         self.requests = Counter(
             "hgan_requests",
@@ -35,13 +35,13 @@ class Metrics:
         )
         self._inside = Gauge(
             "hgan_work_inside",
-            "Pieces of work that run or wait, by kind",
+            "Functions that run or wait in a thread pool, by pool",
             ["kind"],
             registry=self._registry,
         )
 
     def watch(self, kind: str, inside: Callable[[], int]) -> None:
-        """Report the work that runs or waits in a pool; it is read at each scrape."""
+        """Report the number of functions that run or wait in a pool; it is read at each scrape."""
         self._inside.labels(kind).set_function(inside)
 
     def text(self) -> bytes:

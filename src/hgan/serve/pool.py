@@ -14,7 +14,7 @@ Answer = TypeVar("Answer")
 
 
 class Pool:
-    """A thread pool; when its queue is full, new work is refused with status 503."""
+    """A thread pool; when its queue is full, new functions are rejected with status 503."""
 
     def __init__(self, name: str, workers: int, queue: int) -> None:
         """Run at most `workers` functions at once, and let at most `queue` wait."""

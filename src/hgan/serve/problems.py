@@ -24,9 +24,9 @@ _MEANINGS = {
     401: "A valid key is required in the header X-API-Key.",
     403: "No keys are configured, so the index cannot be changed; or the folder is read-only.",
     404: "There is no such photo.",
-    409: "There is a file of this name already.",
+    409: "A file with this name already exists.",
     413: "The body is too large.",
-    415: "The file cannot be read as a photo, whatever its name says.",
+    415: "The content of the file is not a photo that can be read.",
     416: "The requested range is beyond the end of the file.",
     422: "A value is out of bounds or not valid.",
     429: "Too many requests; Retry-After says when to try again.",
@@ -48,7 +48,7 @@ class Problem(BaseModel):
 
 
 def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The error responses of a route for its OpenAPI description, with those of every route."""
+    """The error responses of a route for OpenAPI, including those that all routes have."""
     schema = Problem.model_json_schema()
     content = {MEDIA_TYPE: {"schema": schema}}
     return {
@@ -64,7 +64,7 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 
 
 def handle_problems(app: FastAPI) -> None:
-    """Let an app respond to errors with problem JSON."""
+    """Make an app respond to errors with problem JSON."""
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HganError, _failed)

@@ -20,12 +20,12 @@ from hgan.search.searcher import Index
 from hgan.serve.thumbnails import Size
 
 LONGEST_TEXT = 100_000
-"""Characters; the model reads only the first few dozen words."""
+"""Maximum length of a text in characters; the model reads only the first few dozen words."""
 
 MOST_QUERIES = 32
-"""Queries in one request, which are encoded in one batch."""
+"""Maximum number of queries in one request, which are encoded in one batch."""
 MOST_FOLDED = 1000
-"""Hits from the first one on; each is compared with all others."""
+"""Maximum of `offset` + `k` for folding, which compares each hit with all others."""
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Condition = Annotated[str, Field(max_length=1000)]

@@ -23,9 +23,10 @@ class Service:
     settings: Settings
     metrics: Metrics
     texts: Pool = field(init=False)
-    """For work that takes milliseconds."""
+    """Pool for functions that take milliseconds."""
     photos: Pool = field(init=False)
-    """For work that decodes photos: few at once, and text queries never wait for them."""
+    """Pool for functions that decode photos; few run at once, and text queries do not wait for
+    them."""
     thumbnails: Thumbnails = field(init=False)
     _probe: "asyncio.Future[list[Hit]] | None" = field(init=False, default=None)
 
@@ -38,8 +39,8 @@ class Service:
         self.metrics.watch("photos", lambda: self.photos.inside)
 
     async def ready(self) -> None:
-        """Search once, as a check. Concurrent calls share one search, so that frequent calls cost
-        nothing.
+        """Search once, as a check. Concurrent calls share one search, so that frequent calls are
+        cheap.
 
         Raises:
             HganError: the index or the model failed.
@@ -51,7 +52,7 @@ class Service:
         await asyncio.shield(self._probe)
 
     def close(self) -> None:
-        """Wait for the work in progress, then close the index."""
+        """Wait for running requests, then close the index."""
         self.texts.close()
         self.photos.close()
         self.library.close()

@@ -9,6 +9,7 @@ from hgan.errors import ConfigError
 API_KEYS = "HGAN_API_KEYS"
 """The environment variable with the keys, separated by commas."""
 SHORTEST_KEY = 16
+"""Minimum length of a key in characters."""
 
 
 @dataclass(frozen=True)
@@ -20,31 +21,32 @@ class Settings:
     """
 
     keys: tuple[str, ...] = field(default=(), repr=False)
-    """API keys that allow changes to the index. Without any, changes are not possible."""
+    """API keys that allow changes to the index. Without keys, changes are not possible."""
     require_key: bool = False
-    """Whether searching requires a key too."""
+    """Whether searching also requires a key."""
     rate: float | None = None
-    """Requests a second that each client may make on average; None for no limit."""
+    """Average number of requests per second that each client may make; None for no limit."""
     cors: tuple[str, ...] = ()
     """Origins whose pages may call the service from a browser (CORS)."""
     body_bytes: int = 20 * 2**20
-    """Largest body of a request with a photo."""
+    """Maximum size of the body of a request with a photo."""
     json_bytes: int = 2 * 2**20
-    """Largest body of a request without a photo; it is kept in memory."""
+    """Maximum size of the body of a request without a photo; it is kept in memory."""
     uploads: int = 32
-    """Photos that are received at once, large ones on disk; more are refused."""
+    """Maximum number of photos that are received at once (large ones on disk); more are
+    rejected."""
     time_limit: float = 30.0
     """Seconds until the response to a request must have started."""
     text_workers: int = 16
-    """Text queries that are processed at once, and so the largest batch."""
+    """Number of text queries that are processed at once, and so the maximum batch size."""
     photo_workers: int = 2
-    """Photos that are decoded at once; each may need 300 MB of memory."""
+    """Number of photos that are decoded at once; each may need 300 MB of memory."""
     queue: int = 64
-    """Requests that may wait in each of the two pools; more are refused."""
+    """Maximum number of requests that wait in each of the two pools; more are rejected."""
     batch_window: float = 0.002
-    """Seconds that a text query waits for others, to be encoded in one batch."""
+    """Seconds that a text query waits for others, so that they are encoded in one batch."""
     thumbnail_bytes: int = 64 * 2**20
-    """Size of the cache of thumbnails in memory."""
+    """Maximum size of the thumbnail cache in memory."""
 
     def __post_init__(self) -> None:
         if self.require_key and not self.keys:
@@ -53,7 +55,7 @@ class Settings:
             )
         if short := [key for key in self.keys if len(key) < SHORTEST_KEY]:
             raise ConfigError(
-                f"${API_KEYS}: a key has {len(short[0])} characters, which can be guessed; use "
+                f"${API_KEYS}: a key has only {len(short[0])} characters and can be guessed; use "
                 f"{SHORTEST_KEY} or more"
             )
         if not all(key.isascii() and key.isprintable() for key in self.keys):

@@ -1,8 +1,7 @@
-"""Paths of uploaded photos: below the folder that was indexed, where indexing finds them.
+"""Check the paths of uploaded photos, which must be inside the indexed folder.
 
-No path leads out of the folder: not by `..`, not as an absolute path, not through a link. Names
-that other systems would not accept, or read as something else, are refused as well, so that the
-folder can be copied to them.
+A path cannot leave the folder: `..`, absolute paths and links are rejected. Names that are not
+valid on other systems are rejected as well, so that the folder can be copied to them.
 """
 
 import re
@@ -12,12 +11,12 @@ from hgan.errors import DataError
 from hgan.runtime.images import PHOTO_SUFFIXES
 
 LONGEST_NAME = 200
-"""Bytes of the name of a file or folder; file systems allow 255, and temporary names are longer."""
+"""Maximum bytes of a file or folder name; file systems allow 255, temporary names are longer."""
 DEEPEST = 32
-"""Parts of a path."""
+"""Maximum number of parts of a path."""
 
 _DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³])(\..*)?", re.I)
-"""Names of devices on Windows, with any ending."""
+"""Names of devices on Windows, with any suffix."""
 _FORBIDDEN = frozenset('\\:*?"<>|')
 """Characters that names cannot have on Windows."""
 
@@ -47,17 +46,17 @@ def parts_of(path: str) -> list[str]:
 
 
 def _refusal(part: str) -> str | None:
-    """Why a file or folder cannot have this name."""
+    """The reason why a file or folder cannot have this name; None if it can."""
     if not part:
-        return "is not a name: a path has no / at its ends, nor two in a row"
+        return "is not a name: a path must not start or end with /, or contain //"
     if part.startswith("."):
         return "is hidden or leads out of the folder"
     if not part.isprintable():
         return "has invisible characters"
     if found := _FORBIDDEN & set(part):
-        return f"has {min(found)} in it, which some systems cannot store"
+        return f"contains {min(found)}, which is not allowed on some systems"
     if part != part.strip() or part.endswith("."):
-        return "has a space or a dot at its end"
+        return "starts or ends with a space, or ends with a dot"
     if _DEVICES.fullmatch(part):
         return "is the name of a device on Windows"
     if len(part.encode()) > LONGEST_NAME:
@@ -69,9 +68,9 @@ def place_of(root: Path, parts: list[str], index: Path | None) -> Path:
     """The file that a photo is written to; nothing is created.
 
     Args:
-        root: the folder that was indexed.
-        parts: of the path, from `parts_of`.
-        index: the folder of the index, which may be inside that of the photos.
+        root: the indexed folder.
+        parts: the parts of the path, from `parts_of`.
+        index: the folder of the index, which may be inside the folder of photos.
 
     Raises:
         DataError: the path is in the folder of the index, or goes through a link, which indexing

@@ -1,8 +1,8 @@
-"""Uploaded photos: into the folder and into the index.
+"""Add uploaded photos to the folder and to the index.
 
-A photo is decoded and encoded before anything is written. Then the file gets its name in the folder
-when all of it is on disk, right after the index has stored it. An error at any point leaves folder
-and index as they were, and what a kill leaves half done is put right by the next indexing.
+A photo is decoded and encoded before anything is written. Then the file is written under a
+temporary name, the index stores the photo, and the file is renamed. After an error, the folder and
+the index are unchanged. If the process is killed in between, the next indexing repairs the index.
 """
 
 import errno
@@ -29,10 +29,10 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Uploads:
-    """Adds photos; any thread may call it."""
+    """Adds photos; all methods are thread-safe."""
 
     def __init__(self, root: Path, index: Path | None, writer: IndexWriter, bundle: Bundle) -> None:
-        """For the photos of `root`; `index` is the folder of the index, None on a server."""
+        """Add photos to `root`; `index` is the folder of the index, or None if on a server."""
         self._root = root
         self._index = index
         self._writer = writer
@@ -52,20 +52,20 @@ class Uploads:
 
         Args:
             data: the bytes of the file.
-            path: of the file, below the folder that was indexed.
-            tags: beside those in the file. The index keeps them with this path, also when the file
-                changes, until the photo is removed or replaced by another upload; an index that is
-                made anew does not have them.
-            overwrite: whether it may replace a photo.
+            path: path of the file, relative to the indexed folder.
+            tags: tags in addition to those in the file. The index keeps them for this path, even if
+                the file changes, until the photo is removed or replaced by another upload. A newly
+                created index does not have them.
+            overwrite: whether to overwrite an existing photo.
 
         Returns:
             The stored metadata, and whether another photo was replaced.
 
         Raises:
-            DataError: the path is invalid, or leads out of the folder.
-            HTTPException: 403, the folder cannot be written; 409, the path is taken; 413, the photo
-                is too large to be indexed; 415, the data is not a photo, or not of the format that
-                its name says; 507, the disk is full.
+            DataError: the path is not valid, or is outside the folder.
+            HTTPException: 403, the folder cannot be written; 409, the path exists already; 413, the
+                photo is too large; 415, the data is not a photo, or its format does not match its
+                name; 507, the disk is full.
             IndexingError: the index cannot be written.
         """
         with self._counting:
@@ -84,7 +84,9 @@ class Uploads:
 
     def _encode(self, data: bytes, name: str) -> Encoded[np.ndarray]:
         if len(data) > LARGEST_PHOTO:
-            raise HTTPException(413, f"photos of at most {LARGEST_PHOTO // 2**20} MB are indexed")
+            raise HTTPException(
+                413, f"the photo is larger than the limit of {LARGEST_PHOTO // 2**20} MB"
+            )
         size = self._bundle.config.size
         try:
             found = media_type(data)
@@ -93,7 +95,9 @@ class Uploads:
             raise HTTPException(415, str(error)) from error
         named = Image.MIME[Image.registered_extensions()[Path(name).suffix.lower()]]
         if found != named:
-            raise HTTPException(415, f"{name!r} says {named}, and the photo is {found}; rename it")
+            raise HTTPException(
+                415, f"{name!r} is a name for {named}, but the photo is {found}; rename it"
+            )
         return self._bundle.encode_images([pixels])
 
     def _write(
@@ -106,12 +110,12 @@ class Uploads:
     ) -> tuple[Entry, bool]:
         with self._writer.exclusive():
             if not self._root.is_dir():
-                raise HTTPException(403, "the folder of photos is not on this machine any more")
+                raise HTTPException(403, "the folder of photos no longer exists")
             place = place_of(self._root, parts, self._index)
             exists = place.exists()
             if exists and not overwrite:
                 raise TakenError(
-                    "path: there is a photo of this name; choose another, or send replace=true"
+                    "path: a photo with this name exists; choose another name, or send replace=true"
                 )
             created = [folder for folder in place.parents if not folder.exists()]
             try:

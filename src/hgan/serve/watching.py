@@ -11,7 +11,7 @@ from hgan.serve.logs import LOG
 
 @contextmanager
 def following(library: Library) -> Iterator[None]:
-    """Watch the folder of a library while the block runs; what is done is logged.
+    """Watch the folder of a library while the block runs; events are logged.
 
     Raises:
         ConfigError: watchfiles is not installed, or the photos are not in a folder.

@@ -1,1 +1,1 @@
-"""Where photos are: a folder, or an object store. They are listed and read here."""
+"""Sources of photos: list and read the photos in a folder or in an object store."""

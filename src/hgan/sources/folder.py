@@ -1,4 +1,4 @@
-"""Photos in a folder and in the folders below it."""
+"""The source for photos in a folder and its subfolders."""
 
 import os
 import stat
@@ -20,35 +20,35 @@ from hgan.sources.walk import FolderItem, UnreadableFolderError, check_any, find
 
 _OPEN_FLAGS = (
     os.O_RDONLY
-    | getattr(os, "O_NONBLOCK", 0)  # opening a FIFO would wait for its writer
+    | getattr(os, "O_NONBLOCK", 0)  # otherwise, opening a FIFO would wait for a writer
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
 
 
 class FolderSource(Source):
-    """Photos in a folder; hidden folders, and links to folders, are not entered."""
+    """Photos in a folder and its subfolders; hidden folders and links to folders are skipped."""
 
     def __init__(self, root: Path) -> None:
-        """The photos below `root`."""
+        """Use the photos below `root`."""
         self.root: Path = root
 
     def find(self) -> Listing:
         """List all photos.
 
         Raises:
-            HganError: the folder does not exist, cannot be read, or holds no photo.
+            HganError: the folder does not exist, cannot be read, or contains no photos.
         """
         self._check_root()
         return find_all(self.root, self._list)
 
     def check(self) -> None:
-        """Raise what `find` would raise, but stop at the first photo."""
+        """Raise the errors of `find`, but stop at the first photo."""
         self._check_root()
         check_any(self.root, self._list)
 
     def read(self, photo: Photo) -> PhotoContent:
-        """Read a photo; its size and time are those of the file that was read.
+        """Read a photo; the size and time in the result are those of the file that was read.
 
         Raises:
             DataError: see `read_file`.
@@ -73,14 +73,14 @@ class FolderSource(Source):
 
 
 def read_file(path: Path) -> tuple[bytes, os.stat_result]:
-    """The bytes of a file, and its status just before they were read.
+    """Read a file; returns its bytes, and its status just before they were read.
 
-    The file is opened once, and everything is read through that descriptor: what is checked is what
-    is read, also if the file is replaced meanwhile.
+    The file is opened once, and checks and reads use the same descriptor, so that they refer to the
+    same file even if the file is replaced meanwhile.
 
     Raises:
-        DataError: there is no such file, it is not a regular file, it is larger than
-            `LARGEST_PHOTO`, or it cannot be read.
+        DataError: the file does not exist, is not a regular file, is larger than `LARGEST_PHOTO`,
+            or cannot be read.
     """
     try:
         descriptor = os.open(path, _OPEN_FLAGS)
@@ -96,7 +96,7 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
             os.close(descriptor)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if len(data) > LARGEST_PHOTO:  # it has grown since
+    if len(data) > LARGEST_PHOTO:  # it has grown since `fstat`
         raise DataError(f"{path}: {TOO_LARGE}")
     return data, status
 
@@ -111,13 +111,13 @@ def _item(entry: "os.DirEntry[str]") -> FolderItem:
             return FolderItem(entry.name)
         status = entry.stat()
         return FolderItem(entry.name, size=status.st_size, mtime=status.st_mtime_ns)
-    except OSError as error:  # removed meanwhile, or a link that leads to itself
+    except OSError as error:  # removed meanwhile, or a link to itself
         failed = f"cannot be read ({error.strerror})" if is_photo_name(entry.name) else ""
         return FolderItem(entry.name, refusal=failed)
 
 
 def _refusal(entry: "os.DirEntry[str]") -> str:
-    """Why something that looks like a photo, or like a folder, is skipped."""
+    """The reason to skip an entry that looks like a photo or a folder; empty if there is none."""
     if entry.is_symlink() and entry.is_dir():
         return "a link to a folder is not followed"
     if not is_photo_name(entry.name) or entry.is_file():

@@ -1,6 +1,6 @@
-"""Photos in an object store, or anywhere else that fsspec reads: `s3://bucket/2023`.
+"""The source for photos in an object store or another file system of fsspec: `s3://bucket/2023`.
 
-Keys, endpoints and the like are taken from where the store's own tools look for them, such as
+Credentials and endpoints are read from the same places as by the store's own tools, such as
 `$AWS_ACCESS_KEY_ID`, and from fsspec's configuration, such as `$FSSPEC_S3_ENDPOINT_URL`. They are
 never part of an address, because addresses are printed and stored.
 """
@@ -24,44 +24,46 @@ from hgan.sources.types import (
 from hgan.sources.walk import FolderItem, UnreadableFolderError, check_any, find_all
 
 THREADS = 16
-"""Objects that are read at once; reading is mostly waiting."""
+"""Number of objects that are read at the same time; reading is mostly waiting."""
 
 _TIME_FIELDS = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")
 _ETAG_FIELDS = ("ETag", "etag")
-"""Names that the file systems of fsspec use."""
+"""Field names in the listings of fsspec's file systems, as above."""
 
 
 class ObjectStoreSource(Source):
-    """Objects below a prefix. Nothing outside the prefix is ever read, whatever the keys are."""
+    """Objects below a prefix. Objects outside the prefix are never read."""
 
     threads = THREADS
 
     def __init__(self, address: str) -> None:
-        """The photos below `address`.
+        """Use the photos below `address`.
 
         Raises:
             ConfigError: the package that reads such addresses is not installed, photos cannot be
-                listed there, or the address holds a password.
+                listed there, or the address contains a password.
         """
         self.root: str = address.rstrip("/")
         parts = urlsplit(address)
         if parts.password is not None:  # not shown
             raise ConfigError(
-                f"{parts.scheme}://...{parts.hostname}: no password in an address, which is "
-                "printed and stored; put it where the store's own tools look for it"
+                f"{parts.scheme}://...{parts.hostname}: an address must not contain a password, "
+                "because it is printed and stored; put it where the store's own tools read it"
             )
         if parts.scheme in ("http", "https"):
-            raise ConfigError(f"{address}: a web site cannot be listed; download it first")
+            raise ConfigError(
+                f"{address}: photos on a web site cannot be listed; download them first"
+            )
         if "::" in address:
-            raise ConfigError(f"{address}: name one place, not one inside another")
+            raise ConfigError(f"{address}: chained addresses (::) are not supported; use one URL")
         try:
             from fsspec.core import url_to_fs
 
             self._files, base = url_to_fs(self.root)
         except ImportError as error:
             raise ConfigError(
-                f"{address}: needs {error.name or error}; pip install 'hgan[cloud]' for S3, or "
-                "the package that fsspec's documentation names for others"
+                f"{address}: needs {error.name or error}; pip install 'hgan[cloud]' for S3, or, "
+                "for other stores, the package listed in fsspec's documentation"
             ) from error
         except Exception as error:  # file systems raise exceptions of any class
             raise ConfigError(f"{address}: not an address of photos ({_line(error)})") from error
@@ -71,29 +73,29 @@ class ObjectStoreSource(Source):
         """List all photos.
 
         Raises:
-            HganError: there is nothing below the prefix, or no photo, or it cannot be reached.
+            HganError: there are no photos below the prefix, or the store cannot be reached.
         """
         return find_all(self.root, self._list)
 
     def check(self) -> None:
-        """Raise what `find` would raise, but stop at the first photo."""
+        """Raise the errors of `find`, but stop at the first photo."""
         check_any(self.root, self._list)
 
     def read(self, photo: Photo) -> PhotoContent:
         """Read an object.
 
-        Size, time and etag stay those of the listing: if the object was replaced since, the next
-        listing differs, and it is read again.
+        Size, time and ETag are kept from the listing. If the object was replaced since then, the
+        next listing differs, and the object is read again.
 
         Raises:
-            DataError: it does not exist any more, is too large or cannot be read.
-            SourceError: nothing can be read from this store now.
+            DataError: the object no longer exists, is too large, or cannot be read.
+            SourceError: the store cannot be read now.
         """
         key = self._prefix + photo.path
         try:
             data: bytes = self._files.cat_file(key, start=0, end=LARGEST_PHOTO + 1)
         except FileNotFoundError as error:
-            raise DataError(f"{self.root}/{photo.path}: gone since it was listed") from error
+            raise DataError(f"{self.root}/{photo.path}: no longer exists") from error
         except Exception as error:  # file systems raise exceptions of any class
             if self._is_of_one_object(error, key):
                 raise DataError(
@@ -114,22 +116,22 @@ class ObjectStoreSource(Source):
         return (_item(name, info) for name, info in found.items())
 
     def _list_objects(self, inside: str) -> dict[str, Mapping[str, Any]]:
-        """What the store says of each object and folder in a folder, by name.
+        """The store's information about each object and folder in a folder, by name.
 
         Raises:
-            PermissionError: it may not be listed.
+            PermissionError: access to the folder is denied.
         """
         folder = self._prefix + inside
         try:
-            self._files.invalidate_cache()  # the listing of an earlier run
+            self._files.invalidate_cache()  # drop the listing of an earlier run
             listed = self._files.ls(folder.rstrip("/"), detail=True)
-            self._files.invalidate_cache()  # takes memory
+            self._files.invalidate_cache()  # free the memory
         except PermissionError:
             raise
         except (FileNotFoundError, NotADirectoryError) as error:
             if inside:  # removed meanwhile
                 return {}
-            raise DataError(f"{self.root}: nothing there ({_line(error)})") from error
+            raise DataError(f"{self.root}: not found ({_line(error)})") from error
         except Exception as error:  # file systems raise exceptions of any class
             raise self._unreachable(error) from error
         found = {}
@@ -137,17 +139,17 @@ class ObjectStoreSource(Source):
             place: str = info["name"]
             if not folder:
                 place = place.removeprefix("/")
-            # An object store may hold `2023//beach.jpg` and `2023/../beach.jpg`, and list a folder
-            # in itself. Such names are impossible in a folder, and are left out.
+            # An object store may contain `2023//beach.jpg` and `2023/../beach.jpg`, and list a
+            # folder as part of itself. File systems do not allow such names; they are left out.
             name = place.removeprefix(folder).rstrip("/")
             if place.startswith(folder) and name not in ("", ".", "..") and "/" not in name:
                 found[name] = info
         return found
 
     def _is_of_one_object(self, error: Exception, key: str) -> bool:
-        """Whether an error concerns this object alone, so that others can still be read."""
+        """Whether an error concerns only this object, so that others can still be read."""
         if isinstance(error, PermissionError):
-            # Of the reasons that S3 gives, only this one is about the object and not the user.
+            # Of S3's error codes, only this one is about the object and not about the user.
             response = getattr(error.__cause__, "response", {})
             return response.get("Error", {}).get("Code", "AccessDenied") in ("AccessDenied", "403")
         if isinstance(error, OSError) and error.errno == EINVAL:
@@ -161,14 +163,14 @@ class ObjectStoreSource(Source):
         if isinstance(error, PermissionError) or "credentials" in str(error).lower():
             return self._denied(error)
         return SourceError(
-            f"{self.root}: cannot be reached ({_line(error)}); what was done is kept, run it again "
-            "to go on"
+            f"{self.root}: cannot be reached ({_line(error)}); finished work is kept, run the "
+            "command again to continue"
         )
 
     def _denied(self, error: Exception) -> SourceError:
         return SourceError(
-            f"{self.root}: access denied ({_line(error)}); give the key where the store's own "
-            "tools look for it, such as $AWS_ACCESS_KEY_ID and $AWS_SECRET_ACCESS_KEY"
+            f"{self.root}: access denied ({_line(error)}); set the credentials that the store's "
+            "own tools use, such as $AWS_ACCESS_KEY_ID and $AWS_SECRET_ACCESS_KEY"
         )
 
 
@@ -183,7 +185,7 @@ def _item(name: str, info: Mapping[str, Any]) -> FolderItem:
 
 
 def _refusal(name: str, info: Mapping[str, Any]) -> str:
-    """Why something that looks like a photo is skipped."""
+    """The reason to skip an object that looks like a photo; empty if there is none."""
     if not is_photo_name(name):
         return ""
     if info.get("type") != "file":
@@ -195,7 +197,7 @@ def _refusal(name: str, info: Mapping[str, Any]) -> str:
 
 
 def _nanoseconds(info: Mapping[str, Any]) -> int:
-    """When an object was last changed; 0 if the store does not say."""
+    """Time of the last change of an object, in nanoseconds since 1970; 0 if unknown."""
     for value in (info[field] for field in _TIME_FIELDS if info.get(field)):
         try:
             moment = datetime.fromisoformat(value) if isinstance(value, str) else value

@@ -1,9 +1,9 @@
-"""Opens a source of photos: a folder, or an address that fsspec reads.
+"""Open a source of photos: a folder, or an address that fsspec reads.
 
     /home/me/Pictures          a folder, see `hgan.sources.folder`
     s3://bucket/2023           objects below a prefix, see `hgan.sources.object_store`
 
-An index stores the root, and of each photo its path below the root.
+An index stores the root, and for each photo its path relative to the root.
 """
 
 import re
@@ -18,12 +18,12 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def is_elsewhere(where: Path | str) -> bool:
-    """True for an address, false for a folder."""
+    """Whether this is an address rather than a folder."""
     return isinstance(where, str) and _ADDRESS.match(where) is not None
 
 
 def open_source(where: Path | str) -> Source:
-    """Photos in a folder or at an address.
+    """Open the photos in a folder or at an address.
 
     Raises:
         ConfigError: the package that reads such addresses is not installed, or photos cannot be
@@ -40,15 +40,15 @@ def place_of(root: str) -> PurePath:
 
 
 def content_of(path: PurePath) -> Path | bytes:
-    """A photo that a search found, as `open_photo` takes it.
+    """The file or the bytes of a photo that a search found, as input of `open_photo`.
 
     Raises:
-        DataError: it does not exist any more, is not a regular file, or cannot be read.
-        SourceError: nothing can be read there now.
+        DataError: the photo no longer exists, is not a regular file, or cannot be read.
+        SourceError: the source cannot be read now.
     """
     if isinstance(path, Address):
         return ObjectStoreSource(str(path.parent)).read(Photo(path.name, 0, 0)).data
     path = Path(path)
-    if path.exists() and not path.is_file():  # a FIFO would be waited for
+    if path.exists() and not path.is_file():  # opening a FIFO would wait for a writer
         raise DataError(f"{path}: not a regular file")
     return path

@@ -1,4 +1,4 @@
-"""A photo that was listed, a photo that was read, and what every source of photos can do."""
+"""The interface of a source of photos, and the types of listed photos and read photos."""
 
 import hashlib
 import os
@@ -13,22 +13,22 @@ from hgan.runtime.exif import Exif, read_exif
 from hgan.runtime.images import PHOTO_SUFFIXES, open_photo, to_pixels
 
 LARGEST_PHOTO = 128 * 2**20
-"""Bytes of the largest photo that is read, since a photo is held in memory while it is decoded."""
-TOO_LARGE = f"larger than the {LARGEST_PHOTO // 2**20} MB that are read; make a smaller copy of it"
+"""Maximum size of a photo in bytes; a photo is kept in memory while it is decoded."""
+TOO_LARGE = f"larger than the limit of {LARGEST_PHOTO // 2**20} MB; make a smaller copy of it"
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo as a listing describes it."""
+    """A photo in a listing."""
 
     path: str
-    """Relative to the root, with `/` between folders."""
+    """Path relative to the root, with `/` between folders."""
     size: int
-    """In bytes."""
+    """Size in bytes."""
     mtime: int
     """Time of the last change, in nanoseconds since 1970; 0 if unknown."""
     etag: str = ""
-    """The version that an object store gives it; empty for a file."""
+    """ETag of the photo in an object store; empty for a file."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class PhotoContent:
     """A photo that was read. Digest, EXIF and pixels all come from the same bytes."""
 
     photo: Photo
-    """With the size and time that it had when it was read."""
+    """The photo, with its size and time when it was read."""
     data: bytes = field(repr=False)
 
     @cached_property
@@ -49,10 +49,10 @@ class PhotoContent:
         return read_exif(self.data)
 
     def pixels(self, size: int) -> np.ndarray:
-        """(size, size, 3) uint8, the input of a model.
+        """The input of a model, (size, size, 3) uint8.
 
         Raises:
-            DataError: the bytes are not a photo, or a damaged one.
+            DataError: the bytes are not a photo, or the photo is damaged.
         """
         return to_pixels(open_photo(self.data, hint=size, name=self.photo.path), size)
 
@@ -62,41 +62,41 @@ class Listing:
     """All photos of a source."""
 
     photos: list[Photo] = field(default_factory=list)
-    """Folder by folder, in the order of names."""
+    """The photos, folder by folder, sorted by name."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Paths of files and folders that look like photos but cannot be read, with the reason."""
     unread: tuple[str, ...] = ()
-    """Folders that could not be listed, as prefixes of paths; what is in them is unknown."""
+    """Folders that could not be listed, as prefixes of paths; their content is unknown."""
 
 
 class Source(ABC):
     """Photos that can be listed and read."""
 
     root: Path | str
-    """A folder, or an address without a slash at its end."""
+    """A folder, or an address without a trailing slash."""
     threads: int | None = None
-    """How many photos are read at once; None for one per processor."""
+    """Number of photos that are read at the same time; None for one per processor."""
 
     @abstractmethod
     def find(self) -> Listing:
         """List all photos.
 
         Raises:
-            HganError: the root does not exist, cannot be read, or holds no photo.
+            HganError: the root does not exist, cannot be read, or contains no photos.
         """
 
     @abstractmethod
     def check(self) -> None:
-        """Raise what `find` would raise, but stop at the first photo."""
+        """Raise the errors of `find`, but stop at the first photo."""
 
     @abstractmethod
     def read(self, photo: Photo) -> PhotoContent:
         """Read a photo, at most `LARGEST_PHOTO` bytes.
 
         Raises:
-            DataError: it does not exist any more, is not a regular file, is too large or cannot be
-                read.
-            SourceError: nothing can be read from this source now.
+            DataError: the photo no longer exists, is not a regular file, is too large, or cannot
+                be read.
+            SourceError: the source cannot be read now.
         """
 
 
@@ -108,17 +108,17 @@ class Address(PurePosixPath):
         return f"{protocol}://{rest.removeprefix('/')}"
 
     def relative_to(self, *other: str | PurePath) -> PurePosixPath:  # type: ignore[override]
-        """The path below another address."""
+        """The path relative to another address."""
         return PurePosixPath(*super().relative_to(*other).parts)
 
 
 def is_photo_name(name: str) -> bool:
-    """Whether a file of this name is taken for a photo; hidden files are not."""
+    """Whether this is the name of a photo file that is not hidden."""
     return Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".")
 
 
 def printable(name: str) -> str:
-    """A name whose bytes that are not UTF-8 are written as `\\xff`.
+    """The name with bytes that are not UTF-8 replaced by `\\xff`.
 
     Python keeps such bytes as lone surrogates, which cannot be printed or stored.
     """

@@ -1,4 +1,4 @@
-"""The walk through the folders of a source; how one folder is listed is up to the source."""
+"""Walk through the folders of a source; the source provides a function that lists one folder."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -10,30 +10,30 @@ from hgan.sources.types import Listing, Photo, is_photo_name, printable
 
 
 class FolderItem(NamedTuple):
-    """A file or folder in a folder that was listed."""
+    """A file or folder in the listing of a folder."""
 
     name: str
     is_folder: bool = False
     refusal: str = ""
-    """Why it is skipped, although it looks like a photo or a folder of photos."""
+    """Reason to skip it, although it looks like a photo or a folder of photos; empty for none."""
     size: int = 0
     mtime: int = 0
     etag: str = ""
 
 
 ListFolder = Callable[[str], Iterable[FolderItem]]
-"""Lists one folder: `""` for the root, or a path that ends with a slash such as `2023/italy/`."""
+"""Lists one folder: `""` for the root, or a path with a trailing slash such as `2023/italy/`."""
 
 
 class UnreadableFolderError(DataError):
-    """A folder cannot be listed; the message is the reason alone."""
+    """A folder cannot be listed; the message contains only the reason."""
 
 
 def walk(root: Path | str, list_folder: ListFolder, listing: Listing) -> Iterator[Photo]:
-    """All photos below a root in order; hidden folders are not entered.
+    """Yield all photos below a root in order; hidden folders are skipped.
 
     Args:
-        root: for messages.
+        root: the root, for error messages.
         list_folder: lists one folder, in any order.
         listing: `skipped` and `unread` are filled in.
 
@@ -68,10 +68,10 @@ def walk(root: Path | str, list_folder: ListFolder, listing: Listing) -> Iterato
 
 
 def find_all(root: Path | str, list_folder: ListFolder) -> Listing:
-    """All photos below a root; see `walk`.
+    """List all photos below a root; see `walk`.
 
     Raises:
-        HganError: there is no photo.
+        HganError: there are no photos.
     """
     listing = Listing()
     listing.photos = list(walk(root, list_folder, listing))
@@ -88,6 +88,6 @@ def check_any(root: Path | str, list_folder: ListFolder) -> None:
 
 def _no_photos(root: Path | str) -> HganError:
     return HganError(
-        f"{root}: no photos here, nor in the folders below "
-        f"({', '.join(sorted(PHOTO_SUFFIXES))} are looked for)"
+        f"{root}: no photos here or in its subfolders "
+        f"(files with {', '.join(sorted(PHOTO_SUFFIXES))})"
     )

@@ -1,4 +1,4 @@
-"""Regions and words are dropped at the rate asked for, but never all of an item."""
+"""Regions and words are dropped at the given rate, but never all of an item."""
 
 import pytest
 import torch

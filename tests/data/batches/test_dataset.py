@@ -1,4 +1,4 @@
-"""Tokens and features of a data set: those of the captions and photos asked for."""
+"""Tokens and features of a data set are those of the given captions and photos."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The batches of an epoch: every photo once, with captions of its own."""
+"""The batches of an epoch: every photo once, with its own captions."""
 
 from dataclasses import replace
 

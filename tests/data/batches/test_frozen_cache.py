@@ -1,4 +1,4 @@
-"""The frozen cache: the same whether computed or read, never that of another encoder."""
+"""The frozen cache: the same if computed or read, and never that of another encoder."""
 
 from pathlib import Path
 

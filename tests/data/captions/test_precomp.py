@@ -1,4 +1,4 @@
-"""Lists of SCAN's format: which caption is of which photo, in small and at the full size."""
+"""Lists in SCAN's format: which caption belongs to which photo, small and at full size."""
 
 import json
 import os
@@ -251,7 +251,11 @@ def with_train(lists: Path, folder: Path, name: str) -> Path:
     ("name", "counts"),
     [
         ("f30k", {"train": (29_000, 145_000), "val": (1_014, 5_070), "test": (1_000, 5_000)}),
-        ("coco", {"train": (113_287, 566_435), "val": (1_000, 5_000), "test": (5_000, 25_000)}),
+        pytest.param(
+            "coco",
+            {"train": (113_287, 566_435), "val": (1_000, 5_000), "test": (5_000, 25_000)},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_fields_lists_in_full(

@@ -1,4 +1,4 @@
-"""Captions of every form, and everything that can be wrong with a caption file."""
+"""Captions of every format, and everything that can be wrong with a caption file."""
 
 import json
 from collections import Counter

@@ -195,6 +195,7 @@ def test_photos_are_checked_where_they_are_given(tmp_path: Path) -> None:
     assert finding.examples[0].endswith("1.png")
 
 
+@pytest.mark.slow
 def test_coco_in_full(tmp_path: Path) -> None:
     """The real lists of dev and testall, with few and narrow features for each of their rows."""
     lists = Path(os.environ.get("HGAN_DATA", "data")) / "scan_text" / "coco"

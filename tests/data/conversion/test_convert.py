@@ -1,4 +1,4 @@
-"""From one form to another and back: nothing changes, nothing is written over, no half results."""
+"""From one format to another and back: nothing is lost, overwritten or left incomplete."""
 
 import json
 import os
@@ -129,6 +129,7 @@ def test_every_form_becomes_json_lines(tmp_path: Path) -> None:
     assert not (tmp_path / "scan").exists()
 
 
+@pytest.mark.slow
 def test_flickr30k_to_scan_and_back(tmp_path: Path) -> None:
     path = Path(os.environ.get("HGAN_DATA", "data")) / "flickr30k_text" / "captions.jsonl"
     if not path.is_file():
@@ -266,7 +267,7 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     ]:
         folder = arguments[1] if arguments[1].is_dir() else tmp_path
         before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-        with pytest.raises(DataError, match="already exists|exists already"):
+        with pytest.raises(DataError, match=r"already exists|exists already"):
             convert(*arguments)
         assert before == {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 

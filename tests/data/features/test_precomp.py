@@ -1,4 +1,4 @@
-"""Features in SCAN's format: rows, boxes, and every way in which arrays can be wrong."""
+"""Features in SCAN's format: rows, boxes, and all errors in arrays."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""Rows written in any order are the file that numpy would have written at once."""
+"""Rows that are written in any order give the file that numpy writes at once."""
 
 from pathlib import Path
 

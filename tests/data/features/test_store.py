@@ -1,4 +1,4 @@
-"""The feature store: what goes in comes out, and damage never does."""
+"""The feature store: values that are written are read again, damage is refused."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""Store factories: every store that is named here must pass the whole of `test_store.py`."""
+"""Store factories: every store that is named here must pass all of `test_contract.py`."""
 
 import os
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Indexes on a server: what a collection says of itself, and what does not fit it."""
+"""Indexes on a server: the metadata of a collection, and collections that do not fit it."""
 
 import sys
 from dataclasses import replace
@@ -45,7 +45,7 @@ def test_no_collection():
     ("wanted", "reason"),
     [
         (replace(MANIFEST, bundle="xyz"), "made with bundle mine"),
-        (replace(MANIFEST, root="/other"), "holds the photos of /photos"),
+        (replace(MANIFEST, root="/other"), "contains the photos of /photos"),
         (replace(MANIFEST, quantize="int8"), "made without quantization"),
     ],
 )

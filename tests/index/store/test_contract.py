@@ -1,4 +1,4 @@
-"""What every store must do; the engines are those of `conftest.py`."""
+"""What every store must do, run for each engine of `conftest.py`."""
 
 import numpy as np
 import pytest

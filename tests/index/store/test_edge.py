@@ -1,4 +1,4 @@
-"""What is Qdrant Edge's own: kills, damage, full disks, two processes."""
+"""What concerns Qdrant Edge alone: kills, damage, full disks, two processes."""
 
 import json
 import os
@@ -129,7 +129,7 @@ def test_file_size_limit(tmp_path):
     """
     done = run(code, tmp_path / "edge")
     assert done.returncode == 0, done.stderr
-    assert "make room and index again" in done.stdout
+    assert "free some space and index again" in done.stdout
     with EdgeStore.load(tmp_path / "edge", DENSE, LOCAL) as store:
         assert store.count() >= 5
         store.upsert(points(200))

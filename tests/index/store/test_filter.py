@@ -1,4 +1,4 @@
-"""Conditions as text: what they mean, and what is said about those that mean nothing."""
+"""Conditions as text: their meaning, and the errors for invalid ones."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -61,9 +61,9 @@ def test_nothing_is_no_condition():
         (["tag="], "write one such as"),
         (["date>=2023"], "only by folder, taken, camera and tag"),
         (["tag>beach"], "write tag=beach"),
-        (["folder=a", "folder=b"], "leave one out"),
-        (["folder=/home/me/Pictures"], "below the one that was indexed"),
-        (["folder=../other"], "below the one that was indexed"),
+        (["folder=a", "folder=b"], "remove one"),
+        (["folder=/home/me/Pictures"], "relative to the indexed folder"),
+        (["folder=../other"], "relative to the indexed folder"),
         (["taken>=yesterday"], "2023-06-30"),
         (["taken=2023-13"], "2023-06-30"),
         (["taken=2023-02-29"], "2023-06-30"),

@@ -1,4 +1,4 @@
-"""Metadata as payload: tags of users apart from those of the file, and older payloads."""
+"""Metadata as payload: tags of users separate from those of the file, and older payloads."""
 
 from hgan.index.store.contract import Entry
 from hgan.index.store.payload import to_entry, to_payload

@@ -1,4 +1,4 @@
-"""Servers that are away, busy or refuse, by real requests to a port of this machine."""
+"""Servers that are unreachable, busy or refuse, with real requests to a local port."""
 
 import json
 import socket
@@ -112,7 +112,7 @@ def test_server_that_never_answers():
     pauses: list[float] = []
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         address = f"http://127.0.0.1:{deaf.getsockname()[1]}/photos?timeout=1&attempts=2"
-        with pytest.raises(IndexingError, match=r"does not answer \(timed out\), asked 2 times"):
+        with pytest.raises(IndexingError, match=r"does not answer \(timed out\) after 2 attempts"):
             count(address, pauses)
     assert len(pauses) == 1
 
@@ -132,7 +132,7 @@ def test_server_that_has_answered_is_waited_for():
         assert patient(f"{url}/photos?attempts=2", pauses, said) == 7
         assert len(asked) == 22
         assert said == [
-            f"{url}/photos: the server is busy or in trouble (503 Service Unavailable: because of "
+            f"{url}/photos: the server is busy or has failed (503 Service Unavailable: because of "
             "the moon); waiting for it, up to 300 seconds"
         ]
     assert len(pauses) == 20
@@ -175,10 +175,10 @@ def test_collection_that_another_process_made_meanwhile():
 @pytest.mark.parametrize(
     ("status", "advice"),
     [
-        (400, "the server refuses (400 Bad Request: because of the moon)"),
+        (400, "the server rejects the request (400 Bad Request: because of the moon)"),
         (401, f"set ${API_KEY}"),
         (403, f"set ${API_KEY}"),
-        (404, "no index here; make one with `hgan index PHOTOS --to http://127.0.0.1"),
+        (404, "no index here; create one with `hgan index PHOTOS --to http://127.0.0.1"),
         (507, "because of the moon"),
     ],
 )
@@ -260,10 +260,10 @@ def test_address():
         ("http://qdrant:6333", "such as http://qdrant:6333/photos"),
         ("http://qdrant:6333/", "such as http://qdrant:6333/photos"),
         ("http:///photos", "such as http://qdrant:6333/photos"),
-        ("http://qdrant/photos?shards=3", "there are timeout, attempts, patience, shard_number"),
-        ("http://qdrant/photos?api_key=3", "there are timeout, attempts, patience, shard_number"),
-        ("http://qdrant/photos?timeout=soon", "a number from 1 on, not 'soon'"),
-        ("http://qdrant/photos?attempts=0", "a number from 1 on, not '0'"),
+        ("http://qdrant/photos?shards=3", "known are timeout, attempts, patience, shard_number"),
+        ("http://qdrant/photos?api_key=3", "known are timeout, attempts, patience, shard_number"),
+        ("http://qdrant/photos?timeout=soon", "must be an integer above 0, not 'soon'"),
+        ("http://qdrant/photos?attempts=0", "must be an integer above 0, not '0'"),
         ("http://me:secret@qdrant/photos", API_KEY),
     ],
 )

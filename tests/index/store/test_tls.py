@@ -1,4 +1,4 @@
-"""A server that speaks https: its certificate is checked, and one of one's own can be trusted."""
+"""A server with https: its certificate is checked, and one's own can be trusted."""
 
 import shutil
 import ssl
@@ -18,7 +18,7 @@ KEY = "a key of the server"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Seven points, for whoever has the key."""
+    """Seven points, for requests with the key."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -1,4 +1,4 @@
-"""SCAN against loops that follow the paper pair by pair, and make every attended vector."""
+"""SCAN compared with loops that follow the paper pair by pair, and make every attended vector."""
 
 import math
 from dataclasses import replace

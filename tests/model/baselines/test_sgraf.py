@@ -1,4 +1,4 @@
-"""SGR and SAF against loops that follow the paper pair by pair."""
+"""SGR and SAF compared with loops that follow the paper pair by pair."""
 
 from dataclasses import replace
 from typing import Literal
@@ -85,7 +85,7 @@ def test_equals_a_loop_over_pairs_for_any_mask(
 
 @both
 def test_gradients_equal_those_of_the_loop(reasoning: Reasoning) -> None:
-    """Blocks are made anew in the backward pass; nothing may be lost on the way."""
+    """Blocks are computed again in the backward pass; the gradients must be complete."""
     net, images, texts = network(reasoning), items(3, 4, 0), items(4, 5, 1)
     inputs = (images.local, images.context, texts.local, texts.context)
     inputs = (*(x.requires_grad_() for x in inputs), *net.score.parameters())

@@ -1,4 +1,4 @@
-"""VSE++ and VSE-infinity: pooling, and a cosine of what was pooled, by hand."""
+"""VSE++ and VSE-infinity: pooling and cosine, compared with values computed by hand."""
 
 import pytest
 import torch

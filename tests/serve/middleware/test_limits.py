@@ -1,4 +1,4 @@
-"""What is too much: sizes, rates, times and lines that are full."""
+"""Limits: sizes, rates, times and full queues."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Photos that are added over HTTP, and all that must not happen on the way."""
+"""Photos that are added over HTTP, and what must not happen on the way."""
 
 import errno
 import io
@@ -286,7 +286,7 @@ def test_a_folder_that_has_gone(manager, folder, tmp_path):
     folder.rename(tmp_path / "elsewhere")
     answer = send(manager, photo(), "a.png")
     assert answer.status_code == 403
-    assert "not on this machine" in answer.json()["detail"]
+    assert "no longer exists" in answer.json()["detail"]
     assert not folder.exists()
 
 

@@ -1,4 +1,4 @@
-"""The page's files over HTTP: all of them, as browsers want them, and nothing else."""
+"""The page's files over HTTP: all of them, with the right headers, and nothing else."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""Photos over HTTP: by id alone, never from outside the folder, and cached."""
+"""Photos over HTTP: by id only, never from outside the folder, and cached."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Searching over HTTP: the same answers as in this process, and clear refusals."""
+"""Searching over HTTP: the same results as in this process, and clear errors."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -73,8 +73,8 @@ def test_photos_like_one_that_is_sent(client, photos):
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
-        ({}, "no words and no photo"),
-        ({"text": " \n "}, "no words and no photo"),
+        ({}, "the query has no words and no photo"),
+        ({"text": " \n "}, "the query has no words and no photo"),
         ({"text": "\u200b"}, "no words"),
         ({"text": "red", "k": 0}, "k: Input should be greater than or equal to 1"),
         ({"text": "red", "k": -1}, "k: "),
@@ -83,8 +83,8 @@ def test_photos_like_one_that_is_sent(client, photos):
         ({"text": "red", "offset": -1}, "offset: "),
         ({"text": "red", "offset": 10_001}, "offset: "),
         ({"text": "x" * 100_001}, "text: String should have at most 100000 characters"),
-        ({"text": "red", "where": ["colour=red"]}, "photos cannot be chosen by 'colour'"),
-        ({"text": "red", "where": ["folder=../.."]}, "below the one that was indexed"),
+        ({"text": "red", "where": ["colour=red"]}, "photos cannot be filtered by 'colour'"),
+        ({"text": "red", "where": ["folder=../.."]}, "relative to the indexed folder"),
         ({"text": "red", "where": ["taken>=2023-13"]}, "is not a time"),
         ({"text": "red", "where": ["tag=a"] * 33}, "where: "),
         ({"text": "red", "like": "/etc/passwd"}, "like: "),

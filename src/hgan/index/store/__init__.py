@@ -1,1 +1,1 @@
-"""The store contract, its two engines, and the metadata of an index."""
+"""Stores of an index: the interface, its two engines (Qdrant Edge, Qdrant server), the manifest."""

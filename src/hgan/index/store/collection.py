@@ -1,6 +1,6 @@
-"""An index on a server: a collection with the metadata of the index.
+"""An index on a Qdrant server: a collection that also stores the manifest.
 
-The metadata is created together with the collection, in one request, so no index is without it.
+One request creates the collection together with its manifest, so every index has a manifest.
 """
 
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ from hgan.index.store.qdrant import QdrantStore, create_collection, index_payloa
 from hgan.index.store.server import Server, ServerSettings
 from hgan.progress import console
 
-_OURS = "hgan"
-"""The key of the manifest in the collection's metadata, which may have other keys."""
+_MANIFEST_KEY = "hgan"
+"""Key of the manifest in the collection's metadata, which may have other keys."""
 
 
 def read_manifest(address: str) -> IndexManifest:
-    """Read the metadata of a collection.
+    """Read the manifest of a collection.
 
     Raises:
-        IndexingError: there is none, or the server does not answer.
+        IndexingError: the collection is not an index, or the server does not answer.
     """
     server = Server(ServerSettings.parse(address))
     try:
@@ -41,17 +41,17 @@ def open_store(address: str, manifest: IndexManifest) -> Iterator[Store]:
 
 @contextmanager
 def create_store(address: str, manifest: IndexManifest) -> Iterator[Store]:
-    """Create a collection, or open an existing one, to write to it.
+    """Create a collection, or open an existing one, for writing.
 
-    If the server stops answering meanwhile, it is waited for, and the screen says so.
+    If the server stops answering, this waits for it and prints a message.
 
     Raises:
-        IndexingError: the collection holds other data, or another index; or the server does not
+        IndexingError: the collection contains other data or another index, or the server does not
             answer.
     """
     server = Server(ServerSettings.parse(address), waiting=console.print)
     with QdrantStore(server, manifest.dense, manifest.local) as store:
-        metadata = {_OURS: asdict(manifest)}
+        metadata = {_MANIFEST_KEY: asdict(manifest)}
         create_collection(server, manifest.dense, manifest.local, manifest.quantize, metadata)
         _manifest(server).check_same(server.settings, manifest)
         index_payload(server)
@@ -61,10 +61,10 @@ def create_store(address: str, manifest: IndexManifest) -> Iterator[Store]:
 def _manifest(server: Server) -> IndexManifest:
     settings = server.settings
     config = server.ask(lambda client: client.get_collection(settings.collection)).config
-    values = (config.metadata or {}).get(_OURS)
+    values = (config.metadata or {}).get(_MANIFEST_KEY)
     if values is None:
         raise IndexingError(
-            f"{settings}: this collection is not an index of hgan; choose another name (a server "
-            "older than Qdrant 1.16 keeps no metadata, and cannot hold an index)"
+            f"{settings}: this collection is not an index of hgan; choose another name (servers "
+            "older than Qdrant 1.16 do not store metadata and cannot be used)"
         )
     return IndexManifest.parse(values, settings)

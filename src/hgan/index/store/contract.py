@@ -1,4 +1,4 @@
-"""What a store must do, whichever engine it is: hold vectors, search and re-rank them."""
+"""The interface of a store, for every engine: store vectors and metadata, search, and re-rank."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -14,43 +14,42 @@ from hgan.errors import IndexingError
 from hgan.index.store.filter import Filter
 
 BEAM = 800
-"""Candidates that a search through an HNSW graph keeps (`ef`). Of 100,000 photos, the top ten by
-the exact score are all found with 800, and 97 % of them with 200, a millisecond faster."""
+"""Number of candidates that an HNSW search keeps (`hnsw_ef`). On 100,000 photos, 800 finds all of
+the exact top ten; 200 finds 97 % of them and is a millisecond faster."""
 
 OVERSAMPLING = 2.0
-"""Candidates by 8-bit vectors for each result that is then scored by its float16 vector."""
+"""Number of candidates per result that are found with 8-bit vectors, then rescored in float16."""
 
 FLUSH_EVERY = 500
-"""Items between two flushes while many are written. A kill loses nothing that was stored; a power
-cut may lose the items since the last flush."""
+"""Number of items written between two flushes. If the process is killed, no stored item is lost; a
+power failure may lose the items since the last flush."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Stored metadata of a photo or a text: enough to see whether the file is unchanged, and to
-    filter by."""
+    """Stored metadata of a photo or a text, used by filters and to detect changed files."""
 
     path: str
-    """Relative to the folder that was indexed, with `/` between folders; of a text, the name of the
+    """Path relative to the indexed folder, with `/` between folders; for a text, the name of the
     photo that it describes, or empty."""
     size: int
-    """In bytes."""
+    """Size in bytes."""
     mtime: int
     """Time of the last change, in nanoseconds."""
     digest: str
     """SHA-256 of the file's bytes, hexadecimal."""
     taken: int | None = None
-    """Seconds since 1970 by the camera's clock; None if the photo does not say."""
+    """Time the photo was taken, in seconds since 1970 by the camera's clock; None if unknown."""
     camera: str = ""
-    """Make and model; empty if the photo does not say."""
+    """Make and model of the camera; empty if unknown."""
     file_tags: tuple[str, ...] = ()
     """Tags in the file, in lower case."""
     text: str = ""
     """The text itself; empty for a photo."""
     etag: str = ""
-    """The version that an object store gives it; empty for a file."""
+    """ETag of the photo in an object store; empty for a file."""
     user_tags: tuple[str, ...] = ()
-    """Tags that a user gave to the photo, in lower case. They are not in the file, and are kept
+    """Tags that a user added to the photo, in lower case. They are not in the file, and are kept
     when the file is indexed again."""
 
     @property
@@ -60,7 +59,7 @@ class Entry:
 
     @property
     def id(self) -> str:
-        """The point's id: the same path, or the same text of a photo, always has the same."""
+        """Id of the point, derived from the path, and for a text also from the text."""
         return str(uuid5(NAMESPACE_URL, f"{self.path}\n{self.text}" if self.text else self.path))
 
     @property
@@ -77,7 +76,7 @@ class Point:
     dense: np.ndarray
     """(E,): context and slots, see `hgan.runtime.similarity.dense`."""
     local: np.ndarray
-    """(n, D_l): the real regions, or the words."""
+    """(n, D_l): regions or words, without padding."""
 
 
 class Match(NamedTuple):
@@ -89,34 +88,34 @@ class Match(NamedTuple):
 
 @dataclass(frozen=True)
 class StoreFacts:
-    """Facts about an engine for its operators; None if unknown."""
+    """Information about a store for operators; values are None if unknown."""
 
     engine: Literal["edge", "server"]
-    """Embedded in this process, or a Qdrant server."""
+    """`edge`: embedded in this process; `server`: a Qdrant server."""
     bytes_on_disk: int | None = None
     changed: float | None = None
     """When points were last added or removed, in seconds since 1970."""
     optimizing: bool | None = None
-    """Whether points are being arranged right now."""
+    """Whether the store is being optimized now."""
     shards: int | None = None
-    """Shards of the collection."""
+    """Number of shards of the collection."""
     replicas: int | None = None
-    """Copies of each shard."""
+    """Number of replicas of each shard."""
     write_consistency: int | None = None
-    """Copies that must store a change before it counts as written."""
+    """Number of replicas that must confirm a write."""
 
 
 class Store(ABC):
-    """An engine that holds the points of one index; vectors are stored in float16, or smaller if
-    the index was made with `quantize`.
+    """Stores the points of one index; vectors are in float16, or in 8 bits if the index was created
+    with `quantize`.
 
     Every method raises `IndexingError` if the engine fails. Once `upsert` or `delete` has returned,
-    the change survives a kill of the process. Any thread may call any method.
+    the change is kept even if the process is killed. All methods are thread-safe.
     """
 
     @abstractmethod
     def upsert(self, points: Sequence[Point]) -> None:
-        """Add points, replacing those of the same id."""
+        """Add points, replacing those with the same ids."""
 
     @abstractmethod
     def delete(self, ids: Sequence[str]) -> None:
@@ -149,8 +148,8 @@ class Store(ABC):
         """The points of these ids, in this order; unknown ids are left out.
 
         Args:
-            ids: of the points.
-            local: read the local vectors as well; they are large.
+            ids: ids of the points.
+            local: also read the local vectors, which are large.
         """
 
     @abstractmethod
@@ -163,19 +162,19 @@ class Store(ABC):
 
     @abstractmethod
     def facts(self) -> StoreFacts:
-        """The engine, its size, its shards and copies."""
+        """Engine, size, shards and replicas."""
 
     @abstractmethod
     def flush(self) -> None:
-        """Write everything to disk, so that it survives a power cut as well."""
+        """Write everything to disk, so that a power failure loses nothing."""
 
     @abstractmethod
     def optimize(self) -> None:
-        """Bring the points into the form that is fastest to search, after many changes."""
+        """Optimize the store for fast searches, after many changes."""
 
     @abstractmethod
     def close(self) -> None:
-        """Flush and release; closing twice is allowed."""
+        """Flush, and release all resources; calling it again does nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -189,5 +188,5 @@ class Store(ABC):
         try:
             self.close()
         except IndexingError:
-            if error is None:  # the first error says more than one that followed from it
+            if error is None:  # otherwise raise the first error, which is the cause of this one
                 raise

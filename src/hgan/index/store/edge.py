@@ -1,4 +1,4 @@
-"""The default store: Qdrant Edge, the engine of Qdrant clusters inside this process."""
+"""The default store: Qdrant Edge, the Qdrant engine embedded in this process."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -16,23 +16,23 @@ from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import TIME, WORDS, Widths, range_of, to_entry, to_payload, words_of
 
 SPACE_KEPT = 256 * 2**20
-"""Bytes that must be free before anything is written. The engine maps its files into memory; if the
-disk has no room for a mapped file, the process ends with a bus error instead of an exception."""
+"""Free disk space that is required before a write, in bytes. The engine maps its files into memory;
+if the disk is full, the process ends with a bus error instead of an exception."""
 
 GRAPH_FROM = 200_000
-"""Kilobytes of vectors in a segment, about 20,000 photos, from which a graph is built; fewer are
-compared one by one, exactly, in a millisecond or two."""
+"""Kilobytes of vectors in a segment (about 20,000 photos) from which an HNSW graph is built.
+Smaller segments are searched exhaustively in one or two milliseconds."""
 
 _CHANGED = "changed"
-"""An empty file beside the engine's files; its time is that of the last change. The times of the
-engine's own files cannot be used: it writes some whenever it opens."""
+"""An empty file whose modification time is the time of the last change. The engine's own files
+cannot be used for this, because it writes some of them whenever it opens."""
 
 _PAGE = 2000
 """Entries per request."""
 
 
 class EdgeStore(Store):
-    """A folder with one Qdrant Edge shard; one process at a time."""
+    """A folder with one Qdrant Edge shard; only one process at a time can open it."""
 
     def __init__(self, folder: Path, shard: "edge.EdgeShard", dense: int, local: int) -> None:
         """Use `EdgeStore.create` or `EdgeStore.load`."""
@@ -47,12 +47,12 @@ class EdgeStore(Store):
         """Create a store for vectors of these widths; a level of width zero is not stored.
 
         Raises:
-            IndexingError: the folder cannot be written, or holds a store.
+            IndexingError: the folder cannot be written, or already contains a store.
         """
         with _engine(folder):
             folder.mkdir(parents=True, exist_ok=True)
             _require_space(folder, SPACE_KEPT)
-            # The threshold applies to the largest vectors, the local ones, which are half as large.
+            # The threshold applies to the largest vectors, the local ones; int8 halves their size.
             threshold = GRAPH_FROM // 2 if quantize else GRAPH_FROM
             config = edge.EdgeConfig(
                 vectors=_vectors(dense, local, quantize),
@@ -75,7 +75,7 @@ class EdgeStore(Store):
             return cls(folder, shard, dense, local)
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Add points, replacing those of the same id."""
+        """Add points, replacing those with the same ids."""
         named = self._widths.named
         records = [edge.Point(p.entry.id, named(p), to_payload(p.entry)) for p in points]
         self._update(edge.UpdateOperation.upsert_points(records))
@@ -98,14 +98,14 @@ class EdgeStore(Store):
         request = edge.QueryRequest(
             limit=limit,
             query=query,
-            filter=_passing(where or Filter()),
+            filter=_to_filter(where or Filter()),
             params=edge.SearchParams(
                 hnsw_ef=max(BEAM, limit), exact=exact, quantization=_quantized_search(exact)
             ),
         )
         with self._open() as shard:
             found = shard.query(request)
-        # A model with the local level alone has no dense vectors: all scores are equal.
+        # A model with only the local level has no dense vectors: all scores are equal.
         return [Match(str(point.id), point.score if self._widths.dense else 0.0) for point in found]
 
     def rescore(self, local: np.ndarray, ids: Sequence[str]) -> dict[str, float]:
@@ -150,10 +150,10 @@ class EdgeStore(Store):
             return shard.count(edge.CountRequest())
 
     def facts(self) -> StoreFacts:
-        """The engine, its size, the time of the last change."""
+        """Engine, size, and time of the last change."""
         changed = None
         with self._open():
-            with suppress(OSError):  # the index is older than this file
+            with suppress(OSError):  # older versions of hgan did not write this file
                 changed = (self._folder / _CHANGED).stat().st_mtime
             return StoreFacts("edge", bytes_on_disk=_size(self._folder), changed=changed)
 
@@ -163,16 +163,16 @@ class EdgeStore(Store):
             shard.flush()
 
     def optimize(self) -> None:
-        """Merge segments and build the search graph, if the disk has room for a second copy.
+        """Merge segments and build the HNSW graph, if the disk has space for a second copy.
 
-        Writes of other threads wait until it is done, half a minute for 20,000 photos.
+        Writes of other threads wait until it is done, about 30 seconds for 20,000 photos.
         """
         with self._open() as shard:
             if shutil.disk_usage(self._folder).free > SPACE_KEPT + _size(self._folder):
                 shard.optimize()
 
     def close(self) -> None:
-        """Flush and release."""
+        """Flush, and release the folder."""
         if self._shard is not None:
             try:
                 with self._open() as shard:
@@ -207,7 +207,7 @@ def _vectors(
             dense,
             distance,
             datatype=half,
-            # The 8-bit vectors are searched; the originals are read for the best candidates only.
+            # The search uses the 8-bit vectors; the originals are read only to rescore candidates.
             memory=edge.Memory.Cold if quantize else edge.Memory.Cached,
             quantization_config=int8 if quantize else None,
         )
@@ -215,9 +215,9 @@ def _vectors(
         vectors["local"] = edge.EdgeVectorParams(
             local,
             distance,
-            # 8 bits a number after a random rotation, each vector with its own scale.
+            # 8 bits per number after a random rotation, with a scale for each vector.
             datatype=edge.VectorStorageDatatype.Turbo8 if quantize else half,
-            # Five times as large as everything else, and read for candidates only.
+            # Five times as large as everything else, and only read for candidates.
             memory=edge.Memory.Cold,
             multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
             # No graph: local vectors are only used to re-rank candidates.
@@ -227,21 +227,21 @@ def _vectors(
 
 
 def _index_payload(shard: "edge.EdgeShard") -> None:
-    """Index the fields that filters use, unless they are indexed."""
+    """Create payload indexes for the fields that filters use, unless they exist."""
     kinds = dict.fromkeys(WORDS, edge.PayloadSchemaType.Keyword)
     kinds[TIME] = edge.PayloadSchemaType.Integer
-    there = shard.info().payload_schema
+    indexed = shard.info().payload_schema
     for name, kind in kinds.items():
-        if name not in there:
+        if name not in indexed:
             shard.update(edge.UpdateOperation.create_field_index(name, kind))
 
 
 def _quantized_search(exact: bool) -> "edge.QuantizationSearchParams":
-    # Rescoring: the scores themselves are used, they are added to those of the local level.
+    # Exact scores are needed, because the scores of the local level are added to them.
     return edge.QuantizationSearchParams(ignore=exact, rescore=True, oversampling=OVERSAMPLING)
 
 
-def _passing(where: Filter) -> "edge.Filter | None":
+def _to_filter(where: Filter) -> "edge.Filter | None":
     if where.empty:
         return None
     must: list[Any] = [
@@ -257,8 +257,8 @@ def _require_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise IndexingError(
-            f"{folder}: the disk is full ({free / 2**20:.0f} MB free, {needed / 2**20:.0f} MB are "
-            "kept free); make room and index again, what was written stays"
+            f"{folder}: the disk is full ({free / 2**20:.0f} MB free, {needed / 2**20:.0f} MB "
+            "required); free some space and index again, finished work is kept"
         )
 
 
@@ -280,9 +280,9 @@ def _engine(folder: Path) -> Iterator[None]:
     except BaseException as error:  # a Rust panic is not an Exception
         reason = str(error).strip()
         if "WouldBlock" in reason:
-            message = "another process is using this index; wait for it or end it"
+            message = "another process is using this index; wait until it ends, or stop it"
         elif any(text in reason for text in ("No space left", "File too large", "quota")):
-            message = f"cannot be written ({reason}); make room and index again"
+            message = f"cannot be written ({reason}); free some space and index again"
         else:
             message = f"the index failed ({reason}); remove the folder and index again"
         raise IndexingError(f"{folder}: {message}") from error

@@ -1,12 +1,12 @@
-"""Filters of a search, by folder, time, camera and tags; one parser for every caller.
+"""Search filters by folder, time, camera and tags, and their parser.
 
-    folder=2023/italy    in this folder, at any depth
-    taken>=2023-06       from June 2023 on; also <, <=, > and =; a year, a month, a day or a minute
-    camera=Canon EOS     cameras whose make and model have all of these words
-    tag=beach            has this tag, in the file or from a user; given twice, both of the tags
+    folder=2023/italy    in this folder or its subfolders
+    taken>=2023-06       June 2023 or later; also <, <=, > and =; a year, month, day or minute
+    camera=Canon EOS     make and model of the camera contain all of these words
+    tag=beach            has this tag, from the file or from a user; can be repeated
 
-Times are those of the camera's own clock, as in EXIF. Photos without a time, camera or tag never
-pass a condition on it.
+Times are local times of the camera, as in EXIF. A photo without a time, camera or tag never meets
+a condition on it.
 """
 
 import re
@@ -26,31 +26,31 @@ _MOMENT = re.compile(
     r"(\d{4})(?:-(\d\d?)(?:-(\d\d?)(?:[T ](\d\d?):(\d\d)(?::(\d\d))?)?)?)?", re.ASCII
 )
 _LENGTHS = {3: timedelta(days=1), 5: timedelta(minutes=1), 6: timedelta(seconds=1)}
-"""Length of the period that so many numbers name: 2023-06-30 is a day."""
+"""Length of a period by the number of its parts: 2023-06-30 has three parts and is a day."""
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Conditions that must all hold; a condition that is not set holds for every photo."""
+    """Conditions that must all be met; a condition that is not set is met by every photo."""
 
     folder: str | None = None
-    """Relative to the root, with `/` between folders; None for all of them."""
+    """Folder relative to the root, with `/` between folders; None for all folders."""
     taken_from: int | None = None
-    """Seconds since 1970 by the camera's clock, this one included."""
+    """Start of the period, inclusive, in seconds since 1970 by the camera's clock."""
     taken_until: int | None = None
-    """Seconds since 1970 by the camera's clock, this one excluded."""
+    """End of the period, exclusive, in seconds since 1970 by the camera's clock."""
     camera: tuple[str, ...] = ()
     """Words of the camera's make and model, in lower case."""
     tags: tuple[str, ...] = ()
-    """In lower case."""
+    """Tags in lower case."""
 
     @property
     def empty(self) -> bool:
-        """True where every photo passes."""
+        """Whether every photo matches."""
         return self == Filter()
 
     def conditions(self) -> tuple[str, ...]:
-        """The conditions as text, of which `parse` makes an equal filter.
+        """The conditions as texts; `parse` converts them to an equal filter.
 
         Raises:
             DataError: a time is before the year 1 or after the year 9999.
@@ -58,17 +58,17 @@ class Filter:
         found = [] if self.folder is None else [f"folder={self.folder}"]
         for sign, moment in ((">=", self.taken_from), ("<", self.taken_until)):
             if moment is not None:
-                found.append(f"taken{sign}{_written(moment)}")
+                found.append(f"taken{sign}{_iso_time(moment)}")
         if self.camera:
             found.append(f"camera={' '.join(self.camera)}")
         return (*found, *(f"tag={tag}" for tag in self.tags))
 
     @classmethod
     def parse(cls, conditions: Iterable[str]) -> Self:
-        """Read conditions, one per text, in the form that the top of this file shows.
+        """Parse conditions, one per text; see the top of this module for the format.
 
         Raises:
-            DataError: a text is not a condition, or contradicts one before it.
+            DataError: a condition is not valid, or there are two folders.
         """
         found = cls()
         for text in conditions:
@@ -79,19 +79,19 @@ class Filter:
         match = _CONDITION.fullmatch(text)
         name, sign, value = match.groups() if match else ("", "", "")
         if not value:
-            raise DataError(f"{text!r} is not a condition; write one such as {EXAMPLES}")
+            raise DataError(f"{text!r} is not a valid condition; write one such as {EXAMPLES}")
         if name == "taken":
             return self._within(text, sign, value)
         if name not in ("folder", "camera", "tag"):
             raise DataError(
-                f"{text!r}: photos cannot be chosen by {name!r}, only by folder, taken, camera and "
-                f"tag: {EXAMPLES}"
+                f"{text!r}: photos cannot be filtered by {name!r}, only by folder, taken, camera "
+                f"and tag: {EXAMPLES}"
             )
         if sign != "=":
-            raise DataError(f"{text!r}: {name} has no order; write {name}={value}")
+            raise DataError(f"{text!r}: {name} supports only =; write {name}={value}")
         if name == "folder":
             if self.folder is not None:
-                raise DataError(f"{text!r}: the folder is given twice; leave one out")
+                raise DataError(f"{text!r}: the folder is given twice; remove one")
             return replace(self, folder=inner_folder(value))
         if name == "camera":
             return replace(self, camera=_joined(self.camera, camera_words(value)))
@@ -113,23 +113,27 @@ class Filter:
 
 
 def inner_folder(text: str) -> str | None:
-    """A folder below the root as photos name it; None for the root itself."""
+    """Normalise a folder below the root, as in `Entry.folders`; None for the root itself.
+
+    Raises:
+        DataError: the path is absolute, or contains `..`.
+    """
     path = PurePosixPath(text)
     if path.is_absolute() or ".." in path.parts:
         raise DataError(
-            f"{text!r}: write the path of the folder below the one that was indexed, such as "
+            f"{text!r}: write the path of a folder relative to the indexed folder, such as "
             "2023/italy"
         )
     return str(path) if path.name else None
 
 
 def camera_words(camera: str) -> tuple[str, ...]:
-    """The words by which a camera is found, in lower case."""
+    """The words of a camera's make and model, in lower case, as filters compare them."""
     return _joined((), tuple(camera.lower().split()))
 
 
-def _written(moment: int) -> str:
-    """Seconds since 1970 as a time to the second."""
+def _iso_time(moment: int) -> str:
+    """Format seconds since 1970 as an ISO 8601 time without a time zone."""
     try:
         return (datetime(1970, 1, 1) + timedelta(seconds=moment)).isoformat()
     except OverflowError as error:
@@ -143,11 +147,11 @@ def _joined(first: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _period(text: str, value: str) -> tuple[int, int]:
-    """First second of a year, month, day, minute or second, and the first one after it."""
+    """First second of a year, month, day, minute or second, and the first second after it."""
     match = _MOMENT.fullmatch(value)
     try:
         if match is None:
-            raise ValueError("not in this form")
+            raise ValueError("unknown format")
         parts = [int(part) for part in match.groups() if part is not None]
         year, month, day, hour, minute, second = parts + [0, 1, 1, 0, 0, 0][len(parts) :]
         start = datetime(year, month, day, hour, minute, second)

@@ -1,6 +1,6 @@
-"""An index on disk: a folder with the metadata of the index and the engine's files.
+"""An index on disk: a folder with the manifest and the engine's files.
 
-INDEX/index.json    the metadata, see `IndexManifest`
+INDEX/index.json    the manifest, see `IndexManifest`
 INDEX/lock          held by the process that has the index open
 INDEX/edge/         the store
 """
@@ -19,21 +19,21 @@ from hgan.index.store.contract import Store
 from hgan.index.store.manifest import IndexManifest
 
 LOCK_WAIT = 2.0
-"""Seconds to wait for another process, so that two quick searches at once both succeed."""
+"""Seconds to wait for another process, so that two short searches at the same time both succeed."""
 
 
 def read_manifest(folder: Path) -> IndexManifest:
-    """Read an index's `index.json`.
+    """Read the manifest of an index.
 
     Raises:
-        IndexingError: there is none, or it is damaged or of a newer format.
+        IndexingError: there is no index, or its manifest is damaged or of a newer format.
     """
     file = folder / "index.json"
     try:
         values = loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise IndexingError(
-            f"{folder}: no index here; make one with `hgan index PHOTOS --to {folder}`"
+            f"{folder}: no index here; create one with `hgan index PHOTOS --to {folder}`"
         ) from error
     except OSError as error:
         raise IndexingError(f"{file}: cannot be read ({error.strerror})") from error
@@ -49,7 +49,7 @@ def open_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
     """Open the store of an index, for this process only.
 
     Raises:
-        IndexingError: another process has it open, or it is damaged.
+        IndexingError: another process has the index open, or it is damaged.
     """
     from hgan.index.store.edge import EdgeStore
 
@@ -65,8 +65,8 @@ def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
     """Create an index, or open an existing one, for this process only.
 
     Raises:
-        IndexingError: the folder holds other files, or another index; or another process has it
-            open.
+        IndexingError: the folder contains other files or another index, or another process has the
+            index open.
     """
     from hgan.index.store.edge import EdgeStore
 
@@ -89,18 +89,25 @@ def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
 
 
 def _clear(folder: Path) -> None:
-    """Make room for a new index; a store without index.json was interrupted at its creation."""
+    """Prepare the folder of a new index.
+
+    A store without `index.json` comes from an interrupted creation, and is deleted.
+
+    Raises:
+        IndexingError: the folder contains other files.
+    """
     others = sorted(path.name for path in folder.iterdir() if path.name not in ("lock", "edge"))
     if others:
         raise IndexingError(
-            f"{folder}: holds other files ({others[0]}) and no index; give the index its own folder"
+            f"{folder}: contains other files ({others[0]}) and no index; choose a new or empty "
+            "folder for the index"
         )
     shutil.rmtree(folder / "edge", ignore_errors=True)
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of an index; the system releases it however the process ends."""
+    """Hold the lock of an index; the operating system releases it even if the process is killed."""
     try:
         import fcntl
     except ImportError:  # Windows, where only the engine's own lock is used
@@ -109,15 +116,16 @@ def _locked(folder: Path) -> Iterator[None]:
     with _writing(folder):
         file = (folder / "lock").open("wb")
     with file:
-        patience = monotonic() + LOCK_WAIT
+        deadline = monotonic() + LOCK_WAIT
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError as error:
-                if monotonic() > patience:
+                if monotonic() > deadline:
                     raise IndexingError(
-                        f"{folder}: another process is using this index; wait for it or end it"
+                        f"{folder}: another process is using this index; wait until it ends, or "
+                        "stop it"
                     ) from error
                 sleep(0.05)
         yield

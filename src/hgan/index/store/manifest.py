@@ -1,4 +1,4 @@
-"""Metadata of an index: which photos or texts, which bundle, the widths of the vectors."""
+"""The manifest of an index: location of its photos or texts, bundle, and widths of its vectors."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,17 +9,17 @@ from hgan.runtime.bundle import Bundle, default_bundle
 from hgan.runtime.similarity import dense_width
 
 FORMAT_VERSION = 3
-"""Version 1 has no `quantize`; its photos have no time, camera and tags. Version 2 has no `holds`
-and no `regions`: it holds photos, with the model's own regions.
+"""Version of the manifest. Version 1 has no `quantize`; its photos have no time, camera and tags.
+Version 2 has no `holds` and no `regions`: it contains photos, with all regions of the model.
 
-Tags of users (`user_tags` of a photo) came later without a new version: an older program shows them
-and filters by them like all tags, and loses them only of photos that it indexes again."""
+User tags (`user_tags` of a photo) were added later without a new version: older versions of hgan
+show them and filter by them like other tags, but lose them for photos that they index again."""
 
 Quantize = Literal["int8"]
-"""Formats of vectors that are smaller than float16."""
+"""Vector formats that are smaller than float16."""
 
 Holds = Literal["photos", "texts"]
-"""What the items of an index are."""
+"""What an index contains."""
 
 
 @dataclass(frozen=True)
@@ -27,22 +27,22 @@ class IndexManifest:
     """The content of `index.json`, or the metadata of a collection on a server."""
 
     root: str
-    """The folder of photos, or the file of texts, absolute; or an address of photos."""
+    """Absolute path of the folder of photos or the file of texts; or an address of photos."""
     bundle: str
     """Id of the bundle that encoded the items."""
     bundle_name: str
     bundle_path: str | None
-    """Folder of that bundle; None for the one that ships with the program."""
+    """Folder of that bundle; None for the bundle that ships with hgan."""
     dense: int
     """Width of the dense vectors."""
     local: int
     """Width of the local vectors."""
     quantize: Quantize | None = None
     """None for vectors in float16. With `int8`, a search compares dense vectors of 8-bit integers
-    and scores the best candidates by float16; local vectors have 8 bits a number."""
+    and rescores the best candidates in float16; local vectors have 8 bits per number."""
     holds: Holds = "photos"
     regions: int | None = None
-    """Local vectors of a photo, fewer than the model makes; None for all of them."""
+    """Number of local vectors per photo, if fewer than the model has; None for all of them."""
     format_version: int = FORMAT_VERSION
 
     @classmethod
@@ -54,7 +54,7 @@ class IndexManifest:
         holds: Holds = "photos",
         regions: int | None = None,
     ) -> "IndexManifest":
-        """The metadata of an index of these photos or texts by this bundle."""
+        """The manifest of an index of these photos or texts with this bundle."""
         path = bundle.folder.resolve()
         config = bundle.config
         return cls(
@@ -71,10 +71,10 @@ class IndexManifest:
 
     @classmethod
     def parse(cls, values: Any, where: object) -> "IndexManifest":
-        """Read the metadata of the index in `where`.
+        """Parse the manifest of the index in `where`.
 
         Raises:
-            IndexingError: the metadata is damaged, or of a newer format.
+            IndexingError: the manifest is damaged, or of a newer format.
         """
         try:
             if values["format_version"] > FORMAT_VERSION:
@@ -95,22 +95,25 @@ class IndexManifest:
             )
 
     def check_same(self, where: object, wanted: "IndexManifest") -> None:
-        """Raise `IndexingError` unless the index in `where` agrees with what is `wanted`."""
+        """Raise `IndexingError` unless the index in `where` matches the manifest `wanted`.
+
+        `quantize` and `regions` may be None in `wanted`, and then match any value.
+        """
         self.check_bundle(where, wanted.bundle, wanted.bundle_name)
         if wanted.root != self.root:
             raise IndexingError(
-                f"{where}: holds the {self.holds} of {self.root}; index {wanted.root} into another "
-                "one"
+                f"{where}: contains the {self.holds} of {self.root}; index {wanted.root} into "
+                "another index"
             )
         if wanted.quantize not in (None, self.quantize):
             raise IndexingError(
                 f"{where}: made {f'with {self.quantize}' if self.quantize else 'without'} "
-                f"quantization, not with {wanted.quantize}; leave the option out, or remove the "
-                "index and index again"
+                f"quantization, not with {wanted.quantize}; omit the option, or remove the index "
+                "and index again"
             )
         if wanted.regions not in (None, self.regions):
             kept = "all regions" if self.regions is None else f"{self.regions} regions"
             raise IndexingError(
-                f"{where}: made with {kept} a photo, not with {wanted.regions}; leave the option "
-                "out, or remove the index and index again"
+                f"{where}: made with {kept} per photo, not with {wanted.regions}; omit the option, "
+                "or remove the index and index again"
             )

@@ -1,4 +1,4 @@
-"""Opens an index: a folder on this machine, or a collection on a server, by its address.
+"""Open an index: a folder on this machine, or a collection on a server by its address.
 
     photos.index                      a folder, see `hgan.index.store.folder`
     http://qdrant:6333/photos         a collection, see `hgan.index.store.collection`
@@ -16,19 +16,19 @@ from hgan.index.store.contract import Store
 from hgan.index.store.manifest import IndexManifest
 
 Target = Path | str
-"""A folder, or the text of an address."""
+"""A folder, or the address of a collection."""
 
 
 def is_address(target: Target) -> bool:
-    """True for a collection on a server."""
+    """Whether the target is a collection on a server."""
     return isinstance(target, str) and target.startswith(("http://", "https://"))
 
 
 def read_manifest(target: Target) -> IndexManifest:
-    """Read the metadata of an index.
+    """Read the manifest of an index.
 
     Raises:
-        IndexingError: there is none, or it is damaged or of a newer format.
+        IndexingError: there is no index, or its manifest is damaged or of a newer format.
     """
     if is_address(target):
         return _remote().read_manifest(str(target))
@@ -39,7 +39,7 @@ def open_store(target: Target, manifest: IndexManifest) -> AbstractContextManage
     """Open the store of an index; a folder can be open in one process at a time.
 
     Raises:
-        IndexingError: it is damaged or locked, or the server does not answer.
+        IndexingError: the index is damaged or locked, or the server does not answer.
     """
     if is_address(target):
         return _remote().open_store(str(target), manifest)
@@ -47,10 +47,10 @@ def open_store(target: Target, manifest: IndexManifest) -> AbstractContextManage
 
 
 def create_store(target: Target, manifest: IndexManifest) -> AbstractContextManager[Store]:
-    """Create an index, or open an existing one, to write to it.
+    """Create an index, or open an existing one, for writing.
 
     Raises:
-        IndexingError: another index or other files are there, or it cannot be written.
+        IndexingError: the target contains another index or other files, or cannot be written.
     """
     if is_address(target):
         return _remote().create_store(str(target), manifest)

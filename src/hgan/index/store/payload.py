@@ -1,4 +1,4 @@
-"""Points and their metadata as payload and named vectors, which both engines store."""
+"""Convert points to the payload and named vectors that both engines store, and back."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,9 +9,9 @@ from hgan.index.store.contract import Entry, Point
 from hgan.index.store.filter import Filter, camera_words
 
 WORDS = ("folders", "camera_words", "tags")
-"""Fields with lists of words; a filter requires some of the words."""
+"""Payload fields with lists of words; a filter requires that they contain certain words."""
 TIME = "taken"
-"""The field with seconds; a filter gives a range."""
+"""Payload field with the time in seconds; a filter requires that it is in a range."""
 
 
 class Widths(NamedTuple):
@@ -30,7 +30,7 @@ class Widths(NamedTuple):
         return {name: getattr(point, name).tolist() for name in self.names(local=True)}
 
     def points(self, records: Sequence[Any], ids: Sequence[str]) -> list[Point]:
-        """The points of these ids, in this order; ids without a record are left out."""
+        """The points with these ids, in this order; ids without a record are left out."""
         found = {str(record.id): self._point(record) for record in records}
         return [found[key] for key in ids if key in found]
 
@@ -44,10 +44,10 @@ class Widths(NamedTuple):
 
 
 def to_payload(entry: Entry) -> dict[str, Any]:
-    """The metadata of a photo or a text; unknown values are left out.
+    """The payload of a photo or a text; unknown values are left out.
 
-    `tags` are all tags, by which photos are filtered. Only where a user gave tags are those and the
-    file's also stored apart, so an index without such tags is the same as one of an older program.
+    `tags` contains all tags, and is used by filters. File tags and user tags are also stored
+    separately if there are user tags; an index without them is the same as in older versions.
     """
     known = {
         TIME: entry.taken,
@@ -70,11 +70,11 @@ def to_payload(entry: Entry) -> dict[str, Any]:
 
 
 def to_entry(payload: Any) -> Entry:
-    """The inverse of `to_payload`, also for the payload of older programs.
+    """The inverse of `to_payload`, also for payloads of older versions of hgan.
 
-    Indexes of version 1 have no tags, time and camera. Such a photo is returned as one whose file
-    has changed (time 0), so that the next run reads its EXIF; since its bytes are the same, it is
-    not encoded again.
+    Indexes of version 1 have no tags, time and camera. Such a photo is returned with `mtime` 0, as
+    if its file had changed, so that the next run reads its EXIF. Since its bytes are the same, it
+    is not encoded again.
     """
     return Entry(
         path=payload["path"],
@@ -91,13 +91,13 @@ def to_entry(payload: Any) -> Entry:
 
 
 def words_of(where: Filter) -> list[tuple[str, str]]:
-    """Pairs of a field and a word that it must contain for a photo to pass."""
+    """Pairs of a field and a word that the field must contain."""
     folders = [("folders", where.folder)] if where.folder is not None else []
     cameras = [("camera_words", word) for word in where.camera]
     return [*folders, *cameras, *(("tags", tag) for tag in where.tags)]
 
 
 def range_of(where: Filter) -> dict[str, float] | None:
-    """Bounds of the time that a photo was taken, `gte` and `lt`; None without bounds."""
+    """Bounds `gte` and `lt` of the time a photo was taken; None without bounds."""
     bounds = {"gte": where.taken_from, "lt": where.taken_until}
     return {name: float(bound) for name, bound in bounds.items() if bound is not None} or None

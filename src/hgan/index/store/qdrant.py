@@ -1,4 +1,4 @@
-"""A collection on a Qdrant server, for more photos than one machine holds, or many readers."""
+"""The store on a Qdrant server, for more photos than fit on one machine, or for many readers."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -21,13 +21,13 @@ class QdrantStore(Store):
     """A collection; several processes may read and write at once."""
 
     def __init__(self, server: Server, dense: int, local: int) -> None:
-        """The collection that the server's settings name; `create_collection` makes it."""
+        """Use the collection in the server's settings; `create_collection` creates it."""
         self._server = server
         self._name = server.settings.collection
         self._widths = Widths(dense, local)
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Add points, replacing those of the same id."""
+        """Add points, replacing those with the same ids."""
         if not points:
             return
         named = self._widths.named
@@ -53,7 +53,7 @@ class QdrantStore(Store):
         """The top `limit` points by inner product with a dense vector (E,), best first."""
         if not limit:
             return []
-        # Rescoring: the scores themselves are used, they are added to those of the local level.
+        # Exact scores are needed, because the scores of the local level are added to them.
         quantized = models.QuantizationSearchParams(
             ignore=exact, rescore=True, oversampling=OVERSAMPLING
         )
@@ -62,7 +62,7 @@ class QdrantStore(Store):
                 self._name,
                 query=vector.tolist() if self._widths.dense else None,
                 using="dense" if self._widths.dense else None,
-                query_filter=_passing(where or Filter()),
+                query_filter=_to_filter(where or Filter()),
                 search_params=models.SearchParams(
                     hnsw_ef=max(BEAM, limit), exact=exact, quantization=quantized
                 ),
@@ -70,7 +70,7 @@ class QdrantStore(Store):
                 with_payload=False,
             )
         )
-        # A model with the local level alone has no dense vectors: all scores are equal.
+        # A model with only the local level has no dense vectors: all scores are equal.
         scored = self._widths.dense > 0
         return [Match(str(point.id), point.score if scored else 0.0) for point in found.points]
 
@@ -116,7 +116,7 @@ class QdrantStore(Store):
         return self._server.ask(lambda client: client.count(self._name, exact=True)).count
 
     def facts(self) -> StoreFacts:
-        """The collection's shards and copies, and whether it is being optimized."""
+        """Shards and replicas of the collection, and whether it is being optimized."""
         info = self._server.ask(lambda client: client.get_collection(self._name))
         params = info.config.params
         return StoreFacts(
@@ -128,10 +128,10 @@ class QdrantStore(Store):
         )
 
     def flush(self) -> None:
-        """Nothing to do: a change is in the servers' logs before the call returns."""
+        """Does nothing: the server logs a change before `upsert` or `delete` returns."""
 
     def optimize(self) -> None:
-        """Nothing to do: servers optimize by themselves."""
+        """Does nothing: servers optimize collections automatically."""
 
     def close(self) -> None:
         """Close the connection."""
@@ -170,7 +170,7 @@ def create_collection(
                 timeout=settings.timeout,
             )
         except Exception:
-            # Of several processes that start at once, one creates it; for the others it exists.
+            # If several processes start at the same time, only one can create the collection.
             if not client.collection_exists(settings.collection):
                 raise
 
@@ -178,13 +178,13 @@ def create_collection(
 
 
 def index_payload(server: Server) -> None:
-    """Index the fields that filters use, unless they are indexed."""
+    """Create payload indexes for the fields that filters use, unless they exist."""
     kinds = dict.fromkeys(WORDS, models.PayloadSchemaType.KEYWORD)
     kinds[TIME] = models.PayloadSchemaType.INTEGER
     name = server.settings.collection
-    there = server.ask(lambda client: client.get_collection(name)).payload_schema
+    indexed = server.ask(lambda client: client.get_collection(name)).payload_schema
     for field, kind in kinds.items():
-        if field not in there:
+        if field not in indexed:
             server.ask(partial(_index_field, name=name, field=field, kind=kind))
 
 
@@ -204,7 +204,7 @@ def _vectors(dense: int, local: int, quantize: Quantize | None) -> dict[str, mod
             size=dense,
             distance=distance,
             datatype=half,
-            # The originals are read for the best candidates only, and need not be in memory.
+            # The originals are read only to rescore candidates, and need not be in memory.
             on_disk=quantize is not None,
             quantization_config=models.ScalarQuantization(scalar=int8) if quantize else None,
         )
@@ -212,7 +212,7 @@ def _vectors(dense: int, local: int, quantize: Quantize | None) -> dict[str, mod
         vectors["local"] = models.VectorParams(
             size=local,
             distance=distance,
-            # 8 bits a number after a random rotation, each vector with its own scale.
+            # 8 bits per number after a random rotation, with a scale for each vector.
             datatype=models.Datatype.TURBO8 if quantize else half,
             on_disk=True,
             multivector_config=models.MultiVectorConfig(
@@ -224,7 +224,7 @@ def _vectors(dense: int, local: int, quantize: Quantize | None) -> dict[str, mod
     return vectors
 
 
-def _passing(where: Filter) -> models.Filter | None:
+def _to_filter(where: Filter) -> models.Filter | None:
     if where.empty:
         return None
     must: list[models.Condition] = [

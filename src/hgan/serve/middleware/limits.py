@@ -14,9 +14,9 @@ from hgan.serve.problems import problem
 from hgan.serve.settings import Settings
 
 CLIENTS = 10_000
-"""Clients that are tracked; the least recent ones are dropped."""
+"""Maximum number of clients that are tracked; the least recent ones are dropped."""
 UNLIMITED = ("/health", "/ready", "/metrics")
-"""Paths for operators, which have no rate limit."""
+"""Paths for operators; they have no rate limit."""
 THUMBNAIL = 0.02
 """Cost of a thumbnail, in requests: the page loads dozens for each search."""
 PAGE = "/web/"
@@ -27,7 +27,7 @@ class TokenBuckets:
     """A token bucket for each client: a request takes one token or less."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = monotonic) -> None:
-        """Refill `rate` tokens a second, up to those of two seconds, at least one."""
+        """Refill `rate` tokens per second, up to the tokens of two seconds, at least one."""
         self._rate = rate
         self._full = max(1.0, 2 * rate)
         self._clock = clock
@@ -46,7 +46,7 @@ class TokenBuckets:
 
 
 class LimitsMiddleware:
-    """Refuses requests that exceed a limit, before their body is read."""
+    """Rejects requests that exceed a limit, before their body is read."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         """Wrap an app."""
@@ -111,7 +111,7 @@ class LimitsMiddleware:
             if started or not clock.expired():
                 raise
             late = problem(
-                504, f"the request took more than {self._seconds:g} seconds; ask for less"
+                504, f"the request took more than {self._seconds:g} seconds; request less"
             )
             await late(scope, receive, send)
 

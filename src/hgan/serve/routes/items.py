@@ -44,7 +44,7 @@ async def add(
 
 @router.delete("/{key}", status_code=204, responses=problem_responses(401, 403, 404))
 async def remove(key: UUID, service: ServiceDependency) -> None:
-    """Remove a photo from the index. The file stays, and the next indexing adds it again."""
+    """Remove a photo from the index, but keep its file. The next indexing adds it again."""
     await service.texts.run(service.library.remove, str(key))
 
 

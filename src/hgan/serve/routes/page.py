@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 INDEX = "index.html"
-# A table of our own: the system's media type of `.js` is not always one that browsers accept.
+# The system's table is not used: browsers do not accept its media type of `.js` on some systems.
 _MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -84,5 +84,5 @@ def page_router() -> APIRouter:
 
 
 def _strong(etag: str) -> str:
-    """The ETag as it was sent; proxies that compress turn it into a weak one."""
+    """The ETag as it was sent; proxies that compress responses turn it into a weak ETag."""
     return etag.strip().removeprefix("W/")

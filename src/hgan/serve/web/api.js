@@ -27,7 +27,7 @@ export const status = () => json("status");
 export const item = (id, signal) => json(`items/${encodeURIComponent(id)}`, { signal });
 export const explain = (id, text, signal) => post("explain", { id, text }, signal);
 
-/** The photos of a query, best first; see query.js. */
+/** Search for the photos of a query, best first; see query.js. */
 export async function search(query, page, signal) {
   if (!query.photo) return (await post("search", { ...query.body(), ...page }, signal)).hits;
   const form = new FormData();
@@ -77,11 +77,11 @@ async function send(path, { headers = {}, ...request } = {}) {
     throw new Problem(0, "The service does not respond.");
   }
   if (answer.ok) return answer;
-  const said = await answer.json().catch(() => ({}));
+  const problem = await answer.json().catch(() => ({}));
   const wait = Number.parseInt(answer.headers.get("Retry-After"), 10);
   throw new Problem(
     answer.status,
-    said.detail || answer.statusText,
+    problem.detail || answer.statusText,
     Number.isFinite(wait) ? wait : null,
   );
 }

@@ -1,4 +1,4 @@
-// The page: the current query, the address that holds it, and the parts that show it.
+// The page: the current query, its address, and the parts of the page that show it.
 
 import * as address from "./address.js";
 import * as api from "./api.js";
@@ -13,10 +13,10 @@ import { Search } from "./search.js";
 import * as upload from "./upload.js";
 import * as welcome from "./welcome.js";
 
-/** Milliseconds after the last key until a search starts; searches with a photo take longer. */
+/** Milliseconds from the last key press to the search; searches with a photo take longer. */
 const WORDS = 50;
 const PHOTO = 250;
-/** Milliseconds after which the text counts as a finished search in the history. */
+/** Milliseconds after which the text is added to the history as a finished search. */
 const FINISHED = 2500;
 /** Milliseconds until the status is requested again after an error. */
 const STATUS = 3000;

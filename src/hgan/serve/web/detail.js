@@ -1,4 +1,4 @@
-// One photo in full size: its metadata, why it was found, and links to its neighbours.
+// One photo in full size: its metadata, why it was found, and links to the photos next to it.
 
 import { explain, item, photoPath, thumbnailPath } from "./api.js";
 import { counted, element, find, folderOf, nameOf } from "./dom.js";
@@ -28,7 +28,7 @@ export class Detail {
     part(".similar").addEventListener("click", () => similar(this.id));
     part(".original").addEventListener("click", (event) => this.openOriginal(event));
     dialog.addEventListener("cancel", (event) => {
-      event.preventDefault(); // closed by the change of the address
+      event.preventDefault(); // the change of the address closes the dialog
       close();
     });
     dialog.addEventListener("keydown", (event) => {
@@ -49,7 +49,7 @@ export class Detail {
   /**
    * Show a photo.
    *
-   * @param hit the photo in the results; only its id, if it is not among them
+   * @param hit the photo in the results; only its id if it is not in the results
    * @param query the current query
    * @param weights the weights of the levels in the score
    * @param ends whether this is the first and the last photo
@@ -80,11 +80,11 @@ export class Detail {
       : null;
     const [first, second] = await Promise.allSettled([facts, why]);
     if (signal.aborted) return;
-    if (first.reason) this.say(part(".facts"), first.reason);
-    if (second.reason) this.say(part(".why"), second.reason);
+    if (first.reason) this.showProblem(part(".facts"), first.reason);
+    if (second.reason) this.showProblem(part(".why"), second.reason);
   }
 
-  /** Disable the buttons at both ends; a disabled one must not keep the focus, or keys stop working. */
+  /** Disable buttons at both ends. A disabled one must not keep the focus, or keys stop working. */
   bound({ first, last }) {
     const focused = document.activeElement;
     part(".previous").disabled = first;
@@ -172,11 +172,11 @@ export class Detail {
     );
   }
 
-  say(place, problem) {
+  showProblem(place, problem) {
     place.append(element("p", { class: "quiet-text" }, problem.message));
   }
 
-  /** Links cannot carry a key, so the link has the bytes as a blob once they are loaded. */
+  /** Links cannot send a key, so the link is to a blob, once the bytes are loaded. */
   openOriginal(event) {
     if (!event.currentTarget.href) event.preventDefault();
   }

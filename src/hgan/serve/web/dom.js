@@ -1,6 +1,6 @@
 // Helpers for elements.
 
-/** The element of a selector; an error if there is none. */
+/** The element that matches a selector; throws an error if there is none. */
 export function find(selector, within = document) {
   const found = within.querySelector(selector);
   if (!found) throw new Error(`the page has no ${selector}`);
@@ -8,8 +8,8 @@ export function find(selector, within = document) {
 }
 
 /**
- * A new element. An attribute that is true has no value, one that is null or false is left out, and
- * a function listens to the event of that name. Text is never parsed as HTML.
+ * Create an element. An attribute that is true has no value; attributes that are null or false are
+ * left out; a function is added as a listener of that event. Text is never parsed as HTML.
  */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);

@@ -8,7 +8,7 @@ const LEVELS = {
   local: ["Words", "Each word with the part of the photo that matches it best"],
 };
 
-/** A bar for the contribution of each level; `parts` has name and part of each. */
+/** A bar for the contribution of each level; `parts` has the name and part of each level. */
 export function levelBars(parts, score) {
   const whole = parts.reduce((sum, { part }) => sum + Math.abs(part), 0) || 1;
   const rows = parts.map(({ name, part }) => {
@@ -49,8 +49,8 @@ export function slotBars(slots) {
 }
 
 /**
- * The sentence with a button for each word, which shows its heat map on hover and focus; when it is
- * pressed, the heat map stays.
+ * The sentence with a button for each word, which shows its heat map on hover and focus. When the
+ * button is pressed, the heat map stays.
  *
  * @param explained the service's explanation
  * @param light called with a word and its heat in 0..1 by region, or with null
@@ -58,7 +58,7 @@ export function slotBars(slots) {
 export function sentence(explained, light) {
   const spread = (word) => Math.max(...word.similarity) - Math.min(...word.similarity);
   const warmest = Math.max(...explained.words.map(spread), 1e-9);
-  const said = element("p", { class: "said", role: "status" }, HINT);
+  const status = element("p", { class: "match", role: "status" }, HINT);
   const line = element("p", { class: "sentence" });
   let held = null; // the pressed button and its word
 
@@ -72,13 +72,13 @@ export function sentence(explained, light) {
       other.classList.toggle("lit", other === button);
     }
     const place = placeOf(explained.boxes[word.region]);
-    said.textContent = `“${word.text}” matches best ${place}: ${Math.max(...word.similarity).toFixed(2)}`;
+    status.textContent = `“${word.text}” matches best ${place}: ${Math.max(...word.similarity).toFixed(2)}`;
   };
   const off = () => {
     if (held) return on(...held);
     light(null);
     for (const other of line.querySelectorAll("button")) other.classList.remove("lit");
-    said.textContent = HINT;
+    status.textContent = HINT;
   };
 
   // The service counts Unicode code points, JavaScript counts UTF-16 units.
@@ -109,7 +109,7 @@ export function sentence(explained, light) {
   if (end < letters.length) {
     line.append(element("span", { class: "unread" }, letters.slice(end).join("")));
   }
-  return element("div", { class: "words" }, line, said);
+  return element("div", { class: "words" }, line, status);
 }
 
 const HINT = "Point at a word to see which part of the photo matches it.";

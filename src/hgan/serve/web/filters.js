@@ -62,13 +62,13 @@ export function listen(change) {
 
 /** Show the filters of a query. */
 export function show(query) {
-  const said = written();
+  const current = written();
   // Text that the user is typing stays as it is, with its commas and spaces.
   for (const name of ["without", "tags"]) {
-    if (!same(said[name], query[name])) fields[name].value = query[name].join(", ");
+    if (!same(current[name], query[name])) fields[name].value = query[name].join(", ");
   }
   for (const name of ["folder", "from", "until", "camera"]) {
-    if (said[name] !== query[name]) fields[name].value = query[name];
+    if (current[name] !== query[name]) fields[name].value = query[name];
   }
   fields.fold.checked = query.fold;
   find(".dot", button).hidden = query.filters === 0;

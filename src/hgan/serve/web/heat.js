@@ -1,6 +1,6 @@
 // The heat map of a word over a photo, as in `hgan explain --out`.
 
-// Inferno of matplotlib (public domain) without its ends: lightness rises evenly along it.
+// Matplotlib's Inferno colour map (public domain) without its ends; its lightness rises evenly.
 const COLOURS = [
   [66, 10, 104],
   [106, 23, 110],
@@ -11,14 +11,14 @@ const COLOURS = [
   [252, 165, 10],
   [246, 215, 70],
 ];
-/** Standard deviation of a region's Gaussian, in sizes of the region. */
+/** Standard deviation of a region's Gaussian, relative to the size of the region. */
 const SPREAD = 0.42;
 /** Exponent of the opacity: below 1, so that low values are visible too. */
 const FADE = 0.7;
 const WIDTH = 96; // of the canvas in pixels; the browser scales it to the photo
 
 /**
- * The values of regions as a smooth field.
+ * Interpolate the values of regions to a smooth field.
  *
  * @param values one for each region, in 0..1
  * @param boxes x0 y0 x1 y1 of each, in 0..1

@@ -19,7 +19,7 @@ function save(searches) {
   try {
     localStorage.setItem(KEPT, JSON.stringify(searches));
   } catch {
-    // Then there are no past searches.
+    // Without storage, there are no past searches.
   }
 }
 
@@ -30,7 +30,7 @@ export function remember(text) {
   save([one, ...load().filter((other) => other !== one)].slice(0, MOST));
 }
 
-/** The list below the field, a combobox: the focus stays in the field. */
+/** The list of past searches below the field, as a combobox: the focus stays in the field. */
 export class Past {
   constructor(choose) {
     this.field = find("#words");
@@ -101,7 +101,7 @@ export class Past {
     const options = [...this.list.children];
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       const by = event.key === "ArrowDown" ? 1 : -1;
-      if (this.active === options.length - 1 && by === 1) return this.hide(); // on to the photos
+      if (this.active === options.length - 1 && by === 1) return this.hide(); // then to the photos
       this.active = Math.max(this.active + by, -1);
       options.forEach((option, row) => {
         option.setAttribute("aria-selected", String(row === this.active));

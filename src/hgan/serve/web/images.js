@@ -1,4 +1,4 @@
-// Loads photos into <img> elements: by their address, or by a request with the key if one is set.
+// Load photos into <img> elements: by address, or by a request with the key if one is set.
 
 import { address, bytes, key } from "./api.js";
 
@@ -66,7 +66,7 @@ function settle(image, url, failed) {
 }
 
 function again(image, path, tried, way) {
-  if (image.dataset.path !== path) return; // it shows another photo by now
+  if (image.dataset.path !== path) return; // the element shows another photo now
   if (tried === PATIENCE.length) return lost(image);
   setTimeout(() => {
     if (image.dataset.path === path) way(image, path, tried + 1);

@@ -40,7 +40,7 @@ export function problem(error, query, { again, change }) {
   }
   if (query.photo && (error.status === 413 || error.status === 415)) {
     return show(
-      error.status === 413 ? "The photo is too large" : "We can't read this file",
+      error.status === 413 ? "The photo is too large" : "This file cannot be read",
       `${query.photo.name}: use a JPEG, PNG, WebP, GIF, BMP or TIFF file, up to 20 MB.`,
       button("Remove the photo", () => change({ photo: null })),
     );
@@ -48,18 +48,18 @@ export function problem(error, query, { again, change }) {
   if (error.status === 404 && query.like) {
     return show(
       "This photo is no longer in the index",
-      "Search with the file itself or with words instead.",
+      "Search with the photo's file or with words instead.",
       button("Remove the photo", () => change({ like: null })),
     );
   }
   if (error.status === 422) {
-    const anew = button("New search", () => change({ text: "", photo: null, like: null, ...NONE }));
-    return show("This search is not valid", sentence(error.message), anew);
+    const clear = button("New search", () => change({ text: "", photo: null, like: null, ...NONE }));
+    return show("This search is not valid", sentence(error.message), clear);
   }
   return show("Something went wrong", sentence(error.message), button("Try again", again));
 }
 
-/** Say that nothing was found, and why. */
+/** Show that nothing was found, and why. */
 export function nothing(query, change) {
   if (query.conditions().length === 0) {
     return show("No photos", "Nothing was found. The index may be empty.");
@@ -71,7 +71,7 @@ export function nothing(query, change) {
   );
 }
 
-/** Say that the index is empty. */
+/** Show that the index is empty. */
 export function empty(name) {
   show(
     "No photos yet",
@@ -80,11 +80,11 @@ export function empty(name) {
   );
 }
 
-/** Say that an uploaded photo is lost: the page was reloaded, or the link came from elsewhere. */
+/** Show that an uploaded photo is lost: the page was reloaded, or opened by a shared link. */
 export function lostPhoto() {
   show(
     "The photo of this search is missing",
-    "Photos of your own are not part of a link and are lost when the page is reloaded. " +
+    "Uploaded photos are not part of a link and are lost when the page is reloaded. " +
       "Drop the photo here again.",
   );
 }
@@ -92,7 +92,7 @@ export function lostPhoto() {
 function comeBack(title, text, seconds, again) {
   let left = Math.max(1, seconds);
   const now = button("Try now", () => again());
-  // Screen readers must not read it out each second.
+  // Screen readers must not read it every second.
   const clock = element("p", { class: "quiet-text", "aria-live": "off" });
   const tick = () => {
     clock.textContent = `Trying again in ${left} s`;
@@ -125,8 +125,8 @@ function askForKey(error, again) {
     again();
   };
   show(
-    wrong ? "This key is not valid" : "This service needs a key",
-    "Ask the person who runs it for one. The key is kept until you close this tab.",
+    wrong ? "This key is not valid" : "This service requires a key",
+    "Ask the operator of the service for a key. It is stored until you close this tab.",
     element(
       "form",
       { class: "key", submit },

@@ -6,7 +6,7 @@ const NOTHING = {
   text: "",
   photo: null, // chosen, dropped or pasted by the user; see upload.js
   like: null, // the id of a photo of the index
-  share: 0.5, // weight of the photo against the words
+  share: 0.5, // weight of the photo; the words have the rest
   without: [],
   folder: "",
   from: "",
@@ -28,7 +28,7 @@ export class Query {
     return new Query({ ...this, ...parts });
   }
 
-  /** Whether there is nothing to search for; filters alone are no query. */
+  /** Whether there is nothing to search for; filters without a text or photo are not a query. */
   get empty() {
     return !this.text.trim() && !this.photo && !this.like;
   }

@@ -51,7 +51,7 @@ export class Results {
     this.watch.disconnect();
   }
 
-  /** Check again whether the end is in view: after a page it may still be. */
+  /** Check again whether the end is in view: it may still be after a page was added. */
   watchEnd() {
     this.watch.disconnect();
     this.watch.observe(this.end);
@@ -102,7 +102,7 @@ export class Results {
     this.open(this.hits[this.at(link.dataset.id)]);
   }
 
-  /** Only one photo is reached by Tab (roving tabindex), the others by the arrow keys. */
+  /** Make this the only photo that Tab reaches (roving tabindex); arrow keys reach the others. */
   reach(link) {
     if (!link) return;
     this.grid.querySelector('a[tabindex="0"]')?.setAttribute("tabindex", "-1");
@@ -123,7 +123,7 @@ export class Results {
     else return;
     event.preventDefault();
     if (to < 0 && event.key !== "ArrowLeft") this.leave();
-    // Down from an incomplete last row goes to the last photo.
+    // Arrow down above an incomplete last row moves to the last photo.
     else links[Math.max(0, Math.min(to, links.length - 1))].focus();
   }
 }

@@ -4,7 +4,7 @@ import { search } from "./api.js";
 
 /** Photos in one page. The service uses the same number of candidates for every page of this size. */
 export const PAGE = 48;
-/** The last offset of the service; with near-duplicates grouped, it is lower. */
+/** The maximum offset of the service; it is lower if near-duplicates are grouped. */
 const LAST = 10_000;
 const LAST_FOLDED = 1000;
 
@@ -17,7 +17,7 @@ export class Search {
     this.stop();
   }
 
-  /** Search after a delay, unless another search starts before. */
+  /** Search after a delay, unless another search starts first. */
   start(query, delay = 0) {
     this.stop();
     this.query = query;

@@ -1,4 +1,4 @@
-// Sets the light or dark theme before the first paint: the user's choice, or that of the system.
+// Set the light or dark theme before the first paint: the user's choice, or the system's theme.
 // Not a module, since modules run after the first paint.
 "use strict";
 {
@@ -18,7 +18,7 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     const button = document.querySelector("button.theme");
-    const say = () => {
+    const updateLabel = () => {
       button.title = dark() ? "Use light colours" : "Use dark colours";
       button.setAttribute("aria-label", button.title);
     };
@@ -27,11 +27,11 @@
       try {
         localStorage.setItem("hgan.theme", root.dataset.theme);
       } catch {
-        // Then the choice is lost when the page is reloaded.
+        // Without storage, the choice is lost when the page is reloaded.
       }
-      say();
+      updateLabel();
     });
-    system.addEventListener("change", say);
-    say();
+    system.addEventListener("change", updateLabel);
+    updateLabel();
   });
 }

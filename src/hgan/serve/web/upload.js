@@ -2,7 +2,7 @@
 
 import { find } from "./dom.js";
 
-/** Longer side in pixels of the photo that is uploaded; the model needs fewer. */
+/** Length in pixels of the longer side of the uploaded photo; the model needs fewer pixels. */
 const LONGEST = 1024;
 const uploads = new Map();
 
@@ -67,7 +67,7 @@ export function listen(take) {
   });
 
   const drop = find(".drop");
-  let inside = 0; // nested elements that the photo was dragged into
+  let inside = 0; // number of nested elements that the photo has been dragged into
   const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   const show = () => {
     drop.hidden = inside <= 0;

@@ -5,7 +5,7 @@ import { counted, element, find } from "./dom.js";
 import { show as showImage } from "./images.js";
 import { Query } from "./query.js";
 
-/** The examples that match the photos best are shown. */
+/** Example searches; those that match the photos best are shown. */
 const EXAMPLES = [
   "a dog running through the grass",
   "children playing outside",
@@ -22,7 +22,7 @@ const EXAMPLES = [
 ];
 const SHOWN = 6;
 const ROW = 3;
-/** Lowest score of an example, relative to the best one; below it, the photo shows something else. */
+/** Minimum score of an example relative to the best one; below it, the photo does not match. */
 const FITS = 0.6;
 
 const box = find(".welcome");
@@ -37,14 +37,14 @@ export function show(status, link, choose) {
   box.hidden = false;
   if (filled || !status) return;
   filled = true;
-  const cards = element("ul", { class: "examples", "aria-label": "Searches to begin with" });
+  const cards = element("ul", { class: "examples", "aria-label": "Example searches" });
   for (let row = 0; row < SHOWN; row += 1) cards.append(element("li", { class: "card" }));
   box.replaceChildren(
-    element("h1", {}, `${counted(status.photos, "photo")}, found by what they show.`),
+    element("h1", {}, `Search ${counted(status.photos, "photo")} by what they show`),
     element(
       "p",
       {},
-      "Describe one in your own words, or drop, paste or pick a photo to find others like it.",
+      "Describe a photo in your own words, or drop, paste or choose a photo to find similar ones.",
     ),
     cards,
   );
@@ -54,7 +54,7 @@ export function show(status, link, choose) {
 /** Fill the cards, each with the best photo of its example. */
 async function fill(cards, link, choose) {
   const queries = EXAMPLES.map((text) => new Query({ text }));
-  const answers = await searchAll(queries, { k: 1 }).catch(() => []); // then there are no examples
+  const answers = await searchAll(queries, { k: 1 }).catch(() => []); // show no examples
   const found = answers
     .map(([hit], row) => ({ query: queries[row], hit }))
     .filter(({ hit }) => hit);
