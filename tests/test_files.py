@@ -306,7 +306,7 @@ def test_a_file_never_written_is_an_error(tmp_path: Path) -> None:
 
 def test_existing_files_stay(tmp_path: Path) -> None:
     (tmp_path / "b").write_text("mine")
-    with pytest.raises(DataError, match="b exists already"), new_files(tmp_path, ["a", "b"]):
+    with pytest.raises(DataError, match="b already exists"), new_files(tmp_path, ["a", "b"]):
         pytest.fail("the block must not run")
     assert names(tmp_path) == ["b"]
 

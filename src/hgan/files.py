@@ -51,7 +51,7 @@ def new_files(folder: Path, names: Iterable[str]) -> Iterator[dict[str, Path]]:
         and renamed, in the order of the names.
 
     Raises:
-        DataError: one of the files exists already.
+        DataError: one of the files already exists.
     """
     names = list(names)
     refuse_existing(folder / name for name in names)
@@ -73,7 +73,7 @@ def refuse_existing(paths: Iterable[Path]) -> None:
     """Raise `DataError` if one of the paths exists: files of the user are never overwritten."""
     for path in paths:
         if path.exists():
-            raise DataError(f"{path} exists already; remove it, or choose another target")
+            raise DataError(f"{path} already exists; remove it, or choose another target")
 
 
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:

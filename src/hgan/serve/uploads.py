@@ -63,7 +63,7 @@ class Uploads:
 
         Raises:
             DataError: the path is not valid, or is outside the folder.
-            HTTPException: 403, the folder cannot be written; 409, the path exists already; 413, the
+            HTTPException: 403, the folder cannot be written; 409, the path already exists; 413, the
                 photo is too large; 415, the data is not a photo, or its format does not match its
                 name; 507, the disk is full.
             IndexingError: the index cannot be written.

@@ -103,7 +103,7 @@ def test_splits_go_into_one_folder_one_after_another(tmp_path: Path) -> None:
         convert(tsv, tmp_path / "out", ids=ids)
     assert sorted(PrecompFeatures(tmp_path / "out").rows) == ["100", "42", "7", "9"]
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    with pytest.raises(DataError, match=r"test_img_sizes\.npy exists already"):
+    with pytest.raises(DataError, match=r"test_img_sizes\.npy already exists"):
         convert(tsv, tmp_path / "out", ids=ids)
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 
@@ -114,7 +114,7 @@ def test_lists_that_are_there_stay_if_they_fit(tmp_path: Path) -> None:
     convert(tsv, tmp_path, ids=ids)
     assert sorted(PrecompFeatures(tmp_path).rows) == ["42", "7"]
     tsv, ids = write(tmp_path, LINES, ["42", "42"], "dev")
-    with pytest.raises(DataError, match=r"dev_ids\.txt exists already.*another target"):
+    with pytest.raises(DataError, match=r"dev_ids\.txt already exists.*another target"):
         convert(tsv, tmp_path, ids=ids)  # its list would have to be shortened
 
 
