@@ -8,8 +8,9 @@ PHOTOS ?=
 # time of an installation.
 INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check \
 	-c constraints.txt $(PIP_FLAGS)
-# Test processes side by side; the tests of one file stay together and share its fixtures.
-WORKERS ?= 2
+# Test processes: one more than two cores have, since many tests wait. The tests of one file stay
+# together and share its fixtures.
+WORKERS ?= 3
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*')
 
 .DEFAULT_GOAL := help

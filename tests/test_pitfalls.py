@@ -31,6 +31,7 @@ def test_the_tests_exist(file: str, name: str) -> None:
     assert name in functions(file)
 
 
+@pytest.mark.slow
 def test_no_module_needs_a_screen() -> None:
     """Every module is imported where neither tkinter nor turtle can be."""
     code = """

@@ -170,6 +170,7 @@ def test_words_are_hidden_where_all_are_unknown() -> None:
 # --- export
 
 
+@pytest.mark.slow
 def test_an_exported_network_gives_what_torch_gives(tmp_path: Path) -> None:
     """For batches of other sizes than the traced one, and masks with holes."""
     torch.manual_seed(0)

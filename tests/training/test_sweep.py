@@ -30,6 +30,7 @@ def make_run(folder: Path, system: str, **sections: dict[str, Any]) -> Run:
     return Run(system, parse_config(words), tuple(words))
 
 
+@pytest.mark.slow
 def test_a_failure_stops_no_other_and_what_is_done_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -132,9 +132,8 @@ trainer.train(replace(tiny_config(Path(folder), optim={"epochs": 4}), run=Path(r
 """
 
 
-@pytest.mark.parametrize(
-    "when", ["in an epoch", pytest.param("between renames", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["in an epoch", "between renames"])
 def test_a_killed_run_resumes_as_if_nothing_had_happened(
     whole: Config, folder: Path, tmp_path: Path, when: str
 ) -> None:

@@ -146,6 +146,7 @@ hgan.vision.extract.extract(backbone, Path(photos), names, Path(folder), views=2
     return subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode
 
 
+@pytest.mark.slow
 def test_resumes_after_a_kill_with_the_same_bytes(
     hub_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,6 +91,7 @@ def test_nothing_there(tmp_path: Path) -> None:
         check(tmp_path)
 
 
+@pytest.mark.slow
 def test_flickr8k(flickr8k: Path) -> None:
     report = check(flickr8k)
     assert report.ok

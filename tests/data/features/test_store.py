@@ -156,6 +156,7 @@ def test_a_full_disk_is_an_error_and_what_was_written_stays(folder: Path, tmp_pa
     assert contents(complete(cut)) == contents(folder)
 
 
+@pytest.mark.slow
 def test_killed_at_any_point_and_continued_equals_uninterrupted(
     folder: Path, tmp_path: Path
 ) -> None:
