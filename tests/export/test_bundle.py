@@ -12,6 +12,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+import hgan
 from hgan.config import TextConfig, VisionConfig
 from hgan.data.batches.tokens import pad, tokenise
 from hgan.data.batches.types import ImageBatch
@@ -91,6 +92,12 @@ def encode_with_torch(checkpoint: Path, pixels: np.ndarray) -> tuple[Encoded, En
 @pytest.fixture(scope="module")
 def pixels() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+def test_a_bundle_holds_no_path_of_the_machine_that_made_it(exported: tuple[Path, ...]) -> None:
+    source = str(Path(hgan.__file__).parent).encode()
+    for name in ("image.onnx", "text.onnx"):
+        assert source not in (exported[1] / name).read_bytes(), name
 
 
 @pytest.mark.parametrize(("which", "tolerance"), [(1, 1e-4), (2, 5e-2)])

@@ -8,6 +8,7 @@ import logging
 import warnings
 from pathlib import Path
 
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -47,3 +48,14 @@ def export_onnx(
             verbose=False,
         )
     network.eval()  # the exporter restores the training mode
+    _remove_source_paths(path)
+
+
+def _remove_source_paths(path: Path) -> None:
+    """Remove the stack trace that the exporter keeps of each node: it has paths of this machine."""
+    model = onnx.load(path)
+    for node in model.graph.node:
+        del node.metadata_props[:]
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+    onnx.save(model, path)
