@@ -40,12 +40,11 @@ def forget_plugins() -> Iterator[None]:
     from hgan.model.matcher import MATCHERS
     from hgan.training.losses.loss import LOSSES
 
-    registries = (MATCHERS, LOSSES)
-    before = [dict(registry._classes) for registry in registries]
     yield
-    for registry, classes in zip(registries, before, strict=True):
-        registry._classes.clear()
-        registry._classes.update(classes)  # type: ignore[arg-type]
+    for registry in (MATCHERS, LOSSES):
+        for name, found in list(registry._classes.items()):
+            if found.__module__.startswith("hgan_plugin_"):
+                del registry._classes[name]
     for name in [name for name in sys.modules if name.startswith("hgan_plugin_")]:
         del sys.modules[name]
 

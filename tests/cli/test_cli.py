@@ -75,6 +75,7 @@ def test_help_describes_a_verb_and_shows_its_examples(
     assert "<class 'Path'>" not in shown
 
 
+@pytest.mark.usefixtures("forget_plugins")
 @pytest.mark.parametrize("name", VERBS)
 def test_examples_parse(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
