@@ -63,7 +63,10 @@ class VisionConfig(Section):
     """The frozen vision backbone."""
 
     section = "vision"
-    bounds: ClassVar[Bounds] = dict.fromkeys(("size", "grid", "views"), (1, inf))
+    bounds: ClassVar[Bounds] = {
+        **dict.fromkeys(("size", "grid", "views"), (1, inf)),
+        "trained_blocks": (0, inf),
+    }
 
     backbone: str = "efficientnet-lite2"
     """efficientnet-lite0, 1 or 2 (work offline), the name or folder of a Hugging Face model, or
@@ -74,6 +77,8 @@ class VisionConfig(Section):
     """Number of regions along each side of a photo, which has grid x grid regions."""
     views: int = 6
     """Number of views of each photo: the original, mirrored, and random crops."""
+    trained_blocks: int = 0
+    """Number of the backbone's last blocks that are trained too (EfficientNet-Lite has up to 5)."""
 
 
 @dataclass
@@ -107,7 +112,7 @@ class OptimConfig(Section):
         "batch_images": (2, inf),  # negatives are other photos
         "captions_per_image": (1, inf),
         **dict.fromkeys(("learning_rate", "clip"), (POSITIVE, inf)),
-        **dict.fromkeys(("text_rate", "weight_decay", "warmup_steps"), (0, inf)),
+        **dict.fromkeys(("text_rate", "vision_rate", "weight_decay", "warmup_steps"), (0, inf)),
         **dict.fromkeys(("region_drop", "word_drop", "ema"), (0, 1)),
     }
 
@@ -121,6 +126,8 @@ class OptimConfig(Section):
     """Learning rate of all parameters except the text encoder."""
     text_rate: float = 0.4
     """Learning rate of the text encoder, as a multiple of `learning_rate`."""
+    vision_rate: float = 0.2
+    """Learning rate of the backbone's trained blocks, as a multiple of `learning_rate`."""
     weight_decay: float = 1e-4
     """Weight decay of AdamW."""
     clip: float = 2.0

@@ -29,7 +29,7 @@ from hgan.runtime.model import IMAGE_BATCH, TEXT_BATCH, Model, check_pixels
 from hgan.runtime.similarity import Scores
 from hgan.runtime.tokens import TextReader
 from hgan.vision.backbone import Backbone
-from hgan.vision.load import load_backbone
+from hgan.vision.load import backbone_of
 
 PHOTOS_AT_ONCE, TEXTS_AT_ONCE = 32, 128
 """Number of photos and texts per tile, for networks that compare pairs themselves."""
@@ -160,9 +160,10 @@ class HGAN(Model):
         parts = []
         for batch in chunks(pixels, batch_size):
             photos = torch.from_numpy(np.stack(list(batch))).to(self.device)
-            regions, context = self._backbone(photos)
-            mask = torch.ones(regions.shape[:2], dtype=torch.bool, device=self.device)
-            parts.append(self.network.encode_image(ImageBatch(regions, context, mask, places)))
+            seen = self._backbone(photos)
+            mask = torch.ones(seen.regions.shape[:2], dtype=torch.bool, device=self.device)
+            batch_ = ImageBatch(seen.regions, seen.context, mask, places, seen.maps)
+            parts.append(self.network.encode_image(batch_))
         return concatenate([_to_numpy(part) for part in parts])
 
     @torch.inference_mode()
@@ -240,7 +241,7 @@ class HGAN(Model):
                 f"{self.name}: was trained on precomputed features and has no vision backbone, so "
                 "it cannot read photos; encode_text works"
             )
-        return load_backbone(vision.backbone, vision.grid, vision.size).eval().to(self.device)
+        return backbone_of(vision).eval().to(self.device)
 
     @cached_property
     def _reader(self) -> TextReader:

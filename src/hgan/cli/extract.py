@@ -12,12 +12,12 @@ def _extract(parser: ArgumentParser, chosen: Namespace) -> int:
     need_training_half("extract")
     from hgan.data.captions.read import read_captions
     from hgan.vision.extract import extract
-    from hgan.vision.load import load_backbone
+    from hgan.vision.load import backbone_of
 
     config = config_of(parser, chosen)
     captions = read_captions(config.data.captions)
     vision = config.vision
-    backbone = load_backbone(vision.backbone, vision.grid, vision.size)
+    backbone = backbone_of(vision)
     folder = config.data.features
     store = extract(backbone, config.data.photos, captions.images, folder, vision.views)
     skipped = store.manifest.skipped

@@ -63,7 +63,9 @@ def evaluate_checkpoints(
     members = []
     for path, model in zip(folders, models, strict=True):
         store = open_features(
-            Path(features or _run_setting(path, "features")), model.vision.backbone
+            Path(features or _run_setting(path, "features")),
+            model.vision.backbone,
+            model.vision.trained_blocks,
         )
         data = Dataset(chosen, store, model.tokenizer, model.text.max_words)
         with progress("encode", total=len(data.rows), unit="photos") as bar:

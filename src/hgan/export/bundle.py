@@ -15,7 +15,7 @@ from hgan.model.hgan import HGAN, Tower
 from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.text.encoder import TextEncoder
 from hgan.vision.backbone import Backbone
-from hgan.vision.load import load_backbone
+from hgan.vision.load import backbone_of
 from hgan.vision.onnx_export import export_onnx
 
 FORMAT_VERSION = 1
@@ -76,7 +76,7 @@ def export(checkpoint: Path, folder: Path, compact_weights: bool = False) -> Pat
         )
     if "context" not in model.network.level_names:
         raise ConfigError(f"{checkpoint}: a bundle needs the context level, to search an index")
-    backbone = load_backbone(model.vision.backbone, model.vision.grid, model.vision.size)
+    backbone = backbone_of(model.vision)
 
     def write(new: Path) -> None:
         _export_networks(model, backbone, new)

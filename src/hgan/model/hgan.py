@@ -3,7 +3,8 @@
 Guo et al., *HGAN: Hierarchical Graph Alignment Network for Image-Text Retrieval*, IEEE TMM, 2023.
 The parts follow the abstract; the equations are our interpretation, numbered as in docs/model.md.
 
-The file contains, in this order: settings, feature graph, MFAR, tower, levels, network.
+The file contains, in this order: settings, MFAR, tower, levels, network. Feature graphs are in
+`hgan.model.graph`, the semantic prior in `hgan.model.prior`.
 Shapes: B photos or sentences, n regions or words; d, D, D_l, D_s and K are defined in `HGANConfig`.
 """
 
@@ -20,13 +21,13 @@ from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import LEVELS, Encoded, Level
 from hgan.errors import ConfigError
 from hgan.model.encoding import make_encoded
-from hgan.model.layers import LOW, FeatureDropout, unit
+from hgan.model.graph import BoxBias, FeatureGraph, OffsetBias
+from hgan.model.layers import LOW, FeatureDropout, ball, unit
 from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
+from hgan.model.prior import SemanticPrior
 from hgan.model.pooling import GeneralisedPooling
 from hgan.text.encoder import TextEncoder
 
-MAX_OFFSET = 8
-"""Word distances are clipped to this value."""
 CHUNK_SCORES = 1 << 19
 """Word-region scores that are computed and reduced at once, so that they fit in a core's cache."""
 
@@ -37,7 +38,8 @@ class HGANConfig(MatcherConfig):
 
     bounds: ClassVar[Bounds] = {
         **dict.fromkeys(("width", "node_width", "graph_layers", "slots"), (1, inf)),
-        **{"slot_width": (1, inf), "local_width": (1, inf), "dropout": (0, 1)},
+        **dict.fromkeys(("slot_width", "local_width", "prior_width"), (1, inf)),
+        **{"prior_local_width": (1, inf), "prior_share": (0, 1), "dropout": (0, 1)},
     }
 
     name: Literal["hgan"] = "hgan"
@@ -50,8 +52,17 @@ class HGANConfig(MatcherConfig):
     """Use a feature graph over the caption's words and its context."""
     mfar: bool = True
     """Use multi-granularity feature aggregation and rearrangement; the shared level needs it."""
+    prior: Literal["classes", "none"] = "none"
+    """The similarity that the network starts from: that of the class names that the backbone
+    recognises (classes), or none."""
+    prior_width: int = 128
+    """Width P of the prior at the context level."""
+    prior_local_width: int = 48
+    """Width P_l of the prior at the local level: its first components."""
+    prior_share: float = 0.4
+    """Share of the prior in the context level and in the local level."""
     width: int = 512
-    """Width D of the context level."""
+    """Width D of what is learned at the context level."""
     node_width: int = 256
     """Width d of the nodes of the feature graphs."""
     graph_layers: int = 2
@@ -61,7 +72,7 @@ class HGANConfig(MatcherConfig):
     slot_width: int = 128
     """Width D_s of a slot."""
     local_width: int = 128
-    """Width D_l of a region or word at the local level."""
+    """Width D_l of what is learned of a region or word at the local level."""
     dropout: float = 0.2
     """Dropout rate of the backbone features before each projection."""
 
@@ -71,95 +82,11 @@ class HGANConfig(MatcherConfig):
             raise ConfigError(f"model.levels: {self.levels} must name each level at most once")
         if "shared" in self.levels and not self.mfar:
             raise ConfigError("model.levels: the shared level needs MFAR, but model.mfar is false")
-
-
-# --- feature graph: a fully connected graph whose nodes are regions or words and the context
-
-
-class GraphLayer(nn.Module):
-    """One graph convolution over learned edges, after VSRN (Li et al., ICCV 2019). Its output
-    projection is initialised to zero, so that the layer starts as the identity."""
-
-    def __init__(self, width: int, dropout: float) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.query = nn.Linear(width, width, bias=False)
-        self.key = nn.Linear(width, width, bias=False)
-        self.value = nn.Linear(width, width)
-        self.out = nn.Linear(width, width, bias=False)
-        self.dropout = FeatureDropout(dropout)
-        nn.init.zeros_(self.out.weight)
-
-    def forward(self, nodes: Tensor, bias: Tensor) -> Tensor:
-        """Nodes (B, n, d) and edge bias (n, n) or (B, n, n), minus infinity for padded nodes."""
-        x = self.norm(nodes)  # (B, n, d)
-        scores = self.query(x) @ self.key(x).transpose(1, 2) / x.shape[-1] ** 0.5  # (B, n, n)
-        edges = (scores.float() + bias).softmax(-1).to(x.dtype)  # (3): (B, n, n), in float32
-        return nodes + self.dropout(self.out(F.gelu(edges @ self.value(x))))  # (4): (B, n, d)
-
-
-class FeatureGraph(nn.Module):
-    """A stack of graph layers over n local nodes and one context node; `edge_bias` computes the
-    biases of the edges from the nodes' positions."""
-
-    def __init__(self, width: int, layers: int, dropout: float, edge_bias: nn.Module) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(GraphLayer(width, dropout) for _ in range(layers))
-        self.edge_bias = edge_bias
-
-    def forward(
-        self, local: Tensor, context: Tensor, mask: Tensor, positions: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Local nodes (B, n, d), context (B, d) and mask (B, n) to (B, n, d) and (B, d). Positions
-        are boxes (n, 4) or (B, n, 4), or word positions (B, n); None if they are unknown."""
-        nodes = torch.cat([context[:, None], local], dim=1)  # (B, 1 + n, d)
-        real = F.pad(mask, (1, 0), value=True)  # (B, 1 + n): the context is never padding
-        bias = nodes.new_zeros(1, 1, 1) if positions is None else self.edge_bias(positions)
-        bias = bias.masked_fill(~real[:, None, :], float("-inf"))  # (B, 1 + n, 1 + n)
-        for layer in self.layers:
-            nodes = layer(nodes, bias)
-        return nodes[:, 1:], nodes[:, 0]
-
-
-class BoxBias(nn.Module):
-    """Edge bias computed from the boxes of two regions, after GSMN (Liu et al., CVPR 2020). The
-    box of the context is the whole photo."""
-
-    def __init__(self, hidden: int = 32) -> None:
-        super().__init__()
-        self.net = nn.Sequential(nn.Linear(5, hidden), nn.GELU(), nn.Linear(hidden, 1))
-
-    def forward(self, boxes: Tensor) -> Tensor:
-        """Boxes (n, 4) or (B, n, 4), x0 y0 x1 y1 in 0..1, to (1 or B, n + 1, n + 1)."""
-        if boxes.dim() == 2:
-            boxes = boxes[None]
-        whole = boxes.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(len(boxes), 1, 4)
-        boxes = torch.cat([whole, boxes], dim=1)  # (B, n + 1, 4)
-        centre = (boxes[..., :2] + boxes[..., 2:]) / 2  # (B, n + 1, 2)
-        # Without the lower bound, the size ratio of an empty box would be infinite.
-        size = (boxes[..., 2:] - boxes[..., :2]).clamp_min(1e-3)  # (B, n + 1, 2)
-        offset = centre[:, None] - centre[:, :, None]  # (B, n + 1, n + 1, 2)
-        ratio = (size[:, None] / size[:, :, None]).log()  # (B, n + 1, n + 1, 2)
-        distance = offset.norm(dim=-1, keepdim=True)  # (B, n + 1, n + 1, 1)
-        return self.net(torch.cat([offset, ratio, distance], dim=-1)).squeeze(-1)
-
-
-class OffsetBias(nn.Module):
-    """Edge bias learned for each distance of two words, and for edges to and from the context."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.offset = nn.Embedding(2 * MAX_OFFSET + 1, 1)
-        self.context = nn.Parameter(torch.zeros(2))
-        nn.init.zeros_(self.offset.weight)
-
-    def forward(self, positions: Tensor) -> Tensor:
-        """Positions (B, n) of words to (B, n + 1, n + 1)."""
-        offset = (positions[:, None] - positions[:, :, None]).clamp(-MAX_OFFSET, MAX_OFFSET)
-        words = self.offset(offset + MAX_OFFSET).squeeze(-1)  # (B, n, n)
-        to_context = self.context[0].expand(*words.shape[:2], 1)  # (B, n, 1)
-        from_context = self.context[1].expand(words.shape[0], 1, words.shape[1] + 1)
-        return torch.cat([from_context, torch.cat([to_context, words], dim=2)], dim=1)
+        if self.prior_local_width > self.prior_width:
+            raise ConfigError(
+                f"model.prior_local_width: {self.prior_local_width}, but it must be at most "
+                f"prior_width, {self.prior_width}"
+            )
 
 
 # --- MFAR: both modalities use the same parameters, so that their slots are in one shared space
@@ -223,15 +150,22 @@ class Tower(nn.Module):
     are highly correlated and their sum is no better than one level. MFAR exchanges information
     between the branches; both towers use the same MFAR modules. With `weigh`, the length of a local
     row is its weight in the mean over rows; otherwise all rows have length one.
+
+    With a prior, its vectors are further features of regions, words, photo and sentence, and a part
+    of the context and of the local rows. `from_zero` initialises the learned parts to zero.
     """
 
     def __init__(
         self, source_width: int, config: HGANConfig, graph: FeatureGraph | None,
         aggregation: Aggregation | None, rearrangement: Rearrangement | None, weigh: bool = False,
+        prior: bool = False, from_zero: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.levels = frozenset(config.levels)
         self.norm = nn.LayerNorm(source_width)
+        self.prior_width, self.prior_local_width = config.prior_width, config.prior_local_width
+        self.share = config.prior_share
+        source_width += config.prior_width if prior else 0
         self.dropout = FeatureDropout(config.dropout)
         self.graph, self.aggregation, self.rearrangement = graph, aggregation, rearrangement
         node = config.node_width
@@ -253,13 +187,39 @@ class Tower(nn.Module):
         if "local" in self.levels:
             self.local_out = nn.Linear(node, config.local_width)
             self.importance = nn.Linear(node, 1) if weigh else None
+            if weigh and prior:
+                nn.init.zeros_(self.importance.weight)
+                nn.init.zeros_(self.importance.bias)
+        self.slot_out = nn.Linear(config.slot_width, config.slot_width, bias=False) if prior else None
+        if from_zero:
+            self._start_at_zero()
+
+    def _start_at_zero(self) -> None:
+        """Initialise the learned part of each level to zero."""
+        outputs = [("context", "context_local"), ("context", "context_whole"),
+                   ("shared", "slot_out"), ("local", "local_out")]  # fmt: skip
+        for level, name in outputs:
+            if level in self.levels:
+                layer = getattr(self, name)
+                nn.init.zeros_(layer.weight)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
     def forward(
-        self, local: Tensor, whole: Tensor, mask: Tensor, positions: Tensor | None
+        self,
+        local: Tensor,
+        whole: Tensor,
+        mask: Tensor,
+        positions: Tensor | None,
+        prior: tuple[Tensor, Tensor] | None = None,
     ) -> Encoded[Tensor]:
         """Encode features of regions or words (B, n, source_width) with mask (B, n), and of the
-        whole photo or sentence (B, source_width). Positions are as in `FeatureGraph`."""
+        whole photo or sentence (B, source_width). Positions are as in `FeatureGraph`; the prior
+        places regions or words (B, n, P) and the whole (B, P)."""
         x, c = self.norm(local), self.norm(whole)  # (1)
+        if prior is not None:
+            x = torch.cat([x, _scaled(prior[0])], dim=-1)
+            c = torch.cat([c, _scaled(prior[1])], dim=-1)
         nodes = node = None
         if self.has_nodes:
             nodes = self.node_local(self.dropout(x))  # (2): (B, n, d)
@@ -268,10 +228,13 @@ class Tower(nn.Module):
                 nodes, node = self.graph(nodes, node, mask, positions)  # (3), (4)
             if self.aggregation is not None:
                 nodes, node = self.aggregation(nodes, node, mask)  # (5) to (7)
+        local_prior, context_prior = prior or (None, None)
         return make_encoded(
-            context=self._context(x, c, mask, node) if "context" in self.levels else None,
+            context=self._context(x, c, mask, node, context_prior)
+            if "context" in self.levels
+            else None,
             slots=self._slots(x, mask, node) if "shared" in self.levels else None,
-            local=self._local(nodes, mask) if "local" in self.levels else None,
+            local=self._local(nodes, mask, local_prior) if "local" in self.levels else None,
             mask=mask,
         )
 
@@ -280,28 +243,44 @@ class Tower(nn.Module):
         if "context" in self.levels:
             self.pool.freeze(rows)
 
-    def _context(self, x: Tensor, c: Tensor, mask: Tensor, node: Tensor | None) -> Tensor:
+    def _with_prior(self, learned: Tensor, prior: Tensor | None, width: int) -> Tensor:
+        """What is learned (..., D) beside the prior (..., P): (..., D + width)."""
+        if prior is None:
+            return unit(learned)
+        known = self.share**0.5 * unit(prior[..., :width])
+        return torch.cat([known, (1 - self.share) ** 0.5 * ball(learned)], dim=-1)
+
+    def _context(
+        self, x: Tensor, c: Tensor, mask: Tensor, node: Tensor | None, prior: Tensor | None
+    ) -> Tensor:
         context = self.pool(self.context_local(self.dropout(x)), mask)  # (B, D)
         context = context + self.context_whole(self.dropout(c))
         if node is not None:
             context = context + self.context_node(node)
-        return unit(context)  # (10): (B, D)
+        return self._with_prior(context, prior, self.prior_width)  # (10): (B, D)
 
     def _slots(self, x: Tensor, mask: Tensor, node: Tensor | None) -> Tensor:
         assert node is not None and self.rearrangement is not None
         whole = self.shared_node(node)  # (B, D)
         nodes = torch.cat([whole[:, None], self.shared_local(self.dropout(x))], dim=1)
         real = F.pad(mask, (1, 0), value=True)  # (B, 1 + n)
-        return unit(self.rearrangement(nodes, real))  # (8), (9): (B, K, D_s)
+        slots = self.rearrangement(nodes, real)  # (8), (9): (B, K, D_s)
+        return unit(slots) if self.slot_out is None else ball(self.slot_out(unit(slots)))
 
-    def _local(self, nodes: Tensor | None, mask: Tensor) -> Tensor:
+    def _local(self, nodes: Tensor | None, mask: Tensor, prior: Tensor | None) -> Tensor:
         assert nodes is not None
-        rows = unit(self.local_out(nodes)) * mask[..., None]  # (13): (B, n, D_l)
+        rows = self._with_prior(self.local_out(nodes), prior, self.prior_local_width)
+        rows = rows * mask[..., None]  # (13): (B, n, D_l)
         if self.importance is None:
             return rows
         scores = self.importance(nodes).float().squeeze(-1).masked_fill(~mask, LOW)  # (B, n)
         weight = scores.softmax(-1) * mask.sum(1, keepdim=True)  # (14): mean over words is one
         return rows * weight[..., None]
+
+
+def _scaled(prior: Tensor) -> Tensor:
+    """Positions of the prior as features whose values have about unit variance."""
+    return unit(prior) * prior.shape[-1] ** 0.5
 
 
 # --- levels of similarity between B photos and T captions
@@ -359,8 +338,16 @@ class HGAN(Matcher):
     )
     config: HGANConfig
 
-    def __init__(self, config: HGANConfig, image_width: int, text: TextEncoder) -> None:
+    def __init__(
+        self,
+        config: HGANConfig,
+        image_width: int,
+        text: TextEncoder,
+        prior: SemanticPrior | None = None,
+    ) -> None:
         super().__init__(config, image_width, text, config.levels)
+        self.prior = prior
+        has = prior is not None
         node, drop = config.node_width, config.dropout
         aggregation = Aggregation(node) if config.mfar else None
         rearrangement = None
@@ -373,19 +360,32 @@ class HGAN(Matcher):
         image_graph = graph(config.image_graph, BoxBias())
         text_graph = graph(config.text_graph, OffsetBias())
         # The same MFAR modules go into both towers: their parameters are shared.
-        self.image_tower = Tower(image_width, config, image_graph, aggregation, rearrangement)
-        self.text_tower = Tower(text.width, config, text_graph, aggregation, rearrangement, True)
+        self.image_tower = Tower(
+            image_width, config, image_graph, aggregation, rearrangement, prior=has, from_zero=has
+        )
+        self.text_tower = Tower(
+            text.width, config, text_graph, aggregation, rearrangement, weigh=True, prior=has
+        )
 
     def encode_image(self, batch: ImageBatch) -> Encoded[Tensor]:
         """Encode the features of photos."""
-        return self.image_tower(batch.regions, batch.context, batch.mask, batch.boxes)
+        seen = self.see(batch)
+        prior = None
+        if self.prior is not None:
+            prior = self.prior.image(batch.regions), self.prior.image(batch.context)
+        return self.image_tower(seen.regions, seen.context, batch.mask, batch.boxes, prior)
 
     def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
         """Encode the tokens of captions."""
-        token = self.text(batch.ids, batch.mask, batch.frozen_cache)
+        token = self.text(batch.ids, batch.mask, batch.frozen_cache, batch.pretrained_cache)
+        prior = None
+        if self.prior is not None and token.pretrained is not None:
+            real = batch.mask[..., None].to(token.pretrained.dtype)
+            whole = (token.pretrained * real).sum(1) / real.sum(1).clamp_min(1)  # (T, D_t)
+            prior = self.prior.text(token.pretrained), self.prior.text(whole)
         # Positions do not count padding, so that they do not depend on where the padding is.
         positions = batch.mask.cumsum(1)  # (T, W)
-        return self.text_tower(token.states, token.context, token.words, positions)
+        return self.text_tower(token.states, token.context, token.words, positions, prior)
 
     def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
         """The similarity at each level, (B, T) each."""

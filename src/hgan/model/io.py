@@ -17,7 +17,9 @@ from hgan.files import jsonable, replace_folder, write_json
 from hgan.model.card import model_card
 from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
 from hgan.model.matchers import build_matcher, matcher_config
+from hgan.model.prior import SemanticPrior, build_prior, describe
 from hgan.text.build import build_encoder, load_encoder
+from hgan.vision.load import backbone_of
 
 FORMAT_VERSION = 2
 """Version 1 stored the settings of all matchers in one section; it can still be loaded."""
@@ -69,8 +71,16 @@ class TrainedModel(ModelHubMixin):
         Args:
             texts: training captions, for an encoder that builds its vocabulary from them.
         """
-        encoder, tokenizer = load_encoder(text, texts)
-        return cls(build_matcher(model, image_width, encoder), tokenizer, vision, text, boxes)
+        wants_prior = getattr(model, "prior", "none") != "none"
+        encoder, tokenizer = load_encoder(text, texts, keep_pretrained=wants_prior)
+        prior, blocks = None, None
+        if wants_prior or vision.trained_blocks:
+            backbone = backbone_of(vision)
+            blocks = backbone.blocks() if vision.trained_blocks else None
+            if wants_prior:
+                prior = build_prior(backbone.classifier(), encoder, tokenizer, model.prior_width)
+        network = build_matcher(model, image_width, encoder, prior, blocks)
+        return cls(network, tokenizer, vision, text, boxes)
 
     def save_pretrained(
         self, save_directory: str | Path, *, push_to_hub: bool = False, **options: Any
@@ -108,6 +118,7 @@ class TrainedModel(ModelHubMixin):
                 "vision": asdict(self.vision),
                 "text": jsonable(asdict(self.text)),
                 "image_width": self.network.image_width,
+                "prior": describe(getattr(self.network, "prior", None)),
                 "boxes": None if self.boxes is None else self.boxes.tolist(),
                 "encoder": self.network.text.describe(),
                 "facts": self.facts,
@@ -165,10 +176,17 @@ def _load(folder: Path) -> TrainedModel:
         if values["format_version"] > FORMAT_VERSION:
             raise DataError(f"{folder}: created by a newer version of hgan; upgrade hgan")
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        vision, text = VisionConfig(**values["vision"]), TextConfig(**values["text"])
+        encoder = build_encoder(values["encoder"], tokenizer)
+        prior = values.get("prior")
+        if prior is not None:
+            encoder.keep_pretrained(text.trainable_layers)
         network = build_matcher(
             _matcher_config(folder, values),
             values["image_width"],
-            build_encoder(values["encoder"], tokenizer),
+            encoder,
+            None if prior is None else SemanticPrior(**prior),
+            backbone_of(vision).blocks() if vision.trained_blocks else None,
         )
         load_model(network, str(folder / "model.safetensors"), strict=True)
         network.eval()
@@ -176,8 +194,8 @@ def _load(folder: Path) -> TrainedModel:
         return TrainedModel(
             network,
             tokenizer,
-            VisionConfig(**values["vision"]),
-            TextConfig(**values["text"]),
+            vision,
+            text,
             None if boxes is None else np.asarray(boxes, dtype=np.float32),
             values["facts"],
         )

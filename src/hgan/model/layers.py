@@ -14,6 +14,12 @@ def unit(x: Tensor) -> Tensor:
     return F.normalize(x.float(), dim=-1, eps=1e-6)
 
 
+def ball(x: Tensor) -> Tensor:
+    """Shorten rows of more than length one to length one, in float32; others stay as they are."""
+    x = x.float()
+    return x / x.norm(dim=-1, keepdim=True).clamp_min(1.0)
+
+
 class FeatureDropout(nn.Module):
     """Dropout that sets a feature to zero in all regions or words of an item.
 

@@ -14,6 +14,7 @@ from hgan.encoded import Encoded
 from hgan.model.encoding import concatenate
 from hgan.model.registry import Registry
 from hgan.text.encoder import TextEncoder
+from hgan.vision.backbone import Blocks, Regions
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Matcher(nn.Module, ABC):
         title: its name for display.
         source: its paper, as one sentence.
         level_names: names of its levels of similarity.
+        vision: the blocks of the backbone that are trained; None if the backbone is frozen.
 
     Args:
         config: its settings.
@@ -66,6 +68,7 @@ class Matcher(nn.Module, ABC):
             self.level_names = tuple(levels)
         count = len(self.level_names)
         self.register_buffer("level_weights", torch.ones(count) / count)
+        self.vision: Blocks | None = None
 
     @abstractmethod
     def encode_image(self, batch: ImageBatch) -> Encoded[Tensor]:
@@ -78,6 +81,13 @@ class Matcher(nn.Module, ABC):
     @abstractmethod
     def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
         """The similarity at each level, (B, T) each; the score of a pair depends only on it."""
+
+    def see(self, batch: ImageBatch) -> ImageBatch | Regions:
+        """The features of a batch of photos: those of the trained blocks, if there are any."""
+        if self.vision is None:
+            return batch
+        assert batch.maps is not None
+        return self.vision(batch.maps)
 
     def describe_parts(self) -> dict[str, str]:
         """The parts of the matcher that its settings choose, for the model card."""

@@ -85,9 +85,9 @@ class BiGRUEncoder(TextEncoder):
                 "use null (train all)"
             )
 
-    def frozen_states(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Raise `TypeError`: there are no frozen layers."""
-        raise TypeError("a Bi-GRU has no frozen layers")
+    def pretrained_states(self, ids: Tensor, mask: Tensor, layers: int | None) -> Tensor:
+        """Raise `TypeError`: a Bi-GRU is not pretrained."""
+        raise TypeError("a Bi-GRU is not pretrained")
 
     def describe(self) -> dict[str, Any]:
         """The widths; the size of the vocabulary is known from the tokenizer."""

@@ -11,12 +11,15 @@ from hgan.text.encoder import TextEncoder
 from hgan.text.transformer import build_transformer, load_transformer
 
 
-def load_encoder(config: TextConfig, texts: Sequence[str]) -> tuple[TextEncoder, Tokenizer]:
+def load_encoder(
+    config: TextConfig, texts: Sequence[str], keep_pretrained: bool = False
+) -> tuple[TextEncoder, Tokenizer]:
     """Load the text encoder of a configuration, freeze its layers, and return its tokenizer too.
 
     Args:
         config: settings of the encoder.
         texts: training captions, from which a Bi-GRU builds its vocabulary.
+        keep_pretrained: keep the pretrained layers beside those that are trained.
 
     Raises:
         ConfigError: the encoder cannot be loaded, or has fewer layers than `trainable_layers`.
@@ -28,6 +31,8 @@ def load_encoder(config: TextConfig, texts: Sequence[str]) -> tuple[TextEncoder,
     else:
         encoder, tokenizer = load_transformer(config.encoder)
     encoder.freeze(config.trainable_layers)
+    if keep_pretrained:
+        encoder.keep_pretrained(config.trainable_layers)
     return encoder, tokenizer
 
 

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from hgan.errors import ConfigError
+
 
 class TokenStates(NamedTuple):
     """Output of a text encoder for a batch of sentences."""
@@ -16,6 +18,8 @@ class TokenStates(NamedTuple):
     """(T, D_t): mean over the tokens of each sentence, without padding."""
     words: Tensor
     """(T, W) bool: True for words, False for special tokens and padding."""
+    pretrained: Tensor | None = None
+    """(T, W, D_t) states of the pretrained encoder, if it is kept beside the trained one."""
 
 
 class TextEncoder(nn.Module, ABC):
@@ -29,6 +33,8 @@ class TextEncoder(nn.Module, ABC):
     """
 
     special_ids: Tensor
+    keeps_pretrained: bool = False
+    """Whether the pretrained layers are kept beside the trained ones, see `keep_pretrained`."""
 
     def __init__(self, special_ids: list[int], mask_id: int) -> None:
         super().__init__()
@@ -46,7 +52,7 @@ class TextEncoder(nn.Module, ABC):
         """States (T, W, D_t) of token ids (T, W) with mask (T, W).
 
         Args:
-            frozen_cache: (T, W, D_t) result of `frozen_states` for these ids, if it is cached.
+            frozen_cache: (T, W, D_t) states after the frozen layers for these ids, if cached.
         """
 
     @abstractmethod
@@ -58,24 +64,44 @@ class TextEncoder(nn.Module, ABC):
         """
 
     @abstractmethod
-    def frozen_states(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Output (T, W, D_t) of the embeddings and the frozen layers, for the cache."""
+    def pretrained_states(self, ids: Tensor, mask: Tensor, layers: int | None) -> Tensor:
+        """States (T, W, D_t) after the embeddings and this many pretrained layers, all for None.
+        Layers that are trained must be kept for it, see `keep_pretrained`."""
+
+    def keep_pretrained(self, trainable_layers: int | None) -> None:
+        """Keep a copy of the layers to be trained as they are now, for `TokenStates.pretrained`.
+
+        Raises:
+            ConfigError: the encoder is not pretrained.
+        """
+        raise ConfigError(
+            "model.prior: the text encoder is not pretrained, so it has no sentence space; choose "
+            "a pretrained text.encoder, or model.prior none"
+        )
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """The architecture as JSON values, for `build_encoder`; `model_type` is its type."""
 
     def forward(
-        self, ids: Tensor, mask: Tensor, frozen_cache: Tensor | None = None
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        frozen_cache: Tensor | None = None,
+        pretrained_cache: Tensor | None = None,
     ) -> TokenStates:
         """Encode token ids (T, W) with mask (T, W), nonzero for tokens, zero for padding.
 
         Args:
-            frozen_cache: (T, W, D_t) result of `frozen_states` for these ids, if it is cached.
+            frozen_cache: (T, W, D_t) states after the frozen layers for these ids, if cached.
+            pretrained_cache: (T, W, D_t) states of the pretrained encoder, if cached.
         """
         states = self.encode(ids, mask, frozen_cache)
+        pretrained = pretrained_cache
+        if pretrained is None and self.keeps_pretrained:
+            pretrained = self.pretrained_states(ids, mask, None)
         real = mask.bool()
         weight = real[..., None].to(states.dtype)
         context = (states * weight).sum(1) / weight.sum(1).clamp_min(1)
         special = (ids[..., None] == self.special_ids).any(-1)
-        return TokenStates(states, context, real & ~special)
+        return TokenStates(states, context, real & ~special, pretrained)

@@ -1,5 +1,7 @@
 """Text encoder based on a Hugging Face transformer, such as MiniLM or BERT."""
 
+from collections.abc import Iterable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,18 @@ disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 class TransformerEncoder(TextEncoder):
-    """A transformer as text encoder; any number of its lower layers can be frozen."""
+    """A transformer as text encoder; any number of its lower layers can be frozen.
+
+    Attributes:
+        transformer: the transformer.
+        pretrained: a frozen copy of its trained parts, if they are kept: the top layers, or for an
+            encoder that is trained completely, the whole transformer.
+    """
 
     def __init__(self, transformer: PreTrainedModel, special_ids: list[int], mask_id: int) -> None:
         super().__init__(special_ids, mask_id)
         self.transformer = transformer
+        self.pretrained: nn.Module | None = None
 
     @property
     def width(self) -> int:
@@ -33,7 +42,7 @@ class TransformerEncoder(TextEncoder):
         """States (T, W, D_t) of the last layer."""
         if frozen_cache is None:
             return self.transformer(input_ids=ids, attention_mask=mask).last_hidden_state
-        return self._trained_layers(frozen_cache, mask)
+        return _run(self._layers()[self.frozen_layers :], frozen_cache, mask)
 
     def describe(self) -> dict[str, Any]:
         """The transformer's configuration."""
@@ -54,19 +63,28 @@ class TransformerEncoder(TextEncoder):
         for layer in layers[self.frozen_layers :]:
             layer.requires_grad_(True)
 
-    @torch.inference_mode()
-    def frozen_states(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Output (T, W, D_t) of the embeddings and the frozen layers, for the cache."""
-        assert self.frozen_layers is not None
-        out = self.transformer(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-        return out.hidden_states[self.frozen_layers]
+    def keep_pretrained(self, trainable_layers: int | None) -> None:
+        """Keep a copy of the layers to be trained as they are now."""
+        self.keeps_pretrained = True
+        if trainable_layers is None:
+            self.pretrained = deepcopy(self.transformer)
+        elif trainable_layers:
+            self.pretrained = deepcopy(self._layers()[-trainable_layers:])
+        if self.pretrained is not None:
+            self.pretrained.requires_grad_(False)
 
-    def _trained_layers(self, states: Tensor, mask: Tensor) -> Tensor:
-        low = torch.finfo(states.dtype).min
-        bias = torch.zeros_like(mask, dtype=states.dtype).masked_fill(mask == 0, low)
-        for layer in self._layers()[self.frozen_layers :]:
-            states = layer(states, attention_mask=bias[:, None, None])
-        return states
+    @torch.no_grad()
+    def pretrained_states(self, ids: Tensor, mask: Tensor, layers: int | None) -> Tensor:
+        """States (T, W, D_t) after the embeddings and this many pretrained layers, all for None."""
+        own = self.pretrained
+        if own is not None and not isinstance(own, nn.ModuleList):
+            return own(input_ids=ids, attention_mask=mask).last_hidden_state
+        states = self.transformer.embeddings(input_ids=ids)
+        count = len(self._layers()) if layers is None else layers
+        shared = list(self._layers())
+        if own is not None:
+            shared[len(shared) - len(own) :] = own
+        return _run(shared[:count], states, mask)
 
     def _layers(self) -> nn.ModuleList:
         layers = getattr(getattr(self.transformer, "encoder", None), "layer", None)
@@ -76,6 +94,15 @@ class TransformerEncoder(TextEncoder):
                 f"text.trainable_layers: {kind} has no list of layers; use null (train all)"
             )
         return layers
+
+
+def _run(layers: Iterable[nn.Module], states: Tensor, mask: Tensor) -> Tensor:
+    """States (T, W, D_t) after these layers."""
+    low = torch.finfo(states.dtype).min
+    bias = torch.zeros_like(mask, dtype=states.dtype).masked_fill(mask == 0, low)
+    for layer in layers:
+        states = layer(states, attention_mask=bias[:, None, None])
+    return states
 
 
 def load_transformer(name: str) -> tuple[TransformerEncoder, Tokenizer]:

@@ -10,15 +10,17 @@ from hgan.config import OptimConfig
 
 
 def make_optimizer(network: nn.Module, criterion: nn.Module, config: OptimConfig) -> AdamW:
-    """AdamW with three parameter groups: the text encoder with its own learning rate, the
-    parameters of the loss without weight decay, and all other parameters."""
+    """AdamW with four parameter groups: the text encoder and the backbone's trained blocks with
+    their own learning rates, the parameters of the loss without weight decay, and all others."""
     named = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
     text = [p for n, p in named if n.startswith("text.")]
-    head = [p for n, p in named if not n.startswith("text.")]
+    vision = [p for n, p in named if n.startswith("vision.")]
+    head = [p for n, p in named if not n.startswith(("text.", "vision."))]
     rate = config.learning_rate
     groups = [
         {"params": head, "lr": rate, "weight_decay": config.weight_decay},
         {"params": text, "lr": rate * config.text_rate, "weight_decay": config.weight_decay},
+        {"params": vision, "lr": rate * config.vision_rate, "weight_decay": config.weight_decay},
         {"params": list(criterion.parameters()), "lr": rate, "weight_decay": 0.0},
     ]
     return AdamW([group for group in groups if group["params"]])

@@ -91,7 +91,9 @@ class Trainer:
         AcceleratorState._reset_state()  # it keeps the precision of earlier runs in this process
         self.accelerator = Accelerator(mixed_precision=_precision(config))
         set_seed(config.seed)
-        store = open_features(config.data.features, config.vision.backbone)
+        store = open_features(
+            config.data.features, config.vision.backbone, config.vision.trained_blocks
+        )
         captions = read_captions(config.data.captions)
         self.model = TrainedModel.create(
             config.model,

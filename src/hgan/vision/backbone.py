@@ -15,6 +15,31 @@ class Regions(NamedTuple):
     """(B, R, D_v)"""
     context: Tensor
     """(B, D_v): features of the whole photo"""
+    maps: Tensor | None = None
+    """(B, C, h, w): input of the blocks that are trained, if there are any"""
+
+
+class Classifier(NamedTuple):
+    """The layer that recognises classes in a backbone's features, and the names of the classes."""
+
+    weight: Tensor
+    """(C, D_v)"""
+    bias: Tensor
+    """(C)"""
+    names: list[str]
+    """(C) names of the classes"""
+
+
+class Blocks(nn.Module):
+    """The last blocks of a backbone, to be trained: from their input to region features."""
+
+    def __init__(self, blocks: nn.Module, grid: int) -> None:
+        super().__init__()
+        self.blocks, self.grid = blocks, grid
+
+    def forward(self, maps: Tensor) -> Regions:
+        """Region features of maps (B, C, h, w), the same as those of the backbone before training."""
+        return pool(self.blocks(maps), self.grid)
 
 
 class Backbone(nn.Module):
@@ -32,6 +57,8 @@ class Backbone(nn.Module):
     """D_v, width of the features."""
     grid: int
     """Number of regions along each side; R = grid * grid."""
+    trained_blocks: int = 0
+    """Number of last blocks that a matcher trains; their input is returned as `Regions.maps`."""
     mean: Tensor
     std: Tensor
 
@@ -45,13 +72,33 @@ class Backbone(nn.Module):
         """Compute a feature map (B, D_v, h, w) from normalised pixels (B, 3, size, size)."""
         raise NotImplementedError
 
+    def classifier(self) -> Classifier | None:
+        """The classifier that this backbone was trained with; None if it has none."""
+        return None
+
+    def split(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the input (B, C, h, w) of the last `trained_blocks` blocks, and the feature map,
+        from normalised pixels (B, 3, size, size)."""
+        raise NotImplementedError
+
+    def blocks(self) -> Blocks:
+        """A copy of the last `trained_blocks` blocks, to be trained."""
+        raise NotImplementedError
+
     def forward(self, pixels: Tensor) -> Regions:
         """Compute features of photos (B, size, size, 3) uint8; regions are in row-major order."""
         x = pixels.permute(0, 3, 1, 2).to(self.mean.dtype)
-        feature_map = self.feature_map((x - self.mean) / self.std)  # (B, D_v, h, w)
-        context = feature_map.mean((2, 3))  # (B, D_v)
-        cells = F.adaptive_avg_pool2d(feature_map, self.grid)  # (B, D_v, grid, grid)
-        return Regions(cells.flatten(2).transpose(1, 2), context)
+        x = (x - self.mean) / self.std
+        if not self.trained_blocks:
+            return pool(self.feature_map(x), self.grid)
+        maps, feature_map = self.split(x)
+        return pool(feature_map, self.grid)._replace(maps=maps)
+
+
+def pool(feature_map: Tensor, grid: int) -> Regions:
+    """Means of a feature map (B, D_v, h, w) over the cells of a grid, and over the whole photo."""
+    cells = F.adaptive_avg_pool2d(feature_map, grid)  # (B, D_v, grid, grid)
+    return Regions(cells.flatten(2).transpose(1, 2), feature_map.mean((2, 3)))
 
 
 def grid_boxes(grid: int) -> np.ndarray:

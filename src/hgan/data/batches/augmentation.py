@@ -1,6 +1,6 @@
 """Size augmentation (Chen et al., CVPR 2021): drop regions and words at random."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ class Augmenter:
         """Drop regions of a batch."""
         keep = torch.rand(batch.mask.shape, generator=rng) >= self.region_drop
         mask = _keep_some(batch.mask & keep, batch.mask)
-        return ImageBatch(batch.regions, batch.context, mask, batch.boxes)
+        return replace(batch, mask=mask)
 
     def texts(self, batch: TextBatch, rng: torch.Generator) -> TextBatch:
         """Select words at random; mask half of them, replace a tenth by random words, and drop the
@@ -44,7 +44,7 @@ class Augmenter:
         if batch.frozen_cache is not None:
             kept = _keep_some(words & ~drawn, words)
             mask = (batch.mask.bool() & (~words | kept)).long()
-            return TextBatch(batch.ids, mask, batch.frozen_cache)
+            return replace(batch, mask=mask)
         kind = torch.rand(batch.ids.shape, generator=rng)
         other = torch.randint(self._first_word(), self.vocabulary, batch.ids.shape, generator=rng)
         ids = torch.where(drawn & (kind < 0.5), self.mask_id, batch.ids)

@@ -7,7 +7,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from hgan.data.batches.frozen_cache import cache_frozen_states
+from hgan.data.batches.frozen_cache import cached_states
 from hgan.data.batches.tokens import pad, tokenise
 from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.data.captions.types import Captions
@@ -27,6 +27,7 @@ class Dataset:
         tokens: the token ids (W) of each caption.
         frozen_cache: for each caption, the output (W, D_t) of the text encoder's frozen layers;
             None before `cache_frozen_states`, or if it would be too large.
+        pretrained_cache: the same for the states of the pretrained encoder, if it is kept.
 
     Raises:
         DataError: photos of the captions are not in the store.
@@ -46,6 +47,7 @@ class Dataset:
         self.captions_of = captions.of_image()
         self.tokens = tokenise(tokenizer, captions.texts, max_words)
         self.frozen_cache: list[Tensor] | None = None
+        self.pretrained_cache: list[Tensor] | None = None
 
     def images(
         self, positions: Sequence[int] | np.ndarray, views: np.ndarray | int = 0
@@ -58,18 +60,31 @@ class Dataset:
             context=torch.from_numpy(found.context),
             mask=torch.from_numpy(found.mask),
             boxes=None if found.boxes is None else torch.from_numpy(found.boxes),
+            maps=None if found.maps is None else torch.from_numpy(found.maps),
         )
 
     def texts(self, positions: Sequence[int] | np.ndarray) -> TextBatch:
         """A batch of the captions at these positions, with their frozen cache if there is one."""
         batch = pad([self.tokens[p] for p in positions])
-        if self.frozen_cache is None:
-            return batch
-        rows = [self.frozen_cache[p] for p in positions]
-        cached = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        return TextBatch(batch.ids, batch.mask, cached.float())
+        return TextBatch(
+            batch.ids,
+            batch.mask,
+            _padded(self.frozen_cache, positions),
+            _padded(self.pretrained_cache, positions),
+        )
 
     def cache_frozen_states(self, encoder: TextEncoder) -> None:
-        """Compute the output of the encoder's frozen layers once, if there are any."""
+        """Compute the output of the encoder's frozen layers once, if there are any, and the states
+        of the pretrained encoder, if it is kept."""
         if encoder.frozen_layers is not None:
-            self.frozen_cache = cache_frozen_states(encoder, self.tokens)
+            self.frozen_cache = cached_states(encoder, self.tokens, encoder.frozen_layers)
+        if encoder.keeps_pretrained:
+            self.pretrained_cache = cached_states(encoder, self.tokens, None)
+
+
+def _padded(cache: list[Tensor] | None, positions: Sequence[int] | np.ndarray) -> Tensor | None:
+    """States of the captions at these positions as one float32 batch, padded with zeros."""
+    if cache is None:
+        return None
+    rows = [cache[p] for p in positions]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).float()

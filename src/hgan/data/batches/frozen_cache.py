@@ -28,24 +28,28 @@ BATCH = 256
 """Captions in a batch for the frozen layers."""
 
 
-def cache_frozen_states(encoder: TextEncoder, tokens: Sequence[Tensor]) -> list[Tensor] | None:
-    """Output (W, D_t) bfloat16 of the frozen layers for each caption; None if it is too large.
+def cached_states(
+    encoder: TextEncoder, tokens: Sequence[Tensor], layers: int | None
+) -> list[Tensor] | None:
+    """States (W, D_t) bfloat16 of each caption after the pretrained encoder's first layers; None if
+    they are too large.
 
     It is read from `cache_folder()` if an earlier run has stored it there.
 
     Args:
-        encoder: a text encoder with frozen layers.
+        encoder: a text encoder with frozen layers, or one that keeps the pretrained ones.
         tokens: the ids (W) of each caption.
+        layers: number of layers; None for all.
     """
     lengths = [len(row) for row in tokens]
     if 2 * encoder.width * sum(lengths) > LIMIT:
         return None
     if len(tokens) < ON_DISK_FROM:
-        return list(torch.split(_compute(encoder, tokens), lengths))
-    file = cache_folder() / f"states-{_key(encoder, tokens)}.safetensors"
+        return list(torch.split(_compute(encoder, tokens, layers), lengths))
+    file = cache_folder() / f"states-{_key(encoder, tokens, layers)}.safetensors"
     flat = _read(file)
     if flat is None or flat.shape != (sum(lengths), encoder.width):
-        flat = _compute(encoder, tokens)
+        flat = _compute(encoder, tokens, layers)
         try:
             with atomic_write(file) as target:
                 target.write(save({"states": flat}))
@@ -62,23 +66,23 @@ def _read(file: Path) -> Tensor | None:
         return None
 
 
-def _compute(encoder: TextEncoder, tokens: Sequence[Tensor]) -> Tensor:
+def _compute(encoder: TextEncoder, tokens: Sequence[Tensor], layers: int | None) -> Tensor:
     """The output for all captions, concatenated, (sum of W, D_t)."""
     found = [torch.empty(0)] * len(tokens)
     order = np.argsort([len(row) for row in tokens], kind="stable")  # to reduce padding
     with progress("encode captions", total=len(tokens), unit="captions") as bar:
         for chosen in chunks(order, BATCH):
             batch = pad([tokens[p] for p in chosen])
-            states = encoder.frozen_states(batch.ids, batch.mask).to(torch.bfloat16)
+            states = encoder.pretrained_states(batch.ids, batch.mask, layers).to(torch.bfloat16)
             for position, row in zip(chosen, states, strict=True):
                 found[position] = row[: len(tokens[position])].clone()
             bar.advance(len(chosen))
     return torch.cat(found)
 
 
-def _key(encoder: TextEncoder, tokens: Sequence[Tensor]) -> str:
-    """A hash of the weights, the frozen layers and the captions."""
-    digest = sha256(f"{encoder.describe()} {encoder.frozen_layers} {torch.__version__}".encode())
+def _key(encoder: TextEncoder, tokens: Sequence[Tensor], layers: int | None) -> str:
+    """A hash of the weights, the number of layers and the captions."""
+    digest = sha256(f"{encoder.describe()} {layers} {torch.__version__}".encode())
     for name, weight in encoder.state_dict().items():
         digest.update(name.encode())
         digest.update(weight.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)

@@ -18,12 +18,15 @@ class ImageBatch:
     """(B, R) bool, False for padding"""
     boxes: Tensor | None
     """(R, 4) or (B, R, 4), x0 y0 x1 y1 in 0..1; None if they are unknown"""
+    maps: Tensor | None = None
+    """(B, C, h, w) input of the trained blocks of the backbone, if it has trained blocks"""
 
     def to(self, device: torch.device) -> "ImageBatch":
         """The same batch on another device."""
         boxes = None if self.boxes is None else self.boxes.to(device)
+        maps = None if self.maps is None else self.maps.to(device)
         regions, context = self.regions.to(device), self.context.to(device)
-        return ImageBatch(regions, context, self.mask.to(device), boxes)
+        return ImageBatch(regions, context, self.mask.to(device), boxes, maps)
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,14 @@ class TextBatch:
     """(T, W) int64, 1 for tokens, 0 for padding"""
     frozen_cache: Tensor | None = None
     """(T, W, D_t) cached output of the text encoder's frozen layers, if there is a cache"""
+    pretrained_cache: Tensor | None = None
+    """(T, W, D_t) cached states of the pretrained encoder, if there is a cache"""
 
     def to(self, device: torch.device) -> "TextBatch":
         """The same batch on another device."""
-        cached = None if self.frozen_cache is None else self.frozen_cache.to(device)
-        return TextBatch(self.ids.to(device), self.mask.to(device), cached)
+        caches = (self.frozen_cache, self.pretrained_cache)
+        moved = (None if cache is None else cache.to(device) for cache in caches)
+        return TextBatch(self.ids.to(device), self.mask.to(device), *moved)
 
 
 @dataclass(frozen=True)

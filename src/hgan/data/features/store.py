@@ -1,7 +1,8 @@
 """The feature store: region features of many photos in one memory-mapped float16 array.
 
-A folder contains `regions.npy` (N, V, R, D), `context.npy` (N, V, D) and `manifest.json`. V is the
-number of views of a photo (original, mirrored, cropped); evaluation uses view 0, the original.
+A folder contains `regions.npy` (N, V, R, D), `context.npy` (N, V, D) and `manifest.json`; if blocks
+of the backbone are trained, also their input, `maps.npy` (N, V, C, h, w). V is the number of views of
+a photo (original, mirrored, cropped); evaluation uses view 0, the original.
 """
 
 import json
@@ -20,8 +21,9 @@ from hgan.errors import DataError
 from hgan.files import write_json
 
 FORMAT_VERSION = 1
-_ARRAYS = ("regions", "context")
 _DTYPE = "<f2"
+_SETTINGS = ("backbone", "size", "views", "boxes", "width", "ids", "trained_blocks", "map_shape")
+"""Fields of a manifest that must be equal to continue an extraction."""
 
 
 @dataclass
@@ -40,6 +42,10 @@ class Manifest:
     """V, number of views of each photo."""
     ids: list[str]
     """(N) for each row, the path of its photo relative to the photo folder."""
+    trained_blocks: int = 0
+    """Number of the backbone's last blocks that are trained."""
+    map_shape: list[int] = field(default_factory=list)
+    """C, h, w of the input of the trained blocks; empty if there are none."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Photos that could not be read, with the error; their rows are zero."""
     checksums: dict[str, int] = field(default_factory=dict)
@@ -56,18 +62,27 @@ class FeatureStore:
         manifest: the content of the store, and how it was made.
         regions: (N, V, R, D) float16, memory-mapped, read-only.
         context: (N, V, D) float16, memory-mapped, read-only.
+        maps: (N, V, C, h, w) float16, memory-mapped, read-only; None if no block is trained.
         boxes: (R, 4) float32.
         rows: the row of each photo, without skipped photos.
         width: D.
         views: V.
     """
 
-    def __init__(self, folder: Path, backbone: str | None = None, verify: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        backbone: str | None = None,
+        verify: bool = True,
+        trained_blocks: int = 0,
+    ) -> None:
         """Open a store.
 
         Args:
             folder: a folder written by `hgan extract`.
             backbone: the required backbone; None accepts any.
+            trained_blocks: the required number of trained blocks, whose input is read too; with 0,
+                their input is not read, also if there is one.
             verify: read all files once and check their checksums.
 
         Raises:
@@ -85,14 +100,20 @@ class FeatureStore:
                 f"{folder}: made with {manifest.backbone}, but {backbone} is required; "
                 "extract again into another folder, or change the backbone in the config"
             )
-        arrays = {name: _open_array(folder, name, manifest) for name in _ARRAYS}
+        if trained_blocks and manifest.trained_blocks != trained_blocks:
+            raise DataError(
+                f"{folder}: made for {manifest.trained_blocks} trained blocks of the backbone, but "
+                f"vision.trained_blocks is {trained_blocks}; extract again into another folder"
+            )
+        arrays = {name: _open_array(folder, name, manifest) for name in _shapes(manifest)}
         if verify:
-            for name in _ARRAYS:
+            for name in arrays:
                 if _crc32(folder / f"{name}.npy") != manifest.checksums.get(name):
                     raise DataError(
                         f"{folder / name}.npy: damaged (its checksum differs); extract again"
                     )
         self.regions, self.context = arrays["regions"], arrays["context"]
+        self.maps = arrays["maps"] if trained_blocks else None
         self.boxes: np.ndarray | None = np.asarray(manifest.boxes, dtype=np.float32)
         self.rows = {
             key: row for row, key in enumerate(manifest.ids) if key not in manifest.skipped
@@ -105,7 +126,10 @@ class FeatureStore:
         pairs = list(zip(rows, views, strict=True))
         regions = np.stack([self.regions[r, v] for r, v in pairs]).astype(np.float32)
         context = np.stack([self.context[r, v] for r, v in pairs]).astype(np.float32)
-        return RegionFeatures(regions, context, np.ones(regions.shape[:2], bool), self.boxes)
+        maps = None
+        if self.maps is not None:
+            maps = np.stack([self.maps[r, v] for r, v in pairs]).astype(np.float32)
+        return RegionFeatures(regions, context, np.ones(regions.shape[:2], bool), self.boxes, maps)
 
 
 class FeatureWriter:
@@ -123,7 +147,7 @@ class FeatureWriter:
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "manifest.json").exists():
             found = read_manifest(folder)
-            for name in ("backbone", "size", "views", "boxes", "width", "ids"):
+            for name in _SETTINGS:
                 if getattr(found, name) != getattr(manifest, name):
                     raise DataError(
                         f"{folder}: contains features with other {name}; "
@@ -146,20 +170,30 @@ class FeatureWriter:
         """Whether all rows are written and the checksums are stored."""
         return bool(self.manifest.checksums)
 
-    def write(self, regions: np.ndarray, context: np.ndarray, skipped: dict[str, str]) -> None:
+    def write(
+        self,
+        regions: np.ndarray,
+        context: np.ndarray,
+        skipped: dict[str, str],
+        maps: np.ndarray | None = None,
+    ) -> None:
         """Append rows.
 
         Args:
             regions: (n, V, R, D), zeros for skipped photos.
             context: (n, V, D), zeros for skipped photos.
             skipped: error message of each skipped photo.
+            maps: (n, V, C, h, w), zeros for skipped photos; None if no block is trained.
 
         Raises:
             DataError: a feature is not finite or overflows float16, or a shape is wrong.
         """
         start = self.manifest.rows_done
         stop = start + len(regions)
-        for name, values in zip(_ARRAYS, (regions, context), strict=True):
+        given = {"regions": regions, "context": context}
+        if maps is not None:
+            given["maps"] = maps
+        for name, values in given.items():
             shape = self._arrays[name].shape
             expected = (min(stop, shape[0]) - start, *shape[1:])
             if values.shape != expected:
@@ -194,7 +228,7 @@ class FeatureWriter:
         if done != total:
             raise DataError(f"{self.folder}: only {done} of {total} rows are written")
         self.flush()
-        self.manifest.checksums = {n: _crc32(self.folder / f"{n}.npy") for n in _ARRAYS}
+        self.manifest.checksums = {n: _crc32(self.folder / f"{n}.npy") for n in self._arrays}
         self._save()
 
     def _save(self) -> None:
@@ -253,7 +287,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _shapes(manifest: Manifest) -> dict[str, tuple[int, ...]]:
     n, v, r, d = len(manifest.ids), manifest.views, len(manifest.boxes), manifest.width
-    return {"regions": (n, v, r, d), "context": (n, v, d)}
+    shapes: dict[str, tuple[int, ...]] = {"regions": (n, v, r, d), "context": (n, v, d)}
+    if manifest.map_shape:
+        shapes["maps"] = (n, v, *manifest.map_shape)
+    return shapes
 
 
 def _check_ids(manifest: Manifest) -> None:

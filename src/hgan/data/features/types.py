@@ -17,6 +17,8 @@ class RegionFeatures(NamedTuple):
     boxes: np.ndarray | None
     """(R, 4) if they are the same for all photos, otherwise (B, R, 4); float32, x0 y0 x1 y1 in
     0..1; None if unknown"""
+    maps: np.ndarray | None = None
+    """(B, C, h, w) float32: input of the backbone's trained blocks, if they were extracted"""
 
 
 class Features(Protocol):
