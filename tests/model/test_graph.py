@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from hgan.model.hgan import MAX_OFFSET, BoxBias, FeatureGraph, OffsetBias
+from hgan.model.graph import MAX_OFFSET, BoxBias, FeatureGraph, OffsetBias
 
 
 def graph(bias: nn.Module, open_up: bool = True, layers: int = 2) -> FeatureGraph:

@@ -86,7 +86,7 @@ def test_words_left_out_in_the_middle_equal_words_that_never_were_there() -> Non
     net = network()
     net.text.freeze(0)
     batch = captions((6,))
-    states = net.text.frozen_states(batch.ids, batch.mask).clone()
+    states = net.text.pretrained_states(batch.ids, batch.mask, net.text.frozen_layers).clone()
     mask = batch.mask.clone()
     mask[0, [2, 4]] = 0
     kept = mask[0].bool()

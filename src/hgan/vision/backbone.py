@@ -35,11 +35,12 @@ class Blocks(nn.Module):
 
     def __init__(self, blocks: nn.Module, grid: int) -> None:
         super().__init__()
-        self.blocks, self.grid = blocks, grid
+        # On CPUs, convolutions are up to twice as fast with the channels last.
+        self.blocks, self.grid = blocks.to(memory_format=torch.channels_last), grid
 
     def forward(self, maps: Tensor) -> Regions:
         """Region features of maps (B, C, h, w), the same as those of the backbone before training."""
-        return pool(self.blocks(maps), self.grid)
+        return pool(self.blocks(maps.contiguous(memory_format=torch.channels_last)), self.grid)
 
 
 class Backbone(nn.Module):

@@ -36,7 +36,7 @@ def test_the_frozen_cache_goes_with_its_captions(folder: Path, tmp_path: Path) -
     data.cache_frozen_states(encoder)
     chosen = [5, 0, 11]
     batch = data.texts(chosen)
-    expected = encoder.frozen_states(batch.ids, batch.mask)
+    expected = encoder.pretrained_states(batch.ids, batch.mask, encoder.frozen_layers)
     real = batch.mask.bool()
     torch.testing.assert_close(batch.frozen_cache[real], expected[real], atol=0.02, rtol=0.01)
     assert (batch.frozen_cache[~real] == 0).all()

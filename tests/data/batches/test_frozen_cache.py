@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import hgan.data.batches.frozen_cache as module
-from hgan.data.batches.frozen_cache import cache_frozen_states
+from hgan.data.batches.frozen_cache import cached_states
 from hgan.data.batches.tokens import tokenise
 from hgan.locations import cache_folder
 from hgan.text.transformer import TransformerEncoder, load_transformer
@@ -34,10 +34,10 @@ def rows(texts: list[str] = TEXTS) -> list[torch.Tensor]:
 
 def test_equal_one_caption_at_a_time(tmp_path: Path) -> None:
     made, tokens = encoder(tmp_path), rows()
-    found = cache_frozen_states(made, tokens)
+    found = cached_states(made, tokens, 1)
     assert found is not None
     for ids, states in zip(tokens, found, strict=True):
-        alone = made.frozen_states(ids[None], torch.ones_like(ids)[None])[0]
+        alone = made.pretrained_states(ids[None], torch.ones_like(ids)[None], 1)[0]
         assert states.dtype == torch.bfloat16
         torch.testing.assert_close(states.float(), alone, atol=0.02, rtol=0.01)
 
@@ -46,10 +46,10 @@ def test_the_second_time_the_cache_is_read(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, tokens = encoder(tmp_path), rows()
-    first = cache_frozen_states(made, tokens)
+    first = cached_states(made, tokens, 1)
     assert len(list(cache.iterdir())) == 1
-    monkeypatch.setattr(made, "frozen_states", None)  # would raise if it were asked
-    again = cache_frozen_states(made, tokens)
+    monkeypatch.setattr(made, "pretrained_states", None)  # would raise if it were asked
+    again = cached_states(made, tokens, 1)
     assert first is not None and again is not None
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
@@ -57,19 +57,19 @@ def test_the_second_time_the_cache_is_read(
 def test_other_weights_layers_or_captions_have_a_file_of_their_own(
     tmp_path: Path, cache: Path
 ) -> None:
-    cache_frozen_states(encoder(tmp_path), rows())
-    cache_frozen_states(encoder(tmp_path, seed=1), rows())
-    cache_frozen_states(encoder(tmp_path, trainable=2), rows())
-    cache_frozen_states(encoder(tmp_path), rows([*TEXTS[:-1], "white dog"]))
+    cached_states(encoder(tmp_path), rows(), 1)
+    cached_states(encoder(tmp_path, seed=1), rows(), 1)
+    cached_states(encoder(tmp_path), rows(), 2)
+    cached_states(encoder(tmp_path), rows([*TEXTS[:-1], "white dog"]), 1)
     assert len(list(cache.iterdir())) == 4
 
 
 def test_a_damaged_file_is_computed_again(tmp_path: Path, cache: Path) -> None:
     made, tokens = encoder(tmp_path), rows()
-    first = cache_frozen_states(made, tokens)
+    first = cached_states(made, tokens, 1)
     (file,) = cache.iterdir()
     file.write_bytes(file.read_bytes()[:-40])
-    again = cache_frozen_states(made, tokens)
+    again = cached_states(made, tokens, 1)
     assert first is not None and again is not None
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
@@ -80,13 +80,13 @@ def test_without_a_cache_folder_the_states_are_computed(
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
     monkeypatch.setenv("HGAN_CACHE", str(blocked / "cache"))
-    assert cache_frozen_states(encoder(tmp_path), rows()) is not None
+    assert cached_states(encoder(tmp_path), rows(), 1) is not None
     assert "the next run will compute it again" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_too_large_cache_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LIMIT", 1000)
-    assert cache_frozen_states(encoder(tmp_path), rows()) is None
+    assert cached_states(encoder(tmp_path), rows(), 1) is None
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
