@@ -221,6 +221,44 @@ def test_smoothing_is_spread_over_the_negatives_alone_in_both_directions() -> No
     assert smoothed - plain == pytest.approx(0.2 * (to_image + to_text) / 2, abs=1e-5)
 
 
+@given(counts, st.integers(0, 99), st.sampled_from([0.05, 0.3]))
+def test_soft_targets_equal_a_double_loop(captions: list[int], seed: int, tau: float) -> None:
+    scores, image_of = example(captions, seed)
+    owner, rows = image_of.tolist(), (scores.double() / 0.07).tolist()
+    sentences = torch.nn.functional.normalize(
+        torch.randn(len(owner), 6, generator=torch.Generator().manual_seed(seed)), dim=-1
+    )
+    alike = (sentences @ sentences.T).tolist()
+    loss = InfoNCE(InfoNCEConfig(temperature=0.07, soft_temperature=tau), ["S"])
+    found = loss("S", scores, image_of, sentences @ sentences.T).item()
+
+    def cross_entropy(logits: list[float], cosines: list[float]) -> float:
+        log_sum = math.log(sum(map(math.exp, logits)))
+        target = [math.exp(cosine / tau) for cosine in cosines]
+        return sum(y * (log_sum - x) for x, y in zip(logits, target, strict=True)) / sum(target)
+
+    total = 0.0
+    for t, own in enumerate(owner):
+        of_photo = [
+            1.0 if b == own else max(alike[t][u] for u in range(len(owner)) if owner[u] == b)
+            for b in range(len(rows))
+        ]
+        total += cross_entropy([row[t] for row in rows], of_photo)
+        others = [u for u in range(len(owner)) if owner[u] != own]
+        logits = [rows[own][t], *(rows[own][u] for u in others)]
+        total += cross_entropy(logits, [1.0, *(alike[t][u] for u in others)])
+    assert found == pytest.approx(total / len(owner) / 2, rel=1e-4, abs=1e-5)
+
+
+def test_soft_targets_spare_captions_that_say_the_same() -> None:
+    """Of two negatives with equal scores, the one whose caption is alike is pushed away less."""
+    scores = torch.tensor([[0.5, 0.4, 0.4], [0.4, 0.5, 0.4], [0.4, 0.4, 0.5]], requires_grad=True)
+    alike = torch.tensor([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    loss = InfoNCE(InfoNCEConfig(soft_temperature=0.1), ["S"])
+    loss("S", scores, torch.arange(3), alike).backward()
+    assert scores.grad is not None and scores.grad[0, 1] < scores.grad[0, 2]
+
+
 def test_the_objective_is_the_mean_over_levels_and_s() -> None:
     image_of = torch.arange(3)
     levels = {name: example([1, 1, 1], seed)[0] for seed, name in enumerate(("context", "local"))}

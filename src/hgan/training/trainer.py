@@ -130,6 +130,8 @@ class Trainer:
         text = self.model.network.text
         # Not for validation, which must give the same results as evaluation, without a cache.
         self.train_data.cache_frozen_states(text)
+        if getattr(config.loss, "soft_temperature", 0):
+            self.train_data.embed_sentences(text)
         self.augmenter = Augmenter(
             region_drop=config.optim.region_drop,
             word_drop=config.optim.word_drop,
@@ -204,7 +206,11 @@ class Trainer:
         levels = self._levels(network, batch)
         total = combine(levels, network.weights)
         image_of = batch.image_of.to(self.accelerator.device)
-        loss = objective(self.criterion, levels, total, image_of)
+        alike = None
+        if batch.sentences is not None:
+            sentences = batch.sentences.to(self.accelerator.device)
+            alike = sentences @ sentences.T  # (T, T)
+        loss = objective(self.criterion, levels, total, image_of, alike)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optim.clip)

@@ -28,6 +28,7 @@ class Dataset:
         frozen_cache: for each caption, the output (W, D_t) of the text encoder's frozen layers;
             None before `cache_frozen_states`, or if it would be too large.
         pretrained_cache: the same for the states of the pretrained encoder, if it is kept.
+        sentences: (T, D_t) unit vectors of the captions; None before `embed_sentences`.
 
     Raises:
         DataError: photos of the captions are not in the store.
@@ -48,6 +49,7 @@ class Dataset:
         self.tokens = tokenise(tokenizer, captions.texts, max_words)
         self.frozen_cache: list[Tensor] | None = None
         self.pretrained_cache: list[Tensor] | None = None
+        self.sentences: Tensor | None = None
 
     def images(
         self, positions: Sequence[int] | np.ndarray, views: np.ndarray | int = 0
@@ -80,6 +82,18 @@ class Dataset:
             self.frozen_cache = cached_states(encoder, self.tokens, encoder.frozen_layers)
         if encoder.keeps_pretrained:
             self.pretrained_cache = cached_states(encoder, self.tokens, None)
+
+    def embed_sentences(self, encoder: TextEncoder) -> None:
+        """Compute the unit vector of each caption once: the mean of its states by the pretrained
+        encoder, before it is trained."""
+        states = self.pretrained_cache or cached_states(encoder, self.tokens, None)
+        if states is None:
+            raise DataError(
+                f"{len(self.tokens)} captions are too many for soft targets; set "
+                "loss.soft_temperature to 0"
+            )
+        means = torch.stack([rows.float().mean(0) for rows in states])
+        self.sentences = torch.nn.functional.normalize(means, dim=-1)
 
 
 def _padded(cache: list[Tensor] | None, positions: Sequence[int] | np.ndarray) -> Tensor | None:

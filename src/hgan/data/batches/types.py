@@ -58,3 +58,5 @@ class Batch:
     """The captions, sorted by length and split into several parts to reduce padding"""
     image_of: Tensor
     """(T) for each caption, the position of its photo in the batch"""
+    sentences: Tensor | None = None
+    """(T, D_t) unit vectors of the captions by the pretrained text encoder, for soft targets"""

@@ -25,7 +25,11 @@ MIN_TEMPERATURE = 0.01
 class InfoNCEConfig(LossConfig):
     """Settings of InfoNCE."""
 
-    bounds: ClassVar[Bounds] = {"temperature": (MIN_TEMPERATURE, inf), "smoothing": (0, 1)}
+    bounds: ClassVar[Bounds] = {
+        "temperature": (MIN_TEMPERATURE, inf),
+        "smoothing": (0, 1),
+        "soft_temperature": (0, inf),
+    }
 
     name: Literal["infonce"] = "infonce"
     """Name of the loss; the other keys depend on it."""
@@ -33,6 +37,9 @@ class InfoNCEConfig(LossConfig):
     """Initial value of the learned temperatures."""
     smoothing: float = 0.0
     """Label smoothing: part of the target distribution that is spread evenly over negatives."""
+    soft_temperature: float = 0.0
+    """Temperature of soft targets, by which captions that say nearly the same are not completely
+    negatives of each other; 0 for hard targets."""
 
 
 @LOSSES.register
@@ -48,8 +55,11 @@ class InfoNCE(Loss):
         start = torch.tensor(1.0 / config.temperature).log()
         self.log_scale = nn.ParameterDict({n: nn.Parameter(start.clone()) for n in names})
 
-    def forward(self, name: str, scores: Tensor, image_of: Tensor) -> Tensor:
-        """The loss, a scalar, of scores (B, T) and the photo of each caption (T)."""
+    def forward(
+        self, name: str, scores: Tensor, image_of: Tensor, alike: Tensor | None = None
+    ) -> Tensor:
+        """The loss, a scalar, of scores (B, T) and the photo of each caption (T); soft targets are
+        made of the cosines of the captions (T, T)."""
         logits = scores.float() * self.log_scale[name].exp()  # (B, T)
         own = own_captions(image_of, len(logits))  # (B, T)
         positive = logits.gather(0, image_of[None]).squeeze(0)  # (T)
@@ -64,7 +74,29 @@ class InfoNCE(Loss):
             texts = (negatives.sum(1) / (~own).sum(1))[image_of]  # (T) mean over other captions
             to_image = to_image + self.config.smoothing * (positive - images).mean()
             to_text = to_text + self.config.smoothing * (positive - texts).mean()
+        if self.config.soft_temperature and alike is not None:
+            # Each target distribution takes from the positive what it gives to negatives.
+            images, texts = self._soft_targets(alike, own, image_of)
+            to_image = to_image + (images * (positive - logits)).sum(0).mean()
+            others_of = logits[image_of]  # (T, T) of each caption's photo, all captions
+            to_text = to_text + (texts * (positive[:, None] - others_of)).sum(1).mean()
         return (to_image + to_text) / 2
+
+    def _soft_targets(self, alike: Tensor, own: Tensor, image_of: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets of each caption for the other photos (B, T), zero for its own, and for the
+        captions (T, T) of other photos, zero for those of its own.
+
+        They are a softmax of cosines, in which the positive has the cosine 1, that of a caption
+        with itself; a photo counts as much as the most similar of its captions.
+        """
+        tau = self.config.soft_temperature
+        same = image_of[:, None] == image_of  # (T, T)
+        photos = alike.new_full((len(own), len(alike)), -1.0)  # (B, T)
+        photos.scatter_reduce_(0, image_of[:, None].expand_as(alike), alike, "amax")
+        images = (photos.masked_fill(own, 1.0) / tau).softmax(0).masked_fill(own, 0.0)
+        texts = (alike / tau).masked_fill(same, float("-inf"))  # (T, T)
+        positive = alike.new_full((len(alike), 1), 1.0 / tau)
+        return images, torch.cat([positive, texts], dim=1).softmax(1)[:, 1:]
 
     def after_step(self) -> None:
         """Clip the temperatures to their lower bound. This is not done in the forward pass, where a

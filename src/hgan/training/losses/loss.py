@@ -50,13 +50,17 @@ class Loss(nn.Module, ABC):
         self.names = tuple(names)
 
     @abstractmethod
-    def forward(self, name: str, scores: Tensor, image_of: Tensor) -> Tensor:
+    def forward(
+        self, name: str, scores: Tensor, image_of: Tensor, alike: Tensor | None = None
+    ) -> Tensor:
         """The loss, a scalar, of the scores of one level or of S.
 
         Args:
             name: name of the level, or S.
             scores: (B, T).
             image_of: (T) the photo of each caption.
+            alike: (T, T) cosines of the captions by a pretrained text encoder, for a loss with
+                soft targets.
         """
 
     @abstractmethod
@@ -95,10 +99,14 @@ def own_captions(image_of: Tensor, images: int) -> Tensor:
 
 
 def objective(
-    loss: nn.Module, levels: dict[str, Tensor], total: Tensor, image_of: Tensor
+    loss: nn.Module,
+    levels: dict[str, Tensor],
+    total: Tensor,
+    image_of: Tensor,
+    alike: Tensor | None = None,
 ) -> Tensor:
     """The mean of the loss over the levels and, if there are several, S."""
     scores = dict(levels)
     if len(levels) > 1:
         scores[TOTAL] = total
-    return torch.stack([loss(name, matrix, image_of) for name, matrix in scores.items()]).mean()
+    return torch.stack([loss(name, matrix, image_of, alike) for name, matrix in scores.items()]).mean()
