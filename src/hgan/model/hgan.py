@@ -265,7 +265,10 @@ class Tower(nn.Module):
         nodes = torch.cat([whole[:, None], self.shared_local(self.dropout(x))], dim=1)
         real = F.pad(mask, (1, 0), value=True)  # (B, 1 + n)
         slots = self.rearrangement(nodes, real)  # (8), (9): (B, K, D_s)
-        return unit(slots) if self.slot_out is None else ball(self.slot_out(unit(slots)))
+        if self.slot_out is None:
+            return unit(slots)
+        # Values of about unit variance: from zero, unit vectors would need many more steps.
+        return ball(self.slot_out(unit(slots) * slots.shape[-1] ** 0.5))
 
     def _local(self, nodes: Tensor | None, mask: Tensor, prior: Tensor | None) -> Tensor:
         assert nodes is not None
