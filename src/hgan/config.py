@@ -56,6 +56,20 @@ class DataConfig(Section):
     features: Path = Path("features/flickr8k")
     """Feature store written by `hgan extract`, or a folder in SCAN's format (then set
     `vision.backbone` to `precomputed`)."""
+    open_captions: Path | None = None
+    """Caption file of a second validation set with other photos, whose split val counts as much as
+    the own one in the choice of checkpoint and level weights, so that it is not made by photos of
+    one kind alone."""
+    open_features: Path | None = None
+    """Feature store of the second validation set."""
+
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.open_captions is None) != (self.open_features is None):
+            raise ConfigError(
+                "data.open_captions and data.open_features belong together; set both, or neither"
+            )
 
 
 @dataclass

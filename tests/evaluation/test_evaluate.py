@@ -74,7 +74,7 @@ def test_every_level_and_s_equal_the_whole_matrix(model: TrainedModel, data: Dat
 def test_chosen_weights_sum_to_one_and_are_the_best_of_the_grid(
     model: TrainedModel, data: Dataset
 ) -> None:
-    weights, found = choose_weights(model.network, data)
+    weights, (found,) = choose_weights(model.network, data)
     assert sum(weights.values()) == pytest.approx(1.0)
     assert min(weights.values()) > 0 and list(weights) == ["context", "shared", "local"]
     levels = matrices(model, data)
@@ -112,7 +112,7 @@ def test_one_level_has_the_weight_one_and_no_s(config: Config) -> None:
     )
     model = tiny_model(settings)
     data = tiny_dataset(settings, model, "val")
-    weights, found = choose_weights(model.network.eval(), data)
+    weights, (found,) = choose_weights(model.network.eval(), data)
     assert weights == {"context": 1.0} and list(found) == ["context"]
     assert found == evaluate(model.network, data)
 
@@ -121,7 +121,7 @@ def test_scores_have_all_their_digits_under_autocast(model: TrainedModel, data: 
     """In bfloat16, 256 values between a half and one, most photos would be tied with others."""
     with torch.autocast("cpu", torch.bfloat16):
         found = evaluate(model.network, data)
-        _, chosen = choose_weights(model.network, data)
+        _, (chosen,) = choose_weights(model.network, data)
     for level in (*found.values(), *chosen.values()):
         assert level.tied == 0
 

@@ -209,7 +209,7 @@ def test_a_run_learns_and_its_checkpoint_gives_the_same_vectors(tmp_path: Path) 
     first, last = trainer.history
     assert last["loss"] < first["loss"]
     best = load_checkpoint(result.best)
-    _, metrics = choose_weights(best.network, tiny_dataset(config, best, "val"))
+    _, (metrics,) = choose_weights(best.network, tiny_dataset(config, best, "val"))
     assert metrics["S"].rsum == pytest.approx(result.rsum)
 
     trained = trainer.averaged.module.eval()

@@ -204,7 +204,7 @@ def test_validation_and_evaluation_give_the_same_figures(
     config = settings(folder, tmp_path, text=frozen, optim=FAST | {"precision": precision})
     trainer = Trainer(config, resume=False)
     assert trainer.train_data.frozen_cache is not None
-    assert trainer.val_data.frozen_cache is None
+    assert trainer.val_data[0].frozen_cache is None
     result = trainer.run(stop_after=None)
     model = load_checkpoint(result.best)
     found = evaluate(model.network, tiny_dataset(config, model, "val"))

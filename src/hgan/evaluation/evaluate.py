@@ -27,45 +27,68 @@ def evaluate(model: Matcher, data: Dataset) -> dict[str, Metrics]:
 
 
 @torch.inference_mode()
-def choose_weights(model: Matcher, data: Dataset) -> tuple[dict[str, float], dict[str, Metrics]]:
+def choose_weights(
+    model: Matcher, *sets: Dataset
+) -> tuple[dict[str, float], list[dict[str, Metrics]]]:
     """Find the level weights (multiples of 0.1 that sum to 1) with the highest rSum on validation.
 
     The score matrices of all levels are kept in memory.
 
+    Args:
+        model: the model.
+        sets: the validation split, and possibly that of another data set; rSum is their mean.
+
     Returns:
-        The weights, and the metrics of each level and, if there are several, of S.
+        The weights, and for each set the metrics of each level and, if there are several, of S.
 
     Raises:
-        ConfigError: the data are not exactly the validation split.
+        ConfigError: the data are not exactly validation splits.
     """
-    if (found := set(data.captions.splits)) != {"val"}:
-        names = ", ".join(sorted(split or "(none)" for split in found))
-        raise ConfigError(
-            "level weights must be chosen on the validation split, but these photos are in split "
-            f"{names}, not val"
-        )
-    member = Member(model, *encode(model, data))
-    count = len(data.rows), len(data.captions.texts)
-    scores: dict[str, Tensor] = {name: torch.empty(count) for name in model.level_names}
-    for rows, columns in tiles(*count, TILE):
-        for name, tile in member.levels(rows, columns).items():
-            scores[name][rows, columns] = tile
+    for data in sets:
+        if (found := set(data.captions.splits)) != {"val"}:
+            names = ", ".join(sorted(split or "(none)" for split in found))
+            raise ConfigError(
+                "level weights must be chosen on the validation split, but these photos are in "
+                f"split {names}, not val"
+            )
+    measured = [_LevelScores(model, data) for data in sets]
+    levels = [part.measure(part.scores) for part in measured]
+    if len(model.level_names) == 1:
+        return dict.fromkeys(model.level_names, 1.0), levels
 
-    def measure(matrices: dict[str, Tensor]) -> dict[str, Metrics]:
+    def total(weights: dict[str, float]) -> list[dict[str, Metrics]]:
+        return [part.measure({TOTAL: combine(part.scores, weights)}) for part in measured]
+
+    tried = [(weights, total(weights)) for weights in _simplex(model.level_names)]
+    weights, best = max(tried, key=lambda pair: sum(found[TOTAL].rsum for found in pair[1]))
+    return weights, [own | found for own, found in zip(levels, best, strict=True)]
+
+
+class _LevelScores:
+    """Score matrices (photos, captions) of all levels on one data set.
+
+    Attributes:
+        scores: the matrix of each level.
+    """
+
+    def __init__(self, model: Matcher, data: Dataset) -> None:
+        self._image_of = data.captions.image_of
+        self._count = count = len(data.rows), len(data.captions.texts)
+        member = Member(model, *encode(model, data))
+        self.scores: dict[str, Tensor] = {name: torch.empty(count) for name in model.level_names}
+        for rows, columns in tiles(*count, TILE):
+            for name, tile in member.levels(rows, columns).items():
+                self.scores[name][rows, columns] = tile
+
+    def measure(self, matrices: dict[str, Tensor]) -> dict[str, Metrics]:
+        """The metrics of score matrices, by name."""
         found = rank(
             lambda rows, columns: {name: m[rows, columns] for name, m in matrices.items()},
-            data.captions.image_of,
-            count[0],
-            count,
+            self._image_of,
+            self._count[0],
+            self._count,
         )
         return {name: metrics(ranks) for name, ranks in found.items()}
-
-    levels = measure(scores)
-    if len(scores) == 1:
-        return dict.fromkeys(scores, 1.0), levels
-    tried = [(w, measure({TOTAL: combine(scores, w)})) for w in _simplex(model.level_names)]
-    weights, best = max(tried, key=lambda pair: pair[1][TOTAL].rsum)
-    return weights, levels | best
 
 
 def _simplex(names: Sequence[str]) -> Iterator[dict[str, float]]:

@@ -91,9 +91,7 @@ class Trainer:
         AcceleratorState._reset_state()  # it keeps the precision of earlier runs in this process
         self.accelerator = Accelerator(mixed_precision=_precision(config))
         set_seed(config.seed)
-        store = open_features(
-            config.data.features, config.vision.backbone, config.vision.trained_blocks
-        )
+        store = self._open_features(config.data.features)
         captions = read_captions(config.data.captions)
         self.model = TrainedModel.create(
             config.model,
@@ -121,12 +119,20 @@ class Trainer:
 
     # --- preparation
 
+    def _open_features(self, path: Path) -> Features:
+        vision = self.config.vision
+        return open_features(path, vision.backbone, vision.trained_blocks)
+
     def _load_data(self, captions: Captions, store: Features) -> None:
         config = self.config
         limit = config.text.max_words
         train = captions.split("train")
         self.train_data = Dataset(train, store, self.model.tokenizer, limit)
-        self.val_data = Dataset(captions.split("val"), store, self.model.tokenizer, limit)
+        self.val_data = [Dataset(captions.split("val"), store, self.model.tokenizer, limit)]
+        if config.data.open_captions is not None and config.data.open_features is not None:
+            other = read_captions(config.data.open_captions).split("val")
+            features = self._open_features(config.data.open_features)
+            self.val_data.append(Dataset(other, features, self.model.tokenizer, limit))
         text = self.model.network.text
         # Not for validation, which must give the same results as evaluation, without a cache.
         self.train_data.cache_frozen_states(text)
@@ -229,13 +235,15 @@ class Trainer:
         return network.levels(images, texts)
 
     def _validate(self) -> dict[str, float]:
-        """Choose the level weights on validation; return the rSum of each level, and of S."""
+        """Choose the level weights on validation; return the rSum of each level and of S, and the
+        final rSum on the second validation set."""
         network = self._evaluated()
         network.eval()
-        weights, self.metrics = choose_weights(network, self.val_data)
+        weights, (self.metrics, *others) = choose_weights(network, *self.val_data)
         network.set_weights(weights)
         self.accelerator.unwrap_model(self.network).set_weights(weights)
-        return {f"rsum_{name}": found.rsum for name, found in self.metrics.items()}
+        row = {f"rsum_{name}": found.rsum for name, found in self.metrics.items()}
+        return row | {"open_rsum": found[final_level(found)].rsum for found in others}
 
     def _evaluated(self) -> Matcher:
         """The averaged network, which is evaluated and saved."""
@@ -253,6 +261,8 @@ class Trainer:
     def _save(self, row: dict[str, float]) -> None:
         """Save the model if it is the best so far, the state for resuming, the log and the plot."""
         rsum = row[f"rsum_{final_level(self.metrics)}"]
+        if "open_rsum" in row:
+            rsum = (rsum + row["open_rsum"]) / 2
         if rsum > self.best["rsum"]:
             self.best = {"rsum": rsum, "epoch": int(row["epoch"])}
             self._save_best(self.folder / "best")
@@ -273,7 +283,7 @@ class Trainer:
                 "training photos": len(self.train_data.rows),
                 "seed": self.config.seed,
                 "epoch": f"{self.best['epoch']} of {self.config.optim.epochs}",
-                "chosen on": "val",
+                "chosen on": "val" if len(self.val_data) == 1 else "val and open val",
                 "rSum on val": {n.removeprefix("rsum_"): m.rsum for n, m in self.metrics.items()},
                 "recall on val": self.metrics[final_level(self.metrics)].recalls(),
             },
@@ -307,6 +317,8 @@ class Trainer:
 
     def _report(self, row: dict[str, float]) -> None:
         levels = "  ".join(f"{n} {m.rsum:.1f}" for n, m in self.metrics.items())
+        if "open_rsum" in row:
+            levels += f"  open {row['open_rsum']:.1f}"
         console.print(
             f"epoch {row['epoch']:.0f}  loss {row['loss']:.3f}  val rSum  {levels}  "
             f"({row['images_per_second']:.0f} photos/s, "
