@@ -74,7 +74,8 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def classifier(self) -> Classifier | None:
-        """The classifier that this backbone was trained with; None if it has none."""
+        """The classifier that this backbone was trained with; None if it has none, or none with
+        a name for each class."""
         return None
 
     def split(self, pixels: Tensor) -> tuple[Tensor, Tensor]:

@@ -48,12 +48,12 @@ class EfficientNetLite(Backbone):
         """Compute a feature map (B, 1280, size / 32, size / 32) from pixels (B, 3, size, size)."""
         return self.net.extract_features(pixels)
 
-    def classifier(self) -> Classifier:
-        """The classifier of ImageNet's 1,000 classes."""
-        names = resources.files("hgan.vision").joinpath("imagenet_classes.txt").read_text("utf-8")
-        lines = [line for line in names.splitlines() if not line.startswith("#")]
-        layer = self.net._fc
-        return Classifier(layer.weight.detach(), layer.bias.detach(), lines)
+    def classifier(self) -> Classifier | None:
+        """The classifier of ImageNet's 1,000 classes; None for weights of other classes."""
+        layer, names = self.net._fc, imagenet_classes()
+        if len(names) != layer.out_features:
+            return None
+        return Classifier(layer.weight.detach(), layer.bias.detach(), names)
 
     def split(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the input of the trained blocks, and the feature map of the frozen network."""
@@ -80,6 +80,13 @@ class EfficientNetLite(Backbone):
                 setattr(block, norm, nn.Identity())
         head = fuse_conv_bn_eval(net._conv_head, net._bn1)
         return Blocks(nn.Sequential(*last, head, nn.ReLU6()), self.grid)
+
+
+def imagenet_classes() -> list[str]:
+    """The names of ImageNet's classes, in the order of their index; commas separate several names
+    of a class."""
+    text = resources.files("hgan.vision").joinpath("imagenet_classes.txt").read_text("utf-8")
+    return [line for line in text.splitlines() if not line.startswith("#")]
 
 
 def _blocks_after_last_stride(net: nn.Module) -> int:
