@@ -90,7 +90,7 @@ class TransformerEncoder(TextEncoder):
 
     def _embed(self, ids: Tensor) -> Tensor:
         """Embeddings (T, W, D_t) of token ids, the input of the first layer."""
-        states: Tensor = self.transformer.embeddings(input_ids=ids)
+        states = self.transformer.get_submodule("embeddings")(input_ids=ids)
         # ELECTRA's embeddings can be narrower than its layers.
         project = getattr(self.transformer, "embeddings_project", None)
         return states if project is None else project(states)
