@@ -89,7 +89,7 @@ def imagenet_classes() -> list[str]:
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
-def _blocks_after_last_stride(net: nn.Module) -> int:
+def _blocks_after_last_stride(net: EfficientNet) -> int:
     """Number of blocks after the last one that halves the resolution."""
     strides = [block._depthwise_conv.stride for block in net._blocks]
     last = max(i for i, stride in enumerate(strides) if max(stride) > 1)

@@ -77,9 +77,7 @@ def test_maps_are_those_of_the_right_photo_and_view(folder: Path, tmp_path: Path
     rng = np.random.default_rng(0)
     maps = rng.normal(size=(len(ids), 3, 2, 4, 4)).astype(np.float16)
     regions = rng.normal(size=(len(ids), 3, 1, 5)).astype(np.float16)
-    manifest = Manifest(
-        "net", 32, [[0, 0, 1, 1]], 5, 3, ids, trained_blocks=2, map_shape=[2, 4, 4]
-    )
+    manifest = Manifest("net", 32, [[0, 0, 1, 1]], 5, 3, ids, trained_blocks=2, map_shape=[2, 4, 4])
     with FeatureWriter(tmp_path / "store", manifest) as writer:
         writer.write(regions, regions[:, :, 0], {}, maps)
         writer.finish()
@@ -91,7 +89,8 @@ def test_maps_are_those_of_the_right_photo_and_view(folder: Path, tmp_path: Path
         stored = ids.index(captions.images[position])
         assert np.array_equal(found.maps[row].numpy(), maps[stored, number].astype(np.float32))
         assert np.array_equal(found.regions[row].numpy(), regions[stored, number])
-    assert np.array_equal(data.images(chosen).maps[0].numpy(), maps[ids.index(captions.images[3]), 0])
+    first = data.images(chosen).maps[0].numpy()
+    assert np.array_equal(first, maps[ids.index(captions.images[3]), 0])
 
 
 def test_evaluation_reads_view_zero_of_each_photo_in_order(data: Dataset) -> None:
