@@ -220,7 +220,7 @@ WITH_PRIOR = HGANConfig(
 def seen_by(vision: VisionConfig) -> ImageBatch:
     """Features of two photos of noise."""
     pixels = torch.randint(0, 256, (2, 64, 64, 3), generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
+    with torch.no_grad():
         found = backbone_of(vision).eval()(pixels.to(torch.uint8))
     mask = torch.ones(found.regions.shape[:2], dtype=torch.bool)
     return ImageBatch(found.regions, found.context, mask, None, found.maps)
