@@ -69,7 +69,7 @@ class EfficientNetLite(Backbone):
 
     def blocks(self) -> Blocks:
         """A copy of the last blocks and of the convolution after them. Their batch normalisation is
-        frozen: it becomes part of the convolutions."""
+        frozen: it becomes part of the convolutions, whose biases, its shifts, are not trained."""
         net = deepcopy(self.net)
         last = net._blocks[len(net._blocks) - self.trained_blocks :]
         for block in last:
