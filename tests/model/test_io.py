@@ -3,15 +3,20 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from hgan.errors import DataError
+from hgan.config import TextConfig, VisionConfig
+from hgan.data.batches.types import ImageBatch
+from hgan.errors import ConfigError, DataError
 from hgan.evaluation.evaluate import encode
+from hgan.model.hgan import HGAN, HGANConfig
 from hgan.model.io import FORMAT_VERSION, TrainedModel, load_checkpoint
 from hgan.training.config import Config
+from hgan.vision.load import backbone_of
 from tests.fixtures.networks import assert_equal
 from tests.fixtures.tiny_model import tiny_config, tiny_dataset, tiny_model
 
@@ -189,3 +194,126 @@ def test_a_matcher_that_is_not_registered_is_named(saved: Path) -> None:
     change(saved, model=settings | {"name": "somebody_else's"})
     with pytest.raises(DataError, match=r"somebody_else's.*not registered.*--plugin FILE.py"):
         load_checkpoint(saved)
+
+
+def test_a_checkpoint_of_format_2_is_read(model: TrainedModel, saved: Path) -> None:
+    config = json.loads((saved / "config.json").read_text())
+    del config["prior"], config["vision"]["trained_blocks"]
+    names = ("prior", "prior_width", "prior_local_width", "prior_share")
+    config["model"] = {key: x for key, x in config["model"].items() if key not in names}
+    (saved / "config.json").write_text(json.dumps(config | {"format_version": 2}))
+    weights = model.network.state_dict()
+    loaded = load_checkpoint(saved)
+    assert all(torch.equal(weights[n], w) for n, w in loaded.network.state_dict().items())
+
+
+# --- the prior, and trained blocks of the backbone
+
+
+LITE = VisionConfig(backbone="efficientnet-lite2", size=64, grid=2)
+WITH_PRIOR = HGANConfig(
+    width=24, node_width=16, slots=2, slot_width=8, local_width=8, prior="classes",
+    prior_width=12, prior_local_width=6,
+)  # fmt: skip
+
+
+def seen_by(vision: VisionConfig) -> ImageBatch:
+    """Features of two photos of noise."""
+    pixels = torch.randint(0, 256, (2, 64, 64, 3), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found = backbone_of(vision).eval()(pixels.to(torch.uint8))
+    mask = torch.ones(found.regions.shape[:2], dtype=torch.bool)
+    return ImageBatch(found.regions, found.context, mask, None, found.maps)
+
+
+@pytest.mark.parametrize("blocks", [0, 2])
+@pytest.mark.parametrize("trainable", [0, 1, None])
+def test_a_model_with_prior_and_trained_blocks_is_loaded_as_it_was_saved(
+    config: Config, tmp_path: Path, blocks: int, trainable: int | None
+) -> None:
+    vision = replace(LITE, trained_blocks=blocks)
+    text = replace(config.text, trainable_layers=trainable)
+    made = TrainedModel.create(WITH_PRIOR, vision, text, 1280, None)
+    with torch.no_grad():  # as after training
+        for parameter in made.network.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    made.network.eval()
+    made.save_pretrained(tmp_path / "model")
+    loaded = load_checkpoint(tmp_path / "model")
+    assert isinstance(loaded.network, HGAN) and loaded.network.prior is not None
+    assert (loaded.network.vision is None) == (blocks == 0)
+    images, texts = seen_by(vision), tiny_dataset(config, made, "val").texts([0, 3, 5])
+    assert_equal(loaded.network.encode_image(images), made.network.encode_image(images), 0)
+    assert_equal(loaded.network.encode_text(texts), made.network.encode_text(texts), 1e-6)
+    saved = made.network.state_dict()
+    assert saved.keys() == loaded.network.state_dict().keys()
+    assert all(torch.equal(saved[n], x) for n, x in loaded.network.state_dict().items())
+
+
+def test_blocks_without_a_prior(config: Config, tmp_path: Path) -> None:
+    vision = replace(LITE, trained_blocks=1)
+    made = TrainedModel.create(replace(WITH_PRIOR, prior="none"), vision, config.text, 1280, None)
+    made.network.eval()
+    made.save_pretrained(tmp_path / "model")
+    loaded = load_checkpoint(tmp_path / "model")
+    assert loaded.network.vision is not None and loaded.network.prior is None
+    images = seen_by(vision)
+    found, frozen = loaded.network.see(images), seen_by(LITE)
+    torch.testing.assert_close(found.regions, frozen.regions, atol=1e-4, rtol=1e-4)
+
+
+BIGRU = TextConfig(encoder="bigru", trainable_layers=None)
+
+
+@pytest.mark.parametrize(
+    ("vision", "text", "reason"),
+    [
+        (VisionConfig(backbone="some/model"), None, "some/model has no classifier"),
+        (VisionConfig(backbone="precomputed"), None, "precomputed has no classifier"),
+        (VisionConfig(backbone="efficientnet-lite0"), BIGRU, "bigru is not pretrained"),
+    ],
+    ids=["hub", "precomputed", "bigru"],
+)
+def test_a_model_that_can_have_no_prior_says_so_once_and_has_none(
+    config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    vision: VisionConfig, text: TextConfig | None, reason: str,
+) -> None:  # fmt: skip
+    """The backbone is not loaded: none of these is installed."""
+    text = text or config.text
+    made = TrainedModel.create(WITH_PRIOR, vision, text, 16, None, texts=["a red dog", "a cat"])
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("model.prior:") == 1
+    assert f"{reason}" in said and "so the model has no prior" in said
+    assert isinstance(made.network, HGAN)
+    assert made.network.prior is None and not made.network.text.keeps_pretrained
+    assert WITH_PRIOR.prior == "classes"  # the settings of the run are as they were
+    made.save_pretrained(tmp_path / "model")
+    written = json.loads((tmp_path / "model" / "config.json").read_text())
+    assert written["prior"] is None and written["model"]["prior"] == "none"
+    loaded = load_checkpoint(tmp_path / "model").network
+    assert isinstance(loaded, HGAN) and loaded.prior is None
+    images = ImageBatch(torch.randn(2, 4, 16), torch.randn(2, 16), torch.ones(2, 4).bool(), None)
+    assert loaded.encode_image(images).context.shape == (2, 24)
+
+
+def test_class_names_that_do_not_fit_the_classifier(
+    config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hgan.vision.efficientnet_lite.imagenet_classes", lambda: ["dog"] * 999)
+    made = TrainedModel.create(WITH_PRIOR, LITE, config.text, 1280, None)
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("efficientnet-lite2 has no classifier with a name for each class") == 1
+    assert isinstance(made.network, HGAN) and made.network.prior is None
+
+
+def test_a_prior_with_more_components_than_there_are(config: Config) -> None:
+    with pytest.raises(ConfigError, match=r"prior_width: 33, .* at most 32 components"):
+        TrainedModel.create(replace(WITH_PRIOR, prior_width=33), LITE, config.text, 1280, None)
+
+
+def test_a_model_without_a_prior_says_nothing_about_it(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_model(config)
+    assert "prior" not in capsys.readouterr().err

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from hgan.config import TextConfig
 from hgan.data.batches.augmentation import Augmenter
 from hgan.data.batches.tokens import pad
 from hgan.errors import ConfigError
@@ -21,6 +22,7 @@ from hgan.model.hgan import HGANConfig
 from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.model.matchers import build_matcher
 from hgan.text.bigru import BiGRUEncoder
+from hgan.text.build import is_pretrained, load_encoder
 from hgan.text.vocabulary import SPECIALS
 from hgan.training.trainer import Trainer
 from hgan.vision.onnx_export import export_onnx
@@ -242,3 +244,13 @@ def test_hidden_width_is_the_fields_unless_told_otherwise() -> None:
     assert encoder.width == 1024 and encoder.embedding.embedding_dim == 300
     found = encoder(torch.tensor([[1, 4, 2]]), torch.ones(1, 3, dtype=torch.long))
     assert found.states.shape == (1, 3, 1024) and found.context.shape == (1, 1024)
+
+
+def test_a_bigru_is_not_pretrained_and_says_so() -> None:
+    encoder = BiGRUEncoder(words=12, word_width=6, width=8)
+    with pytest.raises(ConfigError, match=r"model\.prior: the text encoder is not pretrained"):
+        encoder.keep_pretrained(None)
+    config = TextConfig(encoder="bigru", trainable_layers=None)
+    assert not is_pretrained(config) and is_pretrained(TextConfig())
+    with pytest.raises(ConfigError, match=r"model\.prior none"):
+        load_encoder(config, ["a dog"], keep_pretrained=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from transformers import DistilBertConfig, DistilBertModel
+from transformers import DistilBertConfig, DistilBertModel, ElectraConfig, ElectraModel
 
 from hgan.data.batches.tokens import pad, tokenise
 from hgan.data.batches.types import TextBatch
@@ -41,11 +41,81 @@ def test_states_kept_ahead_equal_the_full_path(
     encoder.freeze(trainable)
     tokens = batch(tokenizer)
     full = encoder(tokens.ids, tokens.mask)
-    ahead = encoder(tokens.ids, tokens.mask, encoder.pretrained_states(tokens.ids, tokens.mask, encoder.frozen_layers).clone())
+    states = encoder.pretrained_states(tokens.ids, tokens.mask, encoder.frozen_layers)
+    ahead = encoder(tokens.ids, tokens.mask, states)
     real = tokens.mask.bool()
     assert torch.equal(ahead.states[real], full.states[real])
     assert torch.equal(ahead.context, full.context)
     assert torch.equal(ahead.words, full.words)
+
+
+def train(encoder: TransformerEncoder) -> None:
+    """Change all parameters that are trained."""
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.3 * torch.randn_like(parameter))
+
+
+@pytest.mark.parametrize("trainable", [0, 1, LAYERS, None])
+def test_pretrained_layers_are_kept_when_the_others_have_changed(
+    loaded: tuple[TransformerEncoder, Tokenizer], trainable: int | None
+) -> None:
+    encoder, tokenizer = loaded
+    tokens = batch(tokenizer)
+    untrained = encoder(tokens.ids, tokens.mask)
+    assert untrained.pretrained is None
+    encoder.freeze(trainable)
+    encoder.keep_pretrained(trainable)
+    train(encoder)
+    found = encoder(tokens.ids, tokens.mask)
+    real = tokens.mask.bool()
+    torch.testing.assert_close(found.pretrained[real], untrained.states[real], atol=1e-6, rtol=0)
+    changed = (found.states[real] - untrained.states[real]).abs().max().item()
+    assert changed == 0 if trainable == 0 else changed > 0.1
+    assert not found.pretrained.requires_grad
+    assert all(not p.requires_grad for n, p in encoder.named_parameters() if "pretrained" in n)
+
+
+@pytest.mark.parametrize("trainable", [0, 1, LAYERS, None])
+def test_each_combination_of_caches_gives_the_same(
+    loaded: tuple[TransformerEncoder, Tokenizer], trainable: int | None
+) -> None:
+    """The frozen layers are computed once for both encoders; the naive twin runs them twice."""
+    encoder, tokenizer = loaded
+    encoder.freeze(trainable)
+    encoder.keep_pretrained(trainable)
+    train(encoder)
+    tokens = batch(tokenizer)
+    states = encoder.encode(tokens.ids, tokens.mask, None)
+    pretrained = encoder.pretrained_states(tokens.ids, tokens.mask, None)
+    frozen = None
+    if encoder.frozen_layers is not None:
+        frozen = encoder.pretrained_states(tokens.ids, tokens.mask, encoder.frozen_layers)
+    real = tokens.mask.bool()
+    for caches in ((None, None), (frozen, None), (None, pretrained), (frozen, pretrained)):
+        found = encoder(tokens.ids, tokens.mask, *caches)
+        torch.testing.assert_close(found.states[real], states[real], atol=1e-6, rtol=0)
+        torch.testing.assert_close(found.pretrained[real], pretrained[real], atol=1e-6, rtol=0)
+
+
+def test_embeddings_narrower_than_the_layers_are_projected() -> None:
+    """As in ELECTRA."""
+    torch.manual_seed(0)
+    config = ElectraConfig(
+        vocab_size=40, embedding_size=8, hidden_size=16, num_hidden_layers=3,
+        num_attention_heads=2, intermediate_size=16, hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    config._attn_implementation = "eager"
+    encoder = TransformerEncoder(ElectraModel(config).eval(), [0], 4)
+    encoder.freeze(1)
+    ids, mask = torch.tensor([[2, 7, 9, 3], [2, 8, 3, 0]]), torch.tensor([[1] * 4, [1, 1, 1, 0]])
+    expected = encoder.transformer(ids, mask, output_hidden_states=True).hidden_states
+    real = mask.bool()
+    for layers in (0, 2, 3):
+        found = encoder.pretrained_states(ids, mask, layers)
+        torch.testing.assert_close(found[real], expected[layers][real])
 
 
 def test_the_folder_that_is_named_is_what_is_loaded(tmp_path: Path) -> None:

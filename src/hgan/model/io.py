@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from huggingface_hub import ModelHubMixin
@@ -15,14 +15,18 @@ from hgan.config import TextConfig, VisionConfig
 from hgan.errors import DataError, HganError
 from hgan.files import jsonable, replace_folder, write_json
 from hgan.model.card import model_card
+from hgan.model.hgan import HGANConfig
 from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
 from hgan.model.matchers import build_matcher, matcher_config
 from hgan.model.prior import SemanticPrior, build_prior, describe
-from hgan.text.build import build_encoder, load_encoder
-from hgan.vision.load import backbone_of
+from hgan.progress import console
+from hgan.text.build import build_encoder, is_pretrained, load_encoder
+from hgan.vision.backbone import Blocks, Classifier
+from hgan.vision.load import backbone_of, has_classifier
 
-FORMAT_VERSION = 2
-"""Version 1 stored the settings of all matchers in one section; it can still be loaded."""
+FORMAT_VERSION = 3
+"""Version 1 stored the settings of all matchers in one section, version 2 has neither a prior nor
+trained blocks of the backbone; both can still be loaded."""
 
 
 class TrainedModel(ModelHubMixin):
@@ -68,17 +72,24 @@ class TrainedModel(ModelHubMixin):
     ) -> "TrainedModel":
         """Create a model with a pretrained text encoder and otherwise random weights.
 
+        If the prior that the settings ask for cannot be made of this backbone and text encoder, the
+        model has none, and a line on the console says why.
+
         Args:
             texts: training captions, for an encoder that builds its vocabulary from them.
+
+        Raises:
+            ConfigError: the backbone or the text encoder cannot be loaded, or do not fit the
+                settings.
         """
-        wants_prior = getattr(model, "prior", "none") != "none"
-        encoder, tokenizer = load_encoder(text, texts, keep_pretrained=wants_prior)
-        prior, blocks = None, None
-        if wants_prior or vision.trained_blocks:
-            backbone = backbone_of(vision)
-            blocks = backbone.blocks() if vision.trained_blocks else None
-            if wants_prior:
-                prior = build_prior(backbone.classifier(), encoder, tokenizer, model.prior_width)
+        classifier, blocks = _from_backbone(model, vision, text)
+        encoder, tokenizer = load_encoder(text, texts, keep_pretrained=classifier is not None)
+        prior = None
+        if _has_prior(model):
+            if classifier is None:
+                model = replace(model, prior="none")
+            else:
+                prior = build_prior(classifier, encoder, tokenizer, model.prior_width)
         network = build_matcher(model, image_width, encoder, prior, blocks)
         return cls(network, tokenizer, vision, text, boxes)
 
@@ -157,6 +168,34 @@ class TrainedModel(ModelHubMixin):
         return _load(folder)
 
 
+def _has_prior(model: MatcherConfig) -> TypeGuard[HGANConfig]:
+    """Whether the settings of a matcher ask for a prior."""
+    return isinstance(model, HGANConfig) and model.prior != "none"
+
+
+def _from_backbone(
+    model: MatcherConfig, vision: VisionConfig, text: TextConfig
+) -> tuple[Classifier | None, Blocks | None]:
+    """The classifier for the prior and the blocks to train, if the settings ask for them. If there
+    can be no prior, a line on the console says why."""
+    classifier: Classifier | None = None
+    blocks: Blocks | None = None
+    wanted, pretrained = _has_prior(model), is_pretrained(text)
+    possible = wanted and pretrained and has_classifier(vision.backbone)
+    if possible or vision.trained_blocks:  # otherwise no backbone is needed, or even installed
+        backbone = backbone_of(vision)
+        classifier = backbone.classifier() if possible else None
+        blocks = backbone.blocks() if vision.trained_blocks else None
+    if wanted and classifier is None:
+        reason = (
+            f"{vision.backbone} has no classifier with a name for each class"
+            if pretrained
+            else f"the text encoder {text.encoder} is not pretrained"
+        )
+        console.print(f"model.prior: {reason}, so the model has no prior", markup=False)
+    return classifier, blocks
+
+
 def load_checkpoint(folder: Path) -> TrainedModel:
     """Load a model from a local folder.
 
@@ -180,6 +219,7 @@ def _load(folder: Path) -> TrainedModel:
         encoder = build_encoder(values["encoder"], tokenizer)
         prior = values.get("prior")
         if prior is not None:
+            encoder.freeze(text.trainable_layers)
             encoder.keep_pretrained(text.trainable_layers)
         network = build_matcher(
             _matcher_config(folder, values),

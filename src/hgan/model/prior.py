@@ -28,7 +28,8 @@ TEMPERATURE = 0.7
 """Temperature of the softmax over classes; below 1, fewer classes contribute."""
 TEMPLATE = "a photo of a {}"
 """Sentence around the name of a class."""
-BATCH = 128
+MAX_WORDS, BATCH = 64, 128
+"""Tokens of a sentence, and sentences in a batch."""
 
 
 class SemanticPrior(nn.Module):
@@ -64,13 +65,8 @@ class SemanticPrior(nn.Module):
         return (F.normalize(states.float(), dim=-1) - self.mean) @ self.basis
 
 
-def empty_prior(state: dict[str, int]) -> SemanticPrior:
-    """A prior to load a checkpoint into, from the result of `describe`."""
-    return SemanticPrior(**state)
-
-
 def describe(prior: SemanticPrior | None) -> dict[str, int] | None:
-    """The sizes of a prior, as in the configuration of a checkpoint."""
+    """The sizes of a prior, with which `SemanticPrior` makes an empty one to load a checkpoint."""
     if prior is None:
         return None
     (classes, image_width), (text_width, width) = prior.weight.shape, prior.basis.shape
@@ -116,15 +112,14 @@ def build_prior(
     return prior
 
 
-@torch.inference_mode()
 def sentence_embeddings(
     encoder: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str]
 ) -> Tensor:
     """Embeddings (T, D_t) of unit length: means of the pretrained encoder's token states."""
     found = []
-    for batch in chunks(tokenise(tokenizer, texts, 64), BATCH):
+    for batch in chunks(tokenise(tokenizer, texts, MAX_WORDS), BATCH):
         tokens = pad(batch)
         states = encoder.pretrained_states(tokens.ids, tokens.mask, None)
         weight = tokens.mask[..., None].to(states.dtype)
         found.append(F.normalize((states * weight).sum(1) / weight.sum(1), dim=-1))
-    return torch.cat(found).clone()
+    return torch.cat(found)

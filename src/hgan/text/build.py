@@ -11,6 +11,11 @@ from hgan.text.encoder import TextEncoder
 from hgan.text.transformer import build_transformer, load_transformer
 
 
+def is_pretrained(config: TextConfig) -> bool:
+    """Whether the text encoder of a configuration is pretrained."""
+    return config.encoder != "bigru"
+
+
 def load_encoder(
     config: TextConfig, texts: Sequence[str], keep_pretrained: bool = False
 ) -> tuple[TextEncoder, Tokenizer]:
@@ -22,14 +27,15 @@ def load_encoder(
         keep_pretrained: keep the pretrained layers beside those that are trained.
 
     Raises:
-        ConfigError: the encoder cannot be loaded, or has fewer layers than `trainable_layers`.
+        ConfigError: the encoder cannot be loaded, has fewer layers than `trainable_layers`, or is
+            to be kept but not pretrained.
         DataError: the vocabulary or the word vectors of a Bi-GRU are missing or malformed.
     """
     encoder: TextEncoder
-    if config.encoder == "bigru":
-        encoder, tokenizer = load_bigru(config.vocabulary, config.vectors, texts)
-    else:
+    if is_pretrained(config):
         encoder, tokenizer = load_transformer(config.encoder)
+    else:
+        encoder, tokenizer = load_bigru(config.vocabulary, config.vectors, texts)
     encoder.freeze(config.trainable_layers)
     if keep_pretrained:
         encoder.keep_pretrained(config.trainable_layers)

@@ -74,17 +74,26 @@ class TransformerEncoder(TextEncoder):
             self.pretrained.requires_grad_(False)
 
     @torch.no_grad()
-    def pretrained_states(self, ids: Tensor, mask: Tensor, layers: int | None) -> Tensor:
+    def pretrained_states(
+        self, ids: Tensor, mask: Tensor, layers: int | None, frozen_cache: Tensor | None = None
+    ) -> Tensor:
         """States (T, W, D_t) after the embeddings and this many pretrained layers, all for None."""
         own = self.pretrained
         if own is not None and not isinstance(own, nn.ModuleList):
             return own(input_ids=ids, attention_mask=mask).last_hidden_state
-        states = self.transformer.embeddings(input_ids=ids)
-        count = len(self._layers()) if layers is None else layers
-        shared = list(self._layers())
+        kept = list(self._layers())
         if own is not None:
-            shared[len(shared) - len(own) :] = own
-        return _run(shared[:count], states, mask)
+            kept[len(kept) - len(own) :] = own
+        if frozen_cache is not None:
+            return _run(kept[self.frozen_layers : layers], frozen_cache, mask)
+        return _run(kept[:layers], self._embed(ids), mask)
+
+    def _embed(self, ids: Tensor) -> Tensor:
+        """Embeddings (T, W, D_t) of token ids, the input of the first layer."""
+        states = self.transformer.get_submodule("embeddings")(input_ids=ids)
+        # ELECTRA's embeddings can be narrower than its layers.
+        project = getattr(self.transformer, "embeddings_project", None)
+        return states if project is None else project(states)
 
     def _layers(self) -> nn.ModuleList:
         layers = getattr(getattr(self.transformer, "encoder", None), "layer", None)

@@ -36,10 +36,11 @@ class Blocks(nn.Module):
     def __init__(self, blocks: nn.Module, grid: int) -> None:
         super().__init__()
         # On CPUs, convolutions are up to twice as fast with the channels last.
-        self.blocks, self.grid = blocks.to(memory_format=torch.channels_last), grid
+        self.blocks, self.grid = blocks, grid
+        blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, maps: Tensor) -> Regions:
-        """Region features of maps (B, C, h, w), the same as those of the backbone before training."""
+        """Region features of maps (B, C, h, w); before training, those of the frozen backbone."""
         return pool(self.blocks(maps.contiguous(memory_format=torch.channels_last)), self.grid)
 
 
@@ -74,7 +75,8 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def classifier(self) -> Classifier | None:
-        """The classifier that this backbone was trained with; None if it has none."""
+        """The classifier that this backbone was trained with; None if it has none, or none with
+        a name for each class."""
         return None
 
     def split(self, pixels: Tensor) -> tuple[Tensor, Tensor]:

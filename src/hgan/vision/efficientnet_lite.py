@@ -48,12 +48,12 @@ class EfficientNetLite(Backbone):
         """Compute a feature map (B, 1280, size / 32, size / 32) from pixels (B, 3, size, size)."""
         return self.net.extract_features(pixels)
 
-    def classifier(self) -> Classifier:
-        """The classifier of ImageNet's 1,000 classes."""
-        names = resources.files("hgan.vision").joinpath("imagenet_classes.txt").read_text("utf-8")
-        lines = [line for line in names.splitlines() if not line.startswith("#")]
-        layer = self.net._fc
-        return Classifier(layer.weight.detach(), layer.bias.detach(), lines)
+    def classifier(self) -> Classifier | None:
+        """The classifier of ImageNet's 1,000 classes; None for weights of other classes."""
+        layer, names = self.net._fc, imagenet_classes()
+        if len(names) != layer.out_features:
+            return None
+        return Classifier(layer.weight.detach(), layer.bias.detach(), names)
 
     def split(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the input of the trained blocks, and the feature map of the frozen network."""
@@ -69,7 +69,7 @@ class EfficientNetLite(Backbone):
 
     def blocks(self) -> Blocks:
         """A copy of the last blocks and of the convolution after them. Their batch normalisation is
-        frozen: it becomes part of the convolutions."""
+        frozen: it becomes part of the convolutions, whose biases, its shifts, are not trained."""
         net = deepcopy(self.net)
         last = net._blocks[len(net._blocks) - self.trained_blocks :]
         for block in last:
@@ -82,7 +82,14 @@ class EfficientNetLite(Backbone):
         return Blocks(nn.Sequential(*last, head, nn.ReLU6()), self.grid)
 
 
-def _blocks_after_last_stride(net: nn.Module) -> int:
+def imagenet_classes() -> list[str]:
+    """The names of ImageNet's classes, in the order of their index; commas separate several names
+    of a class."""
+    text = resources.files("hgan.vision").joinpath("imagenet_classes.txt").read_text("utf-8")
+    return [line for line in text.splitlines() if not line.startswith("#")]
+
+
+def _blocks_after_last_stride(net: EfficientNet) -> int:
     """Number of blocks after the last one that halves the resolution."""
     strides = [block._depthwise_conv.stride for block in net._blocks]
     last = max(i for i, stride in enumerate(strides) if max(stride) > 1)

@@ -19,14 +19,11 @@ def load_backbone(
         trained_blocks: number of last blocks that a matcher trains.
 
     Raises:
-        ConfigError: there is no such model, it cannot be loaded, or it does not support the size.
+        ConfigError: there is no such model, it cannot be loaded, it does not support the size, or
+            its blocks cannot be trained.
     """
     if name in VARIANTS:
         return EfficientNetLite(VARIANTS[name], size, grid, trained_blocks)
-    if name == "precomputed":
-        raise ConfigError(
-            "vision.backbone: precomputed features already exist; there is nothing to extract"
-        )
     if name.startswith("efficientnet-lite"):  # a typing error; it is not searched on the hub
         raise ConfigError(f"vision.backbone: there is no {name}; choose {', '.join(VARIANTS)}")
     if trained_blocks:
@@ -34,11 +31,20 @@ def load_backbone(
             f"vision.trained_blocks: blocks of {name} cannot be trained, only those of "
             f"{', '.join(VARIANTS)}; set it to 0"
         )
+    if name == "precomputed":
+        raise ConfigError(
+            "vision.backbone: precomputed features already exist; there is nothing to extract"
+        )
     # Imported here, since transformers takes seconds to import and EfficientNet-Lite does not need
     # it.
     from hgan.vision.hub import HubBackbone
 
     return HubBackbone(name, size, grid)
+
+
+def has_classifier(name: str) -> bool:
+    """Whether a backbone has a classifier; those of Hugging Face models are not read."""
+    return name in VARIANTS
 
 
 def backbone_of(config: VisionConfig) -> Backbone:

@@ -95,11 +95,12 @@ def test_any_shape_against_the_array_in_memory(
 def test_a_batch_is_a_copy(tmp_path: Path) -> None:
     write(tmp_path, boxes=True)
     store = PrecompFeatures(tmp_path)
-    before = [np.copy(part) for part in read(store, "7", "5")]
-    for part in read(store, "7", "5"):
+    before = [np.copy(part) for part in read(store, "7", "5")[:4]]
+    for part in read(store, "7", "5")[:4]:  # all but the maps, of which there are none
         part[...] = 0
-    for old, new in zip(before, read(store, "7", "5"), strict=True):
+    for old, new in zip(before, read(store, "7", "5"), strict=False):
         assert np.array_equal(old, new)
+    assert read(store, "7").maps is None
 
 
 # --- boxes

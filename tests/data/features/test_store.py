@@ -89,7 +89,7 @@ def test_the_arrays_are_plain_npy_files(folder: Path) -> None:
     values = json.loads((folder / "manifest.json").read_text())
     assert values["format_version"] == FORMAT_VERSION == 1
     assert list(values) == [
-        "backbone", "size", "boxes", "width", "views", "ids",
+        "backbone", "size", "boxes", "width", "views", "ids", "trained_blocks", "map_shape",
         "skipped", "checksums", "rows_done", "format_version",
     ]  # fmt: skip
 
@@ -380,6 +380,119 @@ def test_ids_are_unique(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"0\.jpg: listed twice"):
         FeatureWriter(tmp_path, manifest(ids=["0.jpg", "1.jpg", "0.jpg"]))
     assert not list(tmp_path.iterdir())
+
+
+# --- input of trained blocks
+
+
+MAPS = RANDOM.normal(size=(N, V, 2, 3, 3)).astype(np.float32)
+MAPS[5] = 0
+TRAINED = {"trained_blocks": 4, "map_shape": [2, 3, 3]}
+
+
+@pytest.fixture
+def with_maps(tmp_path: Path) -> Path:
+    with FeatureWriter(tmp_path / "maps", manifest(**TRAINED)) as writer:
+        writer.write(REGIONS[:3], CONTEXT[:3], {}, MAPS[:3])
+        writer.write(REGIONS[3:], CONTEXT[3:], SKIPPED, MAPS[3:])
+        writer.finish()
+    return tmp_path / "maps"
+
+
+def test_maps_are_read_only_if_blocks_are_trained(with_maps: Path) -> None:
+    store = FeatureStore(with_maps, trained_blocks=4)
+    rows, views = np.array([6, 0, 3]), np.array([1, 0, 1])
+    found = store.read(rows, views)
+    np.testing.assert_array_equal(found.maps, MAPS.astype(np.float16)[rows, views])
+    np.testing.assert_array_equal(found.regions, REGIONS.astype(np.float16)[rows, views])
+    assert found.maps.dtype == np.float32
+    frozen = FeatureStore(with_maps)
+    assert frozen.maps is None and frozen.read(rows, views).maps is None
+    assert sorted(contents(with_maps)) == [
+        "context.npy", "manifest.json", "maps.npy", "regions.npy",
+    ]  # fmt: skip
+
+
+def test_a_store_for_other_trained_blocks(with_maps: Path, folder: Path) -> None:
+    for store, made in ((with_maps, 4), (folder, 0)):
+        words = f"{store.name}: made for {made} trained blocks.*trained_blocks is 5; extract again"
+        with pytest.raises(DataError, match=words):
+            FeatureStore(store, trained_blocks=5)
+
+
+def test_a_manifest_from_before_there_were_trained_blocks(folder: Path) -> None:
+    path = folder / "manifest.json"
+    values = json.loads(path.read_text())
+    del values["trained_blocks"], values["map_shape"]
+    path.write_text(json.dumps(values))
+    store = FeatureStore(folder, "net-1")
+    assert (store.manifest.trained_blocks, store.manifest.map_shape) == (0, [])
+    np.testing.assert_array_equal(store.regions, REGIONS.astype(np.float16))
+    with FeatureWriter(folder, manifest()) as writer:
+        assert writer.finished
+
+
+@pytest.mark.parametrize("name", ["skipped", "checksums", "rows_done", "ids"])
+def test_a_manifest_without_another_field_is_refused(folder: Path, name: str) -> None:
+    path = folder / "manifest.json"
+    values = json.loads(path.read_text())
+    del values[name]
+    path.write_text(json.dumps(values))
+    with pytest.raises(DataError, match="not a manifest"):
+        FeatureStore(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"map_shape": []}, {"trained_blocks": 0}, {"map_shape": [2, 3]}, {"map_shape": [2, 3, "a"]}],
+)
+def test_maps_that_do_not_fit_the_manifest(with_maps: Path, changes: dict[str, Any]) -> None:
+    edit(with_maps, **changes)
+    with pytest.raises(DataError):
+        FeatureStore(with_maps, trained_blocks=4)
+
+
+def test_damaged_maps(with_maps: Path) -> None:
+    path = with_maps / "maps.npy"
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"maps\.npy: damaged"):
+        FeatureStore(with_maps, trained_blocks=4)
+    path.unlink()
+    with pytest.raises(DataError, match=r"maps\.npy"):
+        FeatureStore(with_maps, verify=False, trained_blocks=4)
+
+
+def test_maps_must_be_given_where_they_are_expected_and_only_there(tmp_path: Path) -> None:
+    """Without this check, their rows would be zero."""
+    with FeatureWriter(tmp_path / "a", manifest(**TRAINED)) as writer:
+        with pytest.raises(DataError, match="has regions, context, maps, but regions, context"):
+            writer.write(REGIONS, CONTEXT, {})
+        with pytest.raises(DataError, match="maps of shape"):
+            writer.write(REGIONS, CONTEXT, {}, MAPS[:, :1])
+        bad = MAPS.copy()
+        bad[2, 0, 1] = np.inf
+        with pytest.raises(DataError, match=r"^2\.jpg: its maps features are not finite"):
+            writer.write(REGIONS, CONTEXT, {}, bad)
+        assert writer.manifest.rows_done == 0
+    with (
+        FeatureWriter(tmp_path / "b", manifest()) as writer,
+        pytest.raises(DataError, match="has regions, context, but"),
+    ):
+        writer.write(REGIONS, CONTEXT, {}, MAPS)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"trained_blocks": 3}, {"map_shape": [2, 4, 4]}], ids=lambda c: next(iter(c))
+)
+def test_a_store_for_other_blocks_is_not_continued(
+    with_maps: Path, changes: dict[str, Any]
+) -> None:
+    before = contents(with_maps)
+    with pytest.raises(DataError, match=f"other {next(iter(changes))}"):
+        FeatureWriter(with_maps, manifest(**(TRAINED | changes)))
+    assert contents(with_maps) == before
 
 
 def test_a_store_of_no_photos(tmp_path: Path) -> None:

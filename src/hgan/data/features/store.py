@@ -1,8 +1,8 @@
 """The feature store: region features of many photos in one memory-mapped float16 array.
 
 A folder contains `regions.npy` (N, V, R, D), `context.npy` (N, V, D) and `manifest.json`; if blocks
-of the backbone are trained, also their input, `maps.npy` (N, V, C, h, w). V is the number of views of
-a photo (original, mirrored, cropped); evaluation uses view 0, the original.
+of the backbone are trained, also their input, `maps.npy` (N, V, C, h, w). V is the number of views
+of a photo (original, mirrored, cropped); evaluation uses view 0, the original.
 """
 
 import json
@@ -24,6 +24,8 @@ FORMAT_VERSION = 1
 _DTYPE = "<f2"
 _SETTINGS = ("backbone", "size", "views", "boxes", "width", "ids", "trained_blocks", "map_shape")
 """Fields of a manifest that must be equal to continue an extraction."""
+_NEW_FIELDS: dict[str, object] = {"trained_blocks": 0, "map_shape": []}
+"""Fields that older manifests do not have, with the values that they stand for."""
 
 
 @dataclass
@@ -81,13 +83,13 @@ class FeatureStore:
         Args:
             folder: a folder written by `hgan extract`.
             backbone: the required backbone; None accepts any.
-            trained_blocks: the required number of trained blocks, whose input is read too; with 0,
-                their input is not read, also if there is one.
             verify: read all files once and check their checksums.
+            trained_blocks: the required number of trained blocks, whose input is read too; 0 fits
+                any store, and their input is not read.
 
         Raises:
             DataError: the store is missing, incomplete, damaged, of a newer format, or was made
-                with another backbone.
+                with another backbone or for another number of trained blocks.
         """
         self.manifest = manifest = read_manifest(folder)
         if not manifest.checksums:
@@ -186,13 +188,18 @@ class FeatureWriter:
             maps: (n, V, C, h, w), zeros for skipped photos; None if no block is trained.
 
         Raises:
-            DataError: a feature is not finite or overflows float16, or a shape is wrong.
+            DataError: a feature is not finite or overflows float16, a shape is wrong, or maps are
+                missing or not expected.
         """
         start = self.manifest.rows_done
         stop = start + len(regions)
         given = {"regions": regions, "context": context}
         if maps is not None:
             given["maps"] = maps
+        if given.keys() != self._arrays.keys():
+            raise DataError(
+                f"{self.folder}: has {', '.join(self._arrays)}, but {', '.join(given)} were given"
+            )
         for name, values in given.items():
             shape = self._arrays[name].shape
             expected = (min(stop, shape[0]) - start, *shape[1:])
@@ -260,7 +267,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / "manifest.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = _NEW_FIELDS | json.loads(path.read_text(encoding="utf-8"))
         version = values["format_version"]
         if version != FORMAT_VERSION:
             raise DataError(
@@ -274,6 +281,10 @@ def read_manifest(folder: Path) -> Manifest:
         _check_ids(manifest)
         if np.asarray(manifest.boxes, dtype=np.float32).shape != (len(manifest.boxes), 4):
             raise ValueError("a box is not x0 y0 x1 y1")
+        if len(manifest.map_shape) != (3 if manifest.trained_blocks else 0):
+            raise ValueError(
+                f"maps of shape {manifest.map_shape} for {manifest.trained_blocks} trained blocks"
+            )
         if not 0 <= manifest.rows_done <= len(manifest.ids):
             raise ValueError(f"{manifest.rows_done} rows done of {len(manifest.ids)}")
         return manifest
