@@ -74,7 +74,7 @@ class DataConfig(Section):
 
 @dataclass
 class VisionConfig(Section):
-    """The frozen vision backbone."""
+    """The vision backbone."""
 
     section = "vision"
     bounds: ClassVar[Bounds] = {

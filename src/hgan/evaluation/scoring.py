@@ -28,7 +28,7 @@ def encode(
     device = next(model.parameters()).device
     images = []
     for chunk in chunks(np.arange(len(data.rows)), IMAGE_BATCH):
-        images.append(model.encode_image(data.images(chunk).to(device)))
+        images.append(model.encode_photos(data.images(chunk).to(device)))
         if bar is not None:
             bar.advance(len(chunk))
     unique, which = _unique(data.tokens)

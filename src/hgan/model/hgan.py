@@ -24,8 +24,8 @@ from hgan.model.encoding import make_encoded
 from hgan.model.graph import BoxBias, FeatureGraph, OffsetBias
 from hgan.model.layers import LOW, FeatureDropout, ball, unit
 from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
-from hgan.model.prior import SemanticPrior
 from hgan.model.pooling import GeneralisedPooling
+from hgan.model.prior import SemanticPrior
 from hgan.text.encoder import TextEncoder
 
 CHUNK_SCORES = 1 << 19
@@ -187,20 +187,12 @@ class Tower(nn.Module):
         if "local" in self.levels:
             self.local_out = nn.Linear(node, config.local_width)
             self.importance = nn.Linear(node, 1) if weigh else None
-            if weigh and prior:
-                nn.init.zeros_(self.importance.weight)
-                nn.init.zeros_(self.importance.bias)
-        self.slot_out = nn.Linear(config.slot_width, config.slot_width, bias=False) if prior else None
-        if from_zero:
-            self._start_at_zero()
-
-    def _start_at_zero(self) -> None:
-        """Initialise the learned part of each level to zero."""
-        outputs = [("context", "context_local"), ("context", "context_whole"),
-                   ("shared", "slot_out"), ("local", "local_out")]  # fmt: skip
-        for level, name in outputs:
-            if level in self.levels:
-                layer = getattr(self, name)
+        self.slot_out: nn.Linear | None = None
+        if from_zero and "shared" in self.levels:
+            self.slot_out = nn.Linear(config.slot_width, config.slot_width, bias=False)
+        names = ["context_local", "context_whole", "slot_out", "local_out"] if from_zero else []
+        for name in names + ["importance"] * prior:  # words count alike at the start
+            if isinstance(layer := getattr(self, name, None), nn.Linear):
                 nn.init.zeros_(layer.weight)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
@@ -228,13 +220,11 @@ class Tower(nn.Module):
                 nodes, node = self.graph(nodes, node, mask, positions)  # (3), (4)
             if self.aggregation is not None:
                 nodes, node = self.aggregation(nodes, node, mask)  # (5) to (7)
-        local_prior, context_prior = prior or (None, None)
+        p, q = prior or (None, None)
         return make_encoded(
-            context=self._context(x, c, mask, node, context_prior)
-            if "context" in self.levels
-            else None,
+            context=self._context(x, c, mask, node, q) if "context" in self.levels else None,
             slots=self._slots(x, mask, node) if "shared" in self.levels else None,
-            local=self._local(nodes, mask, local_prior) if "local" in self.levels else None,
+            local=self._local(nodes, mask, p) if "local" in self.levels else None,
             mask=mask,
         )
 
@@ -372,17 +362,18 @@ class HGAN(Matcher):
 
     def encode_image(self, batch: ImageBatch) -> Encoded[Tensor]:
         """Encode the features of photos."""
-        seen = self.see(batch)
         prior = None
         if self.prior is not None:
-            prior = self.prior.image(batch.regions), self.prior.image(batch.context)
-        return self.image_tower(seen.regions, seen.context, batch.mask, batch.boxes, prior)
+            regions, context = batch.pretrained
+            prior = self.prior.image(regions), self.prior.image(context)
+        return self.image_tower(batch.regions, batch.context, batch.mask, batch.boxes, prior)
 
     def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
         """Encode the tokens of captions."""
         token = self.text(batch.ids, batch.mask, batch.frozen_cache, batch.pretrained_cache)
         prior = None
-        if self.prior is not None and token.pretrained is not None:
+        if self.prior is not None:
+            assert token.pretrained is not None
             real = batch.mask[..., None].to(token.pretrained.dtype)
             whole = (token.pretrained * real).sum(1) / real.sum(1).clamp_min(1)  # (T, D_t)
             prior = self.prior.text(token.pretrained), self.prior.text(whole)

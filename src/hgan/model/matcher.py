@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from hgan.config import Section
 from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import Encoded
+from hgan.errors import DataError
 from hgan.model.encoding import concatenate
 from hgan.model.registry import Registry
 from hgan.text.encoder import TextEncoder
-from hgan.vision.backbone import Blocks, Regions
+from hgan.vision.backbone import Blocks
 
 
 @dataclass
@@ -82,12 +83,24 @@ class Matcher(nn.Module, ABC):
     def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
         """The similarity at each level, (B, T) each; the score of a pair depends only on it."""
 
-    def see(self, batch: ImageBatch) -> ImageBatch | Regions:
-        """The features of a batch of photos: those of the trained blocks, if there are any."""
+    def encode_photos(self, batch: ImageBatch) -> Encoded[Tensor]:
+        """Encode photos: run the backbone's trained blocks, if there are any, and `encode_image`.
+
+        Raises:
+            DataError: blocks are trained, but the batch does not contain their input.
+        """
         if self.vision is None:
-            return batch
-        assert batch.maps is not None
-        return self.vision(batch.maps)
+            return self.encode_image(batch)
+        if batch.maps is None:
+            raise DataError(
+                "this model has trained blocks of the backbone, but the features do not contain "
+                "their input; extract them with the model's vision.trained_blocks"
+            )
+        regions, context, _ = self.vision(batch.maps)
+        frozen = batch.regions, batch.context
+        return self.encode_image(
+            replace(batch, regions=regions, context=context, maps=None, frozen=frozen)
+        )
 
     def describe_parts(self) -> dict[str, str]:
         """The parts of the matcher that its settings choose, for the model card."""

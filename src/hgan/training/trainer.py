@@ -230,7 +230,7 @@ class Trainer:
         """Scores (B, T) of a batch's photos and captions, by level."""
         device = self.accelerator.device
         with self.accelerator.autocast():
-            images = network.encode_image(batch.images.to(device))
+            images = network.encode_photos(batch.images.to(device))
             texts = network.encode_texts([part.to(device) for part in batch.texts])
         return network.levels(images, texts)
 
@@ -243,7 +243,9 @@ class Trainer:
         network.set_weights(weights)
         self.accelerator.unwrap_model(self.network).set_weights(weights)
         row = {f"rsum_{name}": found.rsum for name, found in self.metrics.items()}
-        return row | {"open_rsum": found[final_level(found)].rsum for found in others}
+        for found in others:  # at most one
+            row["open_rsum"] = found[final_level(found)].rsum
+        return row
 
     def _evaluated(self) -> Matcher:
         """The averaged network, which is evaluated and saved."""

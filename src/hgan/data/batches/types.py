@@ -20,13 +20,21 @@ class ImageBatch:
     """(R, 4) or (B, R, 4), x0 y0 x1 y1 in 0..1; None if they are unknown"""
     maps: Tensor | None = None
     """(B, C, h, w) input of the trained blocks of the backbone, if it has trained blocks"""
+    frozen: tuple[Tensor, Tensor] | None = None
+    """Regions and context of the frozen backbone, if the others are those of trained blocks"""
+
+    @property
+    def pretrained(self) -> tuple[Tensor, Tensor]:
+        """Regions (B, R, D_v) and context (B, D_v) of the frozen backbone."""
+        return self.frozen or (self.regions, self.context)
 
     def to(self, device: torch.device) -> "ImageBatch":
         """The same batch on another device."""
         boxes = None if self.boxes is None else self.boxes.to(device)
         maps = None if self.maps is None else self.maps.to(device)
         regions, context = self.regions.to(device), self.context.to(device)
-        return ImageBatch(regions, context, self.mask.to(device), boxes, maps)
+        frozen = self.frozen and (self.frozen[0].to(device), self.frozen[1].to(device))
+        return ImageBatch(regions, context, self.mask.to(device), boxes, maps, frozen)
 
 
 @dataclass(frozen=True)

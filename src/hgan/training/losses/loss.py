@@ -109,4 +109,5 @@ def objective(
     scores = dict(levels)
     if len(levels) > 1:
         scores[TOTAL] = total
-    return torch.stack([loss(name, matrix, image_of, alike) for name, matrix in scores.items()]).mean()
+    losses = [loss(name, matrix, image_of, alike) for name, matrix in scores.items()]
+    return torch.stack(losses).mean()
