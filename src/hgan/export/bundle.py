@@ -6,14 +6,15 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from hgan.data.batches.types import TextBatch
 from hgan.encoded import LEVELS
 from hgan.errors import ConfigError
 from hgan.export.compact import compact
 from hgan.files import replace_folder, sha256, write_json
 from hgan.model.card import model_card
-from hgan.model.hgan import HGAN, Tower
+from hgan.model.hgan import HGAN
 from hgan.model.io import TrainedModel, load_checkpoint
-from hgan.text.encoder import TextEncoder
+from hgan.model.photos import encode_photos
 from hgan.vision.backbone import Backbone
 from hgan.vision.load import backbone_of
 from hgan.vision.onnx_export import export_onnx
@@ -22,34 +23,31 @@ FORMAT_VERSION = 1
 
 
 class ImageNetwork(nn.Module):
-    """Backbone and image tower as one network."""
+    """Backbone and photo encoder as one network."""
 
-    def __init__(self, backbone: Backbone, tower: Tower, boxes: Tensor) -> None:
+    def __init__(self, backbone: Backbone, network: HGAN, boxes: Tensor) -> None:
         super().__init__()
-        self.backbone, self.tower = backbone, tower
+        self.backbone, self.network = backbone, network
         self.register_buffer("boxes", boxes)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Encode photos (N, size, size, 3) uint8 as context (N, D), slots (N, K, D_s) and local
         (N, R, D_l)."""
-        regions, context = self.backbone(pixels)
-        mask = torch.ones_like(regions[..., 0], dtype=torch.bool)
-        encoded = self.tower(regions, context, mask, self.boxes)
+        encoded = encode_photos(self.backbone, self.network, pixels, self.boxes)
         return encoded.context, encoded.slots, encoded.local
 
 
 class TextNetwork(nn.Module):
-    """Text encoder and text tower as one network."""
+    """The text encoder with its tower as one network."""
 
-    def __init__(self, encoder: TextEncoder, tower: Tower) -> None:
+    def __init__(self, network: HGAN) -> None:
         super().__init__()
-        self.encoder, self.tower = encoder, tower
+        self.network = network
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Encode ids and mask (N, W) int64 as context (N, D), slots (N, K, D_s), local (N, W, D_l)
         and local_mask (N, W)."""
-        token = self.encoder(ids, mask)
-        encoded = self.tower(token.states, token.context, token.words, mask.cumsum(1))
+        encoded = self.network.encode_text(TextBatch(ids, mask))
         return encoded.context, encoded.slots, encoded.local, encoded.mask
 
 
@@ -99,7 +97,7 @@ def _export_networks(model: TrainedModel, backbone: Backbone, folder: Path) -> N
     network.image_tower.freeze_pooling(len(boxes))
     network.text_tower.freeze_pooling(model.text.max_words)
     export_onnx(
-        ImageNetwork(backbone, network.image_tower, boxes),
+        ImageNetwork(backbone, network, boxes),
         {"pixels": torch.zeros(2, backbone.size, backbone.size, 3, dtype=torch.uint8)},
         {"pixels": ("batch",)},
         ["context", "slots", "local"],
@@ -107,7 +105,7 @@ def _export_networks(model: TrainedModel, backbone: Backbone, folder: Path) -> N
     )
     ids = torch.randint(1000, 1100, (2, 9))
     export_onnx(
-        TextNetwork(network.text, network.text_tower),
+        TextNetwork(network),
         {"ids": ids, "mask": torch.ones_like(ids)},
         {"ids": ("batch", "words"), "mask": ("batch", "words")},
         ["context", "slots", "local", "local_mask"],
@@ -128,6 +126,8 @@ def _write_config(model: TrainedModel, backbone: Backbone, folder: Path) -> None
     weights = model.network.weights
     files = ("image.onnx", "text.onnx", "tokenizer.json")
     has = set(config.levels)
+    prior = model.network.prior is not None
+    local = config.local_width + (config.prior_local_width if prior else 0)
     write_json(
         folder / "config.json",
         {
@@ -139,10 +139,10 @@ def _write_config(model: TrainedModel, backbone: Backbone, folder: Path) -> None
             "max_words": model.text.max_words,
             "weights": {level: weights.get(level, 0.0) for level in LEVELS},
             "widths": {
-                "context": config.width,
+                "context": config.width + (config.prior_width if prior else 0),
                 "slots": config.slots if "shared" in has else 0,
                 "slot": config.slot_width if "shared" in has else 0,
-                "local": config.local_width if "local" in has else 0,
+                "local": local if "local" in has else 0,
             },
             "files": {name: sha256(folder / name) for name in files},
         },

@@ -85,7 +85,9 @@ class BiGRUEncoder(TextEncoder):
                 "use null (train all)"
             )
 
-    def pretrained_states(self, ids: Tensor, mask: Tensor, layers: int | None) -> Tensor:
+    def pretrained_states(
+        self, ids: Tensor, mask: Tensor, layers: int | None, frozen_cache: Tensor | None = None
+    ) -> Tensor:
         """Raise `TypeError`: a Bi-GRU is not pretrained."""
         raise TypeError("a Bi-GRU is not pretrained")
 

@@ -64,9 +64,21 @@ class TextEncoder(nn.Module, ABC):
         """
 
     @abstractmethod
-    def pretrained_states(self, ids: Tensor, mask: Tensor, layers: int | None) -> Tensor:
+    def pretrained_states(
+        self, ids: Tensor, mask: Tensor, layers: int | None, frozen_cache: Tensor | None = None
+    ) -> Tensor:
         """States (T, W, D_t) after the embeddings and this many pretrained layers, all for None.
-        Layers that are trained must be kept for it, see `keep_pretrained`."""
+        Layers that are trained must be kept for it, see `keep_pretrained`.
+
+        Args:
+            frozen_cache: (T, W, D_t) states after the frozen layers, if they are known; only for
+                all layers.
+        """
+
+    def shared_states(self, ids: Tensor, mask: Tensor) -> Tensor | None:
+        """States (T, W, D_t) after the frozen layers, from which the trained encoder and the
+        pretrained one both continue; None if they share no layers."""
+        return None
 
     def keep_pretrained(self, trainable_layers: int | None) -> None:
         """Keep a copy of the layers to be trained as they are now, for `TokenStates.pretrained`.
@@ -96,10 +108,12 @@ class TextEncoder(nn.Module, ABC):
             frozen_cache: (T, W, D_t) states after the frozen layers for these ids, if cached.
             pretrained_cache: (T, W, D_t) states of the pretrained encoder, if cached.
         """
-        states = self.encode(ids, mask, frozen_cache)
         pretrained = pretrained_cache
         if pretrained is None and self.keeps_pretrained:
-            pretrained = self.pretrained_states(ids, mask, None)
+            if frozen_cache is None:
+                frozen_cache = self.shared_states(ids, mask)
+            pretrained = self.pretrained_states(ids, mask, None, frozen_cache)
+        states = self.encode(ids, mask, frozen_cache)
         real = mask.bool()
         weight = real[..., None].to(states.dtype)
         context = (states * weight).sum(1) / weight.sum(1).clamp_min(1)

@@ -42,7 +42,7 @@ class TransformerEncoder(TextEncoder):
         """States (T, W, D_t) of the last layer."""
         if frozen_cache is None:
             return self.transformer(input_ids=ids, attention_mask=mask).last_hidden_state
-        return _run(self._layers()[self.frozen_layers :], frozen_cache, mask)
+        return _run(self._layers()[self._shared_layers() :], frozen_cache, mask)
 
     def describe(self) -> dict[str, Any]:
         """The transformer's configuration."""
@@ -74,9 +74,13 @@ class TransformerEncoder(TextEncoder):
             self.pretrained.requires_grad_(False)
 
     @torch.no_grad()
-    def pretrained_states(self, ids: Tensor, mask: Tensor, layers: int | None) -> Tensor:
+    def pretrained_states(
+        self, ids: Tensor, mask: Tensor, layers: int | None, frozen_cache: Tensor | None = None
+    ) -> Tensor:
         """States (T, W, D_t) after the embeddings and this many pretrained layers, all for None."""
         own = self.pretrained
+        if frozen_cache is not None:
+            return _run(() if own is None else own, frozen_cache, mask)
         if own is not None and not isinstance(own, nn.ModuleList):
             return own(input_ids=ids, attention_mask=mask).last_hidden_state
         states = self.transformer.embeddings(input_ids=ids)
@@ -85,6 +89,21 @@ class TransformerEncoder(TextEncoder):
         if own is not None:
             shared[len(shared) - len(own) :] = own
         return _run(shared[:count], states, mask)
+
+    def shared_states(self, ids: Tensor, mask: Tensor) -> Tensor | None:
+        """States (T, W, D_t) after the frozen layers."""
+        shared = self._shared_layers()
+        return None if shared is None else self.pretrained_states(ids, mask, shared)
+
+    def _shared_layers(self) -> int | None:
+        """Number of layers that are frozen, or that the kept pretrained encoder shares."""
+        if not self.keeps_pretrained:
+            return self.frozen_layers
+        if self.pretrained is None:
+            return len(self._layers())
+        if isinstance(self.pretrained, nn.ModuleList):
+            return len(self._layers()) - len(self.pretrained)
+        return None
 
     def _layers(self) -> nn.ModuleList:
         layers = getattr(getattr(self.transformer, "encoder", None), "layer", None)
