@@ -1,6 +1,6 @@
 """Reduce the size of an ONNX file: store matrices as int8 with scales, other weights as float16.
 
-The weights of a 1 x 1 convolution are a matrix too.
+The weights of a large 1 x 1 convolution are a matrix too.
 
 Computation stays in float32. Cast and Mul nodes restore the weights, and ONNX Runtime folds them
 into constants when it loads the file, so a compact network is as fast as before.
@@ -17,6 +17,9 @@ Weights = list[TensorProto]
 
 SMALLEST = 4096
 """Weights with fewer values are not converted."""
+SMALLEST_CONVOLUTION = 32768
+"""1 x 1 convolutions with fewer values are stored as float16: they are the first layers, whose
+error would be the largest, and they are a hundredth of the file."""
 
 
 def compact(path: Path) -> None:
@@ -29,7 +32,9 @@ def compact(path: Path) -> None:
         values = numpy_helper.to_array(weight)
         if values.dtype != np.float32 or values.size < SMALLEST:
             weights.append(weight)
-        elif values.ndim == 2 or values.shape[2:] == (1, 1):
+        elif values.ndim == 2 or (
+            values.shape[2:] == (1, 1) and values.size >= SMALLEST_CONVOLUTION
+        ):
             _int8(weight.name, values, nodes, weights)
         else:
             _half(weight.name, values, nodes, weights)
