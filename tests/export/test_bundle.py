@@ -11,6 +11,7 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch.nn import functional as F  # noqa: N812
 
 import hgan
 from hgan.config import TextConfig, VisionConfig
@@ -20,6 +21,7 @@ from hgan.encoded import Encoded, Level
 from hgan.errors import ConfigError
 from hgan.export.bundle import export
 from hgan.export.compact import compact
+from hgan.export.distill import distill_pretrained
 from hgan.model.hgan import HGANConfig
 from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.runtime.bundle import Bundle
@@ -29,7 +31,7 @@ from hgan.runtime.similarity import Scores
 from hgan.vision.backbone import grid_boxes
 from hgan.vision.load import load_backbone
 from hgan.vision.onnx_export import export_onnx
-from tests.fixtures.tiny_model import write_tiny_bert
+from tests.fixtures.tiny_model import LETTERS, write_tiny_bert
 
 SIZE, GRID, BLOCKS = 64, 2, 2
 TEXTS = ["a red dog in the snow", "cat", "the white horse runs on the street at a water in a snow"]
@@ -187,6 +189,28 @@ def test_a_bundle_with_prior_and_trained_blocks_scores_as_its_checkpoint(
 def _scores(model: Model, photos: list[Path]) -> tuple[tuple[Embeddings, Embeddings], Scores]:
     encoded = model.encode_image(photos), model.encode_text(TEXTS)
     return encoded, model.similarity(*encoded, levels=True)
+
+
+def test_a_linear_map_replaces_the_pretrained_text_layers(
+    with_prior: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The trained layer of this checkpoint differs little from the pretrained one."""
+    kept = load_checkpoint(with_prior[0])
+    fitted = load_checkpoint(with_prior[0])
+    texts = [f"{a} {b} {c}" for a in ("a", "the") for b in LETTERS for c in ("dog", "cat", "snow")]
+    cosine = distill_pretrained(fitted.network.text, fitted.tokenizer, texts, 16)
+    assert cosine > 0.95
+    tokens = pad(tokenise(kept.tokenizer, TEXTS, 16))
+    with torch.inference_mode():
+        expected, found = (m.network.encode_text(tokens) for m in (kept, fitted))
+        unfitted = torch.nn.Linear(32, 32)
+        fitted.network.text.replace_pretrained(unfitted)
+        random = fitted.network.encode_text(tokens)
+    prior = slice(24, 40)
+    expected, found, random = (x.context[:, prior] for x in (expected, found, random))
+    assert F.cosine_similarity(found, expected).min() > 0.9
+    assert F.cosine_similarity(random, expected).min() < 0.5
+    assert not [name for name in fitted.network.state_dict() if name.startswith("text.pretrained.")]
 
 
 def test_frozen_layers_are_computed_once_for_both_encoders(with_prior: tuple[Path, Path]) -> None:

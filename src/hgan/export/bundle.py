@@ -1,5 +1,6 @@
 """Export a checkpoint as a bundle: two ONNX networks, tokenizer, configuration and model card."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,16 +11,21 @@ from hgan.data.batches.types import TextBatch
 from hgan.encoded import LEVELS
 from hgan.errors import ConfigError
 from hgan.export.compact import compact
+from hgan.export.distill import distill_pretrained
 from hgan.files import replace_folder, sha256, write_json
 from hgan.model.card import model_card
 from hgan.model.hgan import HGAN
 from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.model.photos import encode_photos
+from hgan.model.prior import TEMPLATE
+from hgan.progress import console
 from hgan.vision.backbone import Backbone
 from hgan.vision.load import backbone_of
 from hgan.vision.onnx_export import export_onnx
 
 FORMAT_VERSION = 1
+TEXTS = 4000
+"""Number of texts that are used, evenly spaced, of all that are given."""
 
 
 class ImageNetwork(nn.Module):
@@ -51,7 +57,9 @@ class TextNetwork(nn.Module):
         return encoded.context, encoded.slots, encoded.local, encoded.mask
 
 
-def export(checkpoint: Path, folder: Path, compact_weights: bool = False) -> Path:
+def export(
+    checkpoint: Path, folder: Path, compact_weights: bool = False, texts: Sequence[str] = ()
+) -> Path:
     """Export a checkpoint as a bundle, which the runtime reads without torch.
 
     If the process is killed, the folder contains the old or the new bundle.
@@ -60,6 +68,10 @@ def export(checkpoint: Path, folder: Path, compact_weights: bool = False) -> Pat
         checkpoint: folder of a trained model, such as `runs/flickr8k/seed1/best`.
         folder: folder of the bundle; it is created, or replaced if it exists.
         compact_weights: store weights as int8 and float16; computation is in float32.
+        texts: captions, best those of the training photos. With them, the pretrained text layers
+            that a semantic prior needs are replaced by a linear map of the trained ones, see
+            `hgan.export.distill`; the bundle then encodes a text as fast as one without prior.
+            A model without pretrained layers does not need them.
 
     Raises:
         DataError: the checkpoint is missing or damaged.
@@ -75,6 +87,12 @@ def export(checkpoint: Path, folder: Path, compact_weights: bool = False) -> Pat
     if "context" not in model.network.level_names:
         raise ConfigError(f"{checkpoint}: a bundle needs the context level, to search an index")
     backbone = backbone_of(model.vision)
+    if texts and model.network.text.keeps_pretrained:
+        sentences = [*texts[:: max(1, len(texts) // TEXTS)], *_class_sentences(backbone)]
+        cosine = distill_pretrained(
+            model.network.text, model.tokenizer, sentences, model.text.max_words
+        )
+        console.print(f"pretrained text layers: estimated by a linear map, cosine {cosine:.3f}")
 
     def write(new: Path) -> None:
         _export_networks(model, backbone, new)
@@ -88,6 +106,13 @@ def export(checkpoint: Path, folder: Path, compact_weights: bool = False) -> Pat
 
     replace_folder(folder, write)
     return folder
+
+
+def _class_sentences(backbone: Backbone) -> list[str]:
+    """Names of the classes that a backbone recognises, in a sentence and alone, in turns."""
+    classifier = backbone.classifier()
+    names = [] if classifier is None else [name.split(",")[0] for name in classifier.names]
+    return [name if i % 2 else TEMPLATE.format(name) for i, name in enumerate(names)]
 
 
 def _export_networks(model: TrainedModel, backbone: Backbone, folder: Path) -> None:
