@@ -19,7 +19,7 @@ from hgan.data.batches.tokens import pad, tokenise
 from hgan.data.batches.types import ImageBatch
 from hgan.encoded import Encoded, Level
 from hgan.errors import ConfigError
-from hgan.export.bundle import export
+from hgan.export.bundle import ImageNetwork, export
 from hgan.export.compact import compact
 from hgan.export.distill import distill_pretrained
 from hgan.model.hgan import HGANConfig
@@ -34,6 +34,8 @@ from hgan.vision.onnx_export import export_onnx
 from tests.fixtures.tiny_model import LETTERS, write_tiny_bert
 
 SIZE, GRID, BLOCKS = 64, 2, 2
+CONVOLUTIONS = 64
+"""Of EfficientNet-Lite2: 3 in each of 21 blocks, but 2 in the first; one before and one after."""
 TEXTS = ["a red dog in the snow", "cat", "the white horse runs on the street at a water in a snow"]
 
 
@@ -90,7 +92,7 @@ def encode_with_torch(checkpoint: Path, pixels: np.ndarray) -> tuple[Encoded, En
     model = load_checkpoint(checkpoint)
     backbone = load_backbone("efficientnet-lite2", GRID, SIZE).eval()
     with torch.inference_mode():
-        regions, context = backbone(torch.from_numpy(pixels))
+        regions, context, _ = backbone(torch.from_numpy(pixels))
         mask = torch.ones(regions.shape[:2], dtype=torch.bool)
         boxes = torch.from_numpy(model.boxes)
         images = model.network.encode_image(ImageBatch(regions, context, mask, boxes))
@@ -235,19 +237,27 @@ def _uses(path: Path, weight: torch.Tensor) -> int:
     return sum(name in names for node in graph.node for name in node.input)
 
 
-def test_frozen_blocks_are_kept_only_for_the_prior(
-    with_prior: tuple[Path, Path], tmp_path: Path
+def test_the_graph_has_the_trained_blocks_beside_the_frozen_ones(
+    with_prior: tuple[Path, Path],
 ) -> None:
-    backbone = load_backbone("efficientnet-lite2", GRID, SIZE)
-    convolutions = sum(isinstance(module, torch.nn.Conv2d) for module in backbone.modules())
-    own = 3 * BLOCKS + 1  # of the trained blocks and after them
-    assert _convolutions(with_prior[1]) == convolutions + own
-    checkpoint = save_model(tmp_path, ["context"], blocks=BLOCKS)
-    assert _convolutions(export(checkpoint, tmp_path / "bundle")) == convolutions
+    assert _convolutions(with_prior[1] / "image.onnx") == CONVOLUTIONS + 3 * BLOCKS + 1
 
 
-def _convolutions(bundle: Path) -> int:
-    return sum(node.op_type == "Conv" for node in onnx.load(bundle / "image.onnx").graph.node)
+@pytest.mark.slow
+def test_without_prior_the_graph_has_only_the_trained_blocks(tmp_path: Path) -> None:
+    model = load_checkpoint(save_model(tmp_path, ["context"], blocks=BLOCKS))
+    backbone = load_backbone("efficientnet-lite2", GRID, SIZE, BLOCKS)
+    network = ImageNetwork(backbone, model.network, torch.from_numpy(model.boxes))
+    pixels = torch.zeros(2, SIZE, SIZE, 3, dtype=torch.uint8)
+    model.network.image_tower.freeze_pooling(GRID**2)
+    outputs = ["context", "slots", "local"]
+    path = tmp_path / "image.onnx"
+    export_onnx(network, {"pixels": pixels}, {"pixels": ("batch",)}, outputs, path)
+    assert _convolutions(path) == CONVOLUTIONS
+
+
+def _convolutions(path: Path) -> int:
+    return sum(node.op_type == "Conv" for node in onnx.load(path).graph.node)
 
 
 @pytest.mark.slow
@@ -275,8 +285,9 @@ def test_compact_keeps_small_weights_and_bounds_the_error(tmp_path: Path) -> Non
         "bias": rng.normal(size=128).astype(np.float32),
         "kernel": rng.normal(size=(16, 16, 5, 5)).astype(np.float32),
         "first": rng.normal(size=(128, 128, 1, 1)).astype(np.float32),
-        "pointwise": (rng.normal(size=(256, 128, 1, 1)) * np.arange(256)[:, None, None, None])
-        .astype(np.float32),
+        "pointwise": (
+            rng.normal(size=(256, 128, 1, 1)) * np.arange(256)[:, None, None, None]
+        ).astype(np.float32),
     }
     graph = helper.make_graph(
         [helper.make_node("Identity", [name], [f"out_{name}"]) for name in weights],

@@ -135,7 +135,11 @@ def test_the_card_says_whether_there_is_a_prior_and_where_its_names_are_from() -
     prior = SemanticPrior(classes=6, image_width=WIDTH, text_width=WIDTH, width=4)
     net = HGAN(replace(SMALL, prior_width=4, prior_local_width=2), WIDTH, text_encoder(), prior)
     found = model_card(net, VisionConfig(), TextConfig(), FACTS)
-    for words in ("| semantic prior | ConSE (Norouzi", "ImageNet classes", "- Names of the ImageNet"):
+    for words in (
+        "| semantic prior | ConSE (Norouzi",
+        "ImageNet classes",
+        "- Names of the ImageNet",
+    ):
         assert words in found
     baseline = build_matcher(matcher_config({"name": "vse++"}), WIDTH, text_encoder())
     assert "semantic prior" not in model_card(baseline, VisionConfig(), TextConfig(), FACTS)

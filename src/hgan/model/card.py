@@ -229,12 +229,13 @@ def _prior(network: Matcher, vision: VisionConfig, text: TextConfig) -> dict[str
         return {}
     if getattr(network, "prior", None) is None:
         return {"semantic prior": "none"}
-    estimated = network.text.pretrained_head is not None
+    space = f"the sentence space of {_name(text.encoder)}"
+    if network.text.pretrained_head is not None:
+        space += ", which a linear map of the trained states estimates"
     return {
         "semantic prior": (
             f"ConSE (Norouzi et al., ICLR 2014): the ImageNet classes that {_name(vision.backbone)}"
-            f" recognises, by their names in WordNet, in the sentence space of {_name(text.encoder)}"
-            + (", which a linear map of the trained states estimates" if estimated else "")
+            f" recognises, by their names in WordNet, in {space}"
         )
     }
 
