@@ -31,6 +31,8 @@ TEXTS = 4000
 class ImageNetwork(nn.Module):
     """Backbone and photo encoder as one network."""
 
+    boxes: Tensor  # (R, 4)
+
     def __init__(self, backbone: Backbone, network: HGAN, boxes: Tensor) -> None:
         super().__init__()
         self.backbone, self.network = backbone, network

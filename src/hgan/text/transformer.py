@@ -85,7 +85,7 @@ class TransformerEncoder(TextEncoder):
         """States (T, W, D_t) after the embeddings and this many pretrained layers, all for None."""
         own = self.pretrained
         if frozen_cache is not None:
-            return _run(() if own is None else own, frozen_cache, mask)
+            return _run(own if isinstance(own, nn.ModuleList) else (), frozen_cache, mask)
         if own is not None and not isinstance(own, nn.ModuleList):
             return own(input_ids=ids, attention_mask=mask).last_hidden_state
         states = self.transformer.embeddings(input_ids=ids)
