@@ -163,11 +163,16 @@ def test_a_kill_while_exporting_leaves_the_old_bundle(
 
 
 @pytest.fixture(scope="module")
-def with_prior(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A checkpoint with a semantic prior and trained blocks, and its bundle."""
+def prior_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with a semantic prior and trained blocks."""
     folder = tmp_path_factory.mktemp("prior")
-    checkpoint = save_model(folder, ["context", "shared", "local"], prior=True, blocks=BLOCKS)
-    return checkpoint, export(checkpoint, folder / "bundle")
+    return save_model(folder, ["context", "shared", "local"], prior=True, blocks=BLOCKS)
+
+
+@pytest.fixture(scope="module")
+def with_prior(prior_checkpoint: Path) -> tuple[Path, Path]:
+    """The same checkpoint and its bundle."""
+    return prior_checkpoint, export(prior_checkpoint, prior_checkpoint.parent / "bundle")
 
 
 def test_a_bundle_with_prior_and_trained_blocks_scores_as_its_checkpoint(
@@ -193,12 +198,10 @@ def _scores(model: Model, photos: list[Path]) -> tuple[tuple[Embeddings, Embeddi
     return encoded, model.similarity(*encoded, levels=True)
 
 
-def test_a_linear_map_replaces_the_pretrained_text_layers(
-    with_prior: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_a_linear_map_replaces_the_pretrained_text_layers(prior_checkpoint: Path) -> None:
     """The trained layer of this checkpoint differs little from the pretrained one."""
-    kept = load_checkpoint(with_prior[0])
-    fitted = load_checkpoint(with_prior[0])
+    kept = load_checkpoint(prior_checkpoint)
+    fitted = load_checkpoint(prior_checkpoint)
     texts = [f"{a} {b} {c}" for a in ("a", "the") for b in LETTERS for c in ("dog", "cat", "snow")]
     cosine = distill_pretrained(fitted.network.text, fitted.tokenizer, texts, 16)
     assert cosine > 0.95
