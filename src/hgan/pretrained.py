@@ -17,12 +17,13 @@ from torch import Tensor
 
 import hgan.model.hgan as networks
 from hgan.chunks import chunks
-from hgan.data.batches.types import ImageBatch, TextBatch
+from hgan.data.batches.types import TextBatch
 from hgan.encoded import LEVELS, Encoded
 from hgan.errors import ConfigError, DataError
 from hgan.hub import PREFIX, download, hub_name
 from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.model.matcher import Matcher
+from hgan.model.photos import encode_photos
 from hgan.runtime.embeddings import Embeddings, check_pair, concatenate
 from hgan.runtime.inputs import texts_of
 from hgan.runtime.model import IMAGE_BATCH, TEXT_BATCH, Model, check_pixels
@@ -160,10 +161,7 @@ class HGAN(Model):
         parts = []
         for batch in chunks(pixels, batch_size):
             photos = torch.from_numpy(np.stack(list(batch))).to(self.device)
-            seen = self._backbone(photos)
-            mask = torch.ones(seen.regions.shape[:2], dtype=torch.bool, device=self.device)
-            batch_ = ImageBatch(seen.regions, seen.context, mask, places, seen.maps)
-            parts.append(self.network.encode_image(batch_))
+            parts.append(encode_photos(self._backbone, self.network, photos, places))
         return concatenate([_to_numpy(part) for part in parts])
 
     @torch.inference_mode()

@@ -1,5 +1,6 @@
 """The model card: the hub can read its metadata, and it describes this model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ from huggingface_hub.repocard_data import EvalResult
 
 from hgan.config import TextConfig, VisionConfig
 from hgan.model.card import PIPELINE_TAG, model_card
+from hgan.model.hgan import HGAN
 from hgan.model.matchers import build_matcher, matcher_config
+from hgan.model.prior import SemanticPrior
 from hgan.training.trainer import train
-from tests.fixtures.networks import WIDTH, network, text_encoder
+from tests.fixtures.networks import SMALL, WIDTH, network, text_encoder
 from tests.fixtures.tiny_model import tiny_config
 
 FACTS: dict[str, Any] = {
@@ -124,6 +127,27 @@ def test_the_card_describes_this_method(name: str, title: str, parts: str) -> No
     found = model_card(net, VisionConfig(), TextConfig(), FACTS)
     assert f"# {title}: image-text retrieval" in found and parts in found
     assert ("MFAR" in found) == (name == "hgan")
+
+
+def test_the_card_says_whether_there_is_a_prior_and_where_its_names_are_from() -> None:
+    found = model_card(network(), VisionConfig(), TextConfig(), FACTS)
+    assert "| semantic prior | none |" in found and "WordNet" not in found
+    prior = SemanticPrior(classes=6, image_width=WIDTH, text_width=WIDTH, width=4)
+    net = HGAN(replace(SMALL, prior_width=4, prior_local_width=2), WIDTH, text_encoder(), prior)
+    found = model_card(net, VisionConfig(), TextConfig(), FACTS)
+    for words in (
+        "| semantic prior | ConSE (Norouzi",
+        "ImageNet classes",
+        "- Names of the ImageNet",
+    ):
+        assert words in found
+    baseline = build_matcher(matcher_config({"name": "vse++"}), WIDTH, text_encoder())
+    assert "semantic prior" not in model_card(baseline, VisionConfig(), TextConfig(), FACTS)
+
+
+@pytest.mark.parametrize(("blocks", "words"), [(0, "lite2, frozen |"), (3, "blocks trained: 3 |")])
+def test_the_card_says_how_many_vision_blocks_were_trained(blocks: int, words: str) -> None:
+    assert words in model_card(network(), VisionConfig(trained_blocks=blocks), TextConfig(), FACTS)
 
 
 def test_a_trained_model_brings_its_facts(tmp_path: Path) -> None:

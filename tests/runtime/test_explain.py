@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 
 from hgan.errors import DataError
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.explain import Explanation
+from hgan.runtime.explain import Explanation, take_apart
 from hgan.runtime.images import to_pixels
 from hgan.runtime.similarity import score_levels
 from tests.fixtures.photos import COLOURS, save_photo
@@ -178,6 +179,23 @@ def test_levels_that_a_model_lacks_are_absent(bundles):
     assert bare.words == [] and bare.slots == []
     assert bundles["no local"].explain(noise(0), "red dog").words == []
     assert bundles["local"].explain(noise(0), "red dog").slots == []
+
+
+def test_weights_of_words_average_one_also_where_rows_are_short(bundles):
+    """In a model with a semantic prior, rows of photos and texts are shorter than one."""
+    bundle = bundles["all"]
+    photo = bundle.encode_images([to_pixels(noise(0), SIZE)])
+    sentence = bundle.encode_texts(["a dog in snow"])
+    spans = bundle.words("a dog in snow")
+
+    def explained(scale: float) -> Explanation:
+        short = replace(sentence, local=scale * sentence.local)
+        return take_apart(photo, short, "a dog in snow", spans, bundle.weights, bundle.boxes)
+
+    long, short = explained(1.0), explained(0.6)
+    for word, same in zip(short.words, long.words, strict=True):
+        np.testing.assert_allclose(word.weights, same.weights, rtol=1e-5)
+        assert word.part == pytest.approx(0.6 * same.part, rel=1e-5)
 
 
 def test_a_photo_in_any_form_is_the_same_photo(bundles, tmp_path):

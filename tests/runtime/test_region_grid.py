@@ -34,6 +34,15 @@ def test_regions_are_directions_of_means(side):
                 np.testing.assert_allclose(found[photo, side * y + x], expected, atol=1e-5)
 
 
+def test_pooled_regions_are_as_long_as_those_of_their_block():
+    local = np.random.default_rng(0).normal(size=(2, 16, 5)).astype(np.float32)
+    found = np.linalg.norm(pool_regions(local, 4, 2), axis=-1)
+    lengths = np.linalg.norm(local, axis=-1).reshape(2, 2, 2, 2, 2)
+    np.testing.assert_allclose(found, lengths.mean(axis=(2, 4)).reshape(2, 4), rtol=1e-5)
+    short = pool_regions(0.6 * local, 4, 2)
+    np.testing.assert_allclose(short, 0.6 * pool_regions(local, 4, 2), rtol=1e-5, atol=1e-6)
+
+
 def test_opposite_regions_have_no_direction():
     local = np.array([[[1, 0], [-1, 0], [1, 0], [-1, 0]]], np.float32)
     assert np.isfinite(pool_regions(local, 2, 1)).all()

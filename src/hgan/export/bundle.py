@@ -1,59 +1,67 @@
 """Export a checkpoint as a bundle: two ONNX networks, tokenizer, configuration and model card."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from hgan.data.batches.types import TextBatch
 from hgan.encoded import LEVELS
 from hgan.errors import ConfigError
 from hgan.export.compact import compact
+from hgan.export.distill import distill_pretrained
 from hgan.files import replace_folder, sha256, write_json
 from hgan.model.card import model_card
-from hgan.model.hgan import HGAN, Tower
+from hgan.model.hgan import HGAN
 from hgan.model.io import TrainedModel, load_checkpoint
-from hgan.text.encoder import TextEncoder
+from hgan.model.photos import encode_photos
+from hgan.model.prior import TEMPLATE
+from hgan.progress import console
 from hgan.vision.backbone import Backbone
 from hgan.vision.load import backbone_of
 from hgan.vision.onnx_export import export_onnx
 
 FORMAT_VERSION = 1
+TEXTS = 4000
+"""Number of texts that are used, evenly spaced, of all that are given."""
 
 
 class ImageNetwork(nn.Module):
-    """Backbone and image tower as one network."""
+    """Backbone and photo encoder as one network."""
 
-    def __init__(self, backbone: Backbone, tower: Tower, boxes: Tensor) -> None:
+    boxes: Tensor  # (R, 4)
+
+    def __init__(self, backbone: Backbone, network: HGAN, boxes: Tensor) -> None:
         super().__init__()
-        self.backbone, self.tower = backbone, tower
+        self.backbone, self.network = backbone, network
         self.register_buffer("boxes", boxes)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Encode photos (N, size, size, 3) uint8 as context (N, D), slots (N, K, D_s) and local
         (N, R, D_l)."""
-        regions, context = self.backbone(pixels)
-        mask = torch.ones_like(regions[..., 0], dtype=torch.bool)
-        encoded = self.tower(regions, context, mask, self.boxes)
+        encoded = encode_photos(self.backbone, self.network, pixels, self.boxes)
         return encoded.context, encoded.slots, encoded.local
 
 
 class TextNetwork(nn.Module):
-    """Text encoder and text tower as one network."""
+    """The text encoder with its tower as one network."""
 
-    def __init__(self, encoder: TextEncoder, tower: Tower) -> None:
+    def __init__(self, network: HGAN) -> None:
         super().__init__()
-        self.encoder, self.tower = encoder, tower
+        self.network = network
 
     def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Encode ids and mask (N, W) int64 as context (N, D), slots (N, K, D_s), local (N, W, D_l)
         and local_mask (N, W)."""
-        token = self.encoder(ids, mask)
-        encoded = self.tower(token.states, token.context, token.words, mask.cumsum(1))
+        encoded = self.network.encode_text(TextBatch(ids, mask))
         return encoded.context, encoded.slots, encoded.local, encoded.mask
 
 
-def export(checkpoint: Path, folder: Path, compact_weights: bool = False) -> Path:
+def export(
+    checkpoint: Path, folder: Path, compact_weights: bool = False, texts: Sequence[str] = ()
+) -> Path:
     """Export a checkpoint as a bundle, which the runtime reads without torch.
 
     If the process is killed, the folder contains the old or the new bundle.
@@ -62,6 +70,10 @@ def export(checkpoint: Path, folder: Path, compact_weights: bool = False) -> Pat
         checkpoint: folder of a trained model, such as `runs/flickr8k/seed1/best`.
         folder: folder of the bundle; it is created, or replaced if it exists.
         compact_weights: store weights as int8 and float16; computation is in float32.
+        texts: captions, best those of the training photos. With them, the pretrained text layers
+            that a semantic prior needs are replaced by a linear map of the trained ones, see
+            `hgan.export.distill`; the bundle then encodes a text as fast as one without prior.
+            A model without pretrained layers does not need them.
 
     Raises:
         DataError: the checkpoint is missing or damaged.
@@ -77,6 +89,12 @@ def export(checkpoint: Path, folder: Path, compact_weights: bool = False) -> Pat
     if "context" not in model.network.level_names:
         raise ConfigError(f"{checkpoint}: a bundle needs the context level, to search an index")
     backbone = backbone_of(model.vision)
+    if texts and model.network.text.keeps_pretrained:
+        sentences = [*texts[:: max(1, len(texts) // TEXTS)], *_class_sentences(backbone)]
+        cosine = distill_pretrained(
+            model.network.text, model.tokenizer, sentences, model.text.max_words
+        )
+        console.print(f"pretrained text layers: estimated by a linear map, cosine {cosine:.3f}")
 
     def write(new: Path) -> None:
         _export_networks(model, backbone, new)
@@ -92,6 +110,13 @@ def export(checkpoint: Path, folder: Path, compact_weights: bool = False) -> Pat
     return folder
 
 
+def _class_sentences(backbone: Backbone) -> list[str]:
+    """Names of the classes that a backbone recognises, in a sentence and alone, in turns."""
+    classifier = backbone.classifier()
+    names = [] if classifier is None else [name.split(",")[0] for name in classifier.names]
+    return [name if i % 2 else TEMPLATE.format(name) for i, name in enumerate(names)]
+
+
 def _export_networks(model: TrainedModel, backbone: Backbone, folder: Path) -> None:
     network = model.network.eval()
     assert isinstance(network, HGAN) and model.boxes is not None
@@ -99,7 +124,7 @@ def _export_networks(model: TrainedModel, backbone: Backbone, folder: Path) -> N
     network.image_tower.freeze_pooling(len(boxes))
     network.text_tower.freeze_pooling(model.text.max_words)
     export_onnx(
-        ImageNetwork(backbone, network.image_tower, boxes),
+        ImageNetwork(backbone, network, boxes),
         {"pixels": torch.zeros(2, backbone.size, backbone.size, 3, dtype=torch.uint8)},
         {"pixels": ("batch",)},
         ["context", "slots", "local"],
@@ -107,7 +132,7 @@ def _export_networks(model: TrainedModel, backbone: Backbone, folder: Path) -> N
     )
     ids = torch.randint(1000, 1100, (2, 9))
     export_onnx(
-        TextNetwork(network.text, network.text_tower),
+        TextNetwork(network),
         {"ids": ids, "mask": torch.ones_like(ids)},
         {"ids": ("batch", "words"), "mask": ("batch", "words")},
         ["context", "slots", "local", "local_mask"],
@@ -128,6 +153,8 @@ def _write_config(model: TrainedModel, backbone: Backbone, folder: Path) -> None
     weights = model.network.weights
     files = ("image.onnx", "text.onnx", "tokenizer.json")
     has = set(config.levels)
+    prior = model.network.prior is not None
+    local = config.local_width + (config.prior_local_width if prior else 0)
     write_json(
         folder / "config.json",
         {
@@ -139,10 +166,10 @@ def _write_config(model: TrainedModel, backbone: Backbone, folder: Path) -> None
             "max_words": model.text.max_words,
             "weights": {level: weights.get(level, 0.0) for level in LEVELS},
             "widths": {
-                "context": config.width,
+                "context": config.width + (config.prior_width if prior else 0),
                 "slots": config.slots if "shared" in has else 0,
                 "slot": config.slot_width if "shared" in has else 0,
-                "local": config.local_width if "local" in has else 0,
+                "local": local if "local" in has else 0,
             },
             "files": {name: sha256(folder / name) for name in files},
         },

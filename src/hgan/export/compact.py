@@ -1,5 +1,7 @@
 """Reduce the size of an ONNX file: store matrices as int8 with scales, other weights as float16.
 
+The weights of a large 1 x 1 convolution are a matrix too.
+
 Computation stays in float32. Cast and Mul nodes restore the weights, and ONNX Runtime folds them
 into constants when it loads the file, so a compact network is as fast as before.
 """
@@ -15,6 +17,9 @@ Weights = list[TensorProto]
 
 SMALLEST = 4096
 """Weights with fewer values are not converted."""
+SMALLEST_CONVOLUTION = 32768
+"""1 x 1 convolutions with fewer values are stored as float16: they are the first layers, whose
+error would be the largest, and they are a hundredth of the file."""
 
 
 def compact(path: Path) -> None:
@@ -27,7 +32,9 @@ def compact(path: Path) -> None:
         values = numpy_helper.to_array(weight)
         if values.dtype != np.float32 or values.size < SMALLEST:
             weights.append(weight)
-        elif values.ndim == 2:
+        elif values.ndim == 2 or (
+            values.shape[2:] == (1, 1) and values.size >= SMALLEST_CONVOLUTION
+        ):
             _int8(weight.name, values, nodes, weights)
         else:
             _half(weight.name, values, nodes, weights)
@@ -40,8 +47,9 @@ def compact(path: Path) -> None:
 
 
 def _int8(name: str, values: np.ndarray, nodes: Nodes, weights: Weights) -> None:
-    # One scale per column or one per row, depending on which has the smaller error.
-    choices = [_quantise(values, axis) for axis in (0, 1)]
+    # A convolution (outputs, inputs, 1, 1) has one scale per output. A matrix can be the transpose
+    # of a layer: it has one scale per column or one per row, whichever has the smaller error.
+    choices = [_quantise(values, axis) for axis in ((0, 1) if values.ndim == 2 else (1,))]
     codes, scale = min(choices, key=lambda c: float(np.square(c[0] * c[1] - values).sum()))
     weights.append(numpy_helper.from_array(codes, f"{name}.int8"))
     weights.append(numpy_helper.from_array(scale, f"{name}.scale"))
@@ -50,6 +58,7 @@ def _int8(name: str, values: np.ndarray, nodes: Nodes, weights: Weights) -> None
 
 
 def _quantise(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes of values and their scales, one for all values along an axis."""
     scale = np.abs(values).max(axis=axis, keepdims=True) / 127.0
     scale = np.maximum(scale, np.finfo(np.float32).tiny).astype(np.float32)
     return np.rint(values / scale).astype(np.int8), scale

@@ -39,6 +39,9 @@ WEIGHT_TERMS = {
     "minilm": "all-MiniLM-L6-v2 weights (sentence-transformers): Apache-2.0.",
 }
 """Terms of the weights that are installed as Python packages."""
+CLASS_NAME_TERMS = (
+    "Names of the ImageNet classes: WordNet 3.0 (Princeton University), WordNet License."
+)
 
 BODY = """\
 # {title}: image-text retrieval
@@ -83,6 +86,7 @@ def model_card(
         "levels of similarity, weights chosen on validation": network.weights,
         "photos": _photos(vision),
         "sentences": _sentences(text),
+        **_prior(network, vision, text),
         **network.describe_parts(),
     }
     body = BODY.format(
@@ -90,7 +94,7 @@ def model_card(
         source=network.source,
         parts=_rows(parts),
         facts=f"| | |\n|---|---|\n{_rows(facts)}" if facts else "Not trained yet.",
-        terms="\n".join(f"- {line}" for line in _terms(vision, text, facts)),
+        terms="\n".join(f"- {line}" for line in _terms(network, vision, text, facts)),
         limits=_limits(facts),
     )
     metadata = _metadata(network.title, vision, text, facts)
@@ -169,7 +173,9 @@ def _hub_id(name: str) -> str | None:
     return None if Path(name).exists() else name
 
 
-def _terms(vision: VisionConfig, text: TextConfig, facts: dict[str, Any]) -> list[str]:
+def _terms(
+    network: Matcher, vision: VisionConfig, text: TextConfig, facts: dict[str, Any]
+) -> list[str]:
     known = KNOWN_DATASETS.get(facts.get("data set", ""))
     captions = facts.get("captions")
     lines = []
@@ -191,6 +197,8 @@ def _terms(vision: VisionConfig, text: TextConfig, facts: dict[str, Any]) -> lis
             lines.append(f"Weights of the local folder `{Path(name).name}`: its own terms apply.")
     if text.encoder == "bigru" and text.vectors is not None:
         lines.append(f"Word vectors `{text.vectors.name}`: their own terms apply.")
+    if getattr(network, "prior", None) is not None:
+        lines.append(CLASS_NAME_TERMS)
     return lines
 
 
@@ -211,7 +219,25 @@ def _limits(facts: dict[str, Any]) -> str:
 def _photos(vision: VisionConfig) -> str:
     if vision.backbone == PRECOMPUTED:
         return "precomputed region features"
-    return f"{vision.grid} x {vision.grid} regions by {_name(vision.backbone)}, frozen"
+    trained = f"last blocks trained: {vision.trained_blocks}" if vision.trained_blocks else "frozen"
+    return f"{vision.grid} x {vision.grid} regions by {_name(vision.backbone)}, {trained}"
+
+
+def _prior(network: Matcher, vision: VisionConfig, text: TextConfig) -> dict[str, str]:
+    """The semantic prior and its source; nothing for a matcher that cannot have one."""
+    if not hasattr(network, "prior"):
+        return {}
+    if getattr(network, "prior", None) is None:
+        return {"semantic prior": "none"}
+    space = f"the sentence space of {_name(text.encoder)}"
+    if network.text.pretrained_head is not None:
+        space += ", which a linear map of the trained states estimates"
+    return {
+        "semantic prior": (
+            f"ConSE (Norouzi et al., ICLR 2014): the ImageNet classes that {_name(vision.backbone)}"
+            f" recognises, by their names in WordNet, in {space}"
+        )
+    }
 
 
 def _sentences(text: TextConfig) -> str:

@@ -208,8 +208,10 @@ def _words(
     """Combine tokens into words; `spans` has an item for each row of `sentence.local[0]`."""
     pieces = _double(sentence.local[0])  # (W, D_l), including the start and end tokens
     regions = _double(photo.local[0][photo.mask[0]])  # (R, D_l)
-    weights = np.linalg.norm(pieces, axis=1)  # (W,)
     real = int(sentence.mask[0].sum())
+    # The rows of a model with a prior are shorter than one; the weights still average one.
+    lengths = np.linalg.norm(pieces, axis=1)  # (W,)
+    weights = lengths * real / max(float(lengths.sum()), np.finfo(np.float64).tiny)
     words = []
     for (start, end), rows in _grouped(text, spans, sentence.mask[0]):
         similarity = pieces[rows] @ regions.T  # (p, R)

@@ -76,7 +76,7 @@ def pooled(bundle: Bundle, regions: int | None) -> Bundle:
 
 
 def pool_regions(local: np.ndarray, grid: int, side: int) -> np.ndarray:
-    """Average the unit vectors of blocks of neighbouring regions.
+    """Average the vectors of blocks of neighbouring regions.
 
     Args:
         local: (N, grid * grid, D_l), row by row.
@@ -84,14 +84,19 @@ def pool_regions(local: np.ndarray, grid: int, side: int) -> np.ndarray:
         side: regions per side of the result, a divisor of `grid`.
 
     Returns:
-        (N, side * side, D_l): the means, scaled to unit length.
+        (N, side * side, D_l): the means, scaled to the mean length of their regions: to unit length
+        where regions have unit length, and less where a model's regions are shorter.
     """
     if not local.shape[2]:  # a model without the local level
         return local[:, : side * side]
-    means = _blocks(local.astype(np.float32).transpose(1, 0, 2), grid, side).mean(axis=1)
-    lengths = np.linalg.norm(means, axis=-1, keepdims=True)
-    unit = means / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return np.ascontiguousarray(unit.transpose(1, 0, 2))
+    blocks = _blocks(local.astype(np.float32).transpose(1, 0, 2), grid, side)  # (R', B, N, D_l)
+    means = blocks.mean(axis=1)  # (R', N, D_l)
+    unit = means / np.maximum(_lengths(means), np.finfo(np.float32).tiny)
+    return np.ascontiguousarray((unit * _lengths(blocks).mean(axis=1)).transpose(1, 0, 2))
+
+
+def _lengths(rows: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
 def _blocks(regions: np.ndarray, grid: int, side: int) -> np.ndarray:

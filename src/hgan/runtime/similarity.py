@@ -3,9 +3,10 @@
     S = b_c S_context + b_s S_shared + b_l S_local
 
 S_context is the cosine of the contexts, S_shared the mean cosine of corresponding slots, S_local
-the mean over the text's words of the best region's cosine. Rows are unit vectors, so a cosine is an
-inner product. Photos are always the first argument and texts the second; if a photo is the query,
-it takes the place of the text, and its regions take the place of the words.
+the mean over the text's words of the best region's cosine. All of them are computed as inner
+products: rows are unit vectors, or shorter ones in a model with a semantic prior. Photos are always
+the first argument and texts the second; if a photo is the query, it takes the place of the text,
+and its regions take the place of the words.
 """
 
 from collections.abc import Mapping, Sequence

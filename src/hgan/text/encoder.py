@@ -30,6 +30,8 @@ class TextEncoder(nn.Module, ABC):
         special_ids: (S) ids of tokens that are not words.
         frozen_layers: number of frozen layers, from the bottom, whose output can be cached; None if
             no layer is frozen.
+        pretrained_head: a linear map of the trained states that estimates the pretrained ones, in
+            place of the pretrained layers; see `hgan.export.distill`.
     """
 
     special_ids: Tensor
@@ -40,6 +42,7 @@ class TextEncoder(nn.Module, ABC):
         super().__init__()
         self.mask_id = mask_id
         self.frozen_layers: int | None = None
+        self.pretrained_head: nn.Linear | None = None
         self.register_buffer("special_ids", torch.tensor(special_ids), persistent=False)
 
     @property
@@ -85,6 +88,10 @@ class TextEncoder(nn.Module, ABC):
             "a pretrained text.encoder, or model.prior none"
         )
 
+    def replace_pretrained(self, head: nn.Linear) -> None:
+        """Use a linear map of the trained states in place of the pretrained layers."""
+        self.keeps_pretrained, self.pretrained_head = False, head
+
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """The architecture as JSON values, for `build_encoder`; `model_type` is its type."""
@@ -109,6 +116,8 @@ class TextEncoder(nn.Module, ABC):
                 frozen_cache = self.pretrained_states(ids, mask, self.frozen_layers)
             pretrained = self.pretrained_states(ids, mask, None, frozen_cache)
         states = self.encode(ids, mask, frozen_cache)
+        if pretrained is None and self.pretrained_head is not None:
+            pretrained = self.pretrained_head(states)
         real = mask.bool()
         weight = real[..., None].to(states.dtype)
         context = (states * weight).sum(1) / weight.sum(1).clamp_min(1)

@@ -73,6 +73,11 @@ class TransformerEncoder(TextEncoder):
         if self.pretrained is not None:
             self.pretrained.requires_grad_(False)
 
+    def replace_pretrained(self, head: nn.Linear) -> None:
+        """Use a linear map of the trained states in place of the pretrained layers."""
+        super().replace_pretrained(head)
+        self.pretrained = None
+
     @torch.no_grad()
     def pretrained_states(
         self, ids: Tensor, mask: Tensor, layers: int | None, frozen_cache: Tensor | None = None
