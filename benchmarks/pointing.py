@@ -3,6 +3,8 @@
     python benchmarks/pointing.py                                    # the bundle of hgan
     python benchmarks/pointing.py runs/mine/seed1/best --baseline    # and the difference to it
     python benchmarks/pointing.py bundles/mine --split val --picture pointing.png
+    python benchmarks/pointing.py --captions data/coco_mini_val/captions.jsonl \\
+        --photos data/coco_mini_val/images --split val
 
 Photos of one split are drawn in random order. Four of them, each resized to a square of 224 pixels,
 are the quarters of a mosaic, which the model reads as one photo. Every caption of the four photos
@@ -42,6 +44,7 @@ from hgan.runtime.images import read_photo, to_pixels
 DATA = Path(os.environ.get("HGAN_DATA", "data")) / "flickr8k"
 SIDE = 224
 """Side of a photo in a mosaic, in pixels."""
+NUMBER = 250
 RESAMPLES = 2000
 KINDS = ("whole captions", "content words")
 
@@ -111,22 +114,29 @@ def _arguments() -> argparse.Namespace:
     add("--captions", type=Path, default=DATA / "captions.jsonl")
     add("--photos", type=Path, default=DATA / "images")
     add("--split", default="test")
-    add("--number", type=int, default=250, help="number of mosaics; each photo is used once")
+    add("--number", type=int, help=f"number of mosaics, which share no photo; default: {NUMBER}, "
+        "or as many as the photos allow")  # fmt: skip
     add("--seed", type=int, default=0)
     add("--baseline", action="store_true", help="also measure the bundle of hgan, and compare")
     add("--picture", type=Path, metavar="PNG", help="also draw some mosaics with heat maps")
     return parser.parse_args()
 
 
-def draw_groups(photos: int, number: int, seed: int) -> np.ndarray:
+def draw_groups(photos: int, number: int | None, seed: int) -> np.ndarray:
     """Positions (M, 4) of the photos of each mosaic: each photo is in at most one.
+
+    Args:
+        photos: number of photos.
+        number: number of mosaics, M; by default `NUMBER`, or as many as the photos allow.
+        seed: random seed.
 
     Raises:
         ConfigError: there are not enough photos.
     """
+    number = max(min(NUMBER, photos // 4), 1) if number is None else number
     if not 1 <= number <= photos // 4:
         raise ConfigError(
-            f"--number {number}: {photos:,} photos are enough for 1 to {photos // 4} mosaics"
+            f"{number} mosaics: {photos:,} photos are enough for {photos // 4}; a mosaic has four"
         )
     return np.random.default_rng(seed).permutation(photos)[: 4 * number].reshape(number, 4)
 

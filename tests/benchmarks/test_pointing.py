@@ -125,8 +125,12 @@ def test_each_photo_is_in_one_mosaic() -> None:
     groups = draw_groups(41, 10, 3)
     assert groups.shape == (10, 4) and len(set(groups.ravel().tolist())) == 40
     assert (groups == draw_groups(41, 10, 3)).all() and (groups != draw_groups(41, 10, 4)).any()
+    assert draw_groups(41, None, 3).shape == (10, 4)
+    assert draw_groups(4000, None, 3).shape == (250, 4)
+    with pytest.raises(ConfigError, match="1 mosaics: 3 photos are enough for 0;"):
+        draw_groups(3, None, 3)
     for number in (0, 11):
-        with pytest.raises(ConfigError, match="41 photos are enough for 1 to 10 mosaics"):
+        with pytest.raises(ConfigError, match=f"{number} mosaics: 41 photos are enough for 10;"):
             draw_groups(41, number, 3)
 
 
@@ -171,13 +175,15 @@ def test_the_script_prints_both_figures(data: Path, bundle: Bundle, tmp_path: Pa
     assert last == f"picture: {picture}"
     with Image.open(picture) as sheet:
         assert sheet.format == "PNG"
-    same = subprocess.run([*command[:2], *command[3:], "--baseline"], capture_output=True, text=True)
+    own = [*command[:2], *command[3:7], *command[9:], "--baseline"]  # all photos: three mosaics
+    same = subprocess.run(own, capture_output=True, text=True)
     assert same.returncode == 0, same.stderr
-    one, other, difference, _ = same.stdout.splitlines()[1:]
+    again, one, other, difference, _ = same.stdout.splitlines()
+    assert again == first
     assert other.split(": ")[1] == one.split(": ")[1]  # it is the bundle of hgan itself
     assert difference == (
         "difference: whole captions +0.0 % [+0.0, +0.0], content words +0.0 % [+0.0, +0.0]"
     )
     many = subprocess.run([*command, "--number", "4"], capture_output=True, text=True)
     assert many.returncode == 1
-    assert many.stderr.startswith("pointing: --number 4: 12 photos are enough for 1 to 3 mosaics")
+    assert many.stderr.startswith("pointing: 4 mosaics: 12 photos are enough for 3;")
