@@ -33,6 +33,7 @@ from hgan.reporting.statistics import paired_difference
 
 DATA = Path(os.environ.get("HGAN_DATA", "data")) / "coco_mini_val"
 DEMO: dict[str, Any] = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "demo.py"))
+SHIPPED = "the bundle of hgan"
 ANSWERS = {
     "a cat looking at the camera": "chelsea.png",
     "a cup of coffee on a wooden table": "coffee.png",
@@ -68,16 +69,16 @@ def main() -> None:
             f"{chosen.captions.parent.name}, {chosen.split} split"
         )
         found = measure(model, captions, chosen.photos)
-        print_result(model.name, found)
-        models = [model]
+        models = {chosen.model or SHIPPED: model}
+        print_result(chosen.model or SHIPPED, found)
         if chosen.model is not None:
-            models.append(hgan.load())
-            theirs = measure(models[1], captions, chosen.photos)
-            print_result(f"{models[1].name} of hgan", theirs)
+            models[SHIPPED] = hgan.load()
+            theirs = measure(models[SHIPPED], captions, chosen.photos)
+            print_result(SHIPPED, theirs)
             change = paired_difference([found], [theirs], captions.image_of)
             print(f"difference: rSum {change.mean:+.1f} [{change.low:+.1f}, {change.high:+.1f}]")
-        for number, each in enumerate(models):
-            print(f"\nexample queries, {each.name}{' of hgan' if number else ''}:")
+        for name, each in models.items():
+            print(f"\nexample queries, {name}:")
             print_answers(search_samples(each, samples))
 
 

@@ -44,6 +44,7 @@ from hgan.runtime.images import read_photo, to_pixels
 DATA = Path(os.environ.get("HGAN_DATA", "data")) / "flickr8k"
 SIDE = 224
 """Side of a photo in a mosaic, in pixels."""
+SHIPPED = "the bundle of hgan"
 NUMBER = 250
 RESAMPLES = 2000
 KINDS = ("whole captions", "content words")
@@ -93,11 +94,10 @@ def main() -> None:
         f"{len(mosaics)} mosaics of {chosen.captions.parent.name}, {chosen.split} split, "
         f"seed {chosen.seed}; chance 25 %"
     )
-    _print_shares(model.name, found, times)
+    _print_shares(chosen.model or SHIPPED, found, times)
     if chosen.baseline:
-        baseline = hgan.load()
-        theirs = measure(baseline, mosaics)
-        _print_shares(f"{baseline.name} of hgan", theirs, times)
+        theirs = measure(hgan.load(), mosaics)
+        _print_shares(SHIPPED, theirs, times)
         _print("difference", found.shares() - theirs.shares(),
                found.shares(times) - theirs.shares(times), sign="+")  # fmt: skip
     if chosen.picture:

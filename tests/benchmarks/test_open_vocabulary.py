@@ -104,8 +104,8 @@ def test_the_script_compares_with_the_bundle_of_hgan(
     )
     assert change == pytest.approx(rsums[0] - rsums[1], abs=0.11) and low <= change <= high
     assert [line for line in lines if line.startswith("example queries")] == [
-        "example queries, tiny:",
-        next(line for line in lines if line.endswith(" of hgan:")),
+        f"example queries, {bundle.folder}:",
+        "example queries, the bundle of hgan:",
     ]
     assert sum(line.endswith(" of 6 right") for line in lines) == 2
     broken = subprocess.run([*command, "--split", "test"], capture_output=True, text=True)
