@@ -145,6 +145,44 @@ def test_a_killed_run_resumes_as_if_nothing_had_happened(
     assert_same_run(whole, config)
 
 
+def test_photos_of_coco_mini_val_are_not_trained_on(folder: Path, tmp_path: Path) -> None:
+    """Said before the features are opened, since they may not exist yet."""
+    file = tmp_path / "captions.jsonl"
+    file.write_text('{"image": "000000000139.jpg", "captions": ["a room"], "split": "val"}\n')
+    config = settings(folder, tmp_path / "run")
+    data = replace(config.data, captions=file, features=tmp_path / "nothing")
+    with pytest.raises(ConfigError, match=r"1 of the 1 photos to train on are .*coco_mini_val"):
+        train(replace(config, data=data))
+    assert not config.run.exists()
+
+
+def rewritten(folder: Path, file: Path, where: str, **changes: Any) -> Path:
+    """The captions, with changes to the photos of one split."""
+    lines = (folder / "captions.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    changed = [r | changes if r["split"] == where else r for r in records]
+    file.write_text("".join(f"{json.dumps(record)}\n" for record in changed))
+    return file
+
+
+def test_a_run_is_validated_on_val_or_not_at_all(folder: Path, tmp_path: Path) -> None:
+    config = settings(folder, tmp_path / "run")
+    file = rewritten(folder, tmp_path / "captions.jsonl", "val", split="test")
+    with pytest.raises(DataError, match="no photo is in split 'val'"):
+        train(replace(config, data=replace(config.data, captions=file)))
+
+
+def test_a_run_does_not_read_the_test_split(
+    folder: Path, tmp_path: Path, whole: Config
+) -> None:
+    """Whatever its captions say, the run stays the same bit for bit."""
+    file = rewritten(folder, tmp_path / "captions.jsonl", "test", captions=["nonsense"])
+    config = replace(whole, run=tmp_path / "run", data=replace(whole.data, captions=file))
+    train(config)
+    one, other = finished(whole), finished(config)
+    assert_same(one | {"settings": None}, other | {"settings": None})
+
+
 def test_a_run_is_not_overwritten(whole: Config) -> None:
     before = (run_folder(whole) / "log.csv").read_bytes()
     with pytest.raises(ConfigError, match="already contains a run; continue it with --resume"):

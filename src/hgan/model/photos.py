@@ -15,4 +15,4 @@ def encode_photos(
     """Encode photos (B, size, size, 3) uint8; boxes (R, 4) are those of the backbone's regions."""
     seen = backbone(pixels)
     mask = torch.ones(seen.regions.shape[:2], dtype=torch.bool, device=pixels.device)
-    return network.encode_image(ImageBatch(seen.regions, seen.context, mask, boxes, seen.maps))
+    return network.encode_photos(ImageBatch(seen.regions, seen.context, mask, boxes, seen.maps))

@@ -3,11 +3,11 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from hgan.evaluation.types import CUTOFFS
-from hgan.reporting.records import Record
 
 RESAMPLES = 2000
 SEED = 0
@@ -34,6 +34,14 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(statistics.fmean(values), deviation)
 
 
+class Ranked(Protocol):
+    """The evaluation of a system with one seed, such as a `Record`."""
+
+    @property
+    def final_ranks(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ranks, from 0, of the photos' best captions (N) and of the captions' photos (T)."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """The rSum of one system minus that of another."""
@@ -46,8 +54,8 @@ class Difference:
 
 
 def paired_difference(
-    ours: Sequence[Record],
-    theirs: Sequence[Record],
+    ours: Sequence[Ranked],
+    theirs: Sequence[Ranked],
     image_of: np.ndarray,
     resamples: int = RESAMPLES,
 ) -> Difference:
@@ -81,7 +89,7 @@ def paired_difference(
 
 
 def _points(
-    records: Sequence[Record], image_of: np.ndarray, photos: int
+    records: Sequence[Ranked], image_of: np.ndarray, photos: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Contribution of each photo to rSum before division, as a query (N) and by its captions (N).
 

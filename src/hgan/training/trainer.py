@@ -18,7 +18,7 @@ from hgan.data.batches.augmentation import Augmenter
 from hgan.data.batches.dataset import Dataset
 from hgan.data.batches.epoch import training_batches
 from hgan.data.batches.types import Batch
-from hgan.data.captions.known import dataset_key
+from hgan.data.captions.known import check_training_photos, dataset_key
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
 from hgan.data.features.open import open_features
@@ -70,8 +70,8 @@ def train(config: Config, resume: bool = False, stop_after: int | None = None) -
 
     Raises:
         DataError: captions or features are missing or do not match.
-        ConfigError: the folder of the run contains a run that cannot be continued: `resume` is
-            false, or it has other settings.
+        ConfigError: photos to train on are those of `coco_mini_val`; or the folder of the run
+            contains a run that cannot be continued: `resume` is false, or it has other settings.
     """
     return Trainer(config, resume).run(stop_after)
 
@@ -91,8 +91,9 @@ class Trainer:
         AcceleratorState._reset_state()  # it keeps the precision of earlier runs in this process
         self.accelerator = Accelerator(mixed_precision=_precision(config))
         set_seed(config.seed)
-        store = self._open_features(config.data.features)
         captions = read_captions(config.data.captions)
+        check_training_photos(captions, config.data.captions)
+        store = self._open_features(config.data.features)
         self.model = TrainedModel.create(
             config.model,
             config.vision,
