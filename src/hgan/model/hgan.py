@@ -152,7 +152,7 @@ class Tower(nn.Module):
     row is its weight in the mean over rows; otherwise all rows have length one.
 
     With a prior, its vectors are further features of regions, words, photo and sentence, and a part
-    of the context and of the local rows. `from_zero` initialises the learned parts to zero.
+    of the context and of the local rows. `from_zero` initialises what is learned of them to zero.
     """
 
     def __init__(
@@ -187,10 +187,7 @@ class Tower(nn.Module):
         if "local" in self.levels:
             self.local_out = nn.Linear(node, config.local_width)
             self.importance = nn.Linear(node, 1) if weigh else None
-        self.slot_out: nn.Linear | None = None
-        if from_zero and "shared" in self.levels:
-            self.slot_out = nn.Linear(config.slot_width, config.slot_width, bias=False)
-        names = ["context_local", "context_whole", "slot_out", "local_out"] if from_zero else []
+        names = ["context_local", "context_whole", "local_out"] if from_zero else []
         for name in names + ["importance"] * prior:  # words count alike at the start
             if isinstance(layer := getattr(self, name, None), nn.Linear):
                 nn.init.zeros_(layer.weight)
@@ -254,11 +251,7 @@ class Tower(nn.Module):
         whole = self.shared_node(node)  # (B, D)
         nodes = torch.cat([whole[:, None], self.shared_local(self.dropout(x))], dim=1)
         real = F.pad(mask, (1, 0), value=True)  # (B, 1 + n)
-        slots = self.rearrangement(nodes, real)  # (8), (9): (B, K, D_s)
-        if self.slot_out is None:
-            return unit(slots)
-        # Values of about unit variance: from zero, unit vectors would need many more steps.
-        return ball(self.slot_out(unit(slots) * slots.shape[-1] ** 0.5))
+        return unit(self.rearrangement(nodes, real))  # (8), (9): (B, K, D_s)
 
     def _local(self, nodes: Tensor | None, mask: Tensor, prior: Tensor | None) -> Tensor:
         assert nodes is not None
@@ -341,6 +334,10 @@ class HGAN(Matcher):
         super().__init__(config, image_width, text, config.levels)
         self.prior = prior
         has = prior is not None
+        if has and {"shared"} < set(config.levels):
+            # The shared level has no prior: until weights are chosen, S is without it.
+            count = len(config.levels) - 1
+            self.set_weights({name: (name != "shared") / count for name in config.levels})
         node, drop = config.node_width, config.dropout
         aggregation = Aggregation(node) if config.mfar else None
         rearrangement = None
