@@ -259,8 +259,13 @@ def test_blocks_without_a_prior(config: Config, tmp_path: Path) -> None:
     loaded = load_checkpoint(tmp_path / "model")
     assert loaded.network.vision is not None and loaded.network.prior is None
     images = seen_by(vision)
-    found, frozen = loaded.network.see(images), seen_by(LITE)
+    assert images.maps is not None
+    found, frozen = loaded.network.vision(images.maps), seen_by(LITE)
     torch.testing.assert_close(found.regions, frozen.regions, atol=1e-4, rtol=1e-4)
+    encoded, direct = loaded.network.encode_photos(images), loaded.network.encode_image(frozen)
+    torch.testing.assert_close(encoded.context, direct.context, atol=1e-4, rtol=1e-4)
+    with pytest.raises(DataError, match=r"trained blocks .* vision.trained_blocks"):
+        loaded.network.encode_photos(frozen)
 
 
 BIGRU = TextConfig(encoder="bigru", trainable_layers=None)

@@ -47,9 +47,7 @@ class Hinge(Loss):
         """Use only the hardest negative after the warm-up epochs."""
         self.hardest = epoch >= self.config.warmup_epochs
 
-    def forward(
-        self, name: str, scores: Tensor, image_of: Tensor, alike: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, name: str, scores: Tensor, image_of: Tensor) -> Tensor:
         """The loss, a scalar, of scores (B, T) and the photo of each caption (T)."""
         scores, margin = scores.float(), self.config.margin
         own = own_captions(image_of, len(scores))  # (B, T)

@@ -50,17 +50,13 @@ class Loss(nn.Module, ABC):
         self.names = tuple(names)
 
     @abstractmethod
-    def forward(
-        self, name: str, scores: Tensor, image_of: Tensor, alike: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, name: str, scores: Tensor, image_of: Tensor) -> Tensor:
         """The loss, a scalar, of the scores of one level or of S.
 
         Args:
             name: name of the level, or S.
             scores: (B, T).
             image_of: (T) the photo of each caption.
-            alike: (T, T) cosines of the captions by a pretrained text encoder, for a loss with
-                soft targets.
         """
 
     @abstractmethod
@@ -105,9 +101,13 @@ def objective(
     image_of: Tensor,
     alike: Tensor | None = None,
 ) -> Tensor:
-    """The mean of the loss over the levels and, if there are several, S."""
+    """The mean of the loss over the levels and, if there are several, S.
+
+    A loss with soft targets also gets the cosines of the captions (T, T) by a pretrained encoder.
+    """
     scores = dict(levels)
     if len(levels) > 1:
         scores[TOTAL] = total
-    losses = [loss(name, matrix, image_of, alike) for name, matrix in scores.items()]
+    given = () if alike is None else (alike,)
+    losses = [loss(name, matrix, image_of, *given) for name, matrix in scores.items()]
     return torch.stack(losses).mean()
