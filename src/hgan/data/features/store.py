@@ -107,7 +107,8 @@ class FeatureStore:
                 f"{folder}: made for {manifest.trained_blocks} trained blocks of the backbone, but "
                 f"vision.trained_blocks is {trained_blocks}; extract again into another folder"
             )
-        arrays = {name: _open_array(folder, name, manifest) for name in _shapes(manifest)}
+        needed = [name for name in _shapes(manifest) if name != "maps" or trained_blocks]
+        arrays = {name: _open_array(folder, name, manifest) for name in needed}
         if verify:
             for name in arrays:
                 if _crc32(folder / f"{name}.npy") != manifest.checksums.get(name):
