@@ -110,8 +110,11 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(tab, address, state):
     assert not wide
     assert page.evaluate("document.scrollingElement.scrollWidth") == 360
     if state is results:
-        first, second = (page.locator(TILES).nth(place).bounding_box() for place in (0, 1))
-        assert first["y"] == second["y"]  # side by side
+        # Measured at one moment, since the page can move while photos load.
+        first, second, *_ = page.locator(TILES).evaluate_all(
+            "all => all.map((one) => one.getBoundingClientRect().y)"
+        )
+        assert first == second  # side by side
     # What fingers press is large enough for them.
     for name in ("Search with a photo", "Filters"):
         button = page.locator(f"button[aria-label='{name}']").bounding_box()
