@@ -37,3 +37,13 @@ def test_every_requirement_is_pinned_to_a_version_in_its_range():
         name = canonicalize_name(requirement.name)
         if name != "hgan":
             assert requirement.specifier.contains(versions[name]), requirement
+
+
+def test_a_wheel_has_every_file_that_is_not_python():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]["hgan"]
+    package = ROOT / "src" / "hgan"
+    packed = {path for pattern in patterns for path in package.glob(pattern)}
+    files = {path for path in package.rglob("*") if path.is_file()}
+    others = {path for path in files if path.suffix not in (".py", ".pyc")}
+    assert len(others) > 20 and others <= packed, sorted(others - packed)
