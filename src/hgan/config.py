@@ -128,6 +128,7 @@ class OptimConfig(Section):
         **dict.fromkeys(("learning_rate", "clip"), (POSITIVE, inf)),
         **dict.fromkeys(("text_rate", "vision_rate", "weight_decay", "warmup_steps"), (0, inf)),
         **dict.fromkeys(("region_drop", "word_drop", "ema"), (0, 1)),
+        "mosaics": (0, inf),
     }
 
     epochs: int = 6
@@ -152,6 +153,9 @@ class OptimConfig(Section):
     """Probability that a region is dropped (augmentation)."""
     word_drop: float = 0.15
     """Probability that a word is masked, replaced or dropped (augmentation)."""
+    mosaics: float = 0.0
+    """Weight of the loss on mosaics of four photos, in which words and captions have to point at
+    their photo; 0 for none. It trains the local level."""
     ema: float = 0.98
     """Decay of the moving average of the weights, which is evaluated and saved; 0 disables it."""
     precision: Literal["bf16", "no"] = "bf16"

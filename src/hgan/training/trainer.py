@@ -23,7 +23,7 @@ from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
 from hgan.data.features.open import open_features
 from hgan.data.features.types import Features
-from hgan.encoded import final_level
+from hgan.encoded import Encoded, final_level
 from hgan.errors import ConfigError
 from hgan.evaluation.evaluate import choose_weights
 from hgan.files import recover_folder, write_json
@@ -39,6 +39,7 @@ from hgan.training.checkpoint import (
 from hgan.training.config import Config
 from hgan.training.losses.loss import Loss, build_loss, objective
 from hgan.training.monitor import collapse_warning, plot_curves, write_log
+from hgan.training.mosaics import check_grid, make_mosaics, mosaic_loss
 from hgan.training.schedule import make_optimizer, make_schedule
 from hgan.training.settings import other_settings
 
@@ -104,6 +105,8 @@ class Trainer:
         )
         self._load_data(captions, store)
         network = self.model.network
+        if config.optim.mosaics:
+            self._check_mosaics(store)
         criterion = build_loss(config.loss, network.level_names)
         optimizer = make_optimizer(network, criterion, config.optim)
         self.steps = len(self.train_data.rows) // self._batch_images()
@@ -123,6 +126,15 @@ class Trainer:
     def _open_features(self, path: Path) -> Features:
         vision = self.config.vision
         return open_features(path, vision.backbone, vision.trained_blocks)
+
+    def _check_mosaics(self, store: Features) -> None:
+        names = self.model.network.level_names
+        if "local" not in names:
+            raise ConfigError(
+                "optim.mosaics: mosaics train the local level, which this model does not have; set "
+                "optim.mosaics to 0"
+            )
+        check_grid(store.boxes)
 
     def _load_data(self, captions: Captions, store: Features) -> None:
         config = self.config
@@ -210,7 +222,8 @@ class Trainer:
 
     def _step(self, batch: Batch) -> float:
         network: Matcher = self.accelerator.unwrap_model(self.network)
-        levels = self._levels(network, batch)
+        images, texts = self._encode(network, batch)
+        levels = network.levels(images, texts)
         total = combine(levels, network.weights)
         image_of = batch.image_of.to(self.accelerator.device)
         alike = None
@@ -218,6 +231,8 @@ class Trainer:
             sentences = batch.sentences.to(self.accelerator.device)
             alike = sentences @ sentences.T  # (T, T)
         loss = objective(self.criterion, levels, total, image_of, alike)
+        if self.config.optim.mosaics:
+            loss = loss + self.config.optim.mosaics * self._mosaic_loss(network, batch, texts)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optim.clip)
@@ -227,13 +242,20 @@ class Trainer:
         self.averaged.update_parameters(network)
         return float(loss.detach())
 
-    def _levels(self, network: Matcher, batch: Batch) -> dict[str, Tensor]:
-        """Scores (B, T) of a batch's photos and captions, by level."""
+    def _encode(self, network: Matcher, batch: Batch) -> tuple[Encoded[Tensor], Encoded[Tensor]]:
+        """Encode the photos and the captions of a batch."""
         device = self.accelerator.device
         with self.accelerator.autocast():
             images = network.encode_photos(batch.images.to(device))
             texts = network.encode_texts([part.to(device) for part in batch.texts])
-        return network.levels(images, texts)
+        return images, texts
+
+    def _mosaic_loss(self, network: Matcher, batch: Batch, texts: Encoded[Tensor]) -> Tensor:
+        """The loss on mosaics of a batch's photos."""
+        device = self.accelerator.device
+        with self.accelerator.autocast():
+            mosaics = network.encode_photos(make_mosaics(batch.images.to(device)))
+        return mosaic_loss(mosaics, texts, batch.image_of.to(device))
 
     def _validate(self) -> dict[str, float]:
         """Choose the level weights on validation; return the rSum of each level and of S, and the
