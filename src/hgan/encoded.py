@@ -22,7 +22,8 @@ def final_level(names: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Encoded(Generic[Array]):
-    """N photos or sentences in the shared space; rows have unit length.
+    """N photos or sentences in the shared space. Rows have unit length; with a semantic prior, those
+    of the context and the local level may be shorter.
 
     A level that the model does not have is an array of zero width, never None.
     """
@@ -32,7 +33,7 @@ class Encoded(Generic[Array]):
     slots: Array
     """(N, K, D_s): slot k of a photo and slot k of a sentence describe the same kind of thing."""
     local: Array
-    """(N, n, D_l): one vector per region or word; rows outside the mask are zero. The norm of a
-    word's vector is its weight in the mean over words; the weights of a sentence average one."""
+    """(N, n, D_l): one vector per region or word; rows outside the mask are zero. A word's
+    vector is multiplied by its weight in the mean over words; a sentence's weights average one."""
     mask: Array
     """(N, n) bool: True for regions and words, False for padding."""
