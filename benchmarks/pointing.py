@@ -39,7 +39,8 @@ from hgan.progress import progress
 from hgan.render.heatmap import heat_panel
 from hgan.render.text import draw_text
 from hgan.runtime.explain import Explanation, Word, take_apart
-from hgan.runtime.images import read_photo, to_pixels
+from hgan.runtime.images import read_photo
+from hgan.vision.mosaics import make_mosaic as tile
 
 DATA = Path(os.environ.get("HGAN_DATA", "data")) / "flickr8k"
 SIDE = 224
@@ -153,12 +154,11 @@ def make_mosaic(captions: Captions, photos: Sequence[int] | np.ndarray, folder: 
     Raises:
         DataError: a photo is missing or damaged.
     """
-    image = Image.new("RGB", (2 * SIDE, 2 * SIDE))
     own = captions.of_image()
+    files = [folder / captions.images[photo] for photo in photos]
+    image = tile([read_photo(file, hint=SIDE) for file in files], SIDE)
     asked: list[tuple[str, int]] = []
     for quarter, photo in enumerate(photos):
-        pixels = to_pixels(read_photo(folder / captions.images[photo], hint=SIDE), SIDE)
-        image.paste(Image.fromarray(pixels), (quarter % 2 * SIDE, quarter // 2 * SIDE))
         asked += [(captions.texts[text], quarter) for text in own[photo]]
     return Mosaic(image, asked)
 

@@ -79,7 +79,7 @@ class VisionConfig(Section):
     section = "vision"
     bounds: ClassVar[Bounds] = {
         **dict.fromkeys(("size", "grid", "views"), (1, inf)),
-        "trained_blocks": (0, inf),
+        **dict.fromkeys(("trained_blocks", "mosaics"), (0, inf)),
     }
 
     backbone: str = "efficientnet-lite2"
@@ -93,6 +93,9 @@ class VisionConfig(Section):
     """Number of views of each photo: the original, mirrored, and random crops."""
     trained_blocks: int = 0
     """Number of the backbone's last blocks that are trained too (EfficientNet-Lite has up to 5)."""
+    mosaics: int = 0
+    """Number of mosaics of four photos that each photo to train on is in, for a loss by which words
+    and captions learn to point at their photo; 0 for none. Epochs use them in turn."""
 
 
 @dataclass
@@ -128,7 +131,6 @@ class OptimConfig(Section):
         **dict.fromkeys(("learning_rate", "clip"), (POSITIVE, inf)),
         **dict.fromkeys(("text_rate", "vision_rate", "weight_decay", "warmup_steps"), (0, inf)),
         **dict.fromkeys(("region_drop", "word_drop", "ema"), (0, 1)),
-        "mosaics": (0, inf),
     }
 
     epochs: int = 6
@@ -153,9 +155,6 @@ class OptimConfig(Section):
     """Probability that a region is dropped (augmentation)."""
     word_drop: float = 0.15
     """Probability that a word is masked, replaced or dropped (augmentation)."""
-    mosaics: float = 0.0
-    """Weight of the loss on mosaics of four photos, in which words and captions have to point at
-    their photo; 0 for none. It trains the local level."""
     ema: float = 0.98
     """Decay of the moving average of the weights, which is evaluated and saved; 0 disables it."""
     precision: Literal["bf16", "no"] = "bf16"

@@ -22,7 +22,7 @@ def final_level(names: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Encoded(Generic[Array]):
-    """N photos or sentences in the shared space. Rows have unit length; with a semantic prior, those
+    """N photos or sentences in the shared space. Rows have unit length; with a semantic prior, rows
     of the context and the local level may be shorter.
 
     A level that the model does not have is an array of zero width, never None.

@@ -11,6 +11,7 @@ from hgan.cli.verb import Verb
 def _extract(parser: ArgumentParser, chosen: Namespace) -> int:
     need_training_half("extract")
     from hgan.data.captions.read import read_captions
+    from hgan.data.features.mosaics import FOLDER, mosaic_ids
     from hgan.vision.extract import extract
     from hgan.vision.load import backbone_of
 
@@ -24,6 +25,9 @@ def _extract(parser: ArgumentParser, chosen: Namespace) -> int:
     for name, reason in skipped.items():
         print(f"skipped {name}: {reason}", file=sys.stderr)
     print(f"{len(store.rows)} photos, {vision.views} views each, {len(skipped)} skipped: {folder}")
+    if ids := mosaic_ids(captions.split("train").images, vision.mosaics):
+        store = extract(backbone, config.data.photos, ids, folder / FOLDER)
+        print(f"{len(store.rows)} mosaics of photos to train on: {folder / FOLDER}")
     return 0
 
 

@@ -21,10 +21,11 @@ from hgan.data.batches.types import Batch
 from hgan.data.captions.known import check_training_photos, dataset_key
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
+from hgan.data.features.mosaics import FOLDER, Mosaics
 from hgan.data.features.open import open_features
 from hgan.data.features.types import Features
 from hgan.encoded import Encoded, final_level
-from hgan.errors import ConfigError
+from hgan.errors import ConfigError, DataError
 from hgan.evaluation.evaluate import choose_weights
 from hgan.files import recover_folder, write_json
 from hgan.model.io import TrainedModel
@@ -39,7 +40,7 @@ from hgan.training.checkpoint import (
 from hgan.training.config import Config
 from hgan.training.losses.loss import Loss, build_loss, objective
 from hgan.training.monitor import collapse_warning, plot_curves, write_log
-from hgan.training.mosaics import check_grid, make_mosaics, mosaic_loss
+from hgan.training.mosaics import WEIGHT, check_mosaics, mosaic_loss
 from hgan.training.schedule import make_optimizer, make_schedule
 from hgan.training.settings import other_settings
 
@@ -105,8 +106,9 @@ class Trainer:
         )
         self._load_data(captions, store)
         network = self.model.network
-        if config.optim.mosaics:
-            self._check_mosaics(store)
+        if config.vision.mosaics:
+            check_mosaics(store.boxes, network.level_names, config.optim.batch_images)
+            self.train_data.mosaics = self._open_mosaics()
         criterion = build_loss(config.loss, network.level_names)
         optimizer = make_optimizer(network, criterion, config.optim)
         self.steps = len(self.train_data.rows) // self._batch_images()
@@ -127,14 +129,13 @@ class Trainer:
         vision = self.config.vision
         return open_features(path, vision.backbone, vision.trained_blocks)
 
-    def _check_mosaics(self, store: Features) -> None:
-        names = self.model.network.level_names
-        if "local" not in names:
-            raise ConfigError(
-                "optim.mosaics: mosaics train the local level, which this model does not have; set "
-                "optim.mosaics to 0"
+    def _open_mosaics(self) -> Mosaics:
+        folder = self.config.data.features / FOLDER
+        if not folder.is_dir():
+            raise DataError(
+                f"{folder}: no features of mosaics; run `hgan extract` with this config"
             )
-        check_grid(store.boxes)
+        return Mosaics(self.train_data.captions.images, self._open_features(folder), folder)
 
     def _load_data(self, captions: Captions, store: Features) -> None:
         config = self.config
@@ -231,8 +232,10 @@ class Trainer:
             sentences = batch.sentences.to(self.accelerator.device)
             alike = sentences @ sentences.T  # (T, T)
         loss = objective(self.criterion, levels, total, image_of, alike)
-        if self.config.optim.mosaics:
-            loss = loss + self.config.optim.mosaics * self._mosaic_loss(network, batch, texts)
+        if batch.mosaics is not None:
+            with self.accelerator.autocast():
+                mosaics = network.encode_photos(batch.mosaics.to(self.accelerator.device))
+            loss = loss + WEIGHT * mosaic_loss(mosaics, texts, image_of)
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
         self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optim.clip)
@@ -249,13 +252,6 @@ class Trainer:
             images = network.encode_photos(batch.images.to(device))
             texts = network.encode_texts([part.to(device) for part in batch.texts])
         return images, texts
-
-    def _mosaic_loss(self, network: Matcher, batch: Batch, texts: Encoded[Tensor]) -> Tensor:
-        """The loss on mosaics of a batch's photos."""
-        device = self.accelerator.device
-        with self.accelerator.autocast():
-            mosaics = network.encode_photos(make_mosaics(batch.images.to(device)))
-        return mosaic_loss(mosaics, texts, batch.image_of.to(device))
 
     def _validate(self) -> dict[str, float]:
         """Choose the level weights on validation; return the rSum of each level and of S, and the

@@ -9,11 +9,13 @@ import onnxruntime
 import torch
 
 from hgan.chunks import chunks
+from hgan.data.features.mosaics import quarters
 from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
 from hgan.progress import progress
 from hgan.runtime.images import open_photo, to_pixels
 from hgan.runtime.stream import stream
 from hgan.vision.backbone import Backbone, grid_boxes
+from hgan.vision.mosaics import make_mosaic
 from hgan.vision.onnx_export import export_onnx
 from hgan.vision.views import view
 
@@ -32,7 +34,8 @@ def extract(
     Args:
         backbone: the frozen network.
         photos: the folder of the photos.
-        ids: paths of the photos relative to this folder, one for each row of the store.
+        ids: paths of the photos relative to this folder, one for each row of the store; or of
+            mosaics, see `hgan.data.features.mosaics`.
         folder: the folder of the store.
         views: number of views of each photo, see `hgan.vision.views`.
 
@@ -86,7 +89,8 @@ def _fill(
     r, d, views = len(manifest.boxes), manifest.width, manifest.views
 
     def load(key: str) -> np.ndarray:  # (V, size, size, 3) uint8
-        photo = open_photo(photos / key)
+        found = [open_photo(photos / name) for name in quarters(key)]
+        photo = found[0] if len(found) == 1 else make_mosaic(found, (size + 1) // 2)
         return np.stack([to_pixels(view(photo, v, key), size) for v in range(views)])
 
     todo = manifest.ids[manifest.rows_done :]

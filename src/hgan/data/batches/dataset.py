@@ -11,6 +11,7 @@ from hgan.data.batches.frozen_cache import cached_states
 from hgan.data.batches.tokens import pad, tokenise
 from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.data.captions.types import Captions
+from hgan.data.features.mosaics import Mosaics
 from hgan.data.features.types import Features
 from hgan.errors import DataError
 from hgan.text.encoder import TextEncoder
@@ -29,6 +30,7 @@ class Dataset:
             None before `cache_frozen_states`, or if it would be too large.
         pretrained_cache: the same for the states of the pretrained encoder, if it is kept.
         sentences: (T, D_t) unit vectors of the captions; None before `embed_sentences`.
+        mosaics: mosaics of the photos, if a model is trained with them.
 
     Raises:
         DataError: photos of the captions are not in the store.
@@ -50,20 +52,13 @@ class Dataset:
         self.frozen_cache: list[Tensor] | None = None
         self.pretrained_cache: list[Tensor] | None = None
         self.sentences: Tensor | None = None
+        self.mosaics: Mosaics | None = None
 
     def images(
         self, positions: Sequence[int] | np.ndarray, views: np.ndarray | int = 0
     ) -> ImageBatch:
         """A batch of the photos at these positions (B), with the features of one view (B) each."""
-        rows = self.rows[np.asarray(positions)]
-        found = self.store.read(rows, np.broadcast_to(views, rows.shape))
-        return ImageBatch(
-            regions=torch.from_numpy(found.regions),
-            context=torch.from_numpy(found.context),
-            mask=torch.from_numpy(found.mask),
-            boxes=None if found.boxes is None else torch.from_numpy(found.boxes),
-            maps=None if found.maps is None else torch.from_numpy(found.maps),
-        )
+        return read_images(self.store, self.rows[np.asarray(positions)], views)
 
     def texts(self, positions: Sequence[int] | np.ndarray) -> TextBatch:
         """A batch of the captions at these positions, with their frozen cache if there is one."""
@@ -94,6 +89,18 @@ class Dataset:
             )
         means = torch.stack([rows.float().mean(0) for rows in states])
         self.sentences = torch.nn.functional.normalize(means, dim=-1)
+
+
+def read_images(store: Features, rows: np.ndarray, views: np.ndarray | int = 0) -> ImageBatch:
+    """A batch of these rows (B) of a store, with the features of one view (B) each."""
+    found = store.read(rows, np.broadcast_to(views, rows.shape))
+    return ImageBatch(
+        regions=torch.from_numpy(found.regions),
+        context=torch.from_numpy(found.context),
+        mask=torch.from_numpy(found.mask),
+        boxes=None if found.boxes is None else torch.from_numpy(found.boxes),
+        maps=None if found.maps is None else torch.from_numpy(found.maps),
+    )
 
 
 def _padded(cache: list[Tensor] | None, positions: Sequence[int] | np.ndarray) -> Tensor | None:

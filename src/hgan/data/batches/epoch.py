@@ -8,7 +8,7 @@ import torch
 
 from hgan.config import OptimConfig
 from hgan.data.batches.augmentation import Augmenter
-from hgan.data.batches.dataset import Dataset
+from hgan.data.batches.dataset import Dataset, read_images
 from hgan.data.batches.types import Batch
 
 TEXT_PARTS = 4
@@ -24,7 +24,7 @@ def training_batches(
     """
     order = np.random.default_rng((seed, epoch))
     rng = torch.Generator().manual_seed(seed * 100_003 + epoch)
-    images = order.permutation(len(data.rows))
+    images, rows = _order(data, epoch, order)
     size = min(config.batch_images, len(images))
     for start in range(0, len(images) - size + 1, size):
         chosen = images[start : start + size]
@@ -39,7 +39,20 @@ def training_batches(
             texts=[augmenter.texts(data.texts(part), rng) for part in parts],
             image_of=torch.from_numpy(owner[by_length]),
             sentences=None if data.sentences is None else data.sentences[captions[by_length]],
+            mosaics=None
+            if data.mosaics is None
+            else read_images(data.mosaics.store, rows[start // 4 : (start + size) // 4]),
         )
+
+
+def _order(data: Dataset, epoch: int, order: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The photos of an epoch in random order (N), and the rows of their mosaics (N // 4), if there
+    are any: photos of a mosaic are together."""
+    if data.mosaics is None:
+        return order.permutation(len(data.rows)), np.empty(0, np.int64)
+    number = epoch % len(data.mosaics.rows)
+    groups = order.permutation(data.mosaics.rows.shape[1])
+    return data.mosaics.photos[number, groups].ravel(), data.mosaics.rows[number, groups]
 
 
 def _draw(captions: np.ndarray, count: int, order: np.random.Generator) -> np.ndarray:

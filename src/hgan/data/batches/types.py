@@ -68,3 +68,5 @@ class Batch:
     """(T) for each caption, the position of its photo in the batch"""
     sentences: Tensor | None = None
     """(T, D_t) unit vectors of the captions by the pretrained text encoder, for soft targets"""
+    mosaics: ImageBatch | None = None
+    """The photos 4m to 4m + 3 as mosaic m, without augmentation, if there are mosaics"""
