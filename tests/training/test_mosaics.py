@@ -10,62 +10,25 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hgan.data.batches.types import ImageBatch
+from hgan.data.captions.read import read_captions
+from hgan.data.features.mosaics import FOLDER, mosaic_ids, quarters
+from hgan.data.features.store import FeatureStore, FeatureWriter
 from hgan.encoded import Encoded
-from hgan.errors import ConfigError
-from hgan.training.mosaics import TEMPERATURE, check_grid, make_mosaics, mosaic_loss
+from hgan.errors import ConfigError, DataError
+from hgan.model.io import load_checkpoint
+from hgan.training.mosaics import TEMPERATURE, check_mosaics, mosaic_loss
 from hgan.training.trainer import Trainer, train
 from hgan.vision.backbone import grid_boxes
 from tests.fixtures.tiny_model import tiny_config
 
 
-def photos(count: int, grid: int = 2, maps: int | None = None) -> ImageBatch:
-    rng = torch.Generator().manual_seed(count)
-    return ImageBatch(
-        regions=torch.randn(count, grid * grid, 5, generator=rng),
-        context=torch.randn(count, 5, generator=rng),
-        mask=torch.rand(count, grid * grid, generator=rng) > 0.3,
-        boxes=torch.from_numpy(grid_boxes(grid)),
-        maps=None if maps is None else torch.randn(count, 3, maps, maps, generator=rng),
-    )
-
-
-@pytest.mark.parametrize("grid", [2, 4, 6])
-def test_a_quarter_of_a_mosaic_is_a_photo_at_half_its_size(grid: int) -> None:
-    batch = photos(9, grid)  # the ninth photo is left over
-    mosaics = make_mosaics(batch)
-    assert mosaics.regions.shape == (2, grid * grid, 5) and mosaics.mask.all()
-    half = grid // 2
-    for m in range(2):
-        cells = mosaics.regions[m].view(grid, grid, 5)
-        for quarter in range(4):
-            photo = batch.regions[4 * m + quarter].view(grid, grid, 5)
-            for row in range(half):
-                for column in range(half):
-                    mean = photo[2 * row : 2 * row + 2, 2 * column : 2 * column + 2].mean((0, 1))
-                    y, x = quarter // 2 * half + row, quarter % 2 * half + column
-                    torch.testing.assert_close(cells[y, x], mean)
-        torch.testing.assert_close(mosaics.context[m], batch.context[4 * m : 4 * m + 4].mean(0))
-
-
-def test_the_middle_of_an_odd_map_is_a_mean_of_both_sides() -> None:
-    batch = photos(4, maps=3)
-    assert batch.maps is not None
-    maps = make_mosaics(batch).maps
-    assert maps is not None and maps.shape == (1, 3, 3, 3)
-    torch.testing.assert_close(maps[0, :, 0, 0], batch.maps[0, :, :2, :2].mean((1, 2)))
-    torch.testing.assert_close(maps[0, :, 2, 0], batch.maps[2, :, 1:, :2].mean((1, 2)))
-    corners = [batch.maps[q, :, -(q // 2 == 0), -(q % 2 == 0)] for q in range(4)]
-    torch.testing.assert_close(maps[0, :, 1, 1], torch.stack(corners).mean(0))
-
-
 def naive_loss(images: Encoded, texts: Encoded, image_of: list[int], side: int) -> float:
     of_captions, of_words = [], []
     for t, photo in enumerate(image_of):
-        if photo // 4 >= len(images.local):
-            continue
         regions = images.local[photo // 4].double()
-        words = [row.double() for row, real in zip(texts.local[t], texts.mask[t]) if real]
+        words = [
+            row.double() for row, real in zip(texts.local[t], texts.mask[t], strict=True) if real
+        ]
 
         def entropy(scores: list[float], target: int = photo % 4) -> float:
             best = [-math.inf] * 4
@@ -81,53 +44,119 @@ def naive_loss(images: Encoded, texts: Encoded, image_of: list[int], side: int) 
 
 
 @given(
-    count=st.integers(4, 11), grid=st.sampled_from([2, 4]), words=st.integers(1, 4),
+    mosaics=st.integers(1, 3), grid=st.sampled_from([2, 4]), words=st.integers(1, 4),
     seed=st.integers(0, 99),
 )  # fmt: skip
-def test_the_loss_equals_loops(count: int, grid: int, words: int, seed: int) -> None:
+def test_the_loss_equals_loops(mosaics: int, grid: int, words: int, seed: int) -> None:
     rng = torch.Generator().manual_seed(seed)
-    image_of = torch.randperm(2 * count, generator=rng) % count
-    mask = torch.rand(2 * count, words, generator=rng) > 0.4
+    count = 8 * mosaics  # two captions of each photo
+    image_of = torch.randperm(count, generator=rng) // 2
+    mask = torch.rand(count, words, generator=rng) > 0.4
     mask[:, 0] = True
-    local = torch.randn(2 * count, words, 3, generator=rng) * mask[..., None]
-    texts = Encoded(torch.zeros(0), torch.zeros(0), local, mask)
-    regions = torch.randn(count // 4, grid * grid, 3, generator=rng)
-    images = Encoded(
-        torch.zeros(0), torch.zeros(0), regions, torch.ones(regions.shape[:2], dtype=torch.bool)
-    )
+    local = torch.randn(count, words, 3, generator=rng) * mask[..., None]
+    regions = torch.randn(mosaics, grid * grid, 3, generator=rng)
+    real = torch.ones(regions.shape[:2], dtype=torch.bool)
+    nothing = torch.zeros(0)
+    images = Encoded(nothing, nothing, regions, real)
+    texts = Encoded(nothing, nothing, local, mask)
     found = float(mosaic_loss(images, texts, image_of))
     assert found == pytest.approx(naive_loss(images, texts, image_of.tolist(), grid), rel=1e-4)
 
 
 @pytest.mark.parametrize(
-    "boxes",
-    [None, grid_boxes(3), grid_boxes(2)[:3], grid_boxes(2)[::-1], np.zeros((1, 4, 4), np.float32)],
+    ("boxes", "levels", "batch", "problem"),
+    [
+        (None, ("local",), 8, "regions that are the cells of a grid"),
+        (grid_boxes(3), ("local",), 8, "an even number of rows"),
+        (grid_boxes(2)[:3], ("local",), 8, "an even number of rows"),
+        (grid_boxes(2)[::-1], ("local",), 8, "regions that are the cells of a grid"),
+        (grid_boxes(2), ("context", "shared"), 8, "the local level"),
+        (grid_boxes(2), ("local",), 6, "a multiple of 4, not 6"),
+    ],
 )
-def test_regions_that_are_no_even_grid_are_refused(boxes: np.ndarray | None) -> None:
-    with pytest.raises(ConfigError, match=r"optim\.mosaics: .*vision\.grid 6"):
-        check_grid(boxes)
-    check_grid(grid_boxes(6))
+def test_models_that_cannot_use_mosaics_are_refused(
+    boxes: np.ndarray | None, levels: tuple[str, ...], batch: int, problem: str
+) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"vision\.mosaics: .*{problem}.*set vision\.mosaics to 0"
+    ):
+        check_mosaics(boxes, levels, batch)
+    check_mosaics(grid_boxes(6), ("local",), 8)
 
 
-def test_a_model_without_the_local_level_cannot_train_with_mosaics(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, model={"levels": ["context"]}, optim={"mosaics": 1.0})
-    with pytest.raises(ConfigError, match=r"optim\.mosaics: .*local level"):
+def write_mosaics(folder: Path, sets: int) -> None:
+    """Mosaics of the tiny photos to train on: a quarter is the mean of a photo's 2 x 2 regions."""
+    store = FeatureStore(folder / "features")
+    ids = mosaic_ids(read_captions(folder / "captions.jsonl").split("train").images, sets)
+    rows = np.array([[store.rows[name] for name in quarters(key)] for key in ids])  # (M, 4)
+    regions = np.asarray(store.regions, np.float32)[rows, 0].mean(2)[:, None]  # (M, 1, 4, D)
+    manifest = replace(store.manifest, views=1, ids=ids, checksums={}, rows_done=0, skipped={})
+    with FeatureWriter(folder / "features" / FOLDER, manifest) as writer:
+        writer.write(regions, regions.mean(2), {})
+        writer.finish()
+
+
+def test_photos_of_a_mosaic_are_together_in_a_batch(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, vision={"mosaics": 2}, optim={"epochs": 4, "region_drop": 0.0})
+    write_mosaics(tmp_path, 2)
+    trainer = Trainer(config, resume=False)
+    store = trainer.train_data.store
+    drawn = []
+    for epoch in range(3):
+        batches = list(trainer._batches(epoch))
+        drawn.append(torch.cat([batch.mosaics.regions for batch in batches]))
+        for batch in batches:
+            assert batch.mosaics is not None and batch.mosaics.regions.shape == (2, 4, 16)
+            # Views of a photo differ in the noise and in the order of the regions alone.
+            photos = batch.images.regions.mean(1).view(2, 4, 16)
+            torch.testing.assert_close(batch.mosaics.regions, photos, atol=0.3, rtol=0)
+    in_order = [sorted(regions.flatten(1).tolist()) for regions in drawn]
+    assert in_order[0] == in_order[2] != in_order[1]  # the sets take turns
+    assert store.views == 2
+
+
+def test_missing_mosaics_and_those_of_other_photos_are_refused(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, vision={"mosaics": 1})
+    with pytest.raises(DataError, match=r"mosaics: no features of mosaics; run `hgan extract`"):
         Trainer(config, resume=False)
+    write_mosaics(tmp_path, 1)
+    Trainer(config, resume=False)
+    lines = (tmp_path / "captions.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "captions.jsonl").write_text("".join(lines[4:]), encoding="utf-8")
+    with pytest.raises(DataError, match="mosaics of other photos than those to train on"):
+        Trainer(replace(config, run=tmp_path / "other"), resume=False)
+
+
+@pytest.mark.parametrize(("photos", "sets"), [(3, 2), (4, 1), (11, 3)])
+def test_each_photo_is_in_one_mosaic_of_a_set(photos: int, sets: int) -> None:
+    names = [f"folder/{i}.jpg" for i in range(photos)]
+    ids = mosaic_ids(names, sets)
+    assert ids == mosaic_ids(names, sets)
+    count = photos // 4
+    assert len(ids) == sets * count
+    for number in range(sets):
+        used = [name for key in ids[number * count :][:count] for name in quarters(key)]
+        assert len(used) == len(set(used)) == 4 * count and set(used) <= set(names)
 
 
 def test_training_with_mosaics_lowers_their_loss(tmp_path: Path) -> None:
-    """The loss on mosaics of validation photos, after training with and without it."""
+    """The loss on the mosaics after training with and without it."""
+    config = tiny_config(tmp_path, vision={"mosaics": 1}, optim={"epochs": 8})
+    write_mosaics(tmp_path, 1)
+    batches = list(Trainer(replace(config, run=tmp_path / "read"), resume=False)._batches(0))
     found = []
-    for weight in (0.0, 1.0):
-        config = tiny_config(tmp_path, optim={"mosaics": weight, "epochs": 8})
-        config = replace(config, run=tmp_path / f"run{weight}")
-        train(config)
-        trainer = Trainer(config, resume=True)
-        data = trainer.val_data[0]
-        network = trainer._evaluated().eval()
+    for sets in (0, 1):
+        vision = replace(config.vision, mosaics=sets)
+        best = train(replace(config, vision=vision, run=tmp_path / f"run{sets}")).best
+        network = load_checkpoint(best).network.eval()
+        losses = []
         with torch.inference_mode():
-            mosaics = network.encode_photos(make_mosaics(data.images(range(len(data.rows)))))
-            texts = network.encode_text(data.texts(range(len(data.tokens))))
-        image_of = torch.from_numpy(data.captions.image_of)
-        found.append(float(mosaic_loss(mosaics, texts, image_of)))
+            for batch in batches:
+                assert batch.mosaics is not None
+                mosaics, texts = (
+                    network.encode_photos(batch.mosaics),
+                    network.encode_texts(batch.texts),
+                )
+                losses.append(mosaic_loss(mosaics, texts, batch.image_of))
+        found.append(float(torch.stack(losses).mean()))
     assert found[1] < 0.8 * found[0]

@@ -14,6 +14,7 @@ import transformers as hf
 from PIL import Image
 from torch import nn
 
+from hgan.data.features.mosaics import mosaic_ids
 from hgan.data.features.store import FeatureStore, FeatureWriter, read_manifest
 from hgan.errors import DataError
 from hgan.runtime.images import open_photo, to_pixels
@@ -118,6 +119,24 @@ def test_views_differ_and_the_first_is_the_photo_as_it_is(hub_model: str, tmp_pa
         for second in range(first):
             distance = np.abs(many.context[:, first] - many.context[:, second]).max(-1)
             assert (distance > 1e-2).all(), f"views {first} and {second} are the same"
+
+
+@torch.inference_mode()
+def test_a_mosaic_shows_four_photos(hub_model: str, tmp_path: Path) -> None:
+    names = write_photos(tmp_path / "photos", 9)
+    backbone = load_backbone(hub_model, grid=2)
+    ids = mosaic_ids(names, 2)
+    store = extract(backbone, tmp_path / "photos", ids, tmp_path / "store")
+    assert list(store.rows) == ids and len(ids) == 4
+    half = backbone.size // 2
+    for row, key in enumerate(ids):
+        pixels = np.zeros((backbone.size, backbone.size, 3), np.uint8)
+        for quarter, name in enumerate(key.split("\n")):
+            y, x = quarter // 2 * half, quarter % 2 * half
+            photo = open_photo(tmp_path / "photos" / name)
+            pixels[y : y + half, x : x + half] = to_pixels(photo, half)
+        found = backbone(torch.from_numpy(pixels)[None])
+        np.testing.assert_allclose(store.regions[row, 0], found.regions[0], rtol=1e-3, atol=1e-3)
 
 
 def run_and_kill(arguments: list[str], writes: int) -> int:
