@@ -95,7 +95,8 @@ class VisionConfig(Section):
     """Number of the backbone's last blocks that are trained too (EfficientNet-Lite has up to 5)."""
     mosaics: int = 0
     """Number of mosaics of four photos that each photo to train on is in, for a loss by which words
-    and captions learn to point at their photo; 0 for none. Epochs use them in turn."""
+    and captions learn to point at their photo; 0 for none. Epochs use them in turn. They train the
+    local level of HGAN; other models do not use them."""
 
 
 @dataclass

@@ -64,24 +64,29 @@ def test_the_loss_equals_loops(mosaics: int, grid: int, words: int, seed: int) -
 
 
 @pytest.mark.parametrize(
-    ("boxes", "levels", "batch", "problem"),
+    ("boxes", "batch", "problem"),
     [
-        (None, ("local",), 8, "regions that are the cells of a grid"),
-        (grid_boxes(3), ("local",), 8, "an even number of rows"),
-        (grid_boxes(2)[:3], ("local",), 8, "an even number of rows"),
-        (grid_boxes(2)[::-1], ("local",), 8, "regions that are the cells of a grid"),
-        (grid_boxes(2), ("context", "shared"), 8, "the local level"),
-        (grid_boxes(2), ("local",), 6, "a multiple of 4, not 6"),
+        (None, 8, "regions that are the cells of a grid"),
+        (grid_boxes(3), 8, "an even number of rows"),
+        (grid_boxes(2)[:3], 8, "an even number of rows"),
+        (grid_boxes(2)[::-1], 8, "regions that are the cells of a grid"),
+        (grid_boxes(2), 6, "a multiple of 4, not 6"),
     ],
 )
-def test_models_that_cannot_use_mosaics_are_refused(
-    boxes: np.ndarray | None, levels: tuple[str, ...], batch: int, problem: str
+def test_settings_that_do_not_fit_mosaics_are_refused(
+    boxes: np.ndarray | None, batch: int, problem: str
 ) -> None:
     with pytest.raises(
-        ConfigError, match=rf"vision\.mosaics: .*{problem}.*set vision\.mosaics to 0"
+        ConfigError, match=rf"vision\.mosaics: .*{problem}.* set vision\.mosaics to 0"
     ):
-        check_mosaics(boxes, levels, batch)
-    check_mosaics(grid_boxes(6), ("local",), 8)
+        check_mosaics(boxes, batch)
+    check_mosaics(grid_boxes(6), 8)
+
+
+def test_a_model_without_the_local_level_does_not_use_them(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, model={"levels": ["context"]}, vision={"mosaics": 1})
+    trainer = Trainer(config, resume=False)
+    assert next(trainer._batches(0)).mosaics is None
 
 
 def write_mosaics(folder: Path, sets: int) -> None:

@@ -22,19 +22,17 @@ WEIGHT = 0.5
 """Weight of this loss beside that of the levels."""
 
 
-def check_mosaics(boxes: np.ndarray | None, levels: tuple[str, ...], batch_images: int) -> None:
+def check_mosaics(boxes: np.ndarray | None, batch_images: int) -> None:
     """Check that a model can be trained with mosaics.
 
     Raises:
-        ConfigError: it has no local level, its regions are not the cells of a grid with an even
-            number of rows, or batches do not consist of whole mosaics.
+        ConfigError: its regions are not the cells of a grid with an even number of rows, or batches
+            do not consist of whole mosaics.
     """
     rows = 0 if boxes is None else isqrt(len(boxes))
     even = boxes is not None and rows % 2 == 0 and rows**2 == len(boxes)
     if not even or not np.allclose(boxes, grid_boxes(rows), atol=1e-5):  # type: ignore[arg-type]
         problem = "needs regions that are the cells of a grid with an even number of rows"
-    elif "local" not in levels:
-        problem = "trains the local level, which this model does not have"
     elif batch_images % 4:
         problem = f"needs optim.batch_images to be a multiple of 4, not {batch_images}"
     else:

@@ -106,8 +106,8 @@ class Trainer:
         )
         self._load_data(captions, store)
         network = self.model.network
-        if config.vision.mosaics:
-            check_mosaics(store.boxes, network.level_names, config.optim.batch_images)
+        if config.vision.mosaics and "local" in network.level_names:
+            check_mosaics(store.boxes, config.optim.batch_images)
             self.train_data.mosaics = self._open_mosaics()
         criterion = build_loss(config.loss, network.level_names)
         optimizer = make_optimizer(network, criterion, config.optim)
