@@ -131,7 +131,7 @@ class OptimConfig(Section):
         "captions_per_image": (1, inf),
         **dict.fromkeys(("learning_rate", "clip"), (POSITIVE, inf)),
         **dict.fromkeys(("text_rate", "vision_rate", "weight_decay", "warmup_steps"), (0, inf)),
-        **dict.fromkeys(("region_drop", "word_drop", "ema"), (0, 1)),
+        **dict.fromkeys(("region_drop", "word_drop", "ema", "decay_at"), (0, 1)),
     }
 
     epochs: int = 6
@@ -152,10 +152,15 @@ class OptimConfig(Section):
     """Maximum gradient norm for gradient clipping."""
     warmup_steps: int = 20
     """Number of steps of linear warm-up; after it, the rate decays to zero with a cosine."""
+    decay_at: float = 0.0
+    """Part of the run after which the rates are a tenth, in place of the cosine, as in the papers
+    of the baselines; 0 for the cosine."""
     region_drop: float = 0.2
     """Probability that a region is dropped (augmentation)."""
     word_drop: float = 0.15
     """Probability that a word is masked, replaced or dropped (augmentation)."""
+    whole_words: bool = False
+    """Draw once for all pieces of a word, not for each piece."""
     ema: float = 0.98
     """Decay of the moving average of the weights, which is evaluated and saved; 0 disables it."""
     precision: Literal["bf16", "no"] = "bf16"

@@ -60,7 +60,7 @@ def test_settings_that_do_not_exist_or_fit_are_refused(
         ("loss: {kind: hinge}", [], "run.yaml: loss.kind was renamed to loss.name"),
         ("", ["--loss.kind", "hinge"], "loss.kind was renamed to loss.name"),
         ("loss: {name: mse}", [], "loss.name: 'mse' is unknown; choose one of hinge, infonce"),
-        ("model: {name: hgam}", [], "'hgam' is unknown; choose one of hgan, scan, sgraf, vse++"),
+        ("model: {name: hgam}", [], "'hgam' is unknown; choose one of hgan, mean, scan, sgraf"),
         ("model: {attention: t2i}", [], "model.attention is a setting of scan, not of hgan"),
         ("model: {name: scan, slots: 3}", [], "model.slots is a setting of hgan, not of scan"),
         ("model: {name: scan}", ["--model.slots=3"], "model.slots is a setting of hgan, not of"),
@@ -103,7 +103,7 @@ def test_the_help_shows_the_settings_of_the_matcher_that_is_named(
             main(["train", *words, "--help"])
         shown = capsys.readouterr().out
         assert stop.value.code == 0 and has in shown and lacks not in shown
-        assert "hgan, scan, sgraf, vse++, vse_infinity" in " ".join(shown.split())
+        assert "hgan, mean, scan, sgraf, vse++, vse_infinity" in " ".join(shown.split())
 
 
 @pytest.mark.parametrize(

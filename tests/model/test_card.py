@@ -116,6 +116,7 @@ def test_an_untrained_model_has_no_results() -> None:
     ("name", "title", "parts"),
     [
         ("hgan", "HGAN", "| MFAR | yes |"),
+        ("mean", "Mean pooling", "| pooling | mean |"),
         ("vse++", "VSE++", "| pooling | mean |"),
         ("vse_infinity", "VSE-infinity", "| pooling | generalised |"),
         ("scan", "SCAN", "| attention | words attend to regions |"),

@@ -10,13 +10,16 @@ import yaml
 from hgan.cli.settings import parse_config
 from hgan.encoded import LEVELS
 from hgan.model.hgan import HGAN, HGANConfig
+from hgan.model.matchers import build_matcher
 from hgan.training.config import Config
+from hgan.training.losses.hinge import HingeConfig
 from tests.fixtures.networks import WIDTH, text_encoder
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "configs").rglob("*.yaml"))
 VARIANTS = [f for f in FILES if "ablations" in f]
-HGANS = [f for f in FILES if "baselines" not in f and "bigru" not in f]
+PAPERS = [f for f in FILES if "papers" in f]
+HGANS = [f for f in FILES if "baselines" not in f and "bigru" not in f and f not in PAPERS]
 
 
 def settings(file: str) -> Config:
@@ -80,3 +83,18 @@ def test_each_variant_is_what_its_name_says(name: str, changes: dict[str, object
         "graphs": (model.image_graph, model.text_graph),
     }
     assert found == {"levels": list(LEVELS), "mfar": True, "graphs": (True, True)} | changes
+
+
+@pytest.mark.parametrize("file", PAPERS)
+def test_the_settings_of_a_paper_are_its_own(file: str) -> None:
+    """A hinge loss that is summed, a linear layer without norm, one caption a photo, a step of the
+    rate, no average of weights, in the width of the papers."""
+    config = settings(file)
+    assert config.run == Path("runs/papers") / Path(file).stem
+    assert isinstance(config.loss, HingeConfig) and config.loss.reduction == "sum"
+    model, optim = asdict(config.model), config.optim
+    assert not model["norm"] and model["width"] == 1024
+    assert model.get("leak", 0.1) == 0.1
+    assert optim.captions_per_image == 1 and optim.decay_at and not optim.ema
+    assert optim.epochs >= 125 and not optim.warmup_steps
+    build_matcher(config.model, WIDTH, text_encoder())

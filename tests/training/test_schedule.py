@@ -31,6 +31,11 @@ def test_the_rate_rises_then_falls_to_zero() -> None:
     assert found[-1] == pytest.approx(0.0)
 
 
+def test_the_rate_falls_to_a_tenth_at_once_as_in_the_papers() -> None:
+    found = rates(OptimConfig(warmup_steps=0, decay_at=0.6), 25)
+    assert found == pytest.approx([1.0] * 15 + [0.1] * 11)
+
+
 def test_a_short_run_warms_up_for_at_most_a_quarter() -> None:
     found = rates(OptimConfig(warmup_steps=50), 8)
     assert found[:3] == pytest.approx([0.5, 1.0, 1.0])

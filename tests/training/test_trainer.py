@@ -420,3 +420,10 @@ def test_features_of_another_backbone_are_refused(folder: Path, tmp_path: Path) 
     with pytest.raises(DataError, match="made with tiny, but another is required"):
         train(config)
     assert not run_folder(config).exists()
+
+
+def test_a_method_that_is_a_loss_is_not_trained_with_another(folder: Path, tmp_path: Path) -> None:
+    config = settings(folder, tmp_path, model={"name": "vse++"})
+    with pytest.raises(ConfigError, match=r"infonce, but VSE\+\+ is defined by its loss; set loss"):
+        Trainer(config, resume=False)
+    Trainer(replace(config, loss=HingeConfig()), resume=False)

@@ -332,6 +332,7 @@ class HGAN(Matcher):
         prior: SemanticPrior | None = None,
     ) -> None:
         super().__init__(config, image_width, text, config.levels)
+        self.uses_mosaics = "local" in config.levels
         self.prior = prior
         has = prior is not None
         if has and {"shared"} < set(config.levels):

@@ -39,12 +39,18 @@ class FeatureDropout(nn.Module):
         return x * F.dropout(x.new_ones(shape), self.chance)
 
 
-def projection(source_width: int, width: int, dropout: float) -> nn.Sequential:
+def projection(
+    source_width: int, width: int, dropout: float, norm: bool = True
+) -> nn.Sequential:
     """A projection of backbone features (B, n, source_width) to (B, n, width).
 
-    The papers of the baselines use only a linear layer. Here it has the same norm and dropout as in
-    HGAN, so that differences in the results come from the methods.
+    The papers of the baselines use only a linear layer (`norm` false), initialised as by Glorot and
+    Bengio, AISTATS 2010. With the same norm and dropout as in HGAN, differences in the results come
+    from the methods.
     """
-    return nn.Sequential(
-        nn.LayerNorm(source_width), FeatureDropout(dropout), nn.Linear(source_width, width)
-    )
+    linear = nn.Linear(source_width, width)
+    if norm:
+        return nn.Sequential(nn.LayerNorm(source_width), FeatureDropout(dropout), linear)
+    nn.init.xavier_uniform_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return nn.Sequential(linear)

@@ -39,6 +39,8 @@ class Matcher(nn.Module, ABC):
         title: its name for display.
         source: its paper, as one sentence.
         level_names: names of its levels of similarity.
+        losses: names of the losses that it may be trained with, if the method is a loss; else none.
+        uses_mosaics: whether it is trained with mosaics, see `hgan.training.mosaics`.
         vision: the blocks of the backbone that are trained; None if the backbone is frozen.
 
     Args:
@@ -52,6 +54,8 @@ class Matcher(nn.Module, ABC):
     title: ClassVar[str]
     source: ClassVar[str]
     level_names: tuple[str, ...] = ()
+    losses: ClassVar[tuple[str, ...]] = ()
+    uses_mosaics: bool = False
     level_weights: Tensor
 
     def __init__(

@@ -1,4 +1,5 @@
-"""The optimiser, and the learning-rate schedule: linear warm-up, then cosine decay to zero."""
+"""The optimiser, and the learning-rate schedule: linear warm-up, then cosine decay to zero or a
+single step."""
 
 import math
 
@@ -33,6 +34,8 @@ def make_schedule(optimizer: AdamW, config: OptimConfig, steps: int) -> LambdaLR
     def factor(step: int) -> float:
         if step < rise:
             return (step + 1) / rise
+        if config.decay_at:
+            return 1.0 if step < config.decay_at * steps else 0.1
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(steps - rise, 1))))
 
     return LambdaLR(optimizer, factor)

@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from hgan.data.batches.augmentation import Augmenter
 from hgan.data.batches.dataset import Dataset
 from hgan.data.batches.epoch import training_batches
+from hgan.data.batches.tokens import further_pieces
 from hgan.data.batches.types import Batch
 from hgan.data.captions.known import check_training_photos, dataset_key
 from hgan.data.captions.read import read_captions
@@ -106,9 +107,14 @@ class Trainer:
         )
         self._load_data(captions, store)
         network = self.model.network
-        if config.vision.mosaics and "local" in network.level_names:
+        if config.vision.mosaics and network.uses_mosaics:
             check_mosaics(store.boxes, config.optim.batch_images)
             self.train_data.mosaics = self._open_mosaics()
+        if network.losses and config.loss.name not in network.losses:
+            raise ConfigError(
+                f"loss.name: {config.loss.name}, but {type(network).title} is defined by its loss; "
+                f"set loss.name to {' or '.join(network.losses)}, or choose another model.name"
+            )
         criterion = build_loss(config.loss, network.level_names)
         optimizer = make_optimizer(network, criterion, config.optim)
         self.steps = len(self.train_data.rows) // self._batch_images()
@@ -158,6 +164,7 @@ class Trainer:
             mask_id=text.mask_id,
             special_ids=text.special_ids.cpu(),
             vocabulary=self.model.tokenizer.get_vocab_size(),
+            continues=further_pieces(self.model.tokenizer) if config.optim.whole_words else None,
         )
 
     def _batch_images(self) -> int:

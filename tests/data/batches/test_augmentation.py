@@ -1,12 +1,14 @@
 """Regions and words are dropped at the given rate, but never all of an item."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hgan.data.batches.augmentation import Augmenter
-from hgan.data.batches.tokens import pad
+from hgan.data.batches.tokens import further_pieces, pad, tokenise
 from hgan.data.batches.types import ImageBatch, TextBatch
 from tests.fixtures.tiny_model import tiny_tokenizer
 
@@ -52,6 +54,23 @@ def test_words_are_never_all_dropped_and_specials_never(
     assert all((n > 0) == (length > 0) for n, length in zip(left, lengths, strict=True))
     if cached:  # the cache belongs to the original words
         assert torch.equal(found.ids, batch.ids)
+
+
+def test_pieces_of_a_word_are_changed_alike() -> None:
+    tokenizer = tiny_tokenizer()
+    captions = ["a red dog xyz in the snow", "abcd efg", "the qqqq runs"] * 40
+    batch = pad(tokenise(tokenizer, captions, 40))
+    continues = further_pieces(tokenizer)
+    assert continues.sum() == 26 and continues[batch.ids].any()
+    whole = replace(augmenter(word_drop=0.5), continues=continues)
+    differ = []
+    for change in (whole, augmenter(word_drop=0.5)):
+        found = change.texts(batch, torch.Generator().manual_seed(1))
+        kept, masked = found.mask.bool(), found.ids == MASK
+        inside = continues[batch.ids][:, 1:]  # pairs of a piece and the piece before it
+        unlike = (kept[:, 1:] != kept[:, :-1]) | (masked[:, 1:] != masked[:, :-1])
+        differ.append(int((unlike & inside).sum()))
+    assert differ[0] == 0 < differ[1]
 
 
 def test_about_as_many_words_are_changed_as_asked_for() -> None:

@@ -22,9 +22,9 @@ sizes = st.integers(1, 4)
 both_ways = pytest.mark.parametrize("way", ["t2i", "i2t"])
 
 
-def network(way: Way = "t2i", aggregation: Aggregation = "mean") -> SCAN:
+def network(way: Way = "t2i", aggregation: Aggregation = "mean", leak: float = 0.0) -> SCAN:
     torch.manual_seed(2)
-    config = SCANConfig(width=20, dropout=0.3, attention=way, aggregation=aggregation)
+    config = SCANConfig(width=20, attention=way, aggregation=aggregation, leak=leak)
     return SCAN(config, WIDTH, text_encoder()).eval()
 
 
@@ -38,11 +38,13 @@ def naive_pair(
     inverse_temperature: float,
     summing: float,
     aggregation: Aggregation,
+    leak: float = 0.0,
 ) -> Tensor:
     """Equations 1 to 6 for the real rows of one pair."""
     if not len(queries) or not len(keys):
         return torch.tensor(0.0)
-    above = torch.stack([torch.stack([cosine(q, k).clamp_min(0) for k in keys]) for q in queries])
+    cosines = torch.stack([torch.stack([cosine(q, k) for k in keys]) for q in queries])
+    above = torch.where(cosines > 0, cosines, leak * cosines)
     lengths = [above[:, j].norm() for j in range(len(keys))]
     relevances = []
     for i, query in enumerate(queries):
@@ -56,25 +58,29 @@ def naive_pair(
 
 
 def naive(net: SCAN, images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
-    rows = []
+    rows, leak = [], net.config.leak
     for regions, real in zip(images.local, images.mask, strict=True):
         for words, said in zip(texts.local, texts.mask, strict=True):
             pair = words[said], regions[real]
             if net.config.attention == "t2i":
-                rows.append(naive_pair(*pair, 9.0, 6.0, net.config.aggregation))
+                rows.append(naive_pair(*pair, 9.0, 6.0, net.config.aggregation, leak))
             else:
-                rows.append(naive_pair(*reversed(pair), 4.0, 5.0, net.config.aggregation))
+                rows.append(naive_pair(*reversed(pair), 4.0, 5.0, net.config.aggregation, leak))
     return torch.stack(rows).view(len(images.mask), len(texts.mask))
 
 
 @pytest.mark.parametrize("aggregation", ["mean", "lse"])
 @both_ways
 @settings(max_examples=40)
-@given(sizes, sizes, st.integers(1, 5), st.integers(1, 5), st.integers(0, 99))
+@given(
+    sizes, sizes, st.integers(1, 5), st.integers(1, 5), st.integers(0, 99),
+    st.sampled_from([0.0, 0.1]),
+)  # fmt: skip
 def test_equals_a_loop_over_pairs_for_any_mask(
-    way: Way, aggregation: Aggregation, b: int, t: int, regions: int, words: int, seed: int
-) -> None:
-    net = network(way, aggregation)
+    way: Way, aggregation: Aggregation, b: int, t: int, regions: int, words: int, seed: int,
+    leak: float,
+) -> None:  # fmt: skip
+    net = network(way, aggregation, leak)
     images, texts = encoded(b, regions, seed, full=True), encoded(t, words, seed + 1, full=True)
     found = net.levels(images, texts)["local"]
     torch.testing.assert_close(found, naive(net, images, texts), atol=1e-4, rtol=0)

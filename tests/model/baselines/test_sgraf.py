@@ -7,7 +7,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from hgan.encoded import Encoded
 from hgan.model.baselines import sgraf
@@ -32,21 +33,21 @@ def items(count: int, rows: int, seed: int, full: bool = True) -> Encoded[Tensor
     return replace(made, context=encoded(count, 1, seed + 50, full=True, width=D).local[:, 0])
 
 
-def naive_vector(weight: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def naive_vector(layer: nn.Linear, x: Tensor, y: Tensor) -> Tensor:
     """Equation 1."""
-    found = weight @ (x - y) ** 2
+    found = layer.weight @ (x - y) ** 2 + layer.bias
     return found / found.norm()
 
 
 def naive_nodes(net: SGRAF, photo: Tensor, regions: Tensor, text: Tensor, words: Tensor) -> Tensor:
     """The global similarity vector of a pair, then one a word; equations 1 to 4."""
-    nodes = [naive_vector(net.compare_whole.weight.weight, photo, text)]
+    nodes = [naive_vector(net.compare_whole.weight, photo, text)]
     above = (words @ regions.T).clamp_min(0)  # of unit rows
     for word, row in zip(words, above, strict=True):
         lengths = above.norm(dim=0)
         shares = torch.where(lengths > 0, row / lengths, row)
         attended = ((9.0 * shares).softmax(0)[:, None] * regions).sum(0)
-        nodes.append(naive_vector(net.compare_local.weight.weight, attended, word))
+        nodes.append(naive_vector(net.compare_local.weight, attended / attended.norm(), word))
     return torch.stack(nodes)
 
 
@@ -54,7 +55,8 @@ def naive_reasoning(net: SGRAF, nodes: Tensor) -> Tensor:
     """What is read out of the nodes of a pair: three graph steps, or a weighted mean."""
     if isinstance(net.reasoning, Filtration):
         gates = torch.sigmoid(net.reasoning.importance(nodes)[:, 0])
-        return sum((g * n for g, n in zip(gates, nodes, strict=True)), torch.zeros(5)) / gates.sum()
+        total = sum((g * n for g, n in zip(gates, nodes, strict=True)), torch.zeros(5))
+        return total / total.norm()
     for step in net.reasoning.steps:
         edges = (step.into(nodes) @ step.out(nodes).T).softmax(-1)
         nodes = torch.relu(step.update(edges @ nodes))
@@ -126,20 +128,36 @@ def test_a_similarity_vector_of_a_case_by_hand() -> None:
     compare = SimilarityVector(2, 2)
     with torch.no_grad():
         compare.weight.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 3.0]]))
+        compare.weight.bias.zero_()
     found = compare(torch.tensor([3.0, 0.0]), torch.tensor([1.0, 1.0]))  # squares 4 and 1
     torch.testing.assert_close(found, torch.tensor([0.8, 0.6]))
     assert torch.equal(compare(torch.ones(2), torch.ones(2)), torch.zeros(2))
 
 
 def test_gathering_attends_from_the_mean() -> None:
-    gather = Gather(4)
+    gather = Gather(4, 0.0)
     made = encoded(3, 5, seed=4, full=True, width=4)
     found = gather(made.local, made.mask)
     for item, rows, real in zip(found, made.local, made.mask, strict=True):
         rows = rows[real]
-        weights = (gather.key(rows) @ gather.query(rows.mean(0)) / 2).softmax(0)
+        both = gather.key(rows).tanh() * gather.query(rows.mean(0)).tanh()
+        weights = (both @ gather.score.weight[0] + gather.score.bias).softmax(0)
         expected = weights @ rows
         torch.testing.assert_close(item, expected / expected.norm())
+
+
+def test_batch_norm_counts_no_padding_and_leaks_nothing_in_evaluation() -> None:
+    torch.manual_seed(0)
+    for norm in (Gather(4, 0.0, batch_norm=True), Filtration(4, batch_norm=True)):
+        made = encoded(6, 5, seed=4, full=True, width=4)
+        longer = replace(
+            made, local=F.pad(made.local, (0, 0, 0, 3)), mask=F.pad(made.mask, (0, 3))
+        )
+        torch.testing.assert_close(norm(longer.local, longer.mask), norm(made.local, made.mask))
+        norm.eval()
+        together = norm(made.local, made.mask)
+        alone = [norm(made.local[i : i + 1], made.mask[i : i + 1])[0] for i in range(6)]
+        torch.testing.assert_close(together, torch.stack(alone))
 
 
 @both

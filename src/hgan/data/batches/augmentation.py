@@ -26,6 +26,9 @@ class Augmenter:
     """(S) ids of the tokens that are never changed."""
     vocabulary: int
     """Size of the vocabulary."""
+    continues: Tensor | None = None
+    """(V) bool: which tokens are further pieces of a word; then all pieces of a word are changed
+    alike. None to draw for each piece."""
 
     def images(self, batch: ImageBatch, rng: torch.Generator) -> ImageBatch:
         """Drop regions of a batch."""
@@ -39,18 +42,26 @@ class Augmenter:
         them.
         """
         words = batch.mask.bool() & ~(batch.ids[..., None] == self.special_ids).any(-1)
-        chance = torch.rand(batch.ids.shape, generator=rng)
+        chance = self._per_word(torch.rand(batch.ids.shape, generator=rng), batch.ids)
         drawn = words & (chance < self.word_drop)
         if batch.frozen_cache is not None:
             kept = _keep_some(words & ~drawn, words)
             mask = (batch.mask.bool() & (~words | kept)).long()
             return replace(batch, mask=mask)
-        kind = torch.rand(batch.ids.shape, generator=rng)
+        kind = self._per_word(torch.rand(batch.ids.shape, generator=rng), batch.ids)
         other = torch.randint(self._first_word(), self.vocabulary, batch.ids.shape, generator=rng)
         ids = torch.where(drawn & (kind < 0.5), self.mask_id, batch.ids)
         ids = torch.where(drawn & (kind >= 0.5) & (kind < 0.6), other, ids)
         kept = _keep_some(words & ~(drawn & (kind >= 0.6)), words)
         return TextBatch(ids, (batch.mask.bool() & (~words | kept)).long())
+
+    def _per_word(self, chance: Tensor, ids: Tensor) -> Tensor:
+        """Numbers (T, W) in which all pieces of a word have that of its first piece."""
+        if self.continues is None:
+            return chance
+        position = torch.arange(ids.shape[1]).expand_as(ids)
+        first = position.masked_fill(self.continues[ids], 0).cummax(1).values  # (T, W)
+        return chance.gather(1, first)
 
     def _first_word(self) -> int:
         """The lowest id that is certainly a word."""

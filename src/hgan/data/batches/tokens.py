@@ -27,3 +27,11 @@ def pad(rows: Sequence[Tensor]) -> TextBatch:
     ids = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
     lengths = torch.tensor([len(row) for row in rows])
     return TextBatch(ids, (torch.arange(ids.shape[1]) < lengths[:, None]).long())
+
+
+def further_pieces(tokenizer: Tokenizer) -> Tensor:
+    """Which tokens (V) are further pieces of a word: in WordPiece, those that start with `##`."""
+    pieces = torch.zeros(tokenizer.get_vocab_size(), dtype=torch.bool)
+    for token, position in tokenizer.get_vocab().items():
+        pieces[position] = token.startswith("##")
+    return pieces

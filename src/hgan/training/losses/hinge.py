@@ -1,8 +1,8 @@
 """Bidirectional hinge loss on the hardest negative (equation 18 of docs/model.md).
 
 Faghri et al., *VSE++: Improving Visual-Semantic Embeddings with Hard Negatives*, BMVC 2018,
-equations 4 and 5. It is averaged over the batch, so that the learning rate does not depend on the
-batch size.
+equations 4 and 5. By default, it is averaged over the batch, so that the gradient does not depend
+on the batch size.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from hgan.config import Bounds
@@ -29,6 +30,9 @@ class HingeConfig(LossConfig):
     warmup_epochs: int = 1
     """Number of first epochs with the mean over all negatives instead of the hardest negative,
     which at the start of training often leads to collapse."""
+    reduction: Literal["mean", "sum"] = "mean"
+    """Mean over the batch, or the sum, as in the paper: then the gradient grows with the batch, and
+    optim.clip has more effect."""
 
 
 @LOSSES.register
@@ -56,10 +60,17 @@ class Hinge(Loss):
         # For the photo of each positive caption t, all captions u of other photos are negatives.
         rows = scores[image_of]  # (T, T)
         to_text = (margin + rows - positive.T).clamp_min(0).masked_fill(own[image_of], 0.0)
+        summed = self.config.reduction == "sum"
         if self.hardest:
-            return to_image.amax(0).mean() + to_text.amax(1).mean()
+            worst = torch.stack([to_image.amax(0), to_text.amax(1)])  # (2, T)
+            return worst.sum() if summed else worst.mean(1).sum()
+        if summed:
+            return to_image.sum() + to_text.sum()
         return to_image.sum() / (~own).sum() + to_text.sum() / (~own[image_of]).sum()
 
     def chance_level(self, images: int, texts: float) -> float:
-        """Twice the margin, once for each direction."""
-        return 2 * self.config.margin
+        """The margin for each direction; as often as there are terms, if they are summed."""
+        if self.config.reduction == "mean":
+            return 2 * self.config.margin
+        terms = 2.0 if self.hardest else images - 1 + texts - texts / images
+        return self.config.margin * texts * terms

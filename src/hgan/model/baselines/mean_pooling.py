@@ -1,0 +1,74 @@
+"""Mean pooling: a photo or sentence is one vector, the mean of its regions or words.
+
+    x = mean_i(W r_i),  s(photo, sentence) = cos(x_photo, x_sentence)
+
+It is the network of VSE++ and VSE-infinity without what these papers are about.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor, nn
+
+from hgan.data.batches.types import ImageBatch, TextBatch
+from hgan.encoded import Encoded
+from hgan.model.baselines.inputs import BaselineConfig, region_rows, word_rows
+from hgan.model.encoding import make_encoded
+from hgan.model.layers import projection, unit
+from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
+from hgan.model.pooling import MeanPooling
+from hgan.text.encoder import TextEncoder
+
+
+@dataclass
+class MeanConfig(BaselineConfig):
+    """Settings of mean pooling."""
+
+    name: Literal["mean"] = "mean"
+    """Name of the matcher; the other keys depend on it."""
+
+
+@MATCHERS.register
+class Mean(Matcher):
+    """Mean pooling and cosine similarity; its only level is `context`."""
+
+    Config: ClassVar[type[MatcherConfig]] = MeanConfig
+    title = "Mean pooling"
+    source = "The mean of projected regions or words, compared by their cosine."
+    level_names = ("context",)
+    pooling: ClassVar[type[nn.Module]] = MeanPooling
+    config: BaselineConfig
+
+    def __init__(self, config: BaselineConfig, image_width: int, text: TextEncoder) -> None:
+        super().__init__(config, image_width, text)
+        width, dropout, norm = config.width, config.dropout, config.norm
+        self.project_regions = projection(image_width, width, dropout, norm)
+        self.project_words = projection(text.width, width, dropout, norm)
+        self.pool_regions, self.pool_words = self.pooling(), self.pooling()
+
+    def encode_image(self, batch: ImageBatch) -> Encoded[Tensor]:
+        """Encode photos by pooling their regions."""
+        rows, mask = region_rows(batch, self.config.context)
+        return make_encoded(context=unit(self.pool_regions(self.regions(rows, mask), mask)))
+
+    def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
+        """Encode captions by pooling their words."""
+        rows, mask = self.words(batch)
+        return make_encoded(context=unit(self.pool_words(self.project_words(rows), mask)))
+
+    def regions(self, rows: Tensor, mask: Tensor) -> Tensor:
+        """Project features of regions (B, n, D_v) with mask (B, n) to (B, n, D)."""
+        return self.project_regions(rows)
+
+    def words(self, batch: TextBatch) -> tuple[Tensor, Tensor]:
+        """States (T, n, D_t) and the mask (T, n) of those that are pooled."""
+        token = self.text(batch.ids, batch.mask, batch.frozen_cache)
+        return word_rows(token, self.config.context)
+
+    def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
+        """Cosine of photos and sentences, (B, T)."""
+        return {"context": images.context @ texts.context.T}
+
+    def describe_parts(self) -> dict[str, str]:
+        """How regions and words are pooled."""
+        return {"pooling": "mean"}
