@@ -9,8 +9,8 @@ photos of the validation split, are in no split of the new file.
     python scripts/held_out_concepts.py data/flickr8k/captions.jsonl data/flickr8k_held_out.jsonl
     hgan train --config configs/flickr8k.yaml --data.captions data/flickr8k_held_out.jsonl
 
-The new file uses the same photos and features; mosaics of photos, which show held-out concepts too, are
-not for it (`--vision.mosaics 0`).
+The new file uses the same photos and features; mosaics of photos, which show held-out concepts too,
+are not for it (`--vision.mosaics 0`).
 """
 
 import argparse
