@@ -12,6 +12,7 @@ from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 
 if TYPE_CHECKING:
+    from hgan.training.run import Run
     from hgan.training.sweep import Job
 
 LOG_LINES = 15
@@ -30,6 +31,10 @@ def _sweep_arguments(parser: ArgumentParser) -> None:
     add("--jobs", type=PositiveInt, default=1, help="runs at once; they share the processors")
     add("--set", action="append", default=[], metavar="KEY=VALUE",
         help="setting of all systems, such as optim.epochs=2; can be repeated")
+    add("--search", action="append", default=[], metavar="KEY=A,B",
+        help="train every system with each of these values; can be repeated for combinations")
+    add("--trials", type=PositiveInt, metavar="N",
+        help="with --search: only N of the combinations, the same for all systems")
     plugin_argument(parser)
 
 
@@ -39,18 +44,40 @@ def _sweep(_parser: ArgumentParser, chosen: Namespace) -> int:
     from rich.console import Console
 
     from hgan.training.plan import plan_runs, plan_systems
+    from hgan.training.search import plan_search, plan_trials
     from hgan.training.sweep import sweep, table
 
     systems = plan_systems([Path(path) for path in chosen.config], chosen.base)
     seeds = _seeds(chosen.seeds)
-    runs = plan_runs(systems, seeds, chosen.runs, chosen.set, chosen.plugin)
+    trials = plan_trials(chosen.search, chosen.trials) if chosen.search else []
+    if trials and chosen.split != "val":
+        raise ConfigError(f"--split {chosen.split}: a search chooses settings on val alone")
+    if trials:
+        runs = plan_search(systems, seeds, chosen.runs, chosen.set, trials, chosen.plugin)
+    elif chosen.trials:
+        raise ConfigError("--trials: needs --search, which says what is tried")
+    else:
+        runs = plan_runs(systems, seeds, chosen.runs, chosen.set, chosen.plugin)
     jobs = sweep(runs, chosen.split, chosen.jobs)
     Console().print(table(jobs))
     failed = [job for job in jobs if job.state == "failed"]
     for job in failed:
         _print_failure(job)
-    print(f"hgan report {chosen.runs} --split {chosen.split} compares them", file=sys.stderr)
+    if trials:
+        _print_best(list(systems), seeds, trials, runs, chosen.runs)
+    else:
+        print(f"hgan report {chosen.runs} --split {chosen.split} compares them", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _print_best(
+    systems: list[str], seeds: list[int], trials: list[list[str]], runs: "list[Run]", folder: Path
+) -> None:
+    from hgan.training.search import BEST, write_best
+
+    for name, (trial, rsum) in write_best(systems, seeds, trials, runs, folder).items():
+        print(f"{name}: {' '.join(trial)} (rSum {rsum:.1f} on val)")
+    print(f"train them with more seeds: hgan sweep --config {folder / BEST}", file=sys.stderr)
 
 
 def _seeds(text: str) -> list[int]:
@@ -74,12 +101,18 @@ SWEEP = Verb(
     details=(
         "A run is stored in RUNS/SYSTEM/seedS, with its output in train.log. The same command\n"
         "finishes an interrupted sweep: finished runs are skipped and interrupted ones are\n"
-        "continued. If a run fails, the others continue, and the exit code is 1."
+        "continued. If a run fails, the others continue, and the exit code is 1.\n"
+        "With --search, every system is trained with the same trials, in RUNS/trialN, and the\n"
+        "best settings of each, chosen on validation, are written to RUNS/best."
     ),
     examples=(
         "hgan sweep --config configs/flickr8k.yaml --config configs/ablations --base full",
         "hgan sweep --config configs/flickr8k.yaml --config configs/ablations --jobs 2",
         "hgan sweep --config configs/flickr8k.yaml --seeds 1 --set optim.epochs=2",
+        "hgan sweep --config configs/flickr8k.yaml --config configs/baselines --base hgan "
+        "--seeds 1 --search optim.learning_rate=2e-4,5e-4 --search loss.name=infonce,hinge "
+        "--runs runs/search",
+        "hgan sweep --config configs/flickr8k.yaml --config runs/search/best --runs runs/tuned",
     ),
     arguments=_sweep_arguments,
     run=_sweep,
