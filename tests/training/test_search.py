@@ -88,7 +88,8 @@ def test_a_search_from_the_command_line(
     systems: dict[str, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["sweep", "--config", str(tmp_path / "base.yaml")]
-    words += ["--config", str(tmp_path / "systems"), "--seeds", "1", "--runs", str(tmp_path / "runs"), "--set", "optim.epochs=1"]
+    words += ["--config", str(tmp_path / "systems"), "--set", "optim.epochs=1"]
+    words += ["--seeds", "1", "--runs", str(tmp_path / "runs")]
     search = ["--search", "loss.name=infonce,hinge", "--search", "optim.learning_rate=1e-3,1e-2"]
     assert main([*words, *search, "--trials", "2"]) == 0
     shown = capsys.readouterr().out
