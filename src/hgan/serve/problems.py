@@ -22,19 +22,21 @@ RETRY_LATER = {"Retry-After": "5"}
 _MEANINGS = {
     400: "The body cannot be read.",
     401: "A valid key is required in the header X-API-Key.",
-    403: "No keys are configured, so the index cannot be changed; or the folder is read-only.",
+    403: "A page of another site; or no keys are configured, so the index cannot be changed; or the "
+    "folder is read-only.",
     404: "There is no such photo.",
     409: "A file with this name already exists.",
     413: "The body is too large.",
     415: "The content of the file is not a photo that can be read.",
     416: "The requested range is beyond the end of the file.",
+    421: "The host name is not one of this service.",
     422: "A value is out of bounds or not valid.",
     429: "Too many requests; Retry-After says when to try again.",
     503: "Too busy, or the index does not respond; Retry-After says when to try again.",
     504: "The request took too long.",
     507: "The disk is full.",
 }
-_ALWAYS = (422, 429, 503, 504)
+_ALWAYS = (403, 421, 422, 429, 503, 504)
 
 
 class Problem(BaseModel):

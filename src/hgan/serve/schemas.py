@@ -16,7 +16,8 @@ from hgan.index.store.filter import EXAMPLES, Filter
 from hgan.runtime.exif import clean_tag
 from hgan.search.finder import Hit
 from hgan.search.query import Query
-from hgan.search.searcher import Index
+from hgan.search.searcher import CANDIDATES, Index
+from hgan.serve.public_ids import PublicIds
 from hgan.serve.thumbnails import Size
 
 LONGEST_TEXT = 100_000
@@ -26,6 +27,9 @@ MOST_QUERIES = 32
 """Maximum number of queries in one request, which are encoded in one batch."""
 MOST_FOLDED = 1000
 """Maximum of `offset` + `k` for folding, which compares each hit with all others."""
+
+MOST_RESULTS = 20_000
+"""Maximum of queries x (`offset` + `k`) of one request; two cores find them in half a second."""
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Condition = Annotated[str, Field(max_length=1000)]
@@ -56,6 +60,11 @@ class Page(BaseModel):
             )
         return self
 
+    def cost(self, queries: int = 1) -> int:
+        """Number of results that must be found for this number of queries, at least those of the
+        second stage of a search."""
+        return queries * max(self.offset + self.k, CANDIDATES)
+
     def find_many(self, index: Index, queries: Sequence[Query]) -> list[list[Hit]]:
         """Search for each of several queries.
 
@@ -84,13 +93,12 @@ class TextQuery(BaseModel):
     )
     share: float = Field(0.5, ge=0, le=1, description="Weight of the photo; the text has the rest.")
 
-    def query(self) -> Query:
-        """The query for `hgan.search`.
+    def query(self, like: str | None) -> Query:
+        """The query for `hgan.search`; `like` is the id of that photo in the store.
 
         Raises:
             DataError: there is neither a text nor a photo.
         """
-        like = None if self.like is None else str(self.like)
         return Query(self.text, like=like, without=tuple(self.without), photo_share=self.share)
 
 
@@ -102,6 +110,14 @@ class BatchSearch(Page):
     """Several searches at once, with the same page of results."""
 
     queries: list[TextQuery] = Field(min_length=1, max_length=MOST_QUERIES)
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        if len(self.queries) * (self.offset + self.k) > MOST_RESULTS:
+            raise ValueError(
+                f"queries x (offset + k) may be at most {MOST_RESULTS}; send fewer queries at once"
+            )
+        return self
 
 
 class PhotoSearch(Page):
@@ -127,10 +143,10 @@ class SearchHit(BaseModel):
     )
 
     @classmethod
-    def of(cls, hit: Hit, root: PurePath) -> Self:
-        """The hit with its path relative to the folder of photos."""
+    def of(cls, hit: Hit, root: PurePath, ids: PublicIds) -> Self:
+        """The hit with its public id, and its path relative to the folder of photos."""
         return cls(
-            id=hit.id,
+            id=ids.public(hit.id),
             path=hit.path.relative_to(root).as_posix(),
             score=hit.score,
             levels=hit.levels,
@@ -161,13 +177,13 @@ class Item(BaseModel):
     tags: list[str]
 
     @classmethod
-    def of(cls, entry: Entry) -> Self:
-        """The public part of an index entry."""
+    def of(cls, entry: Entry, ids: PublicIds) -> Self:
+        """The public part of an index entry, with its public id."""
         taken = None
         if entry.taken is not None:
             taken = datetime.fromtimestamp(entry.taken, UTC).replace(tzinfo=None).isoformat()
         return cls(
-            id=entry.id,
+            id=ids.public(entry.id),
             path=entry.path,
             bytes=entry.size,
             taken=taken,
@@ -204,6 +220,16 @@ class PhotoToAdd(BaseModel):
         if not all(tag and tag.isprintable() for tag in tags):
             raise DataError("tags: one is empty, or has characters that cannot be printed")
         return tags
+
+
+class LookupRequest(BaseModel):
+    """The path of a photo."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str = Field(
+        min_length=1, max_length=5000, description="Path relative to the indexed folder."
+    )
 
 
 class ExplainRequest(BaseModel):

@@ -22,6 +22,7 @@ from hgan.index.store.contract import Entry
 from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import media_type, open_photo, to_pixels
+from hgan.serve.stopping import stop_if_unwanted
 from hgan.serve.upload_paths import TakenError, parts_of, place_of
 from hgan.sources.types import LARGEST_PHOTO, Photo, PhotoContent
 
@@ -109,6 +110,7 @@ class Uploads:
         encoded: Encoded[np.ndarray],
     ) -> tuple[Entry, bool]:
         with self._writer.exclusive():
+            stop_if_unwanted()  # a request that was answered with an error must not store anything
             if not self._root.is_dir():
                 raise HTTPException(403, "the folder of photos no longer exists")
             place = place_of(self._root, parts, self._index)
