@@ -1,4 +1,5 @@
-"""Attacks on a service: from pages of other sites, and by clients that want more than their share."""
+"""Attacks on a service: from pages of other sites, and by clients that want more than their
+share."""
 # ruff: noqa: F401, F811 - fixtures of the service are imported
 
 import stat

@@ -189,7 +189,8 @@ def test_requests_under_way_are_answered_when_the_service_ends(index):
         expected = [hit.id for hit in client.search("a red photo of 0 dogs", 12)]
         body = json.dumps({"queries": [{"text": query.text} for query in queries[:32]], "k": 12})
         request = (
-            f"POST /v1/search/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            "POST /v1/search/batch HTTP/1.1\r\nHost: localhost\r\n"
+            "Content-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n{body}"
         ).encode()
         connections = [connect(url) for _ in range(24)]

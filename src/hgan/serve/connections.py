@@ -1,5 +1,5 @@
-"""Connections with a timeout, and without delay: slow clients are disconnected, and small packets are
-sent at once.
+"""Connections with a timeout, and without delay: slow clients are disconnected, and small packets
+are sent at once.
 
 Uvicorn has no timeout for the head of a request, nor for the rest of a body after the response. A
 few thousand clients that send one byte at a time would use up all sockets of the process. Between

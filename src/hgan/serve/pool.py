@@ -1,8 +1,8 @@
 """Thread pools with a bounded queue, so that the event loop is never blocked.
 
-What is admitted is work, not only requests: each function has a cost, and the costs of all functions
-that run or wait have a bound. When the caller of a running function is cancelled, the function is told
-to stop; see `hgan.serve.stopping`.
+What is admitted is work, not only requests: each function has a cost, and the costs of all
+functions that run or wait have a bound. When the caller of a running function is cancelled, the
+function is told to stop; see `hgan.serve.stopping`.
 """
 
 import asyncio

@@ -22,8 +22,8 @@ RETRY_LATER = {"Retry-After": "5"}
 _MEANINGS = {
     400: "The body cannot be read.",
     401: "A valid key is required in the header X-API-Key.",
-    403: "A page of another site; or no keys are configured, so the index cannot be changed; or the "
-    "folder is read-only.",
+    403: "A page of another site; or no keys are configured, so the index cannot be changed; or "
+    "the folder is read-only.",
     404: "There is no such photo.",
     409: "A file with this name already exists.",
     413: "The body is too large.",

@@ -2,10 +2,10 @@
 
 The store's ids are derived from paths, so that a photo keeps its id when it is indexed again. If
 clients saw them, anybody who can send requests, such as a web page in the same browser, could test
-which files exist. The service therefore shows a keyed permutation of them: a Feistel network of four
-rounds over 128 bits, with BLAKE2b, keyed by the secret of the index, as its round function (Luby and
-Rackoff 1988: four rounds are a pseudorandom permutation, also against chosen ids). Without the secret,
-a public id can neither be computed from a path, nor turned back.
+which files exist. The service therefore shows a keyed permutation of them: a Feistel network of
+four rounds over 128 bits, with BLAKE2b, keyed by the secret of the index, as its round function
+(Luby and Rackoff 1988: four rounds are a pseudorandom permutation, also against chosen ids).
+Without the secret, a public id can neither be computed from a path, nor turned back.
 
 The permutation is applied at the boundary of the service, and not in the store, because it needs no
 table and no new index: the store, its files and local searches keep their ids, and indexes of older

@@ -1,9 +1,11 @@
-"""The JSON of requests and responses, with the bounds of every value."""
+"""The JSON of requests, with the bounds of every value, and of the status.
+
+Other responses are in `hgan.answers`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import PurePath
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
@@ -11,13 +13,12 @@ from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hgan.errors import DataError
-from hgan.index.store.contract import Entry, StoreFacts
+from hgan.index.store.contract import StoreFacts
 from hgan.index.store.filter import EXAMPLES, Filter
 from hgan.runtime.exif import clean_tag
 from hgan.search.finder import Hit
 from hgan.search.query import Query
 from hgan.search.searcher import CANDIDATES, Index
-from hgan.serve.public_ids import PublicIds
 from hgan.serve.thumbnails import Size
 
 LONGEST_TEXT = 100_000
@@ -131,67 +132,6 @@ class PhotoSearch(Page):
     share: float = Field(0.5, ge=0, le=1, description="Weight of the photo; the text has the rest.")
 
 
-class SearchHit(BaseModel):
-    """A photo in the results of a search."""
-
-    id: str
-    path: str = Field(description="Path relative to the indexed folder.")
-    score: float
-    levels: dict[str, float] = Field(description="Similarity at each level.")
-    duplicates: list[str] = Field(
-        description="Paths of the near-duplicates that are folded into this hit."
-    )
-
-    @classmethod
-    def of(cls, hit: Hit, root: PurePath, ids: PublicIds) -> Self:
-        """The hit with its public id, and its path relative to the folder of photos."""
-        return cls(
-            id=ids.public(hit.id),
-            path=hit.path.relative_to(root).as_posix(),
-            score=hit.score,
-            levels=hit.levels,
-            duplicates=[path.relative_to(root).as_posix() for path in hit.duplicates],
-        )
-
-
-class SearchResult(BaseModel):
-    """Photos, best first."""
-
-    hits: list[SearchHit]
-
-
-class BatchSearchResult(BaseModel):
-    """The results of each query, in the order of the queries."""
-
-    results: list[SearchResult]
-
-
-class Item(BaseModel):
-    """The stored metadata of a photo."""
-
-    id: str
-    path: str = Field(description="Path relative to the indexed folder.")
-    bytes: int
-    taken: str | None = Field(description="Local time of the camera, without a time zone.")
-    camera: str
-    tags: list[str]
-
-    @classmethod
-    def of(cls, entry: Entry, ids: PublicIds) -> Self:
-        """The public part of an index entry, with its public id."""
-        taken = None
-        if entry.taken is not None:
-            taken = datetime.fromtimestamp(entry.taken, UTC).replace(tzinfo=None).isoformat()
-        return cls(
-            id=ids.public(entry.id),
-            path=entry.path,
-            bytes=entry.size,
-            taken=taken,
-            camera=entry.camera,
-            tags=list(entry.tags),
-        )
-
-
 class PhotoToAdd(BaseModel):
     """A photo to store in the folder and add to the index."""
 
@@ -239,39 +179,6 @@ class ExplainRequest(BaseModel):
 
     id: UUID
     text: Text
-
-
-class Level(BaseModel):
-    """The contribution of one level to the score."""
-
-    weight: float
-    similarity: float
-    part: float
-
-
-class Word(BaseModel):
-    """A word of the sentence and its similarity to each region."""
-
-    text: str
-    start: int
-    end: int
-    weight: float
-    weights: list[float]
-    part: float
-    region: int
-    similarity: list[float]
-    pieces: list[list[float]]
-
-
-class ExplanationResult(BaseModel):
-    """The parts of a score; see `hgan.runtime.explain.Explanation`."""
-
-    text: str
-    score: float
-    levels: dict[str, Level]
-    slots: list[float]
-    boxes: list[list[float]]
-    words: list[Word]
 
 
 class BundleInfo(BaseModel):

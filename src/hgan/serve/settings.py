@@ -51,8 +51,8 @@ class Settings:
     queue: int = 64
     """Maximum number of requests that wait in each of the two pools; more are rejected."""
     results: int = 60_000
-    """Maximum of queries x (`k` + `offset`) of all requests that run or wait in each of the two pools;
-    more are rejected. Two cores find about 40,000 results per second."""
+    """Maximum of queries x (`k` + `offset`) of all requests that run or wait in each of the two
+    pools; more are rejected. Two cores find about 40,000 results per second."""
     batch_window: float = 0.002
     """Seconds that a text query waits for others, so that they are encoded in one batch."""
     thumbnail_bytes: int = 64 * 2**20

@@ -1,7 +1,7 @@
 """Stop the work for a request whose response has been sent, such as after a timeout (504).
 
-A thread cannot be interrupted, so the work asks at points where stopping is safe: between the queries
-of a batch, and before an upload is written.
+A thread cannot be interrupted, so the work asks at points where stopping is safe: between the
+queries of a batch, and before an upload is written.
 """
 
 from contextvars import ContextVar

@@ -34,8 +34,8 @@ def parse_secret(text: str, where: object) -> bytes:
         secret = b""
     if len(secret) != BYTES:
         raise IndexingError(
-            f"{where}: damaged, it must be {2 * BYTES} hexadecimal digits; remove it, and a new one "
-            "is created (the ids of all photos in the service then change)"
+            f"{where}: damaged, it must be {2 * BYTES} hexadecimal digits; remove it, and a new "
+            "one is created (the ids of all photos in the service then change)"
         )
     return secret
 

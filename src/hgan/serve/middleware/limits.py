@@ -1,8 +1,8 @@
 """Limits for each client: the rate of requests, the size of bodies, and the time.
 
-The rate counts the cost of a request, which is known in parts: a token when it arrives, and more when
-its body has been read (`charge`). A client that was charged more than it has waits until the debt is
-paid; see `TokenBuckets`.
+The rate counts the cost of a request, which is known in parts: a token when it arrives, and more
+when its body has been read (`charge`). A client that was charged more than it has waits until the
+debt is paid; see `TokenBuckets`.
 """
 
 import asyncio

@@ -5,13 +5,14 @@ them, before any other work:
 
 - `Host` must be a name of this service. A page whose own name is resolved to this machine's address
   (DNS rebinding) is same-origin for the browser, but has another name.
-- `Sec-Fetch-Site`, which browsers set and pages cannot change, must be `same-origin` or `none` (typed
-  by the user). Links from other sites may open the search page.
-- `Origin`, where a browser sends no `Sec-Fetch-Site` (plain HTTP, except localhost), must be the host.
+- `Sec-Fetch-Site`, which browsers set and pages cannot change, must be `same-origin` or `none`
+  (typed by the user). Links from other sites may open the search page.
+- `Origin`, where a browser sends no `Sec-Fetch-Site` (plain HTTP, except localhost), must be the
+  host.
 
-Programs other than browsers send neither of the last two headers. Pages of the origins in `--cors` are
-allowed. The headers of every response keep other sites from embedding it, and the browser from running
-anything in it.
+Programs other than browsers send neither of the last two headers. Pages of the origins in `--cors`
+are allowed. The headers of every response keep other sites from embedding it, and the browser from
+running anything in it.
 """
 
 import re
@@ -44,7 +45,8 @@ _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 class Host(NamedTuple):
-    """A host name or address in lower case, and the port as it is written; empty if there is none."""
+    """A host name or address in lower case, and the port as it is written; empty if there is
+    none."""
 
     name: str
     port: str
@@ -63,8 +65,9 @@ class AllowedHosts:
     """The host names and addresses by which a service is reached."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        """Allow this machine's own names, and `names`. An unspecified address, such as 0.0.0.0, allows
-        every IP address: no name is resolved, so that they cannot be used for DNS rebinding."""
+        """Allow this machine's own names, and `names`. An unspecified address, such as 0.0.0.0,
+        allows every IP address: no name is resolved, so that they cannot be used for DNS
+        rebinding."""
         self._names = frozenset((*LOCAL, *(name.lower().strip("[]") for name in names)))
         self._any_address = any(_is_unspecified(name) for name in self._names)
 

@@ -8,12 +8,12 @@ from fastapi import Query as Parameter
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
+from hgan.answers import Item
 from hgan.errors import DataError
 from hgan.index.store.contract import Entry
 from hgan.serve.keys import SearchAccess
 from hgan.serve.library import Library
 from hgan.serve.problems import problem_responses
-from hgan.serve.schemas import Item
 from hgan.serve.service import Service, ServiceDependency
 from hgan.serve.thumbnails import Size, etag
 
@@ -27,8 +27,8 @@ _MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp
 @router.get("", responses=problem_responses(401, 404))
 async def item(key: UUID, service: ServiceDependency) -> Item:
     """The stored metadata of a photo."""
-    library = service.library
-    return Item.of(await service.texts.run(library.entry, key), library.ids)
+    entry = await service.texts.run(service.library.entry, key)
+    return Item.of(entry, service.library.ids.public(entry.id))
 
 
 @router.get(

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Form, Request
 from PIL import Image
 from starlette.exceptions import HTTPException
 
+from hgan.answers import BatchSearchResult, ExplanationResult, Item, SearchHit, SearchResult
 from hgan.errors import DataError
 from hgan.runtime.images import open_photo
 from hgan.search.query import Query
@@ -16,15 +17,10 @@ from hgan.serve.middleware.limits import charge
 from hgan.serve.problems import problem_responses
 from hgan.serve.schemas import (
     BatchSearch,
-    BatchSearchResult,
     ExplainRequest,
-    ExplanationResult,
-    Item,
     LookupRequest,
     Page,
     PhotoSearch,
-    SearchHit,
-    SearchResult,
     TextQuery,
     TextSearch,
 )
@@ -67,7 +63,7 @@ async def search_photo(
 async def lookup(body: LookupRequest, service: ServiceDependency) -> Item:
     """The stored metadata of the photo with this path; its id cannot be derived from the path."""
     entry = await service.texts.run(service.library.entry_of_path, body.path)
-    return Item.of(entry, service.library.ids)
+    return Item.of(entry, service.library.ids.public(entry.id))
 
 
 @router.post("/explain", responses=problem_responses(400, 401, 404, 413))
@@ -100,7 +96,9 @@ def _query(library: Library, body: TextQuery) -> Query:
 
 def _results(library: Library, page: Page, queries: list[Query]) -> list[SearchResult]:
     return [
-        SearchResult(hits=[SearchHit.of(hit, library.index.root, library.ids) for hit in hits])
+        SearchResult(
+            hits=[SearchHit.of(hit, library.index.root, library.ids.public(hit.id)) for hit in hits]
+        )
         for hits in page.find_many(library.index, queries)
     ]
 
