@@ -105,9 +105,11 @@ def test_the_key_is_not_sent_to_another_address(status):
 )  # fmt: skip
 def test_paths_that_lead_out_of_the_folder(path):
     for hit in (HIT | {"path": path}, HIT | {"duplicates": ["a.jpg", path]}):
-        with answering({"hits": [hit]}) as client:
-            with pytest.raises(IndexingError, match="the answer is not valid"):
-                client.search("dog")
+        with (
+            answering({"hits": [hit]}) as client,
+            pytest.raises(IndexingError, match="the answer is not valid"),
+        ):
+            client.search("dog")
 
 
 @pytest.mark.parametrize(
@@ -134,9 +136,11 @@ def test_answers_that_are_not_what_was_asked_for(answer):
 
 
 def test_fewer_results_than_queries():
-    with answering({"results": [{"hits": [HIT]}]}) as client:
-        with pytest.raises(IndexingError, match="1 results for 2 queries"):
-            client.find_many([Query("a"), Query("b")])
+    with (
+        answering({"results": [{"hits": [HIT]}]}) as client,
+        pytest.raises(IndexingError, match="1 results for 2 queries"),
+    ):
+        client.find_many([Query("a"), Query("b")])
 
 
 @pytest.mark.parametrize(
@@ -150,9 +154,11 @@ def test_fewer_results_than_queries():
     ],
 )  # fmt: skip
 def test_explanations_that_do_not_fit_together(change):
-    with answering(EXPLANATION | change) as client:
-        with pytest.raises(IndexingError, match="the answer is not valid"):
-            client.explain(HIT["id"], "dog")
+    with (
+        answering(EXPLANATION | change) as client,
+        pytest.raises(IndexingError, match="the answer is not valid"),
+    ):
+        client.explain(HIT["id"], "dog")
 
 
 def test_a_number_of_photos_that_is_none():
@@ -176,9 +182,12 @@ def test_an_endless_answer(monkeypatch):
         except OSError:
             pass
 
-    with service(endless) as url, closing(Client(url)) as client:
-        with pytest.raises(IndexingError, match="is larger than 1 MB"):
-            client.search("dog")
+    with (
+        service(endless) as url,
+        closing(Client(url)) as client,
+        pytest.raises(IndexingError, match="is larger than 1 MB"),
+    ):
+        client.search("dog")
     assert sent < 2**26
 
 

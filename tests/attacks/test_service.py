@@ -2,19 +2,36 @@
 share."""
 # ruff: noqa: F401, F811 - fixtures of the service are imported
 
+import asyncio
+import errno
+import re
+import shutil
+import signal
 import stat
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from tempfile import SpooledTemporaryFile
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
+from hgan.cli.serve import _addresses
 from hgan.errors import ConfigError, IndexingError
 from hgan.index.indexer import index_folder
 from hgan.search.ids import id_of_path
 from hgan.serve.app import create_app
+from hgan.serve.middleware.limits import LimitsMiddleware, TokenBuckets
+from hgan.serve.pool import Pool
 from hgan.serve.public_ids import PublicIds
 from hgan.serve.settings import Settings
-from tests.serve.conftest import HERE, KEY, Serve, client, index, made, photos, public_id, serve
+from tests.serve.conftest import HERE, KEY, address, client, index, made, photos, public_id, serve
 
 RED = "red 0.png"
 PHOTO = "/v1/items/{}/photo"
@@ -198,3 +215,234 @@ def test_public_ids_are_a_permutation():
     # One bit of the id changes half of the bits.
     flips = [(UUID(ids.public(str(UUID(int=1 << bit)))).int).bit_count() for bit in range(128)]
     assert 50 < sum(flips) / 128 < 78
+
+
+FORM = {"photo": ("a.png", b"x" * 3_000_000)}
+
+
+def test_a_prefix_does_not_lift_the_rate():
+    now = [0.0]
+    statuses = {}
+    for prefix in ("/my/web", "/health", "/a/"):
+        limits = LimitsMiddleware(_answer, Settings(rate=1.0))
+        limits._buckets = TokenBuckets(1.0, lambda: now[0])
+        paths = ("/v1/search", "/v1/search/", "/x/health", "/v1/web/x", "/web", "/v1/x/thumbnail")
+        statuses[prefix] = [_ask(limits, prefix + path, prefix) for path in paths]
+        free = ("/", "/web/app.js", "/health", "/ready", "/metrics")
+        assert [_ask(limits, prefix + path, prefix) for path in free] == [200] * 5
+    assert list(statuses.values()) == [[200, 200, 429, 429, 429, 429]] * 3
+
+
+async def _answer(scope, receive, send):
+    while (await receive()).get("more_body"):
+        pass
+    await PlainTextResponse("ok")(scope, receive, send)
+
+
+def _ask(app, path, prefix="", chunks=(), **others):
+    """The status of a request as the server passes it on, with the prefix in its path."""
+    scope = {
+        "type": "http", "method": "POST", "path": path, "root_path": prefix, "headers": [],
+        "client": ("10.0.0.1", 1), "query_string": b"",
+    } | others  # fmt: skip
+    statuses = []
+    left = iter(chunks)
+
+    async def receive():
+        chunk = next(left, None)
+        return {"type": "http.request", "body": chunk or b"", "more_body": chunk is not None}
+
+    async def send(message):
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    try:
+        asyncio.run(app(scope, receive, send))
+    except HTTPException as error:
+        return error.status_code
+    return statuses[0]
+
+
+def test_a_client_pays_for_results_and_bytes():
+    now = [0.0]
+    buckets = TokenBuckets(2.0, lambda: now[0])
+    assert buckets.take("a") == 0.0
+    buckets.charge("a", 20.0)
+    assert buckets.take("b") == 0.0
+    assert buckets.take("a") == pytest.approx(9.0)
+    now[0] = 9.5
+    assert buckets.take("a") == 0.0
+
+    limits = LimitsMiddleware(_answer, Settings(rate=1.0))
+    limits._buckets = TokenBuckets(1.0, lambda: 0.0)
+    form = [(b"content-type", b"multipart/form-data")]
+    large = [b" " * 2**20] * 8
+    assert _ask(limits, "/v1/search/photo", chunks=large, headers=form) == 200
+    assert _ask(limits, "/v1/status") == 429
+
+
+def test_a_costly_search_is_paid_for(serve):
+    client = serve(rate=1.0)
+    costly = {"queries": [{"text": "red"}], "k": 200, "offset": 9800}
+    assert client.post("/v1/search/batch", json=costly).status_code == 200
+    answer = client.post("/v1/search", json={"text": "red"})
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) >= 8
+
+
+def test_bodies_of_all_requests_have_a_bound():
+    limits = LimitsMiddleware(_answer, Settings(bodies_bytes=1000))
+    assert _ask(limits, "/v1/search", chunks=[b" " * 600, b" " * 500]) == 503
+    assert limits._bytes == 0
+    assert _ask(limits, "/v1/search", chunks=[b" " * 600, b" " * 300]) == 200
+    assert limits._bytes == 0
+
+
+def test_a_batch_cannot_ask_for_too_much(client):
+    costly = {"queries": [{"text": "red"}] * 32, "k": 200, "offset": 7000}
+    answer = client.post("/v1/search/batch", json=costly)
+    assert answer.status_code == 422
+    assert "queries x (offset + k) may be at most" in answer.json()["detail"]
+    assert client.post("/v1/search/batch", json=costly | {"offset": 400}).status_code == 200
+
+
+def test_work_is_admitted_by_its_cost():
+    pool = Pool("test", workers=4, queue=4, budget=10)
+    hold = threading.Event()
+
+    async def ask():
+        first = asyncio.ensure_future(pool.run_for(8, hold.wait, 30))
+        await asyncio.sleep(0)
+        with pytest.raises(HTTPException) as refused:
+            await pool.run_for(3, print)
+        assert refused.value.status_code == 503
+        assert await pool.run_for(2, lambda: 5) == 5
+        hold.set()
+        await first
+        assert await pool.run_for(10, lambda: 6) == 6
+
+    asyncio.run(ask())
+    pool.close()
+
+
+def test_searches_are_admitted_by_their_cost(serve):
+    client = serve(results=3000)
+    page = {"queries": [{"text": "red"}] * 4, "k": 200}
+    assert client.post("/v1/search/batch", json=page).status_code == 200
+    answer = client.post("/v1/search/batch", json=page | {"offset": 800})
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_work_stops_after_a_timeout(serve, monkeypatch):
+    client = serve(time_limit=0.3)
+    library = client.app.state.service.library
+    search = library._store.search
+    done = []
+
+    def slow(*args, **more):
+        time.sleep(0.2)
+        done.append(1)
+        return search(*args, **more)
+
+    monkeypatch.setattr(library._store, "search", slow)
+    asked = {"queries": [{"text": "red"}] * 32}
+    assert client.post("/v1/search/batch", json=asked).status_code == 504
+    patience = time.monotonic() + 20
+    while client.app.state.service.texts.inside:
+        assert time.monotonic() < patience
+        time.sleep(0.02)
+    assert 1 <= len(done) < 16  # some of 32
+
+
+def test_an_upload_that_was_answered_with_an_error_is_not_stored(photos, bundle, tmp_path):
+    folder = shutil.copytree(photos, tmp_path / "own")
+    index_folder(folder, tmp_path / "index", bundle)
+    app = create_app(tmp_path / "index", Settings(keys=(KEY,), time_limit=0.3))
+    with TestClient(app, base_url=HERE) as client:
+        writer = app.state.service.library.writer
+        with writer._lock:  # another upload is being written
+            files = {"photo": (photos / RED).read_bytes()}
+            data = {"path": "new.png"}
+            headers = {"x-api-key": KEY}
+            late = client.post("/v1/items", files=files, data=data, headers=headers)
+            assert late.status_code == 504
+        while app.state.service.photos.inside:
+            time.sleep(0.02)
+        assert not (folder / "new.png").exists()
+        assert client.get("/v1/status").json()["photos"] == 12
+
+
+def test_only_configured_proxies_say_who_the_client_is():
+    assert _addresses(["10.0.0.0/24", "::1"]) == ["10.0.0.0/24", "::1"]
+    for wrong in ("*", "proxy.example", "10.0.0.1/24", ""):
+        with pytest.raises(ConfigError, match="--proxy must be an IP address"):
+            _addresses([wrong])
+
+
+@contextmanager
+def serving(index, arguments):
+    """The address of `hgan serve` as a process."""
+    command = [sys.executable, "-m", "hgan", "serve", str(index), "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=-1, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            line = process.stdout.readline()
+            yield re.search(r"http://[\d.:]+", line)[0]
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+@pytest.mark.parametrize(("proxy", "status"), [((), 429), (("--proxy", "127.0.0.1"), 200)])
+def test_forwarded_addresses(index, proxy, status):
+    with serving(index, arguments=("--rate", "0.01", "--root-path", "/my/web", *proxy)) as url:
+        statuses = [
+            httpx.get(f"{url}/v1/status", headers={"X-Forwarded-For": f"10.0.0.{i}"}).status_code
+            for i in range(3)
+        ]
+        assert statuses == [200, status, status]
+        evil = httpx.get(f"{url}/health", headers={"Host": "evil.example"})
+        assert evil.status_code == 421
+
+
+def test_responses_are_not_delayed(address):
+    """Without TCP_NODELAY, each takes 40 ms."""
+    seconds = []
+    with httpx.Client() as client:
+        for _ in range(20):
+            start = time.perf_counter()
+            assert client.get(f"{address}/health").status_code == 200
+            seconds.append(time.perf_counter() - start)
+    assert min(seconds[1:]) < 0.03
+
+
+def test_a_full_disk_is_507(photos, bundle, tmp_path, monkeypatch):
+    folder = shutil.copytree(photos, tmp_path / "own")
+    index_folder(folder, tmp_path / "index", bundle)
+    files, data = {"photo": (photos / RED).read_bytes()}, {"path": "new.png"}
+    with TestClient(
+        create_app(tmp_path / "index", Settings(keys=(KEY,))),
+        base_url=HERE,
+        headers={"x-api-key": KEY},
+    ) as client:
+        library = client.app.state.service.library
+
+        def full(*_arguments):
+            raise IndexingError("points: service error: No space left on device (os error 28)")
+
+        for method in ("upsert", "flush"):
+            with monkeypatch.context() as patch:
+                patch.setattr(library._store, method, full)
+                answer = client.post("/v1/items", files=files, data=data)
+            assert answer.status_code == 507
+            assert answer.json()["detail"] == "the disk is full; nothing was stored"
+            assert not (folder / "new.png").exists()
+
+        def no_spool(*_arguments):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SpooledTemporaryFile, "write", no_spool)
+            for path in ("/v1/items", "/v1/search/photo"):
+                assert client.post(path, files=FORM, data=data).status_code == 507
+        assert client.post("/v1/items", files=files, data=data).status_code == 201

@@ -54,15 +54,18 @@ class TokenBuckets:
         tokens, then = self._buckets.pop(client, (self._full, now))
         tokens = min(self._full, tokens + self._rate * (now - then))
         wait = 0.0 if tokens >= cost else (cost - tokens) / self._rate
-        self._buckets[client] = (tokens if wait else tokens - cost, now)
-        if len(self._buckets) > CLIENTS:
-            self._buckets.popitem(last=False)
+        self._keep(client, tokens if wait else tokens - cost, now)
         return wait
 
     def charge(self, client: str, cost: float) -> None:
         """Take tokens for a request that was accepted; there may be fewer than none left."""
         tokens, then = self._buckets.get(client, (self._full, self._clock()))
-        self._buckets[client] = (tokens - cost, then)
+        self._keep(client, tokens - cost, then)
+
+    def _keep(self, client: str, tokens: float, then: float) -> None:
+        self._buckets[client] = (tokens, then)
+        if len(self._buckets) > CLIENTS:
+            self._buckets.popitem(last=False)
 
 
 def charge(scope: Scope, results: int) -> None:

@@ -48,7 +48,7 @@ async def search_batch(
     return await service.texts.run_for(body.cost(queries), _search_batch, service.library, body)
 
 
-@router.post("/search/photo", responses=problem_responses(400, 401, 413, 415))
+@router.post("/search/photo", responses=problem_responses(400, 401, 413, 415, 507))
 async def search_photo(
     form: Annotated[PhotoSearch, Form(media_type="multipart/form-data")],
     service: ServiceDependency,
