@@ -50,7 +50,7 @@ class Settings:
     """Number of photos that are decoded at once; each may need 300 MB of memory."""
     queue: int = 64
     """Maximum number of requests that wait in each of the two pools; more are rejected."""
-    results: int = 60_000
+    results: int = 100_000
     """Maximum of queries x (`k` + `offset`) of all requests that run or wait in each of the two
     pools; more are rejected. Two cores find about 40,000 results per second."""
     batch_window: float = 0.002
