@@ -110,10 +110,10 @@ class Requester:
             self._client.stream(method, self.url + path, content=body, headers=headers) as response,
         ):
             if response.is_redirect:
+                target = response.headers.get("location", "")[:200]
                 raise IndexingError(
-                    f"{self.url}: redirects to {response.headers['location'][:200]!r}; requests "
-                    "are not sent to another address, since they may contain a key; pass that "
-                    "address if you trust it"
+                    f"{self.url}: redirects to {target!r}; requests are not sent to another "
+                    "address, since they may contain a key; pass that address if you trust it"
                 )
             content = await self._read(response)
         if response.is_success:

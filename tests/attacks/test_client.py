@@ -97,6 +97,15 @@ def test_the_key_is_not_sent_to_another_address(status):
     assert seen == []
 
 
+def test_a_redirect_to_nowhere():
+    with (
+        service(lambda handler: send(handler, 302)) as url,
+        closing(Client(url, KEY)) as client,
+        pytest.raises(IndexingError, match="redirects to ''"),
+    ):
+        client.status()
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -60,7 +60,7 @@ def test_a_client_finds_what_the_index_finds(address, photos):
 def test_no_service():
     with pytest.raises(IndexingError, match="does not answer"):
         Client("http://127.0.0.1:9").search("red")
-    for url in ("file:///etc/passwd", "http://", "localhost:8000", "http://["):
+    for url in ("file:///etc/passwd", "http://", "localhost:8000", "http://x:y"):
         with pytest.raises(DataError, match="is not an address"):
             Client(url)
 
