@@ -21,10 +21,9 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-from service import TOP, make_index, read_queries, serving
 
 from hgan.search.searcher import open_index
-
+from service import TOP, make_index, read_queries, serving
 
 HEALTH_MS = 2.0
 """Target: the median of /health in milliseconds."""
