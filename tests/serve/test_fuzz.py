@@ -51,8 +51,8 @@ def place(photos, bundle, tmp_path):
 
 @pytest.mark.parametrize("examples", [10, pytest.param(150, marks=pytest.mark.slow)])
 def test_every_answer_is_described(place, tmp_path, examples):
-    # An app of its own: schemathesis starts it, and shuts it down.
-    app = create_app(place, Settings(keys=(KEY,)))
+    # An app of its own: schemathesis starts it, and shuts it down. It uses this host name.
+    app = create_app(place, Settings(keys=(KEY,), hosts=("testserver",)))
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     operations = [found.ok() for found in schema.get_all_operations()]
     assert len(operations) == ROUTES
