@@ -17,7 +17,7 @@ OUTSIDE = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
-    "SECURITY.md": "security.md",
+    "SECURITY.md": "vulnerabilities.md",
     "results/README.md": "records.md",
     "LICENSE": "LICENSE.txt",
     "compose.yaml": "compose.yaml",

@@ -1,32 +1,42 @@
 """A client for the service of `hgan serve`, with the methods of a local index.
 
-It needs no more packages than a local search. Paths of hits are relative to the folder that the
-service has indexed.
+The service is not trusted: its answers are checked (`hgan.answers`), and requests are bounded and
+never redirected (`hgan.requester`). Paths of hits are relative to the folder that the service has
+indexed.
 """
 
 import io
 import json
 from collections.abc import Sequence
-from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
-from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from typing import Annotated, Any, TypeVar
 from uuid import UUID, uuid4
 
 import numpy as np
 from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hgan.answers import BatchSearchResult, ExplanationResult, Item, SearchHit, SearchResult
 from hgan.chunks import chunks
-from hgan.errors import DataError, HganError, IndexingError
+from hgan.errors import DataError, IndexingError
+from hgan.requester import Requester
 from hgan.runtime.explain import Explanation
 from hgan.runtime.images import PhotoSource, read_photo
 from hgan.search.finder import Finder, Hit, SearchOptions
-from hgan.search.ids import id_of_path
 from hgan.search.query import Query
 
 MOST_QUERIES = 32
 """Maximum number of queries that the service accepts in one request."""
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class _Status(BaseModel):
+    """The status of a service; only the number of photos is used here."""
+
+    model_config = ConfigDict(extra="allow")
+
+    photos: Annotated[int, Field(ge=0)]
 
 
 class Client(Finder):
@@ -39,26 +49,18 @@ class Client(Finder):
             url: URL of the service, such as http://127.0.0.1:8000, including the path prefix of a
                 proxy if there is one.
             key: an API key, if the service requires one.
-            timeout: seconds to wait for a response.
+            timeout: seconds for a whole request with its response.
 
         Raises:
-            DataError: the address is not an HTTP address.
+            DataError: the address is not an HTTP address, or the key cannot be sent.
         """
-        if not url.startswith(("http://", "https://")):
-            raise DataError(f"{url!r} is not an address; write one such as http://127.0.0.1:8000")
-        self._url = url.rstrip("/")
-        self._key = key
-        self._timeout = timeout
+        self._requester = Requester(url, key, timeout)
 
     def explain(self, item: str, text: str) -> Explanation:
         """Explain the similarity of a photo in the index to a sentence; see `Finder.explain`."""
-        answer = self._ask_json("/v1/explain", {"id": _id(item), "text": text})
-        try:
-            return Explanation.from_dict(answer)
-        except (KeyError, TypeError, ValueError) as error:
-            raise IndexingError(
-                f"{self._url}: this version cannot read the service's explanation ({error!r})"
-            ) from error
+        asked = {"id": self.id_of(item), "text": text}
+        answer = self._ask_json("/v1/explain", asked, ExplanationResult)
+        return Explanation.from_dict(answer.model_dump())
 
     def add(
         self, photo: PhotoSource, path: str, tags: tuple[str, ...] = (), replace: bool = False
@@ -79,38 +81,60 @@ class Client(Finder):
             IndexingError: the service does not answer, or is too busy.
         """
         values = {"path": path, "tags": list(tags), "replace": replace}
-        return self._ask("POST", "/v1/items", *_form(values, _bytes(photo)))
+        form = _form(values, _bytes(photo))
+        return self._checked(self._requester.ask("POST", "/v1/items", *form), Item).model_dump()
 
     def remove(self, item: str) -> None:
         """Remove a photo, given by its id or path, from the index, but keep its file.
 
         It requires an API key.
         """
-        self._ask("DELETE", f"/v1/items/{_id(item)}")
+        self._requester.ask("DELETE", f"/v1/items/{self.id_of(item)}")
+
+    def id_of(self, item: str) -> str:
+        """The id of a photo, given by its id or by its path relative to the indexed folder.
+
+        The service knows which id a path has; it cannot be computed.
+
+        Raises:
+            DataError: no photo of the index has this path.
+            IndexingError: the service does not answer.
+        """
+        try:
+            return str(UUID(item))
+        except ValueError:
+            asked = {"path": PurePosixPath(item).as_posix()}
+            return self._ask_json("/v1/lookup", asked, Item).id
 
     def status(self) -> dict[str, Any]:
         """The index and the model of the service."""
-        return self._ask("GET", "/v1/status")
+        answer = self._checked(self._requester.ask("GET", "/v1/status"), _Status)
+        return answer.model_dump()
 
     def __len__(self) -> int:
         return int(self.status()["photos"])
 
     def close(self) -> None:
-        """Does nothing: no connection is kept open between requests."""
+        """Close the connections; another request opens them again."""
+        self._requester.close()
 
     def _find(self, queries: Sequence[Query], options: SearchOptions) -> list[list[Hit]]:
         """The hits of each query; queries without an uploaded photo are sent in batches."""
         page = _page(options)
         if len(queries) == 1 and queries[0].photo is None:
-            answer = self._ask_json("/v1/search", page | _words(queries[0]))
-            return [[_hit(hit) for hit in answer["hits"]]]
+            asked = page | self._words(queries[0])
+            return [_hits(self._ask_json("/v1/search", asked, SearchResult))]
         found: dict[int, list[Hit]] = {}
         words = [row for row, query in enumerate(queries) if query.photo is None]
         for rows in chunks(words, MOST_QUERIES):
-            asked = page | {"queries": [_words(queries[row]) for row in rows]}
-            answer = self._ask_json("/v1/search/batch", asked)
-            for row, result in zip(rows, answer["results"], strict=True):
-                found[row] = [_hit(hit) for hit in result["hits"]]
+            asked = page | {"queries": [self._words(queries[row]) for row in rows]}
+            results = self._ask_json("/v1/search/batch", asked, BatchSearchResult).results
+            if len(results) != len(rows):
+                raise IndexingError(
+                    f"{self._requester.url}: {len(results)} results for {len(rows)} queries; is it "
+                    "a service of hgan?"
+                )
+            found |= {row: _hits(result) for row, result in zip(rows, results, strict=True)}
         for row, query in enumerate(queries):
             if query.photo is not None:
                 found[row] = self._find_photo(query, page)
@@ -122,46 +146,34 @@ class Client(Finder):
             raise DataError(
                 "a service searches with an uploaded photo or with a photo of its index, not both"
             )
-        form = _form(page | _words(query), _bytes(query.photo))
-        return [_hit(hit) for hit in self._ask("POST", "/v1/search/photo", *form)["hits"]]
+        form = _form(page | self._words(query), _bytes(query.photo))
+        answer = self._requester.ask("POST", "/v1/search/photo", *form)
+        return _hits(self._checked(answer, SearchResult))
 
-    def _ask_json(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
-        return self._ask("POST", path, json.dumps(asked).encode(), "application/json")
+    def _words(self, query: Query) -> dict[str, Any]:
+        asked = {"text": query.text, "without": list(query.without), "share": query.photo_share}
+        return asked if query.like is None else asked | {"like": self.id_of(query.like)}
 
-    def _ask(
-        self, method: str, path: str, body: bytes | None = None, media_type: str = ""
-    ) -> dict[str, Any]:
-        headers = {"Accept": "application/json"}
-        if media_type:
-            headers["Content-Type"] = media_type
-        if self._key is not None:
-            headers["X-API-Key"] = self._key
-        request = Request(self._url + path, body, headers, method=method)
+    def _ask_json(self, path: str, asked: dict[str, Any], kind: type[Answer]) -> Answer:
+        body = json.dumps(asked).encode()
+        return self._checked(self._requester.ask("POST", path, body, "application/json"), kind)
+
+    def _checked(self, content: bytes, kind: type[Answer]) -> Answer:
+        """Parse an answer.
+
+        Raises:
+            IndexingError: it is not what a service of this version answers.
+        """
         try:
-            with urlopen(request, timeout=self._timeout) as response:
-                return _answer(response)
-        except HTTPError as error:
-            raise _refusal(self._url, error) from error
-        except (URLError, HTTPException, OSError, ValueError) as error:
-            reason = getattr(error, "reason", error)
+            return kind.model_validate_json(content)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            place = ".".join(str(part) for part in first["loc"])[:200]
+            shown = f"{place}: {first['msg']}".encode("unicode_escape").decode()
             raise IndexingError(
-                f"{self._url}: the service does not answer ({reason}); is it running there?"
-            ) from error
-
-
-def _answer(response: HTTPResponse) -> dict[str, Any]:
-    content = response.read()
-    answer: dict[str, Any] = json.loads(content) if content else {}
-    return answer
-
-
-def _refusal(url: str, error: HTTPError) -> HganError:
-    try:
-        detail = json.loads(error.read())["detail"]
-    except (ValueError, KeyError, TypeError, OSError):
-        detail = error.reason
-    kind = DataError if error.code < 500 and error.code != 429 else IndexingError
-    return kind(f"{url}: {detail} (status {error.code})")
+                f"{self._requester.url}: the answer is not valid ({shown}); is it a service of "
+                "this version of hgan?"
+            ) from None
 
 
 def _page(options: SearchOptions) -> dict[str, Any]:
@@ -176,22 +188,13 @@ def _page(options: SearchOptions) -> dict[str, Any]:
     return asked if options.threshold is None else asked | {"threshold": options.threshold}
 
 
-def _words(query: Query) -> dict[str, Any]:
-    asked = {"text": query.text, "without": list(query.without), "share": query.photo_share}
-    return asked if query.like is None else asked | {"like": _id(query.like)}
+def _hits(result: SearchResult) -> list[Hit]:
+    return [_hit(hit) for hit in result.hits]
 
 
-def _id(item: str) -> str:
-    """The id of an item, given by its id or by its path relative to the indexed folder."""
-    try:
-        return str(UUID(item))
-    except ValueError:
-        return id_of_path(PurePosixPath(item).as_posix())
-
-
-def _hit(hit: dict[str, Any]) -> Hit:
-    duplicates = tuple(Path(path) for path in hit["duplicates"])
-    return Hit(Path(hit["path"]), hit["score"], hit["levels"], hit["id"], duplicates)
+def _hit(hit: SearchHit) -> Hit:
+    duplicates = tuple(Path(path) for path in hit.duplicates)
+    return Hit(Path(hit.path), hit.score, hit.levels, hit.id, duplicates)
 
 
 def _bytes(photo: PhotoSource) -> bytes:

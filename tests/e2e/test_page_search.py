@@ -9,7 +9,6 @@ pytest.importorskip("playwright")
 from playwright.sync_api import Page, Route, expect
 
 from hgan.client import Client
-from hgan.index.store.contract import Entry
 from hgan.search.query import Query
 from tests.e2e.looks import TILES, asked, field, loaded, search, shown
 
@@ -279,7 +278,7 @@ def test_the_keyboard_alone(page: Page):
 
 def test_photos_like_one_of_the_index_by_a_link(tab, address, library):
     name = f"2024/{next(iter(sorted((library / '2024').iterdir()))).name}"
-    key = Entry(name, 0, 0, "").id
+    key = Client(address).id_of(name)
     page = tab(f"{address}?like={key}")
     expect(page.locator(TILES)).to_have_count(48)
     assert shown(page) == [hit.id for hit in Client(address).find(Query(like=key), 48)]

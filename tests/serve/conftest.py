@@ -14,11 +14,15 @@ from starlette.testclient import TestClient
 
 from hgan.index.indexer import index_folder
 from hgan.runtime.bundle import Bundle
+from hgan.search.ids import id_of_path
 from hgan.serve.app import create_app
 from hgan.serve.connections import Connection
+from hgan.serve.public_ids import PublicIds
 from hgan.serve.settings import Settings
 from tests.fixtures.photos import COLOURS, save_photo
 
+HERE = "http://localhost"
+"""The address of a `TestClient`: its own one is not an allowed host."""
 KEY = "a key of the tests that is long"
 
 Serve = Callable[..., TestClient]
@@ -48,7 +52,7 @@ def made(photos: Path, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory)
 def client(made: Path) -> Iterator[TestClient]:
     """A service with the settings that are usual; tests leave it as it is."""
     copy = shutil.copytree(made, made.parent / "shared")
-    with TestClient(create_app(copy)) as opened:
+    with TestClient(create_app(copy), base_url=HERE) as opened:
         yield opened
 
 
@@ -63,7 +67,8 @@ def serve(index: Path) -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def start(**settings: object) -> TestClient:
-            return stack.enter_context(TestClient(create_app(index, Settings(**settings))))
+            app = create_app(index, Settings(**settings))
+            return stack.enter_context(TestClient(app, base_url=HERE))
 
         yield start
 
@@ -73,6 +78,12 @@ def address(index: Path) -> Iterator[str]:
     """Of a service that listens on a port of this machine."""
     with listening(create_app(index, Settings(keys=(KEY,)))) as url:
         yield url
+
+
+def public_id(app: FastAPI, path: str) -> str:
+    """The id that clients of a service see for the photo with this path."""
+    ids: PublicIds = app.state.service.library.ids
+    return ids.public(id_of_path(path))
 
 
 @contextmanager

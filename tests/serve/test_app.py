@@ -11,13 +11,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from hgan.errors import ConfigError, DataError, IndexingError
-from hgan.index.store.contract import Entry
 from hgan.serve.app import create_app
 from hgan.serve.logs import JsonFormatter
 from hgan.serve.settings import Settings
-from tests.serve.conftest import KEY
+from tests.serve.conftest import HERE, KEY, public_id
 
-RED = Entry("red 0.png", 0, 0, "").id
+RED = "red 0.png"
 
 
 def test_status_and_health(client, photos, bundle):
@@ -109,32 +108,35 @@ def test_one_log_line_a_request_with_its_id(client, caplog):
 
 
 def test_managing_needs_keys_that_are_configured(client):
-    answer = client.delete(f"/v1/items/{RED}", headers={"x-api-key": KEY})
+    red = public_id(client.app, RED)
+    answer = client.delete(f"/v1/items/{red}", headers={"x-api-key": KEY})
     assert answer.status_code == 403
     assert "HGAN_API_KEYS" in answer.json()["detail"]
 
 
 def test_a_photo_is_taken_out_of_the_index_and_its_file_stays(serve, photos):
     client = serve(keys=("another key that is long", KEY))
+    red = public_id(client.app, RED)
     for headers in ({}, {"x-api-key": "wrong"}, {"x-api-key": KEY[:-1]}, {"x-api-key": ""}):
-        assert client.delete(f"/v1/items/{RED}", headers=headers).status_code == 401
-    assert client.get(f"/v1/items/{RED}").status_code == 200
-    assert client.delete(f"/v1/items/{RED}", headers={"x-api-key": KEY}).status_code == 204
-    assert client.get(f"/v1/items/{RED}").status_code == 404
-    assert client.delete(f"/v1/items/{RED}", headers={"x-api-key": KEY}).status_code == 404
+        assert client.delete(f"/v1/items/{red}", headers=headers).status_code == 401
+    assert client.get(f"/v1/items/{red}").status_code == 200
+    assert client.delete(f"/v1/items/{red}", headers={"x-api-key": KEY}).status_code == 204
+    assert client.get(f"/v1/items/{red}").status_code == 404
+    assert client.delete(f"/v1/items/{red}", headers={"x-api-key": KEY}).status_code == 404
     found = client.post("/v1/search", json={"text": "red", "k": 200}).json()["hits"]
     assert len(found) == 11
-    assert RED not in [hit["id"] for hit in found]
+    assert red not in [hit["id"] for hit in found]
     assert (photos / "red 0.png").is_file()
 
 
 def test_searching_with_a_key(serve):
     client = serve(keys=(KEY,), require_key=True)
+    red = public_id(client.app, RED)
     asked = {"text": "red"}
     refused = client.post("/v1/search", json=asked, headers={b"x-api-key": "ключ".encode()})
     assert refused.status_code == 401
     assert refused.headers["content-type"] == "application/problem+json"
-    for path in (f"/v1/items/{RED}", f"/v1/items/{RED}/photo", f"/v1/items/{RED}/thumbnail"):
+    for path in (f"/v1/items/{red}", f"/v1/items/{red}/photo", f"/v1/items/{red}/thumbnail"):
         assert client.get(path).status_code == 401
         assert client.get(path, headers={"x-api-key": KEY}).status_code == 200
     assert client.post("/v1/search", json=asked, headers={"x-api-key": KEY}).status_code == 200
@@ -167,7 +169,7 @@ def test_pages_of_other_origins(serve, client):
 
 
 def test_under_a_prefix(client):
-    client = TestClient(client.app, root_path="/photos")
+    client = TestClient(client.app, base_url=HERE, root_path="/photos")
     for prefix in ("", "/photos"):  # a proxy may leave it or take it off
         assert client.get(f"{prefix}/v1/status").status_code == 200
     assert client.get("/photos/openapi.json").json()["servers"] == [{"url": "/photos"}]
@@ -202,5 +204,5 @@ def test_an_index_that_is_not_for_this_program(index):
         with pytest.raises(IndexingError, match=reason):
             create_app(index)
     file.write_text(json.dumps(said))
-    with TestClient(create_app(index)) as client:
+    with TestClient(create_app(index), base_url=HERE) as client:
         assert client.get("/ready").status_code == 200

@@ -92,7 +92,7 @@ def test_slow_and_large_requests(index):
 
 
 FORM = "multipart/form-data; boundary=x"
-HEADS = (b"", b"GET /health HTTP/1.1\r\nHost: x\r\n")
+HEADS = (b"", b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
 BODIES = (
     ("/v1/search", "application/json", b'{"text": "'),
     ("/v1/search/photo", FORM, PART),
@@ -120,14 +120,14 @@ def _next_request(url):
     """The next request of a connection has as much time as the first one."""
     with connect(url) as patient:
         for _ in range(2):
-            patient.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            patient.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert answer_of(patient).startswith(b"HTTP/1.1 200")
 
 
 def _slow_body(url, path, kind, beginning):
     with connect(url) as slow:
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
             f"X-API-Key: {KEY}\r\nContent-Length: 100000\r\n\r\n"
         )
         slow.sendall(head.encode() + beginning)
@@ -160,7 +160,7 @@ def _large_uploads(url, process):
                     f"Content-Length: {100 * 2**20}" if declared else "Transfer-Encoding: chunked"
                 )
                 head = (
-                    f"POST {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\n{length}\r\n"
+                    f"POST {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\n{length}\r\n"
                     "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
                 )
                 sender.sendall(head.encode())
@@ -189,7 +189,8 @@ def test_requests_under_way_are_answered_when_the_service_ends(index):
         expected = [hit.id for hit in client.search("a red photo of 0 dogs", 12)]
         body = json.dumps({"queries": [{"text": query.text} for query in queries[:32]], "k": 12})
         request = (
-            f"POST /v1/search/batch HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            "POST /v1/search/batch HTTP/1.1\r\nHost: localhost\r\n"
+            "Content-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n{body}"
         ).encode()
         connections = [connect(url) for _ in range(24)]
@@ -213,7 +214,7 @@ def test_requests_under_way_are_answered_when_the_service_ends(index):
 
 def _inside(url):
     with connect(url) as connection:
-        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         found = re.search(rb'hgan_work_inside\{kind="texts"\} (\d+)', _all_of(connection))
     return int(found[1])
 

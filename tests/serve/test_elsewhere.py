@@ -13,6 +13,7 @@ from hgan.index.indexer import index_folder
 from hgan.runtime.bundle import Bundle
 from hgan.serve.app import create_app
 from hgan.sources.object_store import ObjectStoreSource
+from tests.serve.conftest import HERE
 
 PLACE = "memory://served/photos"
 
@@ -23,7 +24,8 @@ def client(photos: Path, bundle: Bundle, tmp_path: Path) -> Iterator[TestClient]
     for path in photos.rglob("*.png"):
         files.pipe_file(f"/served/photos/{path.relative_to(photos).as_posix()}", path.read_bytes())
     index_folder(PLACE, tmp_path / "elsewhere", bundle)
-    with TestClient(create_app(tmp_path / "elsewhere"), raise_server_exceptions=False) as opened:
+    app = create_app(tmp_path / "elsewhere")
+    with TestClient(app, base_url=HERE, raise_server_exceptions=False) as opened:
         yield opened
     files.rm("/served", recursive=True)
 

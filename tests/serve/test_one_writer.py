@@ -23,7 +23,7 @@ from hgan.serve.library import Library
 from hgan.serve.settings import Settings
 from hgan.serve.watching import following
 from tests.fixtures.photos import COLOURS, save_photo
-from tests.serve.conftest import KEY
+from tests.serve.conftest import HERE, KEY
 
 UPLOADERS, EACH = 3, 8
 
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 def client(folder: Path, tmp_path: Path, bundle: Bundle, monkeypatch) -> Iterator[TestClient]:
     monkeypatch.setattr(watch, "SETTLE", 0.2)
     index_folder(folder, tmp_path / "index", bundle)
-    with TestClient(create_app(tmp_path / "index", Settings(keys=(KEY,)))) as opened:
+    with TestClient(create_app(tmp_path / "index", Settings(keys=(KEY,))), base_url=HERE) as opened:
         opened.headers["x-api-key"] = KEY
         yield opened
 

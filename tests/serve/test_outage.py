@@ -8,6 +8,7 @@ from hgan.index.indexer import index_folder
 from hgan.runtime.bundle import Bundle
 from hgan.serve.app import create_app
 from tests.fixtures.qdrant_process import free_port, start
+from tests.serve.conftest import HERE
 
 
 def test_server_that_goes_and_comes_back(photos: Path, bundle: Bundle, tmp_path: Path) -> None:
@@ -16,7 +17,7 @@ def test_server_that_goes_and_comes_back(photos: Path, bundle: Bundle, tmp_path:
     address = f"http://127.0.0.1:{port}/photos?attempts=2"
     try:
         index_folder(photos, address, bundle)
-        with TestClient(create_app(address)) as client:
+        with TestClient(create_app(address), base_url=HERE) as client:
             question = {"text": "a red photo", "k": 3}
             found = client.post("/v1/search", json=question).json()
             assert len(found["hits"]) == 3

@@ -16,7 +16,7 @@ from hgan.serve.settings import Settings
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.points import LocalServer
 from tests.fixtures.qdrant_http import ServedQdrant
-from tests.serve.conftest import KEY
+from tests.serve.conftest import HERE, KEY
 
 
 @pytest.fixture
@@ -38,9 +38,10 @@ def test_a_server_that_goes_away_and_comes_back(server, bundle, tmp_path):
     file = io.BytesIO()
     Image.new("RGB", (32, 32), (230, 230, 20)).save(file, "PNG")
     with open_index(place, bundle) as index:
-        expected = [hit.id for hit in index.search("red")]
-    with TestClient(create_app(place, Settings(keys=(KEY,)))) as client:
+        found = index.search("red")
+    with TestClient(create_app(place, Settings(keys=(KEY,))), base_url=HERE) as client:
         client.headers["x-api-key"] = KEY
+        expected = [client.app.state.service.library.ids.public(hit.id) for hit in found]
 
         def ask():
             item = f"/v1/items/{expected[0]}"
@@ -85,7 +86,8 @@ def test_a_server_that_goes_away_and_comes_back(server, bundle, tmp_path):
 
 
 def test_a_server_that_does_not_answer_in_time(server):
-    with TestClient(create_app(f"{server.url}/photos?attempts=1&timeout=1")) as client:
+    app = create_app(f"{server.url}/photos?attempts=1&timeout=1")
+    with TestClient(app, base_url=HERE) as client:
         server.answers.clear()
         answers = [
             client.get("/ready"),

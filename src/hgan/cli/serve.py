@@ -7,6 +7,7 @@ import threading
 import webbrowser
 from contextlib import nullcontext
 from importlib.util import find_spec
+from ipaddress import ip_network
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
@@ -40,6 +41,13 @@ def _serve_arguments(parser: ArgumentParser) -> None:
         help="address to listen on; 0.0.0.0 accepts connections from other machines",
     )
     parser.add_argument(
+        "--allow-host",
+        action="append",
+        metavar="NAME",
+        help="host name by which browsers and clients reach the service, in addition to localhost "
+        "and the address of --host; can be repeated",
+    )
+    parser.add_argument(
         "--port", type=int, default=8000, help="port to listen on; 0 chooses a free one"
     )
     parser.add_argument(
@@ -56,6 +64,13 @@ def _serve_arguments(parser: ArgumentParser) -> None:
         "--root-path",
         metavar="PREFIX",
         help="path prefix that a reverse proxy removes, such as /photos",
+    )
+    parser.add_argument(
+        "--proxy",
+        action="append",
+        metavar="ADDRESS",
+        help="IP address or network of a reverse proxy whose X-Forwarded headers are used; can be "
+        "repeated",
     )
     parser.add_argument(
         "--no-browser",
@@ -82,7 +97,9 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
         require_key=chosen.require_key,
         rate=chosen.rate,
         cors=tuple(chosen.cors or ()),
+        hosts=(chosen.host, *(chosen.allow_host or ())),
     )
+    proxies = _addresses(chosen.proxy or [])
     with _listen(chosen.host, chosen.port) as listening:
         app = create_app(_ready_index(chosen), settings)
         service = app.state.service
@@ -96,6 +113,8 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
             log_config=None,
             root_path=prefix,
             server_header=False,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=proxies,
             timeout_graceful_shutdown=SHUTDOWN,
             ws="none",
             http=Connection,
@@ -111,6 +130,22 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
         finally:
             service.close()
     return 0
+
+
+def _addresses(proxies: list[str]) -> list[str]:
+    """The addresses and networks of the proxies.
+
+    Raises:
+        ConfigError: one is not an address.
+    """
+    for proxy in proxies:
+        try:
+            ip_network(proxy)
+        except ValueError as error:
+            raise ConfigError(
+                f"--proxy must be an IP address or a network such as 10.0.0.0/24 ({error})"
+            ) from error
+    return proxies
 
 
 def _has_browser(host: str) -> bool:
@@ -168,6 +203,7 @@ SERVE = Verb(
         "hgan serve ~/Pictures --watch",
         "hgan serve ~/Pictures --index holidays.index --no-browser",
         "hgan serve http://localhost:6333/pictures --host 0.0.0.0 --require-key --rate 10",
+        "hgan serve ~/Pictures --allow-host photos.example.org --proxy 127.0.0.1",
     ),
     arguments=_serve_arguments,
     run=_serve,

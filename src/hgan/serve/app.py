@@ -11,6 +11,7 @@ from hgan.serve.library import open_library
 from hgan.serve.metrics import Metrics
 from hgan.serve.middleware.limits import LimitsMiddleware
 from hgan.serve.middleware.observe import HEADER, ObserveMiddleware
+from hgan.serve.middleware.origins import OriginsMiddleware
 from hgan.serve.problems import handle_problems
 from hgan.serve.routes import items, photos, search, status
 from hgan.serve.routes.page import page_router
@@ -58,6 +59,7 @@ def create_app(index: Target, settings: Settings | None = None) -> FastAPI:
     handle_problems(app)
     # The middleware that is added last is the outermost.
     app.add_middleware(LimitsMiddleware, settings=settings)
+    app.add_middleware(OriginsMiddleware, settings=settings)
     if settings.cors:
         app.add_middleware(
             CORSMiddleware,

@@ -18,6 +18,7 @@ from hgan.encoded import Encoded
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.inputs import texts_of
 from hgan.runtime.model import IMAGE_BATCH, TEXT_BATCH
+from hgan.serve.stopping import stop_if_unwanted
 
 
 @dataclass
@@ -73,6 +74,7 @@ class BatchingBundle(Bundle):
         self, pixels: Sequence[np.ndarray] | np.ndarray, batch_size: int = IMAGE_BATCH
     ) -> Encoded[np.ndarray]:
         """Encode photos, without batching: one photo already uses a whole core."""
+        stop_if_unwanted()
         return self._bundle.encode_images(pixels, batch_size)
 
     def words(self, text: str) -> list[tuple[int, int] | None]:

@@ -1,11 +1,16 @@
-"""Connections with a timeout: a client that sends its request too slowly is disconnected.
+"""Connections with a timeout, and without delay: slow clients are disconnected, and small packets
+are sent at once.
 
 Uvicorn has no timeout for the head of a request, nor for the rest of a body after the response. A
 few thousand clients that send one byte at a time would use up all sockets of the process. Between
 the head and the response, the timeout of `hgan.serve.middleware.limits` applies.
+
+A response is sent as a head and a body. Without TCP_NODELAY, the body waits until the client has
+acknowledged the head, which takes 40 ms on a connection that is kept alive.
 """
 
 import asyncio
+import socket
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -20,8 +25,11 @@ class Connection(H11Protocol):
     _timeout: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the timeout."""
+        """Start the timeout, and send packets without delay."""
         super().connection_made(transport)
+        connection = transport.get_extra_info("socket")
+        if connection is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._start_timeout()
 
     def data_received(self, data: bytes) -> None:

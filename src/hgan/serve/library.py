@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import numpy as np
 from starlette.exceptions import HTTPException
@@ -15,10 +16,15 @@ from hgan.index.watcher import Watcher
 from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import media_type
+from hgan.search.finder import Hit, SearchOptions
+from hgan.search.ids import id_of_path
+from hgan.search.query import EncodedQuery
 from hgan.search.searcher import Index, bundle_of
 from hgan.serve.batching import BatchingBundle
 from hgan.serve.metrics import Metrics
+from hgan.serve.public_ids import PublicIds, open_public_ids
 from hgan.serve.settings import Settings
+from hgan.serve.stopping import stop_if_unwanted
 from hgan.serve.uploads import Uploads
 from hgan.sources.folder import FolderSource
 from hgan.sources.open import open_source, place_of
@@ -26,6 +32,14 @@ from hgan.sources.types import Photo, Source
 
 PATIENCE = {"timeout": 10, "attempts": 2}
 """Settings for a Qdrant server, unless its address sets them; see `hgan.index.store.server`."""
+
+
+class ServedIndex(Index):
+    """An index whose searches stop when nobody waits for their results any more."""
+
+    def _search(self, query: EncodedQuery, options: SearchOptions) -> list[Hit]:
+        stop_if_unwanted()
+        return super()._search(query, options)
 
 
 class Library:
@@ -39,6 +53,7 @@ class Library:
         source: Source,
         folder: Path | None,
         places: list[str],
+        ids: PublicIds,
     ) -> None:
         """Use `open_library`.
 
@@ -49,9 +64,11 @@ class Library:
             source: the photos.
             folder: the folder of the index; None for an index on a server.
             places: paths that are not shown to clients, the longest first.
+            ids: the ids that clients see.
         """
         self.index = index
         self.manifest = manifest
+        self.ids = ids
         self.writer = IndexWriter(source, store, index.bundle)
         """The writer for all changes of the index."""
         self._store = store
@@ -86,15 +103,26 @@ class Library:
         """The name of the folder of photos, without its path."""
         return Path(self.manifest.root).name
 
-    def entry(self, key: str) -> Entry:
-        """The stored metadata of a photo.
+    def entry(self, key: UUID) -> Entry:
+        """The stored metadata of the photo with this public id.
 
         Raises:
             HTTPException: 404, there is no photo with this id.
         """
-        entry = next(self._store.entries([key]), None)
+        entry = next(self._store.entries([self.ids.stored(key)]), None)
         if entry is None:
             raise HTTPException(404, f"no photo has the id {key}")
+        return entry
+
+    def entry_of_path(self, path: str) -> Entry:
+        """The stored metadata of the photo with this path, relative to the indexed folder.
+
+        Raises:
+            HTTPException: 404, there is no photo with this path.
+        """
+        entry = next(self._store.entries([id_of_path(path)]), None)
+        if entry is None:
+            raise HTTPException(404, "no photo of the index has this path")
         return entry
 
     def content(self, entry: Entry) -> Path | bytes:
@@ -153,13 +181,14 @@ class Library:
         """Information about the store of the index."""
         return self._store.facts()
 
-    def remove(self, key: str) -> None:
-        """Remove a photo from the index, but keep its file; the next `hgan index` adds it again.
+    def remove(self, key: UUID) -> None:
+        """Remove the photo with this public id from the index, but keep its file; the next `hgan
+        index` adds it again.
 
         Raises:
             HTTPException: 404, there is no photo with this id.
         """
-        if not self.writer.remove(key):
+        if not self.writer.remove(self.ids.stored(key)):
             raise HTTPException(404, f"no photo has the id {key}")
 
     def watcher(self) -> Watcher:
@@ -205,12 +234,14 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
     batching = BatchingBundle(bundle, settings.batch_window, metrics.batch.observe)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(target, manifest))
-        index = Index(store, batching, place_of(manifest.root), closing=stack.pop_all())
+        ids = open_public_ids(target)
+        index = ServedIndex(store, batching, place_of(manifest.root), closing=stack.pop_all())
     folder = target.resolve() if isinstance(target, Path) else None
     source = open_source(manifest.root)
     places = [manifest.root, str(bundle.folder), str(target)]
     # The longest first: one may be part of another.
-    return Library(index, store, manifest, source, folder, sorted(places, key=len, reverse=True))
+    places.sort(key=len, reverse=True)
+    return Library(index, store, manifest, source, folder, places, ids)
 
 
 def _with_short_timeouts(address: str) -> str:

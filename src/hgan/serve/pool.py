@@ -1,13 +1,21 @@
-"""Thread pools with a bounded queue, so that the event loop is never blocked."""
+"""Thread pools with a bounded queue, so that the event loop is never blocked.
+
+What is admitted is work, not only requests: each function has a cost, and the costs of all
+functions that run or wait have a bound. When the caller of a running function is cancelled, the
+function is told to stop; see `hgan.serve.stopping`.
+"""
 
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 from threading import Lock
 from typing import Any, ParamSpec, TypeVar
 
 from starlette.exceptions import HTTPException
+
+from hgan.serve.stopping import new_stop
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
@@ -16,11 +24,20 @@ Answer = TypeVar("Answer")
 class Pool:
     """A thread pool; when its queue is full, new functions are rejected with status 503."""
 
-    def __init__(self, name: str, workers: int, queue: int) -> None:
-        """Run at most `workers` functions at once, and let at most `queue` wait."""
+    def __init__(self, name: str, workers: int, queue: int, budget: int | None = None) -> None:
+        """Run at most `workers` functions at once, and let at most `queue` wait.
+
+        Args:
+            name: name of the threads.
+            workers: number of threads.
+            queue: maximum number of functions that wait.
+            budget: maximum sum of the costs of all functions that run or wait; None for no limit.
+        """
         self._threads = ThreadPoolExecutor(workers, f"hgan-{name}")
         self._room = workers + queue
+        self._budget = budget
         self._inside = 0
+        self._cost = 0
         self._counting = Lock()
 
     @property
@@ -34,30 +51,48 @@ class Pool:
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Answer:
-        """Call a function in a thread.
+        """Call a function of cost 1 in a thread; see `run_for`."""
+        return await self.run_for(1, function, *args, **kwargs)
+
+    async def run_for(
+        self,
+        cost: int,
+        function: Callable[Arguments, Answer],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Answer:
+        """Call a function of this cost in a thread.
 
         If the caller is cancelled while the function waits, it is removed from the queue; a
-        function that already runs is counted until it returns.
+        function that already runs is told to stop, and is counted until it returns.
 
         Raises:
             HTTPException: 503, the queue is full.
         """
         with self._counting:
-            if self._inside >= self._room:
+            full = self._budget is not None and self._cost + cost > self._budget
+            if full or self._inside >= self._room:
                 raise HTTPException(
                     503, "too many requests are waiting; try again", {"Retry-After": "1"}
                 )
             self._inside += 1
+            self._cost += cost
         # The thread logs with the id of this request.
         context = copy_context()
+        stop = context.run(new_stop)
         future = self._threads.submit(lambda: context.run(function, *args, **kwargs))
-        future.add_done_callback(self._done)
-        return await asyncio.wrap_future(future)
+        future.add_done_callback(partial(self._done, cost))
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            stop.set()
+            raise
 
     def close(self) -> None:
         """Wait until all functions have returned."""
         self._threads.shutdown(wait=True)
 
-    def _done(self, _future: "Future[Any]") -> None:
+    def _done(self, cost: int, _future: "Future[Any]") -> None:
         with self._counting:
             self._inside -= 1
+            self._cost -= cost

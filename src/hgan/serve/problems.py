@@ -3,6 +3,7 @@
 A response never contains paths of this machine; the log has the full message.
 """
 
+import errno
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -13,28 +14,34 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from hgan.errors import DataError, HganError
+from hgan.errors import DataError, HganError, IndexingError
 from hgan.serve.logs import LOG
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_LATER = {"Retry-After": "5"}
 
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SAYS_DISK_FULL = ("No space left on device", "Disk quota exceeded", "(os error 28)")
+"""Parts of the messages of index engines, which do not pass the system's error number on."""
+
 _MEANINGS = {
     400: "The body cannot be read.",
     401: "A valid key is required in the header X-API-Key.",
-    403: "No keys are configured, so the index cannot be changed; or the folder is read-only.",
+    403: "A page of another site; or no keys are configured, so the index cannot be changed; or "
+    "the folder is read-only.",
     404: "There is no such photo.",
     409: "A file with this name already exists.",
     413: "The body is too large.",
     415: "The content of the file is not a photo that can be read.",
     416: "The requested range is beyond the end of the file.",
+    421: "The host name is not one of this service.",
     422: "A value is out of bounds or not valid.",
     429: "Too many requests; Retry-After says when to try again.",
     503: "Too busy, or the index does not respond; Retry-After says when to try again.",
     504: "The request took too long.",
     507: "The disk is full.",
 }
-_ALWAYS = (422, 429, 503, 504)
+_ALWAYS = (403, 421, 422, 429, 503, 504)
 
 
 class Problem(BaseModel):
@@ -70,8 +77,24 @@ def handle_problems(app: FastAPI) -> None:
     app.add_exception_handler(HganError, _failed)
 
 
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error, or one of its causes, is a full disk."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _DISK_FULL:
+            return True
+        if isinstance(cause, IndexingError) and any(text in str(cause) for text in _SAYS_DISK_FULL):
+            return True
+        cause = cause.__cause__
+    return False
+
+
 def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    # A large upload is kept on disk while it is received; FastAPI calls every error of this 400.
+    if error.status_code == 400 and is_disk_full(error):
+        LOG.error("an upload cannot be received: %s", error.__cause__)
+        return problem(507, "the disk is full; nothing was stored")
     return problem(error.status_code, str(error.detail), error.headers)
 
 

@@ -1,9 +1,11 @@
-"""The JSON of requests and responses, with the bounds of every value."""
+"""The JSON of requests, with the bounds of every value, and of the status.
+
+Other responses are in `hgan.answers`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import PurePath
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
@@ -11,12 +13,12 @@ from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hgan.errors import DataError
-from hgan.index.store.contract import Entry, StoreFacts
+from hgan.index.store.contract import StoreFacts
 from hgan.index.store.filter import EXAMPLES, Filter
 from hgan.runtime.exif import clean_tag
 from hgan.search.finder import Hit
 from hgan.search.query import Query
-from hgan.search.searcher import Index
+from hgan.search.searcher import CANDIDATES, Index
 from hgan.serve.thumbnails import Size
 
 LONGEST_TEXT = 100_000
@@ -26,6 +28,9 @@ MOST_QUERIES = 32
 """Maximum number of queries in one request, which are encoded in one batch."""
 MOST_FOLDED = 1000
 """Maximum of `offset` + `k` for folding, which compares each hit with all others."""
+
+MOST_RESULTS = 20_000
+"""Maximum of queries x (`offset` + `k`) of one request; two cores find them in half a second."""
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Condition = Annotated[str, Field(max_length=1000)]
@@ -56,6 +61,11 @@ class Page(BaseModel):
             )
         return self
 
+    def cost(self, queries: int = 1) -> int:
+        """Number of results that must be found for this number of queries, at least those of the
+        second stage of a search."""
+        return queries * max(self.offset + self.k, CANDIDATES)
+
     def find_many(self, index: Index, queries: Sequence[Query]) -> list[list[Hit]]:
         """Search for each of several queries.
 
@@ -84,13 +94,12 @@ class TextQuery(BaseModel):
     )
     share: float = Field(0.5, ge=0, le=1, description="Weight of the photo; the text has the rest.")
 
-    def query(self) -> Query:
-        """The query for `hgan.search`.
+    def query(self, like: str | None) -> Query:
+        """The query for `hgan.search`; `like` is the id of that photo in the store.
 
         Raises:
             DataError: there is neither a text nor a photo.
         """
-        like = None if self.like is None else str(self.like)
         return Query(self.text, like=like, without=tuple(self.without), photo_share=self.share)
 
 
@@ -103,6 +112,14 @@ class BatchSearch(Page):
 
     queries: list[TextQuery] = Field(min_length=1, max_length=MOST_QUERIES)
 
+    @model_validator(mode="after")
+    def _is_bounded(self) -> Self:
+        if len(self.queries) * (self.offset + self.k) > MOST_RESULTS:
+            raise ValueError(
+                f"queries x (offset + k) may be at most {MOST_RESULTS}; send fewer queries at once"
+            )
+        return self
+
 
 class PhotoSearch(Page):
     """A search by a photo that is uploaded, and optionally by text."""
@@ -113,67 +130,6 @@ class PhotoSearch(Page):
         [], max_length=16, description="Descriptions of what the photos should not show."
     )
     share: float = Field(0.5, ge=0, le=1, description="Weight of the photo; the text has the rest.")
-
-
-class SearchHit(BaseModel):
-    """A photo in the results of a search."""
-
-    id: str
-    path: str = Field(description="Path relative to the indexed folder.")
-    score: float
-    levels: dict[str, float] = Field(description="Similarity at each level.")
-    duplicates: list[str] = Field(
-        description="Paths of the near-duplicates that are folded into this hit."
-    )
-
-    @classmethod
-    def of(cls, hit: Hit, root: PurePath) -> Self:
-        """The hit with its path relative to the folder of photos."""
-        return cls(
-            id=hit.id,
-            path=hit.path.relative_to(root).as_posix(),
-            score=hit.score,
-            levels=hit.levels,
-            duplicates=[path.relative_to(root).as_posix() for path in hit.duplicates],
-        )
-
-
-class SearchResult(BaseModel):
-    """Photos, best first."""
-
-    hits: list[SearchHit]
-
-
-class BatchSearchResult(BaseModel):
-    """The results of each query, in the order of the queries."""
-
-    results: list[SearchResult]
-
-
-class Item(BaseModel):
-    """The stored metadata of a photo."""
-
-    id: str
-    path: str = Field(description="Path relative to the indexed folder.")
-    bytes: int
-    taken: str | None = Field(description="Local time of the camera, without a time zone.")
-    camera: str
-    tags: list[str]
-
-    @classmethod
-    def of(cls, entry: Entry) -> Self:
-        """The public part of an index entry."""
-        taken = None
-        if entry.taken is not None:
-            taken = datetime.fromtimestamp(entry.taken, UTC).replace(tzinfo=None).isoformat()
-        return cls(
-            id=entry.id,
-            path=entry.path,
-            bytes=entry.size,
-            taken=taken,
-            camera=entry.camera,
-            tags=list(entry.tags),
-        )
 
 
 class PhotoToAdd(BaseModel):
@@ -206,6 +162,16 @@ class PhotoToAdd(BaseModel):
         return tags
 
 
+class LookupRequest(BaseModel):
+    """The path of a photo."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str = Field(
+        min_length=1, max_length=5000, description="Path relative to the indexed folder."
+    )
+
+
 class ExplainRequest(BaseModel):
     """A photo of the index and a sentence."""
 
@@ -213,39 +179,6 @@ class ExplainRequest(BaseModel):
 
     id: UUID
     text: Text
-
-
-class Level(BaseModel):
-    """The contribution of one level to the score."""
-
-    weight: float
-    similarity: float
-    part: float
-
-
-class Word(BaseModel):
-    """A word of the sentence and its similarity to each region."""
-
-    text: str
-    start: int
-    end: int
-    weight: float
-    weights: list[float]
-    part: float
-    region: int
-    similarity: list[float]
-    pieces: list[list[float]]
-
-
-class ExplanationResult(BaseModel):
-    """The parts of a score; see `hgan.runtime.explain.Explanation`."""
-
-    text: str
-    score: float
-    levels: dict[str, Level]
-    slots: list[float]
-    boxes: list[list[float]]
-    words: list[Word]
 
 
 class BundleInfo(BaseModel):

@@ -32,8 +32,8 @@ class Service:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        self.texts = Pool("texts", settings.text_workers, settings.queue)
-        self.photos = Pool("photos", settings.photo_workers, settings.queue)
+        self.texts = Pool("texts", settings.text_workers, settings.queue, settings.results)
+        self.photos = Pool("photos", settings.photo_workers, settings.queue, settings.results)
         self.thumbnails = Thumbnails(settings.thumbnail_bytes)
         self.metrics.watch("texts", lambda: self.texts.inside)
         self.metrics.watch("photos", lambda: self.photos.inside)

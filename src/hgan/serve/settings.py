@@ -1,6 +1,7 @@
 """The settings of a service: its keys, and the limits for requests."""
 
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -8,6 +9,7 @@ from hgan.errors import ConfigError
 
 API_KEYS = "HGAN_API_KEYS"
 """The environment variable with the keys, separated by commas."""
+_HOST = re.compile(r"\[?[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*\]?|[A-Za-z0-9._-]+")
 SHORTEST_KEY = 16
 """Minimum length of a key in characters."""
 
@@ -26,12 +28,17 @@ class Settings:
     """Whether searching also requires a key."""
     rate: float | None = None
     """Average number of requests per second that each client may make; None for no limit."""
+    hosts: tuple[str, ...] = ()
+    """Host names and addresses by which the service is reached, in addition to localhost; see
+    `hgan.serve.middleware.origins`."""
     cors: tuple[str, ...] = ()
     """Origins whose pages may call the service from a browser (CORS)."""
     body_bytes: int = 20 * 2**20
     """Maximum size of the body of a request with a photo."""
     json_bytes: int = 2 * 2**20
     """Maximum size of the body of a request without a photo; it is kept in memory."""
+    bodies_bytes: int = 256 * 2**20
+    """Maximum size of the bodies of all present requests together; more are rejected."""
     uploads: int = 32
     """Maximum number of photos that are received at once (large ones on disk); more are
     rejected."""
@@ -43,6 +50,9 @@ class Settings:
     """Number of photos that are decoded at once; each may need 300 MB of memory."""
     queue: int = 64
     """Maximum number of requests that wait in each of the two pools; more are rejected."""
+    results: int = 100_000
+    """Maximum of queries x (`k` + `offset`) of all requests that run or wait in each of the two
+    pools; more are rejected. Two cores find about 40,000 results per second."""
     batch_window: float = 0.002
     """Seconds that a text query waits for others, so that they are encoded in one batch."""
     thumbnail_bytes: int = 64 * 2**20
@@ -62,6 +72,12 @@ class Settings:
             raise ConfigError(
                 f"${API_KEYS}: a key has characters that are not allowed in an HTTP header"
             )
+        for name in self.hosts:
+            if not _HOST.fullmatch(name):
+                raise ConfigError(
+                    f"{name!r} is not a host name; write one such as photos.example.org, without a "
+                    "scheme and a port"
+                )
         if self.rate is not None and not self.rate > 0:
             raise ConfigError(f"the rate must be a number of requests above 0, not {self.rate}")
 

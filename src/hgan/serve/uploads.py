@@ -5,7 +5,6 @@ temporary name, the index stores the photo, and the file is renamed. After an er
 the index are unchanged. If the process is killed in between, the next indexing repairs the index.
 """
 
-import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -16,16 +15,16 @@ from PIL import Image
 from starlette.exceptions import HTTPException
 
 from hgan.encoded import Encoded
-from hgan.errors import DataError
+from hgan.errors import DataError, IndexingError
 from hgan.files import atomic_write
 from hgan.index.store.contract import Entry
 from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import media_type, open_photo, to_pixels
+from hgan.serve.problems import is_disk_full
+from hgan.serve.stopping import stop_if_unwanted
 from hgan.serve.upload_paths import TakenError, parts_of, place_of
 from hgan.sources.types import LARGEST_PHOTO, Photo, PhotoContent
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Uploads:
@@ -76,8 +75,12 @@ class Uploads:
             return self._write(data, parts, tags, overwrite, encoded)
         except TakenError as error:
             raise HTTPException(409, str(error)) from error
-        except OSError as error:
-            raise _unwritten(error) from error
+        except (OSError, IndexingError) as error:
+            if is_disk_full(error):
+                raise HTTPException(507, "the disk is full; nothing was stored") from error
+            if isinstance(error, OSError):
+                raise _unwritten(error) from error
+            raise
         finally:
             with self._counting:
                 self._running -= 1
@@ -109,6 +112,7 @@ class Uploads:
         encoded: Encoded[np.ndarray],
     ) -> tuple[Entry, bool]:
         with self._writer.exclusive():
+            stop_if_unwanted()  # a request that was answered with an error must not store anything
             if not self._root.is_dir():
                 raise HTTPException(403, "the folder of photos no longer exists")
             place = place_of(self._root, parts, self._index)
@@ -134,8 +138,6 @@ class Uploads:
 
 
 def _unwritten(error: OSError) -> HTTPException:
-    if error.errno in _NO_ROOM:
-        return HTTPException(507, "the disk is full; nothing was stored")
     return HTTPException(
         403, f"the folder of photos cannot be written ({error.strerror}); nothing was stored"
     )

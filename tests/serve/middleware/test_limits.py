@@ -44,6 +44,7 @@ def streamed(app, path, headers, chunks):
 
 
 def _scope(path, headers):
+    headers = {"host": "localhost", **headers}
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     return {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST",

@@ -12,12 +12,12 @@ from starlette.testclient import TestClient
 
 from hgan.errors import IndexingError
 from hgan.index.indexer import IndexReport, index_folder
-from hgan.index.store.contract import Entry
+from hgan.search.ids import id_of_path
 from hgan.search.searcher import open_index
 from hgan.serve.app import create_app
 from hgan.serve.settings import Settings
 from tests.fixtures.photos import COLOURS, save_photo
-from tests.serve.conftest import KEY
+from tests.serve.conftest import HERE, KEY, public_id
 from tests.serve.middleware.test_limits import streamed
 from tests.serve.routes.test_photos import bomb
 
@@ -42,7 +42,7 @@ def place(folder, tmp_path, bundle):
 @pytest.fixture
 def manager(place):
     """A client with a key."""
-    with TestClient(create_app(place, Settings(keys=(KEY,)))) as client:
+    with TestClient(create_app(place, Settings(keys=(KEY,))), base_url=HERE) as client:
         client.headers["x-api-key"] = KEY
         yield client
 
@@ -79,7 +79,7 @@ def test_a_photo_is_stored_and_found(manager, folder, place, bundle):
     asked = {"where": ["tag=two words", "folder=2023"], "text": "yellow"}
     [hit] = manager.post("/v1/search", json=asked).json()["hits"]
     assert hit["id"] == item["id"]
-    under = TestClient(manager.app, root_path="/all", headers=dict(manager.headers))
+    under = TestClient(manager.app, base_url=HERE, root_path="/all", headers=dict(manager.headers))
     again = send(under, data, "2023/été/yellow.png", replace="true", tags=item["tags"])
     assert again.headers["location"] == f"/all/v1/items/{item['id']}"
     said = manager.get("/v1/status").json()
@@ -89,13 +89,13 @@ def test_a_photo_is_stored_and_found(manager, folder, place, bundle):
     manager.__exit__(None, None, None)
     # What was encoded on the way in is what indexing would have made of the file.
     with open_index(place, bundle) as opened:
-        [point] = opened._store.fetch([item["id"]], local=True)
+        [point] = opened._store.fetch([id_of_path("2023/été/yellow.png")], local=True)
     assert index_folder(folder, place, bundle) == IndexReport(unchanged=4)
     os.utime(folder / "2023/été/yellow.png")
     (place.parent / "fresh").mkdir()
     index_folder(folder, place.parent / "fresh/index", bundle)
     with open_index(place.parent / "fresh/index", bundle) as opened:
-        [other] = opened._store.fetch([item["id"]], local=True)
+        [other] = opened._store.fetch([id_of_path("2023/été/yellow.png")], local=True)
     assert point.entry.digest == other.entry.digest
     assert point.dense == pytest.approx(other.dense, abs=1e-3)
     assert point.local == pytest.approx(other.local, abs=1e-3)
@@ -107,7 +107,7 @@ def test_no_photo_is_replaced_unless_asked(manager, folder):
     answer = send(manager, data, "red.png")
     assert answer.status_code == 409
     assert (folder / "red.png").read_bytes() == before
-    red = Entry("red.png", 0, 0, "").id
+    red = public_id(manager.app, "red.png")
     old = manager.get(f"/v1/items/{red}/thumbnail").headers["etag"]
     answer = send(manager, data, "red.png", replace="true")
     assert answer.status_code == 200
@@ -180,7 +180,7 @@ def test_no_photo_goes_elsewhere(bundle, tmp_path):
     (folder / "link").symlink_to(outside)
     (folder / "inner").symlink_to(folder / "red")
     index_folder(folder, folder / "place", bundle)  # an index among its photos
-    with TestClient(create_app(folder / "place", Settings(keys=(KEY,)))) as client:
+    with TestClient(create_app(folder / "place", Settings(keys=(KEY,))), base_url=HERE) as client:
         before = listed(tmp_path)
         for path in ELSEWHERE:
             for replace in ("false", "true"):

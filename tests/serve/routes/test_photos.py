@@ -9,20 +9,16 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from hgan.index.indexer import index_folder
-from hgan.index.store.contract import Entry
 from hgan.serve.app import create_app
 from tests.fixtures.photos import save_photo
-
-
-def key(path: str) -> str:
-    return Entry(path, 0, 0, "").id
+from tests.serve.conftest import HERE, public_id
 
 
 def test_an_item(client, photos):
-    answer = client.get(f"/v1/items/{key('red/red 1.png')}")
+    answer = client.get(f"/v1/items/{public_id(client.app, 'red/red 1.png')}")
     assert answer.status_code == 200
     assert answer.json() == {
-        "id": key("red/red 1.png"),
+        "id": public_id(client.app, "red/red 1.png"),
         "path": "red/red 1.png",
         "bytes": (photos / "red/red 1.png").stat().st_size,
         "taken": None,
@@ -32,12 +28,13 @@ def test_an_item(client, photos):
 
 
 def test_the_file_itself(client, photos):
-    answer = client.get(f"/v1/items/{key('green 0.png')}/photo")
+    answer = client.get(f"/v1/items/{public_id(client.app, 'green 0.png')}/photo")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/png"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.content == (photos / "green 0.png").read_bytes()
-    part = client.get(f"/v1/items/{key('green 0.png')}/photo", headers={"range": "bytes=0-3"})
+    place = f"/v1/items/{public_id(client.app, 'green 0.png')}/photo"
+    part = client.get(place, headers={"range": "bytes=0-3"})
     assert (part.status_code, part.content) == (206, b"\x89PNG")
 
 
@@ -53,7 +50,7 @@ def own(tmp_path, bundle):
     exif.get_ifd(0x8769)[0x9003] = "2023:06:30 12:30:01"
     picture.save(folder / "liar.png", "JPEG", exif=exif)
     index_folder(folder, tmp_path / "own.index", bundle)
-    with TestClient(create_app(tmp_path / "own.index")) as client:
+    with TestClient(create_app(tmp_path / "own.index"), base_url=HERE) as client:
         yield folder, client
 
 
@@ -62,7 +59,7 @@ TRAPS = ("link", "folder link", "gone", "text", "folder", "loop")
 
 def test_photos_that_lie_and_change(own, tmp_path):
     folder, client = own
-    place = f"/v1/items/{key('liar.png')}"
+    place = f"/v1/items/{public_id(client.app, 'liar.png')}"
     said = client.get(place).json()
     assert (said["taken"], said["camera"]) == ("2023-06-30T12:30:01", "Canon EOS 5D")
     # The type is that of the content, not of the name.
@@ -96,7 +93,7 @@ def test_photos_that_lie_and_change(own, tmp_path):
     (folder / "folder/photo.png").mkdir()
     (folder / "loop/photo.png").symlink_to(folder / "loop/photo.png")
     for trap in TRAPS:
-        name = key(f"{trap}/photo.png")
+        name = public_id(client.app, f"{trap}/photo.png")
         for answer in (
             client.get(f"/v1/items/{name}/photo"),
             client.get(f"/v1/items/{name}/thumbnail"),
@@ -107,7 +104,7 @@ def test_photos_that_lie_and_change(own, tmp_path):
 
     # A link that stays in the folder is fine.
     (folder / "gone/photo.png").symlink_to(folder / "inside/photo.png")
-    answer = client.get(f"/v1/items/{key('gone/photo.png')}/photo")
+    answer = client.get(f"/v1/items/{public_id(client.app, 'gone/photo.png')}/photo")
     assert answer.content == (folder / "inside/photo.png").read_bytes()
 
 

@@ -18,8 +18,8 @@ def hits(answer):
     return answer.json()["hits"]
 
 
-def flat(found, root):
-    return [(hit.id, hit.path.relative_to(root).as_posix(), hit.score) for hit in found]
+def flat(found, root, ids):
+    return [(ids.public(hit.id), hit.path.relative_to(root).as_posix(), hit.score) for hit in found]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_hits_are_those_of_the_index(client, made, bundle, asked):
         page = {name: asked[name] for name in ("k", "offset", "threshold", "fold") if name in asked}
         where = Filter.parse(asked.get("where", ()))
         expected = opened.find(query, where=where, **page)
-        names = flat(expected, opened.root)
+        names = flat(expected, opened.root, client.app.state.service.library.ids)
         duplicates = [
             [p.relative_to(opened.root).as_posix() for p in h.duplicates] for h in expected
         ]

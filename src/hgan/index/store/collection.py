@@ -11,11 +11,14 @@ from hgan.errors import IndexingError
 from hgan.index.store.contract import Store
 from hgan.index.store.manifest import IndexManifest
 from hgan.index.store.qdrant import QdrantStore, create_collection, index_payload
+from hgan.index.store.secret import new_secret, parse_secret
 from hgan.index.store.server import Server, ServerSettings
 from hgan.progress import console
 
 _MANIFEST_KEY = "hgan"
 """Key of the manifest in the collection's metadata, which may have other keys."""
+_SECRET_KEY = "hgan_secret"
+"""Key of the secret in the collection's metadata; see `hgan.index.store.secret`."""
 
 
 def read_manifest(address: str) -> IndexManifest:
@@ -51,11 +54,34 @@ def create_store(address: str, manifest: IndexManifest) -> Iterator[Store]:
     """
     server = Server(ServerSettings.parse(address), waiting=console.print)
     with QdrantStore(server, manifest.dense, manifest.local) as store:
-        metadata = {_MANIFEST_KEY: asdict(manifest)}
+        metadata = {_MANIFEST_KEY: asdict(manifest), _SECRET_KEY: new_secret()}
         create_collection(server, manifest.dense, manifest.local, manifest.quantize, metadata)
         _manifest(server).check_same(server.settings, manifest)
         index_payload(server)
         yield store
+
+
+def secret_of(address: str) -> bytes:
+    """The secret of a collection; it is created if a collection of an older version has none.
+
+    Raises:
+        IndexingError: the secret is damaged, or the server does not answer.
+    """
+    server = Server(ServerSettings.parse(address))
+    try:
+        if _secret(server) is None:
+            name, metadata = server.settings.collection, {_SECRET_KEY: new_secret()}
+            server.ask(lambda client: client.update_collection(name, metadata=metadata))
+        # Read again: another service may have created one at the same time.
+        return parse_secret(str(_secret(server)), f"{server.settings}: {_SECRET_KEY}")
+    finally:
+        server.close()
+
+
+def _secret(server: Server) -> object:
+    name = server.settings.collection
+    config = server.ask(lambda client: client.get_collection(name)).config
+    return (config.metadata or {}).get(_SECRET_KEY)
 
 
 def _manifest(server: Server) -> IndexManifest:

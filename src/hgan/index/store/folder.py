@@ -1,6 +1,7 @@
 """An index on disk: a folder with the manifest and the engine's files.
 
 INDEX/index.json    the manifest, see `IndexManifest`
+INDEX/secret        see `hgan.index.store.secret`
 INDEX/lock          held by the process that has the index open
 INDEX/edge/         the store
 """
@@ -17,6 +18,7 @@ from hgan.errors import IndexingError
 from hgan.files import write_json
 from hgan.index.store.contract import Store
 from hgan.index.store.manifest import IndexManifest
+from hgan.index.store.secret import create_secret
 
 LOCK_WAIT = 2.0
 """Seconds to wait for another process, so that two short searches at the same time both succeed."""
@@ -85,6 +87,7 @@ def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
             if new:
                 with _writing(folder):
                     write_json(file, asdict(manifest))
+                    create_secret(folder)
             yield store
 
 

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hgan.serve.logs import LOG, request_id
 from hgan.serve.metrics import Metrics
+from hgan.serve.middleware.origins import RESPONSE_HEADERS
 from hgan.serve.problems import problem
 
 HEADER = "X-Request-ID"
@@ -40,7 +41,8 @@ class ObserveMiddleware:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers[HEADER] = name
-                headers["X-Content-Type-Options"] = "nosniff"
+                for key, value in RESPONSE_HEADERS.items():
+                    headers.setdefault(key, value)
             await send(message)
 
         try:

@@ -6,10 +6,11 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
+from hgan.answers import Item
 from hgan.serve.keys import ManageAccess, ManageRoute
 from hgan.serve.library import Library
 from hgan.serve.problems import problem_responses
-from hgan.serve.schemas import Item, PhotoToAdd
+from hgan.serve.schemas import PhotoToAdd
 from hgan.serve.service import ServiceDependency
 
 router = APIRouter(
@@ -45,11 +46,11 @@ async def add(
 @router.delete("/{key}", status_code=204, responses=problem_responses(401, 403, 404))
 async def remove(key: UUID, service: ServiceDependency) -> None:
     """Remove a photo from the index, but keep its file. The next indexing adds it again."""
-    await service.texts.run(service.library.remove, str(key))
+    await service.texts.run(service.library.remove, key)
 
 
 def _add(library: Library, form: PhotoToAdd) -> tuple[Item, bool]:
     # Read in the photo pool, where few do so at once: a large upload is kept on disk until then.
     data = form.photo.file.read()
     entry, replaced = library.adding.add(data, form.path, form.clean_tags(), form.replace)
-    return Item.of(entry), replaced
+    return Item.of(entry, library.ids.public(entry.id)), replaced

@@ -8,12 +8,12 @@ from fastapi import Query as Parameter
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
+from hgan.answers import Item
 from hgan.errors import DataError
 from hgan.index.store.contract import Entry
 from hgan.serve.keys import SearchAccess
 from hgan.serve.library import Library
 from hgan.serve.problems import problem_responses
-from hgan.serve.schemas import Item
 from hgan.serve.service import Service, ServiceDependency
 from hgan.serve.thumbnails import Size, etag
 
@@ -27,7 +27,8 @@ _MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp
 @router.get("", responses=problem_responses(401, 404))
 async def item(key: UUID, service: ServiceDependency) -> Item:
     """The stored metadata of a photo."""
-    return Item.of(await service.texts.run(service.library.entry, str(key)))
+    entry = await service.texts.run(service.library.entry, key)
+    return Item.of(entry, service.library.ids.public(entry.id))
 
 
 @router.get(
@@ -48,7 +49,7 @@ async def thumbnail(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """A small upright JPEG of a photo, without its metadata."""
-    return await service.photos.run(_thumbnail, service, str(key), size, if_none_match)
+    return await service.photos.run(_thumbnail, service, key, size, if_none_match)
 
 
 @router.get(
@@ -62,23 +63,23 @@ async def thumbnail(
 )
 async def photo(key: UUID, service: ServiceDependency) -> Response:
     """The original file of a photo."""
-    return await service.photos.run(_photo, service.library, str(key))
+    return await service.photos.run(_photo, service.library, key)
 
 
-def _thumbnail(service: Service, key: str, size: Size, known: str | None) -> Response:
+def _thumbnail(service: Service, key: UUID, size: Size, known: str | None) -> Response:
     entry = service.library.entry(key)
     try:
         tag = etag(service.library.version(entry), size)
         headers = {"ETag": tag, "Cache-Control": CACHE}
         if known is not None and tag in (one.strip() for one in known.split(",")):
             return Response(status_code=304, headers=headers)
-        made = service.thumbnails.get(key, tag, size, lambda: service.library.content(entry))
+        made = service.thumbnails.get(entry.id, tag, size, lambda: service.library.content(entry))
         return Response(made, 200, headers, "image/jpeg")
     except (DataError, OSError) as error:
         raise _unreadable(entry) from error
 
 
-def _photo(library: Library, key: str) -> Response:
+def _photo(library: Library, key: UUID) -> Response:
     entry = library.entry(key)
     content = library.content(entry)
     media_type = library.media_type(entry, content)

@@ -1,26 +1,26 @@
 """Routes that search and explain."""
 
 from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Request
 from PIL import Image
 from starlette.exceptions import HTTPException
 
+from hgan.answers import BatchSearchResult, ExplanationResult, Item, SearchHit, SearchResult
 from hgan.errors import DataError
 from hgan.runtime.images import open_photo
 from hgan.search.query import Query
 from hgan.serve.keys import SearchAccess, SearchRoute
 from hgan.serve.library import Library
+from hgan.serve.middleware.limits import charge
 from hgan.serve.problems import problem_responses
 from hgan.serve.schemas import (
     BatchSearch,
-    BatchSearchResult,
     ExplainRequest,
-    ExplanationResult,
+    LookupRequest,
     Page,
     PhotoSearch,
-    SearchHit,
-    SearchResult,
     TextQuery,
     TextSearch,
 )
@@ -32,29 +32,44 @@ router = APIRouter(
 
 
 @router.post("/search", responses=problem_responses(400, 401, 404, 413))
-async def search(body: TextSearch, service: ServiceDependency) -> SearchResult:
+async def search(body: TextSearch, service: ServiceDependency, request: Request) -> SearchResult:
     """The photos that match a text best, best first."""
-    return await service.texts.run(_search, service.library, body)
+    charge(request.scope, body.offset + body.k)
+    return await service.texts.run_for(body.cost(), _search, service.library, body)
 
 
 @router.post("/search/batch", responses=problem_responses(400, 401, 404, 413))
-async def search_batch(body: BatchSearch, service: ServiceDependency) -> BatchSearchResult:
+async def search_batch(
+    body: BatchSearch, service: ServiceDependency, request: Request
+) -> BatchSearchResult:
     """The results of several queries, in their order; faster than one request for each."""
-    return await service.texts.run(_search_batch, service.library, body)
+    queries = len(body.queries)
+    charge(request.scope, queries * (body.offset + body.k))
+    return await service.texts.run_for(body.cost(queries), _search_batch, service.library, body)
 
 
-@router.post("/search/photo", responses=problem_responses(400, 401, 413, 415))
+@router.post("/search/photo", responses=problem_responses(400, 401, 413, 415, 507))
 async def search_photo(
-    form: Annotated[PhotoSearch, Form(media_type="multipart/form-data")], service: ServiceDependency
+    form: Annotated[PhotoSearch, Form(media_type="multipart/form-data")],
+    service: ServiceDependency,
+    request: Request,
 ) -> SearchResult:
     """The photos most similar to an uploaded one, and to a text if there is one."""
-    return await service.photos.run(_search_photo, service.library, form)
+    charge(request.scope, form.offset + form.k)
+    return await service.photos.run_for(form.cost(), _search_photo, service.library, form)
+
+
+@router.post("/lookup", responses=problem_responses(400, 401, 404, 413))
+async def lookup(body: LookupRequest, service: ServiceDependency) -> Item:
+    """The stored metadata of the photo with this path; its id cannot be derived from the path."""
+    entry = await service.texts.run(service.library.entry_of_path, body.path)
+    return Item.of(entry, service.library.ids.public(entry.id))
 
 
 @router.post("/explain", responses=problem_responses(400, 401, 404, 413))
 async def explanation(body: ExplainRequest, service: ServiceDependency) -> ExplanationResult:
     """Explain the score of a photo in the index by levels, words and regions."""
-    return await service.photos.run(_explain, service.library, str(body.id), body.text)
+    return await service.photos.run(_explain, service.library, body.id, body.text)
 
 
 def _search(library: Library, body: TextSearch) -> SearchResult:
@@ -76,15 +91,14 @@ def _search_photo(library: Library, form: PhotoSearch) -> SearchResult:
 
 
 def _query(library: Library, body: TextQuery) -> Query:
-    query = body.query()
-    if query.like is not None:
-        library.entry(query.like)
-    return query
+    return body.query(None if body.like is None else library.entry(body.like).id)
 
 
 def _results(library: Library, page: Page, queries: list[Query]) -> list[SearchResult]:
     return [
-        SearchResult(hits=[SearchHit.of(hit, library.index.root) for hit in hits])
+        SearchResult(
+            hits=[SearchHit.of(hit, library.index.root, library.ids.public(hit.id)) for hit in hits]
+        )
         for hits in page.find_many(library.index, queries)
     ]
 
@@ -96,7 +110,7 @@ def _decode(data: bytes, size: int) -> Image.Image:
         raise HTTPException(415, str(error)) from error
 
 
-def _explain(library: Library, key: str, text: str) -> ExplanationResult:
+def _explain(library: Library, key: UUID, text: str) -> ExplanationResult:
     entry = library.entry(key)
     photo = library.content(entry)
     library.media_type(entry, photo)

@@ -1,0 +1,138 @@
+"""The answers of a service, which `hgan.serve` sends and `hgan.client` checks.
+
+The client does not trust the service: an answer with other types, numbers that are not finite, ids
+that are no UUIDs, or paths that lead out of the folder of photos is refused as a whole.
+"""
+
+from datetime import UTC, datetime
+from pathlib import PurePath, PurePosixPath
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, Field, model_validator
+
+from hgan.index.store.contract import Entry
+from hgan.search.finder import Hit
+
+
+def _relative(path: str) -> str:
+    """The path, if it is below a folder, on this system and on POSIX."""
+    if not path or "\0" in path:
+        raise ValueError("a path must not be empty or contain NUL")
+    for parsed in (PurePosixPath(path), PurePath(path)):
+        if parsed.anchor or ".." in parsed.parts:
+            raise ValueError("a path must be relative, without ..")
+    return path
+
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+RelativePath = Annotated[str, AfterValidator(_relative)]
+PhotoId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+
+
+class SearchHit(BaseModel):
+    """A photo in the results of a search."""
+
+    id: PhotoId
+    path: RelativePath = Field(description="Path relative to the indexed folder.")
+    score: Number
+    levels: dict[str, Number] = Field(description="Similarity at each level.")
+    duplicates: list[RelativePath] = Field(
+        description="Paths of the near-duplicates that are folded into this hit."
+    )
+
+    @classmethod
+    def of(cls, hit: Hit, root: PurePath, public_id: str) -> Self:
+        """The hit with its public id, and its path relative to the folder of photos."""
+        return cls(
+            id=public_id,
+            path=hit.path.relative_to(root).as_posix(),
+            score=hit.score,
+            levels=hit.levels,
+            duplicates=[path.relative_to(root).as_posix() for path in hit.duplicates],
+        )
+
+
+class SearchResult(BaseModel):
+    """Photos, best first."""
+
+    hits: list[SearchHit]
+
+
+class BatchSearchResult(BaseModel):
+    """The results of each query, in the order of the queries."""
+
+    results: list[SearchResult]
+
+
+class Item(BaseModel):
+    """The stored metadata of a photo."""
+
+    id: PhotoId
+    path: RelativePath = Field(description="Path relative to the indexed folder.")
+    bytes: Annotated[int, Field(ge=0)]
+    taken: str | None = Field(description="Local time of the camera, without a time zone.")
+    camera: str
+    tags: list[str]
+
+    @classmethod
+    def of(cls, entry: Entry, public_id: str) -> Self:
+        """The public part of an index entry, with its public id."""
+        taken = None
+        if entry.taken is not None:
+            taken = datetime.fromtimestamp(entry.taken, UTC).replace(tzinfo=None).isoformat()
+        return cls(
+            id=public_id,
+            path=entry.path,
+            bytes=entry.size,
+            taken=taken,
+            camera=entry.camera,
+            tags=list(entry.tags),
+        )
+
+
+Box = Annotated[list[Number], Field(min_length=4, max_length=4)]
+"""x0 y0 x1 y1 in 0..1 of the upright photo."""
+
+
+class Level(BaseModel):
+    """The contribution of one level to the score."""
+
+    weight: Number
+    similarity: Number
+    part: Number
+
+
+class Word(BaseModel):
+    """A word of the sentence and its similarity to each region."""
+
+    text: str
+    start: int
+    end: int
+    weight: Number
+    weights: list[Number] = Field(min_length=1)
+    part: Number
+    region: int
+    similarity: list[Number]
+    pieces: list[list[Number]] = Field(min_length=1)
+
+
+class ExplanationResult(BaseModel):
+    """The parts of a score; see `hgan.runtime.explain.Explanation`."""
+
+    text: str
+    score: Number
+    levels: dict[str, Level]
+    slots: list[Number]
+    boxes: list[Box]
+    words: list[Word]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for word in self.words:
+            if len(word.weights) != len(word.pieces):
+                raise ValueError("a word needs a weight for each of its tokens")
+            if not self.boxes or any(len(row) != len(self.boxes) for row in word.pieces):
+                raise ValueError("a token needs a similarity to each region")
+            if not 0 <= word.start <= word.end <= len(self.text):
+                raise ValueError("a word must be a part of the sentence")
+        return self
