@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from hgan.errors import DataError
+from hgan.runtime.photo_file import open_file, read_file
 
 MAX_PIXELS = 100_000_000
 """Photos with more pixels are rejected before they are decoded (decompression bombs)."""
@@ -47,10 +48,10 @@ def open_photo(
     Raises:
         DataError: the photo is missing, empty, truncated, too large, or not a photo.
     """
-    name = str(source) if isinstance(source, Path) else name
+    if isinstance(source, Path):
+        name, source = str(source), read_file(source)[0]
     try:
-        data = source if isinstance(source, Path) else io.BytesIO(source)
-        with Image.open(data, formats=FORMATS) as photo:
+        with Image.open(io.BytesIO(source), formats=FORMATS) as photo:
             if photo.width * photo.height > MAX_PIXELS:
                 raise DataError(
                     f"{name}: {photo.width} x {photo.height} pixels is more than the limit of "
@@ -61,8 +62,6 @@ def open_photo(
             return to_rgb(ImageOps.exif_transpose(photo))
     except DataError:
         raise
-    except FileNotFoundError as error:
-        raise DataError(f"{name}: no such file") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{name}: not a photo in a supported format") from error
     except Image.DecompressionBombError as error:
@@ -75,13 +74,15 @@ def media_type(source: Path | bytes) -> str:
     """The media type of a photo, such as `image/jpeg`, by its content and not by its name.
 
     Raises:
-        DataError: the source is not a photo.
+        DataError: the source is not a photo, or its file cannot be read.
     """
     try:
-        data = source if isinstance(source, Path) else io.BytesIO(source)
-        with Image.open(data, formats=FORMATS) as photo:
+        file = open_file(source)[0] if isinstance(source, Path) else io.BytesIO(source)
+        with file, Image.open(file, formats=FORMATS) as photo:
             # Some cameras store several JPEGs in one file; the first one is read.
             return Image.MIME["JPEG" if photo.format == "MPO" else photo.format or ""]
+    except DataError:
+        raise
     except Exception as error:  # malicious bytes make decoders raise any exception
         name = str(source) if isinstance(source, Path) else "photo"
         raise DataError(f"{name}: not a photo in a supported format") from error
