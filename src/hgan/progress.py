@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -15,7 +16,17 @@ from rich.progress import (
 )
 from rich.text import Text
 
-console = Console(stderr=True)
+from hgan.terminal import visible
+
+
+class _Console(Console):
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; control characters in strings are escaped."""
+        shown = (visible(one) if isinstance(one, str) else one for one in objects)
+        super().print(*shown, **options)
+
+
+console = _Console(stderr=True)
 """Console for progress and notes, on stderr; standard output is only for results."""
 
 
@@ -42,19 +53,19 @@ class Bar:
 
     def note(self, text: str) -> None:
         """Show a short text beside the bar, such as the loss."""
-        self._bar.update(self._task, note=text)  # type: ignore[arg-type]
+        self._bar.update(self._task, note=visible(text))  # type: ignore[arg-type]
 
 
 @contextmanager
 def progress(what: str, total: int | None, unit: str) -> Iterator[Bar]:
     """Show a progress bar while the block runs, if standard error is a terminal."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(unit),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        yield Bar(bar, bar.add_task(what, total=total, note=""))
+        yield Bar(bar, bar.add_task(visible(what), total=total, note=""))

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hgan.errors import DataError
+from hgan.runtime import images
+from hgan.runtime.decoding_cost import decoding_bytes
 from hgan.runtime.images import MAX_PIXELS, PHOTO_SUFFIXES, open_photo, to_pixels
 from hgan.runtime.stream import stream
 
@@ -262,7 +264,7 @@ def test_not_photos(tmp_path: Path) -> None:
             open_photo(path.read_bytes())
     with pytest.raises(DataError, match="no such file"):
         open_photo(tmp_path / "absent.jpg")
-    with pytest.raises(DataError, match="cannot be decoded"):
+    with pytest.raises(DataError, match="not a regular file"):
         open_photo(tmp_path)
     with pytest.raises(DataError):
         open_photo(tmp_path / "nul\0.jpg")
@@ -350,3 +352,56 @@ def test_suffixes_are_those_that_decode() -> None:
     Image.init()
     for form in {Image.EXTENSION[suffix] for suffix in PHOTO_SUFFIXES}:
         assert pixels(saved(Image.new("RGB", (8, 8), WHITE), form))[0] == WHITE
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "I;16", "I", "F", "RGB", "RGBA", "LA", "CMYK"])
+@pytest.mark.parametrize("hint", [None, 8, 3])
+def test_strips_equal_the_whole_photo(mode: str, hint: int | None, monkeypatch) -> None:
+    values = np.random.default_rng(1).integers(0, 256, (67, 45, 4), dtype=np.uint8)
+    if mode == "F":
+        photo = Image.fromarray(values[..., 0].astype(np.float32) / 255)
+    elif mode.startswith("I"):
+        kind = np.uint16 if mode == "I;16" else np.int32
+        photo = Image.fromarray(values[..., 0].astype(kind) * 250)
+    else:
+        photo = Image.fromarray(values).convert(mode)
+    assert photo.mode == mode
+    data = saved(photo, "TIFF" if mode in ("F", "I", "CMYK") else "PNG")
+    whole = open_photo(data, hint)
+    monkeypatch.setattr(images, "_STRIP_PIXELS", 100)  # two lines
+    np.testing.assert_array_equal(np.asarray(open_photo(data, hint)), np.asarray(whole))
+    if hint is not None:
+        shrink = 45 // (2 * hint)
+        assert whole.size == (-(-45 // shrink), -(-67 // shrink))
+        full = Image.fromarray(np.asarray(open_photo(data)))
+        difference = np.asarray(whole, int) - np.asarray(full.reduce(shrink), int)
+        assert np.abs(difference).max() == 0  # converted, then reduced
+
+
+def test_a_photo_that_needs_too_much_memory(monkeypatch) -> None:
+    data = noise("WEBP", 64)
+    assert open_photo(data).size == (64, 64)
+    monkeypatch.setattr(images, "PHOTO_BYTES", 10_000)
+    with pytest.raises(DataError, match="photo: 64 x 64 pixels as WEBP need 0 MB of memory"):
+        open_photo(data)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_coefficients_of_a_progressive_jpeg_are_counted(progressive: bool) -> None:
+    data = noise("JPEG", 320, progressive=progressive, subsampling=0)
+    with Image.open(io.BytesIO(data)) as photo:
+        photo.draft("RGB", (40, 40))
+        assert photo.size == (40, 40)
+        needed = decoding_bytes(photo, data, 320 * 320, strip=0, result=0)
+    assert needed == len(data) + 4 * 40 * 40 + (2 * 3 * 320 * 320 if progressive else 0)
+
+
+def test_photos_of_the_caller_are_left_as_they_are() -> None:
+    for form in ("JPEG", "PNG", "WEBP"):
+        with Image.open(io.BytesIO(noise(form, 64))) as given:
+            found = images.read_photo(given, hint=8)
+            assert given.size == (64, 64) and given.getpixel((0, 0))
+            assert found is not given
+    plain = Image.new("RGB", (4, 4), RED)
+    images.read_photo(plain).putpixel((0, 0), BLUE)
+    assert plain.getpixel((0, 0)) == RED

@@ -22,6 +22,7 @@ from hgan.cli.sweep import SWEEP
 from hgan.cli.train import TRAIN
 from hgan.cli.verb import Verb
 from hgan.errors import HganError
+from hgan.terminal import print_visible
 from hgan.version import __version__
 
 FIND: dict[str, Verb] = {"index": INDEX, "search": SEARCH, "explain": EXPLAIN, "serve": SERVE}
@@ -85,7 +86,7 @@ def _run(words: list[str]) -> int:
 
 
 def _fail(message: str) -> int:
-    print(f"hgan: {message}", file=sys.stderr)
+    print_visible(f"hgan: {message}", file=sys.stderr)
     return USER_ERROR
 
 

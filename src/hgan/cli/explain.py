@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from hgan.cli.verb import Verb
+from hgan.terminal import print_visible, visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,7 +34,7 @@ def _explain(_parser: ArgumentParser, chosen: Namespace) -> int:
 
     explanation = load(chosen.bundle).explain(chosen.photo, " ".join(chosen.text))
     if chosen.json:
-        print(json.dumps(explanation.as_dict(), indent=2, ensure_ascii=False))
+        print(visible(json.dumps(explanation.as_dict(), indent=2, ensure_ascii=False), keep="\n"))
     elif sys.stdout.isatty():
         from rich.console import Console
 
@@ -44,7 +45,7 @@ def _explain(_parser: ArgumentParser, chosen: Namespace) -> int:
         from hgan.render.heatmap import heatmap_sheet
 
         heatmap_sheet(chosen.photo, explanation, chosen.out)
-        print(f"picture: {chosen.out}", file=sys.stderr)
+        print_visible(f"picture: {chosen.out}", file=sys.stderr)
     return 0
 
 
@@ -56,7 +57,7 @@ def _print_lines(explanation: "Explanation") -> None:
     print("similarity", f"{explanation.score:.4f}", sep="\t")
     for word in explanation.words:
         where = region_name(explanation.boxes[word.region])
-        print("word", word.text, f"{word.best:.4f}", f"{word.weight:.4f}", where, sep="\t")
+        print_visible("word", word.text, f"{word.best:.4f}", f"{word.weight:.4f}", where, sep="\t")
 
 
 def levels_table(explanation: "Explanation") -> "Table":
@@ -64,7 +65,7 @@ def levels_table(explanation: "Explanation") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(explanation.text), title_justify="left", show_footer=True)
+    table = Table(title=Text(visible(explanation.text)), title_justify="left", show_footer=True)
     table.add_column("level", footer="sum")
     for name in ("similarity", "weight"):
         table.add_column(name, justify="right")
@@ -89,7 +90,7 @@ def words_table(explanation: "Explanation") -> "Table":
     table.add_column("weight", justify="right", style="cyan")
     for word in explanation.words:
         table.add_row(
-            Text(word.text, style="dim" if word.is_function else ""),
+            Text(visible(word.text), style="dim" if word.is_function else ""),
             region_name(explanation.boxes[word.region]),
             f"{word.best:.3f}",
             f"{word.weight:.2f}",

@@ -6,6 +6,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from hgan.cli.settings import SettingsParser, config_of, need_training_half, plugin_argument
 from hgan.cli.verb import Verb
+from hgan.terminal import print_visible
 
 
 def _extract(parser: ArgumentParser, chosen: Namespace) -> int:
@@ -23,7 +24,7 @@ def _extract(parser: ArgumentParser, chosen: Namespace) -> int:
     store = extract(backbone, config.data.photos, captions.images, folder, vision.views)
     skipped = store.manifest.skipped
     for name, reason in skipped.items():
-        print(f"skipped {name}: {reason}", file=sys.stderr)
+        print_visible(f"skipped {name}: {reason}", file=sys.stderr)
     print(f"{len(store.rows)} photos, {vision.views} views each, {len(skipped)} skipped: {folder}")
     if ids := mosaic_ids(captions.split("train").images, vision.mosaics):
         store = extract(backbone, config.data.photos, ids, folder / FOLDER)

@@ -10,6 +10,7 @@ from jsonargparse.typing import PositiveInt
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 from hgan.locations import default_index
+from hgan.terminal import print_visible
 
 if TYPE_CHECKING:
     from hgan.index.indexer import IndexReport
@@ -101,8 +102,8 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
 def _print_report(report: "IndexReport", to: Path | str) -> None:
     """Print counts to standard output, and skipped photos to standard error."""
     for path, reason in sorted(report.skipped.items()):
-        print(f"skipped {path}: {reason}", file=sys.stderr)
-    print(
+        print_visible(f"skipped {path}: {reason}", file=sys.stderr)
+    print_visible(
         f"{report.added} added, {report.updated} updated, {report.removed} removed, "
         f"{report.unchanged} unchanged, {len(report.skipped)} skipped: {to}",
         flush=True,
@@ -112,7 +113,7 @@ def _print_report(report: "IndexReport", to: Path | str) -> None:
 def _print_event(event: "WatchEvent", to: Path | str) -> None:
     """Print a report or a problem of the watcher."""
     if event.report is None:
-        print(f"hgan: {event.problem}; still watching", file=sys.stderr, flush=True)
+        print_visible(f"hgan: {event.problem}; still watching", file=sys.stderr, flush=True)
     else:
         _print_report(event.report, to)
 

@@ -7,6 +7,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from hgan.cli.settings import need_training_half
 from hgan.cli.verb import Verb
+from hgan.terminal import print_visible
 
 
 def _report_arguments(parser: ArgumentParser) -> None:
@@ -28,8 +29,8 @@ def _report(_parser: ArgumentParser, chosen: Namespace) -> int:
         chosen.runs, chosen.out, chosen.split, chosen.reference, chosen.photos, chosen.published
     )
     for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
-    print(chosen.out / "report.md")
+        print_visible(f"left out: {problem}", file=sys.stderr)
+    print_visible(chosen.out / "report.md")
     return 0
 
 

@@ -11,6 +11,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 from hgan.locations import default_index
+from hgan.terminal import print_visible, visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -103,7 +104,7 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
         from hgan.render.contact_sheet import contact_sheet
 
         contact_sheet(hits, chosen.sheet, title)
-        print(f"contact sheet: {chosen.sheet}", file=sys.stderr)
+        print_visible(f"contact sheet: {chosen.sheet}", file=sys.stderr)
     return 0
 
 
@@ -129,7 +130,7 @@ def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool) -> Non
             }
             for hit in hits
         ]
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print(visible(json.dumps(rows, indent=2, ensure_ascii=False), keep="\n"))
     elif hits and sys.stdout.isatty():
         from rich.console import Console
 
@@ -138,8 +139,8 @@ def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool) -> Non
         print("nothing found", file=sys.stderr)
     else:
         for hit in hits:
-            shown = f"{hit.text}\t{_named(hit) or ''}" if hit.text else str(hit.path)
-            print(f"{hit.score:.4f}\t{shown}")
+            shown = (hit.text, _named(hit) or "") if hit.text else (hit.path,)
+            print_visible(f"{hit.score:.4f}", *shown, sep="\t")
 
 
 def _named(hit: "Hit") -> str | None:
@@ -152,7 +153,7 @@ def hits_table(hits: "list[Hit]", title: str, first: int = 1) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left")
+    table = Table(title=Text(visible(title)), title_justify="left")
     table.add_column("", justify="right", style="dim")
     texts = any(hit.text for hit in hits)
     table.add_column("sentence" if texts else "photo", overflow="fold")
@@ -161,9 +162,9 @@ def hits_table(hits: "list[Hit]", title: str, first: int = 1) -> "Table":
         table.add_column(level, justify="right", style="cyan")
     for place, hit in enumerate(hits, first):
         scores = (f"{value:.3f}" for value in (hit.score, *hit.levels.values()))
-        item = Text(hit.text or str(hit.path))
+        item = Text(visible(hit.text or str(hit.path)))
         if hit.text and (name := _named(hit)):
-            item.append(f"  {name}", style="dim")
+            item.append(f"  {visible(name)}", style="dim")
         if hit.duplicates:
             item.append(f"  and {len(hit.duplicates)} like it", style="dim")
         table.add_row(str(place), item, *scores)

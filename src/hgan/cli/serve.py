@@ -15,6 +15,7 @@ from jsonargparse import ArgumentParser, Namespace
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 from hgan.locations import default_index
+from hgan.terminal import print_visible
 
 _NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 SHUTDOWN = 30
@@ -174,7 +175,7 @@ def _ready_index(chosen: Namespace) -> Path | str:
     to = chosen.index or default_index()
     report = index_folder(source, to)
     for path, reason in sorted(report.skipped.items()):
-        print(f"skipped {path}: {reason}", file=sys.stderr)
+        print_visible(f"skipped {path}: {reason}", file=sys.stderr)
     return to
 
 

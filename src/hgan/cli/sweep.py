@@ -10,6 +10,7 @@ from jsonargparse.typing import PositiveInt
 from hgan.cli.settings import load_plugins, need_training_half, plugin_argument
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
+from hgan.terminal import print_visible
 
 if TYPE_CHECKING:
     from hgan.training.run import Run
@@ -91,9 +92,12 @@ def _seeds(text: str) -> list[int]:
 
 
 def _print_failure(job: "Job") -> None:
-    print(f"\n{job.run.folder}: failed with exit code {job.code}; {job.log} ends:", file=sys.stderr)
+    print(file=sys.stderr)
+    failed = f"{job.run.folder}: failed with exit code {job.code}"
+    print_visible(f"{failed}; {job.log} ends:", file=sys.stderr)
     lines = job.log.read_text(encoding="utf-8", errors="replace").splitlines()
-    print("\n".join(f"  {line}" for line in lines[-LOG_LINES:]), file=sys.stderr)
+    for line in lines[-LOG_LINES:]:
+        print_visible(f"  {line}", file=sys.stderr)
 
 
 SWEEP = Verb(

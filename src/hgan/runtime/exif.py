@@ -16,6 +16,7 @@ from PIL import ExifTags, Image, IptcImagePlugin
 from PIL.ImageFile import ImageFile
 
 from hgan.runtime.images import FORMATS
+from hgan.runtime.photo_file import open_file
 
 _LONGEST = 100
 """Maximum length of a camera or a tag in characters; longer ones are truncated."""
@@ -44,8 +45,8 @@ class Exif:
 def read_exif(source: Path | bytes) -> Exif:
     """The metadata of a photo, given as a file or its bytes; empty if it is damaged."""
     try:
-        data = source if isinstance(source, Path) else io.BytesIO(source)
-        with Image.open(data, formats=FORMATS) as photo:
+        file = open_file(source)[0] if isinstance(source, Path) else io.BytesIO(source)
+        with file, Image.open(file, formats=FORMATS) as photo:
             exif = photo.getexif()
             inner = exif.get_ifd(ExifTags.IFD.Exif)
             windows = exif.get(ExifTags.Base.XPKeywords)

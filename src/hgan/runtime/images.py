@@ -8,15 +8,23 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, WebPImagePlugin
 
 from hgan.errors import DataError
+from hgan.runtime.decoding_cost import decoding_bytes
+from hgan.runtime.memory import DECODING, PHOTO_BYTES
+from hgan.runtime.photo_file import open_file, read_file
 
 MAX_PIXELS = 100_000_000
 """Photos with more pixels are rejected before they are decoded (decompression bombs)."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 """Supported formats, a subset of Pillow's: some others, such as EPS, run external programs."""
+
+_STRIP_PIXELS = 2**19
+"""Number of pixels that are converted together."""
+_MAX_SHRINK = 16
+"""Photos are reduced at most by this factor before they are resized."""
 
 # Pillow warns at a size below MAX_PIXELS, which is still allowed. (A filter around a single call
 # would not be thread-safe: filters belong to the process, and photos are decoded in threads.)
@@ -40,29 +48,26 @@ def open_photo(
 
     Args:
         source: a file, or the bytes of one.
-        hint: side of the square that the photo will be resized to, so that JPEGs can be decoded at
-            a smaller scale.
+        hint: side of the square that the photo will be resized to. A larger photo is decoded
+            at a smaller scale, or reduced, to at least twice this size, and needs less memory.
         name: name in error messages if `source` is bytes.
 
     Raises:
-        DataError: the photo is missing, empty, truncated, too large, or not a photo.
+        DataError: the photo is missing, empty, truncated, too large, or not a photo; or decoding
+            it needs more memory than `PHOTO_BYTES`.
     """
-    name = str(source) if isinstance(source, Path) else name
+    if isinstance(source, Path):
+        name, source = str(source), read_file(source)[0]
     try:
-        data = source if isinstance(source, Path) else io.BytesIO(source)
-        with Image.open(data, formats=FORMATS) as photo:
+        with Image.open(io.BytesIO(source), formats=FORMATS) as photo:
             if photo.width * photo.height > MAX_PIXELS:
                 raise DataError(
                     f"{name}: {photo.width} x {photo.height} pixels is more than the limit of "
                     f"{MAX_PIXELS:,}; make a smaller copy of it"
                 )
-            if hint is not None:
-                photo.draft("RGB", (2 * hint, 2 * hint))
-            return to_rgb(ImageOps.exif_transpose(photo))
+            return _convert(photo, hint, source, name)
     except DataError:
         raise
-    except FileNotFoundError as error:
-        raise DataError(f"{name}: no such file") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{name}: not a photo in a supported format") from error
     except Image.DecompressionBombError as error:
@@ -75,13 +80,15 @@ def media_type(source: Path | bytes) -> str:
     """The media type of a photo, such as `image/jpeg`, by its content and not by its name.
 
     Raises:
-        DataError: the source is not a photo.
+        DataError: the source is not a photo, or its file cannot be read.
     """
     try:
-        data = source if isinstance(source, Path) else io.BytesIO(source)
-        with Image.open(data, formats=FORMATS) as photo:
+        file = open_file(source)[0] if isinstance(source, Path) else io.BytesIO(source)
+        with file, Image.open(file, formats=FORMATS) as photo:
             # Some cameras store several JPEGs in one file; the first one is read.
             return Image.MIME["JPEG" if photo.format == "MPO" else photo.format or ""]
+    except DataError:
+        raise
     except Exception as error:  # malicious bytes make decoders raise any exception
         name = str(source) if isinstance(source, Path) else "photo"
         raise DataError(f"{name}: not a photo in a supported format") from error
@@ -102,7 +109,10 @@ def read_photo(photo: PhotoSource, hint: int | None = None) -> Image.Image:
     if not isinstance(photo, Image.Image):
         raise DataError(not_a_photo(photo))
     try:
-        return to_rgb(ImageOps.exif_transpose(photo))
+        converted = _convert(photo, hint)
+        return photo.copy() if converted is photo else converted
+    except DataError:
+        raise
     except Exception as error:  # an opened image may be decoded only now
         raise DataError(f"photo: cannot be decoded ({error})") from error
 
@@ -134,25 +144,120 @@ def _from_array(array: np.ndarray) -> Image.Image:
     return Image.fromarray(array)
 
 
-def to_rgb(photo: Image.Image) -> Image.Image:
-    """Convert an image of any mode to 8-bit RGB; transparency becomes white."""
+def _convert(
+    photo: Image.Image, hint: int | None, data: bytes = b"", name: str = "photo"
+) -> Image.Image:
+    """Decode an opened photo within the budget of the process, and convert it to upright RGB.
+
+    Args:
+        photo: the photo. If there is `data`, it must not be used afterwards.
+        hint: see `open_photo`.
+        data: the file of the photo; its memory is limited only if there is one.
+        name: the name in error messages.
+    """
+    width, height = photo.size
+    if hint is not None and data:
+        photo.draft("RGB", (2 * hint, 2 * hint))
+    shrink = _shrink(photo.size, hint)
+    plain = shrink == 1 and _is_rgb(photo)
+    needed = decoding_bytes(
+        photo,
+        data,
+        full=width * height,
+        strip=0 if plain else max(_STRIP_PIXELS, shrink * max(photo.size)),
+        result=0 if plain else -(-photo.width // shrink) * -(-photo.height // shrink),
+    )
+    if data and needed > PHOTO_BYTES:
+        raise DataError(
+            f"{name}: {width} x {height} pixels as {photo.format} need {needed // 10**6:,} MB of "
+            f"memory, more than the limit of {PHOTO_BYTES // 10**6} MB; make a smaller copy of it, "
+            "or save it as a JPEG"
+        )
+    with DECODING.reserve(needed):
+        converted = None
+        try:
+            decoded = _decode(photo) if data else photo
+            decoded.load()
+            orientation = photo.getexif().get(ExifTags.Base.Orientation, 1)
+            converted = decoded if plain else _in_strips(decoded, shrink)
+            if orientation != 1:
+                converted = _turned(converted, orientation)
+            return converted
+        finally:
+            if data and converted is not photo:
+                photo.close()  # frees its memory before the reservation ends
+
+
+def _shrink(size: tuple[int, int], hint: int | None) -> int:
+    """The factor by which a photo can be reduced, so that it stays twice as large as needed."""
+    return 1 if hint is None else max(1, min(_MAX_SHRINK, min(size) // (2 * hint)))
+
+
+def _decode(photo: Image.Image) -> Image.Image:
+    """Decode an opened photo. A WebP photo becomes another image, and must not be used again."""
+    if not isinstance(photo, WebPImagePlugin.WebPImageFile):
+        photo.load()
+        return photo
+    # As `load` does, but the decoder is freed before the pixels are copied.
+    frame = photo._decoder.get_next()
+    if frame is None:
+        raise OSError("damaged WebP data")
+    del photo._decoder
+    return Image.frombytes(photo.mode, photo.size, frame[0], "raw", photo.rawmode)
+
+
+def _in_strips(photo: Image.Image, shrink: int) -> Image.Image:
+    """Convert a decoded photo to RGB and reduce it, a few lines at a time."""
+    width, height = photo.size
+    rows = shrink * max(1, _STRIP_PIXELS // max(1, shrink * width))
+    strips = [(0, top, width, min(top + rows, height)) for top in range(0, height, rows)]
+    white = _white(photo, strips)
+    converted = Image.new("RGB", (-(-width // shrink), -(-height // shrink)))
+    for strip in strips:
+        part = _to_rgb(photo.crop(strip), white)
+        converted.paste(part.reduce(shrink) if shrink > 1 else part, (0, strip[1] // shrink))
+    return converted
+
+
+def _turned(photo: Image.Image, orientation: int) -> Image.Image:
+    """Rotate a photo by the orientation of its EXIF."""
+    photo.getexif()[ExifTags.Base.Orientation] = orientation
+    return ImageOps.exif_transpose(photo)
+
+
+def _is_rgb(photo: Image.Image) -> bool:
+    return photo.mode == "RGB" and "transparency" not in photo.info
+
+
+def _to_rgb(photo: Image.Image, white: float) -> Image.Image:
+    """Convert an image of any mode to 8-bit RGB; transparency becomes white.
+
+    Args:
+        photo: the image.
+        white: the value of white, if a value has more than 8 bits.
+    """
     if photo.mode.startswith(("I", "F")):
-        photo = _to_8_bit(photo)
+        values = np.rint(_values(photo) * (255.0 / white)).clip(0, 255)
+        photo = Image.fromarray(values.astype(np.uint8))
     if photo.mode in ("RGBA", "LA", "PA") or "transparency" in photo.info:
         photo = photo.convert("RGBA")
-        white = Image.new("RGBA", photo.size, (255, 255, 255, 255))
-        photo = Image.alpha_composite(white, photo)
+        background = Image.new("RGBA", photo.size, (255, 255, 255, 255))
+        photo = Image.alpha_composite(background, photo)
     return photo.convert("RGB")
 
 
-def _to_8_bit(photo: Image.Image) -> Image.Image:
-    values = np.nan_to_num(np.asarray(photo, dtype=np.float32), posinf=0.0)
-    if photo.mode.startswith("I;16"):
-        white = 65535.0
-    else:  # 32 bits have no standard white: take the smallest usual one that fits all values
-        top = values.max(initial=0.0)
-        white = 1.0 if photo.mode == "F" and top <= 1 else 255.0 if top <= 255 else 65535.0
-    return Image.fromarray(np.rint(values * (255.0 / white)).clip(0, 255).astype(np.uint8))
+def _values(photo: Image.Image) -> np.ndarray:
+    """The values of a photo with one channel of more than 8 bits, float32."""
+    return np.nan_to_num(np.asarray(photo, dtype=np.float32), posinf=0.0)
+
+
+def _white(photo: Image.Image, strips: list[tuple[int, int, int, int]]) -> float:
+    """The value of white. For 32 bits there is no standard one, so it is the smallest usual one
+    that fits the largest value in the photo."""
+    if photo.mode not in ("I", "F"):
+        return 65535.0 if photo.mode.startswith("I;16") else 255.0
+    top = max(_values(photo.crop(strip)).max() for strip in strips)
+    return 1.0 if photo.mode == "F" and top <= 1 else 255.0 if top <= 255 else 65535.0
 
 
 def to_pixels(photo: Image.Image, size: int) -> np.ndarray:

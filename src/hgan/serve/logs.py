@@ -9,6 +9,8 @@ import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from hgan.terminal import visible
+
 LOG = logging.getLogger("hgan.serve")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -31,7 +33,7 @@ class JsonFormatter(logging.Formatter):
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return visible(json.dumps(line, ensure_ascii=False, default=str))
 
 
 def log_to_stderr() -> None:

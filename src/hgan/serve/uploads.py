@@ -21,10 +21,11 @@ from hgan.index.store.contract import Entry
 from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import media_type, open_photo, to_pixels
+from hgan.runtime.photo_file import LARGEST_PHOTO
 from hgan.serve.problems import is_disk_full
 from hgan.serve.stopping import stop_if_unwanted
 from hgan.serve.upload_paths import TakenError, parts_of, place_of
-from hgan.sources.types import LARGEST_PHOTO, Photo, PhotoContent
+from hgan.sources.types import Photo, PhotoContent
 
 
 class Uploads:

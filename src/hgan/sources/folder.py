@@ -1,29 +1,13 @@
 """The source for photos in a folder and its subfolders."""
 
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from hgan.errors import DataError
-from hgan.sources.types import (
-    LARGEST_PHOTO,
-    TOO_LARGE,
-    Listing,
-    Photo,
-    PhotoContent,
-    Source,
-    is_photo_name,
-    printable,
-)
+from hgan.runtime.photo_file import read_file
+from hgan.sources.types import Listing, Photo, PhotoContent, Source, is_photo_name, printable
 from hgan.sources.walk import FolderItem, UnreadableFolderError, check_any, find_all
-
-_OPEN_FLAGS = (
-    os.O_RDONLY
-    | getattr(os, "O_NONBLOCK", 0)  # otherwise, opening a FIFO would wait for a writer
-    | getattr(os, "O_CLOEXEC", 0)
-    | getattr(os, "O_BINARY", 0)
-)
 
 
 class FolderSource(Source):
@@ -70,35 +54,6 @@ class FolderSource(Source):
         except OSError as error:
             raise UnreadableFolderError(error.strerror) from error
         return map(_item, entries)
-
-
-def read_file(path: Path) -> tuple[bytes, os.stat_result]:
-    """Read a file; returns its bytes, and its status just before they were read.
-
-    The file is opened once, and checks and reads use the same descriptor, so that they refer to the
-    same file even if the file is replaced meanwhile.
-
-    Raises:
-        DataError: the file does not exist, is not a regular file, is larger than `LARGEST_PHOTO`,
-            or cannot be read.
-    """
-    try:
-        descriptor = os.open(path, _OPEN_FLAGS)
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise DataError(f"{path}: not a regular file")
-            if status.st_size > LARGEST_PHOTO:
-                raise DataError(f"{path}: {TOO_LARGE}")
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                data = file.read(LARGEST_PHOTO + 1)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if len(data) > LARGEST_PHOTO:  # it has grown since `fstat`
-        raise DataError(f"{path}: {TOO_LARGE}")
-    return data, status
 
 
 def _item(entry: "os.DirEntry[str]") -> FolderItem:

@@ -12,15 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hgan.errors import ConfigError, DataError, SourceError
-from hgan.sources.types import (
-    LARGEST_PHOTO,
-    TOO_LARGE,
-    Listing,
-    Photo,
-    PhotoContent,
-    Source,
-    is_photo_name,
-)
+from hgan.runtime.photo_file import LARGEST_PHOTO, TOO_LARGE
+from hgan.sources.types import Listing, Photo, PhotoContent, Source, is_photo_name
 from hgan.sources.walk import FolderItem, UnreadableFolderError, check_any, find_all
 
 THREADS = 16

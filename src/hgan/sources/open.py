@@ -9,7 +9,6 @@ An index stores the root, and for each photo its path relative to the root.
 import re
 from pathlib import Path, PurePath
 
-from hgan.errors import DataError
 from hgan.sources.folder import FolderSource
 from hgan.sources.object_store import ObjectStoreSource
 from hgan.sources.types import Address, Photo, Source
@@ -43,12 +42,9 @@ def content_of(path: PurePath) -> Path | bytes:
     """The file or the bytes of a photo that a search found, as input of `open_photo`.
 
     Raises:
-        DataError: the photo no longer exists, is not a regular file, or cannot be read.
+        DataError: the photo is in an object store and no longer exists, or cannot be read.
         SourceError: the source cannot be read now.
     """
     if isinstance(path, Address):
         return ObjectStoreSource(str(path.parent)).read(Photo(path.name, 0, 0)).data
-    path = Path(path)
-    if path.exists() and not path.is_file():  # opening a FIFO would wait for a writer
-        raise DataError(f"{path}: not a regular file")
-    return path
+    return Path(path)

@@ -12,10 +12,6 @@ import numpy as np
 from hgan.runtime.exif import Exif, read_exif
 from hgan.runtime.images import PHOTO_SUFFIXES, open_photo, to_pixels
 
-LARGEST_PHOTO = 128 * 2**20
-"""Maximum size of a photo in bytes; a photo is kept in memory while it is decoded."""
-TOO_LARGE = f"larger than the limit of {LARGEST_PHOTO // 2**20} MB; make a smaller copy of it"
-
 
 @dataclass(frozen=True)
 class Photo:

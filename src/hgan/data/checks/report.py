@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hgan.terminal import visible
+
 EXAMPLES = 5
 """Number of examples that are shown for each kind of finding."""
 
@@ -63,8 +65,8 @@ class Report:
         for name in columns:
             table.add_column(name, justify="right")
         for name, row in self.counts.items():
-            table.add_row(Text(name), *(f"{row.get(key, 0):,}" for key in columns))
-        console.print(Text(self.path), soft_wrap=True)
+            table.add_row(Text(visible(name)), *(f"{row.get(key, 0):,}" for key in columns))
+        console.print(Text(visible(self.path)), soft_wrap=True)
         if self.counts:
             console.print(table)
         for severity, style in _STYLES.items():
@@ -74,7 +76,7 @@ class Report:
                     console.print(head.append(f"  {finding.count:,}", "bold"))
                     more = finding.count - len(finding.examples)
                     for line in [*finding.examples, *([f"and {more:,} more"] if more else [])]:
-                        console.print(Text(f"    {line}"), soft_wrap=True)
+                        console.print(Text(visible(f"    {line}")), soft_wrap=True)
         errors = [finding.kind for finding in self.findings if finding.severity == "error"]
         verdict = f"not ready for training: {', '.join(errors)}" if errors else "ready for training"
         console.print(Text(verdict, "green" if self.ok else "bold red"))
