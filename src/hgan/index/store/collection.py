@@ -35,7 +35,7 @@ def read_manifest(address: str) -> IndexManifest:
 def open_store(address: str, manifest: IndexManifest) -> Iterator[Store]:
     """Open a collection; other processes may use it at the same time."""
     server = Server(ServerSettings.parse(address))
-    with QdrantStore(server, manifest.dense, manifest.local) as store:
+    with QdrantStore(server, manifest.dense, manifest.local, manifest.quantize) as store:
         yield store
 
 
@@ -50,7 +50,7 @@ def create_store(address: str, manifest: IndexManifest) -> Iterator[Store]:
             answer.
     """
     server = Server(ServerSettings.parse(address), waiting=console.print)
-    with QdrantStore(server, manifest.dense, manifest.local) as store:
+    with QdrantStore(server, manifest.dense, manifest.local, manifest.quantize) as store:
         metadata = {_MANIFEST_KEY: asdict(manifest)}
         create_collection(server, manifest.dense, manifest.local, manifest.quantize, metadata)
         _manifest(server).check_same(server.settings, manifest)
