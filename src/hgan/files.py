@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 from hgan.errors import DataError
 
 _HOST = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())[:32] or "host"
-_TEMPORARY = re.compile(r"\..*\.(?P<host>\w+)-(?P<process>\d+)\.tmp", re.DOTALL)
+_TEMPORARY = re.compile(r"\..*\.(?P<owner>\w+-\d+)\.tmp", re.DOTALL)
 
 
 @contextmanager
@@ -135,9 +135,28 @@ def remove_stale(folder: Path) -> None:
     with suppress(OSError), os.scandir(folder) as found:  # the folder may not be readable
         for entry in found:
             match = _TEMPORARY.fullmatch(entry.name)
-            if match and match["host"] == _HOST and not _is_running(int(match["process"])):
+            if match and is_abandoned(match["owner"]):
                 with suppress(OSError):  # another process may have removed it
                     os.unlink(entry.path)  # noqa: PTH108
+
+
+def owner() -> str:
+    """This host and process, as a part of names of temporary files and folders."""
+    return f"{_HOST}-{os.getpid()}"
+
+
+def is_abandoned(owner: str) -> bool:
+    """Whether the process of an `owner` of this machine no longer runs."""
+    host, _, process = owner.rpartition("-")
+    if host != _HOST or os.name == "nt":  # on Windows, `os.kill` would end the process
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
 
 
 def sync_folder(folder: Path) -> None:
@@ -166,25 +185,13 @@ def jsonable(value: Any) -> Any:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{_HOST}-{os.getpid()}.tmp")
+    return path.with_name(f".{path.name}.{owner()}.tmp")
 
 
 @cache
 def _remove_stale_once(folder: Path) -> None:
     """Only once per process and folder, because a folder may have many files."""
     remove_stale(folder)
-
-
-def _is_running(process: int) -> bool:
-    if os.name == "nt":  # where `os.kill` would end the process
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
 
 
 def _neighbours(folder: Path) -> tuple[Path, Path]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hgan import files
 from hgan.cli import main
 from hgan.errors import IndexingError
 from hgan.index.indexer import IndexReport, index_folder
@@ -237,6 +238,9 @@ def test_read_only_index(
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     temporary = tmp_path / "temporary"
     temporary.mkdir()
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (temporary / f"hgan-index-{files._HOST}-{ended.pid}.left").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     with open_index(to, bundle) as index, open_index(to, bundle) as other:
         assert index.search("a red photo") == other.search("a red photo") == expected
@@ -320,8 +324,6 @@ def test_as_many_hits_as_asked_while_others_delete(
 
 def test_killed_creation(photos: Path, tmp_path: Path, bundle: Bundle) -> None:
     """A temporary file of a process that no longer runs does not prevent a new index."""
-    from hgan import files
-
     to = tmp_path / "index"
     to.mkdir()
     ended = subprocess.Popen(["true"])

@@ -13,9 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hgan.errors import IndexingError
+from hgan.files import is_abandoned, owner
 
 OPEN_SPACE = 64 * 2**20
 """Free disk space that is required to open a store, in bytes."""
+
+_PREFIX = "hgan-index-"
+"""Start of the names of temporary copies; the owner follows."""
 
 
 def why_not_writable(folder: Path) -> str | None:
@@ -44,13 +48,16 @@ def temporary_copy(folder: Path, reason: str) -> Iterator[Path]:
     advice = "set $TMPDIR to a folder with more space, or make the index writable"
     try:
         needed, place = space_used(folder) + OPEN_SPACE, Path(tempfile.gettempdir())
+        _remove_abandoned(place)
         free = shutil.disk_usage(place).free
         if free < needed:
             raise IndexingError(
                 f"{folder}: {reason}, and {place} has no space for a temporary copy "
                 f"({free / 2**20:.0f} MB free, {needed / 2**20:.0f} MB required); {advice}"
             )
-        temporary = tempfile.TemporaryDirectory(prefix="hgan-", ignore_cleanup_errors=True)
+        temporary = tempfile.TemporaryDirectory(
+            prefix=f"{_PREFIX}{owner()}.", ignore_cleanup_errors=True
+        )
     except OSError as error:
         raise IndexingError(
             f"{folder}: {reason}, and cannot be copied ({error.strerror or error}); {advice}"
@@ -64,6 +71,13 @@ def temporary_copy(folder: Path, reason: str) -> Iterator[Path]:
                 f"{folder}: {reason}, and cannot be copied ({error}); {advice}"
             ) from error
         yield copy
+
+
+def _remove_abandoned(place: Path) -> None:
+    """Remove the copies of processes that were killed."""
+    for copy in place.glob(f"{_PREFIX}*.*"):
+        if is_abandoned(copy.name.removeprefix(_PREFIX).partition(".")[0]):
+            shutil.rmtree(copy, ignore_errors=True)
 
 
 def space_used(folder: Path) -> int:
