@@ -10,12 +10,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hgan import files
 from hgan.errors import DataError
 from hgan.files import (
     atomic_write,
@@ -157,7 +159,7 @@ def in_order(events: list[Event], *expected: Event) -> bool:
 
 
 def temporary(name: str) -> str:
-    return f".{name}.{os.getpid()}.tmp"
+    return f".{name}.{files._HOST}-{os.getpid()}.tmp"
 
 
 def test_a_file_is_synced_before_its_rename_and_its_folder_after(
@@ -336,3 +338,27 @@ def test_new_files_are_synced_before_the_first_rename_and_their_folder_after_the
     assert in_order(
         recorded, ("sync", a), ("sync", b), ("rename", a), ("rename", b), ("sync", ".")
     )
+
+
+def test_temporary_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    """Those of running processes, of other machines, and other files are kept."""
+    code = """
+        import os, signal, sys
+        from pathlib import Path
+        from hgan.files import atomic_write
+        with atomic_write(Path(sys.argv[1]) / "state") as file:
+            file.write(b"half")
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    [stale] = tmp_path.iterdir()
+    assert stale.name.endswith(".tmp")
+    running = f".b.{files._HOST}-{os.getppid()}.tmp"
+    kept = {running, ".c.another-999999999.tmp", "d.tmp", "e"}
+    for name in kept:
+        (tmp_path / name).touch()
+    with atomic_write(tmp_path / "state") as file:
+        file.write(b"whole")
+    assert {path.name for path in tmp_path.iterdir()} == {*kept, "state"}

@@ -2,18 +2,27 @@
 
 The order is always the same: sync the new files, sync their folder, rename, sync the folder of the
 new name. The previous content is removed last.
+
+The name of a temporary file contains the host and the process that writes it. If that process was
+killed, the file is removed the next time that a program writes to the folder.
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from hgan.errors import DataError
+
+_HOST = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())[:32] or "host"
+_TEMPORARY = re.compile(r"\..*\.(?P<owner>\w+-\d+)\.tmp", re.DOTALL)
 
 
 @contextmanager
@@ -24,6 +33,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         OSError: the disk is full or the folder cannot be written; `path` is not changed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale_once(path.parent)
     temporary = _temporary(path)
     try:
         with temporary.open("wb") as file:
@@ -56,6 +66,7 @@ def new_files(folder: Path, names: Iterable[str]) -> Iterator[dict[str, Path]]:
     names = list(names)
     refuse_existing(folder / name for name in names)
     folder.mkdir(parents=True, exist_ok=True)
+    _remove_stale_once(folder)
     temporary = {name: _temporary(folder / name) for name in names}
     try:
         yield temporary
@@ -119,6 +130,35 @@ def recover_folder(folder: Path) -> None:
         old.rename(folder)
 
 
+def remove_stale(folder: Path) -> None:
+    """Remove the temporary files of killed processes of this machine from a folder."""
+    with suppress(OSError), os.scandir(folder) as found:  # the folder may not be readable
+        for entry in found:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if match and is_abandoned(match["owner"]):
+                with suppress(OSError):  # another process may have removed it
+                    os.unlink(entry.path)  # noqa: PTH108
+
+
+def owner() -> str:
+    """This host and process, as a part of names of temporary files and folders."""
+    return f"{_HOST}-{os.getpid()}"
+
+
+def is_abandoned(owner: str) -> bool:
+    """Whether the process of an `owner` of this machine no longer runs."""
+    host, _, process = owner.rpartition("-")
+    if host != _HOST or os.name == "nt":  # on Windows, `os.kill` would end the process
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
+
+
 def sync_folder(folder: Path) -> None:
     """Flush the names in a folder to disk, on systems where a folder can be opened."""
     try:
@@ -145,7 +185,13 @@ def jsonable(value: Any) -> Any:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    return path.with_name(f".{path.name}.{owner()}.tmp")
+
+
+@cache
+def _remove_stale_once(folder: Path) -> None:
+    """Only once per process and folder, because a folder may have many files."""
+    remove_stale(folder)
 
 
 def _neighbours(folder: Path) -> tuple[Path, Path]:

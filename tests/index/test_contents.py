@@ -11,6 +11,7 @@ from hgan.errors import IndexingError
 from hgan.index.indexer import IndexReport, index_folder
 from hgan.index.store.contract import Entry
 from hgan.index.store.open import open_store, read_manifest
+from hgan.index.store.payload import Widths
 from hgan.runtime.bundle import Bundle
 from hgan.search.searcher import open_index
 from tests.fixtures.photos import COLOURS
@@ -45,11 +46,11 @@ def test_index_of_version_1(photos, tmp_path, bundle, monkeypatch):
     Image.new("RGB", (40, 30), COLOURS["red"]).save(photos / "says.jpg", exif=exif)
     to = tmp_path / "index"
     with monkeypatch.context() as patch:
-        patch.setattr("hgan.index.store.edge.to_payload", payload_of_version_1)
+        patch.setattr(Widths, "payload", lambda _, point: payload_of_version_1(point.entry))
         patch.setattr("hgan.index.store.edge.WORDS", ("folders",))
         index_folder(photos, to, bundle)
     values = json.loads((to / "index.json").read_text())
-    del values["quantize"]
+    del values["quantize"], values["points"]
     (to / "index.json").write_text(json.dumps(values | {"format_version": 1}))
     assert len(entries(to)) == 13
     assert entries(to)["says.jpg"].camera == ""

@@ -108,8 +108,8 @@ def test_id_follows_the_content(tmp_path):
 
 
 def test_text_alone_does_not_open_the_image_tower(folder):
-    (folder / "image.onnx").write_bytes(b"damaged")
     bundle = Bundle.load(folder)
+    (folder / "image.onnx").write_bytes(b"damaged")
     assert bundle.encode_texts(["red"]).context.shape == (1, 16)
     with pytest.raises(BundleError, match=r"image\.onnx"):
         bundle.encode_images(plain(RED))

@@ -63,11 +63,19 @@ def _index_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="print the expected disk space, memory and time, and do nothing else",
     )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="compare the stored vectors with their checksums, and mark what is damaged; the next "
+        "run without --verify encodes it again",
+    )
 
 
 def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
     folder, to = chosen.folder, chosen.to or default_index()
     bundle, quantize, regions = chosen.bundle, chosen.quantize, chosen.regions
+    if chosen.verify:
+        return _verify(to)
     if Path(folder).is_file():
         for option in ("estimate", "part", "regions", "watch"):
             if chosen[option]:
@@ -97,6 +105,23 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
         shard = WHOLE if chosen.part is None else Shard.parse(chosen.part)
         _print_report(index_folder(folder, to, bundle, quantize, shard, regions), to)
     return 0
+
+
+def _verify(to: Path | str) -> int:
+    """Print what is damaged to standard error, and counts to standard output; returns 1 if
+    something is damaged or missing."""
+    from hgan.index.verify import verify_index
+
+    result = verify_index(to)
+    for item in sorted(result.damaged):
+        print(f"damaged {item}", file=sys.stderr)
+    print(
+        f"{result.intact} intact, {len(result.damaged)} damaged, {result.missing} missing, "
+        f"{result.unchecked} without checksums: {to}"
+    )
+    if not result.good:
+        print(f"repair it with: hgan index {result.root} --to {to}", file=sys.stderr)
+    return 0 if result.good else 1
 
 
 def _print_report(report: "IndexReport", to: Path | str) -> None:
@@ -149,6 +174,7 @@ INDEX = Verb(
         "hgan index ~/Pictures --estimate",
         "hgan index ~/Pictures --to small.index --regions 9 --quantize int8",
         "hgan index ~/Pictures --watch",
+        "hgan index ~/Pictures --to holidays.index --verify",
         "hgan index captions.jsonl --to captions.index",
     ),
     arguments=_index_arguments,

@@ -40,7 +40,6 @@ def open_to_write(
     target = to if is_address(to) else Path(to)
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
-    bundle.check()
     pooled(bundle, regions)  # raises before anything is created
     manifest = IndexManifest.of(root, bundle, quantize, holds, regions)
     with create_store(target, manifest) as store:

@@ -43,8 +43,10 @@ def entry_of(content: PhotoContent) -> Entry:
 
 
 def is_same(photo: Photo, entry: Entry) -> bool:
-    """Whether a listed photo is unchanged since it was stored: same size, and same ETag or time."""
-    if photo.size != entry.size:
+    """Whether a listed photo is unchanged since it was stored: same size, and same ETag or time.
+
+    False if its vectors are marked as damaged, so that it is read again."""
+    if entry.damaged or photo.size != entry.size:
         return False
     if photo.etag or entry.etag:
         return photo.etag == entry.etag

@@ -23,7 +23,7 @@ from hgan.index.open import optimize
 from hgan.index.points import entry_of, is_same, points_of
 from hgan.index.report import IndexReport
 from hgan.index.shard import WHOLE, Shard
-from hgan.index.store.contract import FLUSH_EVERY, Entry, Point, Store
+from hgan.index.store.contract import FLUSH_EVERY, DamagedError, Entry, Point, Store
 from hgan.progress import progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
 from hgan.runtime.stream import Batch, stream
@@ -169,7 +169,7 @@ class IndexWriter:
         entry = replace(entry_of(content), user_tags=user_tags)
         points = points_of([entry], encoded, self._bundle.config.weights)
         with self.exclusive():
-            before = self._store.fetch([entry.id], local=True)
+            before = self._intact(entry.id)
             if self._replaced is not None:
                 self._replaced.append((entry, before[0] if before else None))
             self._store.upsert(points)
@@ -214,8 +214,15 @@ class IndexWriter:
 
     def _stored_copy(self, digest: str) -> Point | None:
         key = self._copies.get(digest)
-        found = self._store.fetch([key], local=True) if key is not None else []
+        found = self._intact(key) if key is not None else []
         return next((point for point in found if point.entry.digest == digest), None)
+
+    def _intact(self, key: str) -> list[Point]:
+        """The stored point with this id; empty if there is none, or if it is damaged."""
+        try:
+            return self._store.fetch([key], local=True)
+        except DamagedError:
+            return []
 
     def _encode(self, batch: Batch[_Reading]) -> list[Point]:
         points: list[Point] = []
@@ -375,7 +382,7 @@ def _kept_tags(entry: Entry, before: Entry | None, moved: Mapping[str, Tags]) ->
 def _count(entry: Entry, before: Entry | None, report: IndexReport) -> None:
     if before is None:
         report.added += 1
-    elif before.digest == entry.digest:
+    elif before.digest == entry.digest and not before.damaged:
         report.unchanged += 1  # touched, but the bytes are the same
     else:
         report.updated += 1

@@ -1,8 +1,9 @@
 """A model bundle: the folder that `hgan export` writes and searching reads, run by ONNX Runtime.
 
 `config.json` describes the rest: `image.onnx` (pixels to vectors), `text.onnx` (token ids to
-vectors) and `tokenizer.json`. A file is checked and loaded when it is first needed, so a search
-by text does not wait for the image tower.
+vectors) and `tokenizer.json`. All files are compared with their checksums once, when the bundle is
+opened. A file is loaded when it is first needed, so a search by text does not wait for the image
+tower.
 """
 
 import ctypes
@@ -25,10 +26,15 @@ from hgan.runtime.inputs import texts_of
 from hgan.runtime.model import IMAGE_BATCH as IMAGE_BATCH
 from hgan.runtime.model import TEXT_BATCH as TEXT_BATCH
 from hgan.runtime.model import Model, check_pixels
+from hgan.runtime.onnx_file import has_external_data
 from hgan.runtime.tokens import TextReader
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+
+MAX_CONFIG = 16 * 2**20
+"""Maximum size of `config.json`, in bytes."""
 
 
 def default_bundle() -> Path:
@@ -69,29 +75,22 @@ class Bundle(Model):
         folder = default_bundle() if path is None else Path(path)
         file = folder / "config.json"
         try:
-            content = file.read_bytes()
+            with file.open("rb") as opened:
+                content = opened.read(MAX_CONFIG + 1)
         except OSError as error:
             raise BundleError(
                 f"{folder}: no model bundle here ({error.strerror}); `hgan export` creates one"
             ) from error
+        if len(content) > MAX_CONFIG:
+            raise BundleError(
+                f"{file}: not the configuration of a bundle (larger than {MAX_CONFIG} bytes); get "
+                "the bundle again"
+            )
         config = parse_config(file, content)
-        # Files are read when needed, but a missing one should be reported before hours of indexing.
-        for name in config.files:
-            if not (folder / name).is_file():
-                raise BundleError(f"{folder / name}: is missing; get the bundle again")
+        # All of them now: damage should be reported before hours of indexing.
+        for name, digest in config.files.items():
+            _check_file(folder / name, digest)
         return cls(folder, config, hashlib.sha256(content).hexdigest()[:16], spin)
-
-    def check(self) -> None:
-        """Compare every file with its checksum.
-
-        Indexing needs only one of the towers; this finds damage in the other one before hours of
-        work rather than at the first search.
-
-        Raises:
-            BundleError: a file is damaged.
-        """
-        for name in self.config.files:
-            self._checked(name)
 
     @property
     def name(self) -> str:
@@ -203,7 +202,7 @@ class Bundle(Model):
     def _reader(self) -> TextReader:
         from tokenizers import Tokenizer
 
-        path = self._checked("tokenizer.json")
+        path = self.folder / "tokenizer.json"
         try:
             tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # tokenizers raises plain Exception
@@ -213,7 +212,7 @@ class Bundle(Model):
     def _session(self, name: str, outputs: set[str], spin: bool) -> "InferenceSession":
         import onnxruntime
 
-        path = self._checked(name)
+        path = self.folder / name
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only, and those are raised
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
@@ -228,17 +227,27 @@ class Bundle(Model):
             raise BundleError(f"{path}: the model has no output {', '.join(sorted(missing))}")
         return session
 
-    def _checked(self, name: str) -> Path:
-        path = self.folder / name
-        try:
-            found = sha256(path)
-        except OSError as error:
-            raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
-        if found != self.config.files[name]:
-            raise BundleError(
-                f"{path}: damaged, its checksum is not the one in config.json; get the bundle again"
-            )
-        return path
+
+def _check_file(path: Path, digest: str) -> None:
+    """Raise `BundleError` unless a file has this checksum and needs no other file."""
+    if not path.is_file():
+        raise BundleError(f"{path}: is missing; get the bundle again")
+    try:
+        found = sha256(path)
+        external = found == digest and path.suffix == ".onnx" and has_external_data(path)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise BundleError(f"{path}: not a model that ONNX Runtime can run ({error})") from error
+    if found != digest:
+        raise BundleError(
+            f"{path}: damaged, its checksum is not the one in config.json; get the bundle again"
+        )
+    if external:
+        raise BundleError(
+            f"{path}: some of its numbers are in another file, which has no checksum; export the "
+            "model into one file, and get the bundle again"
+        )
 
 
 def _release_memory() -> None:

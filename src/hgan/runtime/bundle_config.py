@@ -1,14 +1,20 @@
 """The configuration of a bundle: read `config.json` and check it."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from hgan.errors import BundleError
+from hgan.runtime.ranges import check_integer, check_number, check_text
 
 FORMAT_VERSION = 1
+
+MAX_WIDTH = 65_536
+"""Maximum width of a dense vector, which is that of the engine of the index."""
+MAX_SIZE, MAX_GRID, MAX_REGIONS, MAX_WORDS = 4096, 256, 65_536, 10_000
+"""Maximum values of the fields; larger ones are a mistake, and would need too much memory."""
 
 _FILES = ("image.onnx", "text.onnx", "tokenizer.json")
 _WEIGHTS = ("context", "shared", "local")
@@ -35,6 +41,36 @@ class BundleConfig:
     files: dict[str, str]
     """SHA-256 of each file."""
 
+    def __post_init__(self) -> None:
+        """Check all fields.
+
+        Raises:
+            ValueError: a field has a wrong type, or is out of range.
+        """
+        check_text("name", self.name, 500)
+        check_integer("size", self.size, 1, MAX_SIZE)
+        check_integer("grid", self.grid, 1, MAX_GRID)
+        check_integer("max_words", self.max_words, 3, MAX_WORDS)
+        _check_boxes(self.boxes)
+        _check_keys("weights", self.weights, _WEIGHTS)
+        for name, weight in self.weights.items():
+            check_number(f"weights.{name}", weight, 0, 1)
+        if abs(sum(self.weights.values()) - 1) > 1e-3:
+            raise ValueError(f"weights must sum to one, not {sum(self.weights.values())}")
+        _check_keys("widths", self.widths, _WIDTHS)
+        for name, width in self.widths.items():
+            check_integer(f"widths.{name}", width, 0, MAX_WIDTH)
+        width = self.widths
+        shared = width["slots"] * width["slot"]
+        check_integer("context + slots * slot", width["context"] + shared, 0, MAX_WIDTH)
+        sizes = {"context": width["context"], "shared": shared, "local": width["local"]}
+        if any(weight and not sizes[level] for level, weight in self.weights.items()):
+            raise ValueError("a level has a weight but no width")
+        _check_keys("files", self.files, _FILES)
+        for name, digest in self.files.items():
+            if type(digest) is not str or not re.fullmatch("[0-9a-f]{64}", digest):
+                raise ValueError(f"files.{name} must be a SHA-256 of 64 hexadecimal digits")
+
     @property
     def shape(self) -> tuple[int, ...]:
         """D, K, D_s and D_l."""
@@ -54,26 +90,29 @@ def parse_config(file: Path, content: bytes) -> BundleConfig:
     try:
         values = json.loads(content)
         version = values.pop("format_version")
+        check_integer("format_version", version, 1, 10**6)
         if version > FORMAT_VERSION:
             raise BundleError(
                 f"{file}: format version {version}, this program reads up to {FORMAT_VERSION}; "
                 "upgrade hgan"
             )
-        config = BundleConfig(**values)
-        if not np.shape(config.boxes)[1:] == (4,):
-            raise ValueError("boxes are not rows of four")
-        for name, keys in (("weights", _WEIGHTS), ("widths", _WIDTHS), ("files", _FILES)):
-            if set(getattr(config, name)) != set(keys):
-                raise ValueError(f"{name} must have the fields {', '.join(keys)}")
-        if min(config.size, config.max_words - 2, *(w + 1 for w in config.widths.values())) < 1:
-            raise ValueError("a size is not positive")
-        if min(config.weights.values()) < 0 or abs(sum(config.weights.values()) - 1) > 1e-3:
-            raise ValueError("weights are negative or do not sum to one")
-        width = config.widths
-        sizes = {"context": width["context"], "local": width["local"]}
-        sizes["shared"] = width["slots"] * width["slot"]
-        if any(weight and not sizes[level] for level, weight in config.weights.items()):
-            raise ValueError("a level has a weight but no width")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{file}: not the configuration of a bundle ({error})") from error
-    return config
+        return BundleConfig(**values)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BundleError(
+            f"{file}: not the configuration of a bundle ({error}); get the bundle again"
+        ) from error
+
+
+def _check_keys(name: str, values: Any, keys: tuple[str, ...]) -> None:
+    if not isinstance(values, dict) or set(values) != set(keys):
+        raise ValueError(f"{name} must have the fields {', '.join(keys)}")
+
+
+def _check_boxes(boxes: Any) -> None:
+    if not isinstance(boxes, list) or not 1 <= len(boxes) <= MAX_REGIONS:
+        raise ValueError(f"boxes must be a list of 1 to {MAX_REGIONS} regions")
+    for row, box in enumerate(boxes):
+        if not isinstance(box, list) or len(box) != 4:
+            raise ValueError(f"boxes[{row}] must be four numbers")
+        for number in box:
+            check_number(f"boxes[{row}]", number, -0.001, 1.001)  # rounding errors of a grid

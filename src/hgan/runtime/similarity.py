@@ -61,6 +61,16 @@ def dense_levels(
     return levels
 
 
+def dense_bound(query: np.ndarray, weights: Mapping[str, float]) -> float:
+    """The largest absolute inner product of a query (E,) and the dense vector of any item."""
+    return float(np.linalg.norm(query)) * float(np.sqrt(weights["context"] + weights["shared"]))
+
+
+def local_bound(local: np.ndarray) -> float:
+    """The largest absolute S_local of a query's words or regions (w, D_l) and any item."""
+    return float(np.linalg.norm(local, axis=-1).max(initial=0.0))
+
+
 def score_levels(
     photos: Encoded[np.ndarray], texts: Encoded[np.ndarray], weights: Mapping[str, float]
 ) -> Scores:

@@ -4,21 +4,21 @@ The first stage is one inner product per item. The second stage adds the local l
 candidates, so that the score of a hit is the model's similarity S.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePath
 
 import numpy as np
 
-from hgan.errors import DataError
-from hgan.index.store.contract import Entry, Match, Point, Store
+from hgan.errors import DataError, IndexingError
+from hgan.index.store.contract import HEAL, Entry, Match, Point, Store
 from hgan.index.store.manifest import Holds, IndexManifest
 from hgan.index.store.open import Target, is_address, open_store, read_manifest
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.explain import Explanation
 from hgan.runtime.images import read_photo
 from hgan.runtime.region_grid import pooled
-from hgan.runtime.similarity import dense_levels, sentence_levels
+from hgan.runtime.similarity import dense_bound, dense_levels, local_bound, sentence_levels
 from hgan.search.duplicates import fold
 from hgan.search.finder import Finder, Hit, SearchOptions
 from hgan.search.ids import possible_ids
@@ -29,6 +29,11 @@ CANDIDATES = 100
 """Minimum number of items that are scored exactly."""
 CANDIDATES_EACH = 4
 """Number of candidates for each requested hit."""
+ROUNDING = 1.02
+"""Factor by which rounding to float16 or 8 bits can increase a score."""
+
+_ATTEMPTS = 3
+"""Number of searches, if hits are deleted by others while a search runs."""
 
 
 class Index(Finder):
@@ -41,6 +46,7 @@ class Index(Finder):
         root: PurePath,
         closing: ExitStack,
         holds: Holds = "photos",
+        where: object = None,
     ) -> None:
         """Use `open_index`."""
         self.bundle = bundle
@@ -50,6 +56,7 @@ class Index(Finder):
         """What the index contains: photos or texts."""
         self._store = store
         self._closing = closing
+        self._where = where or f"the index of {root}"  # for error messages
 
     def _find(self, queries: Sequence[Query], options: SearchOptions) -> list[list[Hit]]:
         """The hits of each query; all texts are encoded in one batch."""
@@ -91,37 +98,76 @@ class Index(Finder):
         return found[0]
 
     def _search(self, query: EncodedQuery, options: SearchOptions) -> list[Hit]:
-        limit = _candidates(options) + len(query.excluded)
-        if not len(query.dense):  # only the local level: the first stage cannot rank
-            limit = max(limit, len(self))
-        found = [
-            match
-            for match in self._store.search(query.dense, limit, options.where, options.exact)
-            if match.id not in query.excluded
-        ]
-        weight = self.bundle.weights["local"]
-        local = self._local(query, [match.id for match in found]) if weight else {}
-        scored = [Match(key, score + weight * local.get(key, 0.0)) for key, score in found]
-        if options.threshold is not None:
-            scored = [match for match in scored if match.score >= options.threshold]
-        # The order of equal scores must not depend on the engine.
-        scored.sort(key=lambda match: (-match.score, match.id))
-        if not options.fold:
-            scored = scored[options.offset : options.end]
-        points = self._store.fetch([match.id for match in scored])
+        wanted = options.end if options.fold else options.k
+        for _ in range(_ATTEMPTS):
+            scored, local, complete = self._ranked(query, options)
+            points = self._points(scored, options)
+            if complete or len(points) >= wanted:
+                break  # otherwise items were deleted meanwhile, and there may be others
         scores = {match.id: match.score for match in scored}
         groups = [[row] for row in range(len(points))]
         if options.fold:
             groups = fold(points, options.end)[options.offset :]
         return self._hits(query, [[points[row] for row in rows] for rows in groups], scores, local)
 
+    def _ranked(
+        self, query: EncodedQuery, options: SearchOptions
+    ) -> tuple[list[Match], dict[str, float], bool]:
+        """All candidates by S, best first; their similarity at the local level; and whether these
+        are all items that match the filter and the threshold."""
+        limit = _candidates(options) + len(query.excluded)
+        if not len(query.dense):  # only the local level: the first stage cannot rank
+            limit = max(limit, len(self))
+        matches = self._store.search(query.dense, limit, options.where, options.exact)
+        found = {match.id: match.score for match in matches if match.id not in query.excluded}
+        weight = self.bundle.weights["local"]
+        self._check("context and shared", found, dense_bound(query.dense, self.bundle.weights))
+        local = self._local(query, list(found)) if weight else dict.fromkeys(found, 0.0)
+        most = sum(abs(part.weight) * local_bound(part.local) for part in query.parts)
+        self._check("local", local, most)
+        # An item that was deleted meanwhile has no local similarity.
+        scored = [Match(key, found[key] + weight * value) for key, value in local.items()]
+        if options.threshold is not None:
+            scored = [match for match in scored if match.score >= options.threshold]
+        # The order of equal scores must not depend on the engine.
+        scored.sort(key=lambda match: (-match.score, match.id))
+        complete = len(matches) < limit or len(scored) < len(local)
+        return scored, local, complete
+
+    def _points(self, scored: list[Match], options: SearchOptions) -> list[Point]:
+        """The points to return, or to group; items that were deleted meanwhile are replaced by
+        the next ones."""
+        if options.fold:
+            return self._store.fetch([match.id for match in scored])
+        points: list[Point] = []
+        position = options.offset
+        while len(points) < options.k and position < len(scored):
+            chosen = scored[position : position + options.k - len(points)]
+            points += self._store.fetch([match.id for match in chosen])
+            position += len(chosen)
+        return points
+
+    def _check(self, level: str, scores: Mapping[str, float], bound: float) -> None:
+        """Raise `IndexingError` if a score is larger than any that intact vectors can have."""
+        allowed = bound * ROUNDING + 1e-3
+        for score in scores.values():
+            if not abs(score) <= allowed:  # also for NaN
+                raise IndexingError(
+                    f"{self._where}: damaged, an item has the score {score:.4g} at the level "
+                    f"{level}, and at most {bound:.4g} is possible; {HEAL}"
+                )
+
     def _local(self, query: EncodedQuery, ids: list[str]) -> dict[str, float]:
-        """Similarity at the local level, summed over the parts of the query."""
+        """Similarity at the local level, summed over the parts of the query; without items that
+        no longer exist."""
         if self.holds == "texts":
             return self._local_of_texts(query, ids)
-        positive = self._store.rescore(query.positive, ids) if len(query.positive) else {}
-        negative = self._store.rescore(query.negative, ids) if len(query.negative) else {}
-        return {key: positive.get(key, 0.0) - negative.get(key, 0.0) for key in ids}
+        total = dict.fromkeys(ids, 0.0)
+        for words, sign in ((query.positive, 1.0), (query.negative, -1.0)):
+            if len(words):
+                found = self._store.rescore(words, list(total))
+                total = {key: total[key] + sign * found[key] for key in total if key in found}
+        return total
 
     def _local_of_texts(self, query: EncodedQuery, ids: list[str]) -> dict[str, float]:
         """The same for an index of texts. The engine's MaxSim cannot be used, because it has the
@@ -192,7 +238,8 @@ def open_index(path: Path | str, bundle: Bundle | Path | str | None = None) -> I
     bundle = bundle_of(manifest, target, bundle)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(target, manifest))
-        return Index(store, bundle, place_of(manifest.root), stack.pop_all(), manifest.holds)
+        root = place_of(manifest.root)
+        return Index(store, bundle, root, stack.pop_all(), manifest.holds, target)
 
 
 def bundle_of(
@@ -203,5 +250,5 @@ def bundle_of(
         bundle = Path(manifest.bundle_path)
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
-    manifest.check_bundle(target, bundle.id, bundle.config.name)
+    manifest.check_bundle(target, IndexManifest.of(manifest.root, bundle))
     return pooled(bundle, manifest.regions)

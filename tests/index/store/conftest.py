@@ -22,7 +22,7 @@ def _edge(folder: Path) -> Iterator[OpenStore]:
     def open_store(dense: int = DENSE, local: int = LOCAL, quantize: str | None = None) -> Store:
         place = folder / "edge"
         if place.exists():
-            return EdgeStore.load(place, dense, local)
+            return EdgeStore.load(place, dense, local, quantize)
         return EdgeStore.create(place, dense, local, quantize)
 
     yield open_store
@@ -45,7 +45,7 @@ def _collection(
 ) -> Store:
     create_collection(server, dense, local, quantize, {})
     index_payload(server)
-    return QdrantStore(server, dense, local)
+    return QdrantStore(server, dense, local, quantize)
 
 
 _STORES = {"edge": _edge, "qdrant": _qdrant}

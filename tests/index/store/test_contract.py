@@ -1,11 +1,14 @@
 """What every store must do, run for each engine of `conftest.py`."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hgan.errors import IndexingError
-from hgan.index.store.contract import Entry
+from hgan.index.store.contract import DamagedError, Entry, Point
 from hgan.index.store.filter import Filter
+from hgan.index.store.payload import Widths, to_payload
 from tests.fixtures.points import DENSE, LOCAL, points, unit
 
 # What float16 costs on unit vectors of this width.
@@ -260,3 +263,66 @@ def test_closed_store(open_store):
 def test_wrong_width_is_an_error_of_ours(open_store):
     with open_store() as store, pytest.raises(IndexingError):
         store.upsert(points(1, dense=DENSE + 1))
+
+
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_intact_points_are_verified(open_store, quantize):
+    with open_store(quantize=quantize) as store:
+        store.upsert(points(60))
+        store.optimize()
+        assert {state for _, state in store.verify()} == {"intact"}
+    with open_store(quantize=quantize) as store:
+        assert sorted(checked.entry.size for checked in store.verify()) == [
+            point.entry.size for point in points(60)
+        ]
+        assert {state for _, state in store.verify()} == {"intact"}
+
+
+@pytest.mark.parametrize("level", ["dense", "local"])
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_vectors_of_another_point_are_damage(open_store, monkeypatch, level, quantize):
+    """The stored vectors are not those whose checksums were stored: as if bytes had changed."""
+    stored = points(6)
+    key = stored[2].entry.id
+    named = Widths.named
+
+    def wrong(widths: Widths, point: Point) -> dict:
+        return named(widths, point) | {level: named(widths, stored[3])[level]}
+
+    with open_store(quantize=quantize) as store:
+        store.upsert([point for point in stored if point.entry.id != key])
+        with monkeypatch.context() as patch:
+            patch.setattr(Widths, "named", wrong)
+            store.upsert([stored[2]])
+        damaged = [entry.id for entry, state in store.verify() if state == "damaged"]
+        assert damaged == [key]
+        with pytest.raises(DamagedError, match="--verify"):
+            store.fetch([key], local=True)
+        others = [point.entry.id for point in stored if point.entry.id != key]
+        assert len(store.fetch(others, local=True)) == 5
+        assert not any(entry.damaged for entry in store.entries())
+        store.mark_damaged([key])
+        store.mark_damaged([])
+        assert [entry.id for entry in store.entries() if entry.damaged] == [key]
+        store.upsert([stored[2]])
+        assert not any(entry.damaged for entry in store.entries())
+        assert {state for _, state in store.verify()} == {"intact"}
+
+
+def test_vectors_that_are_not_finite_are_refused(open_store):
+    [point] = points(1)
+    with open_store() as store:
+        for wrong in (np.nan, np.inf, 1e6):
+            with pytest.raises(IndexingError, match="not finite"):
+                store.upsert([replace(point, dense=np.full(DENSE, wrong, np.float32))])
+        assert store.count() == 0
+
+
+def test_points_without_checksums(open_store, monkeypatch):
+    """An index of an older version of hgan."""
+    with open_store() as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(Widths, "payload", lambda _, point: to_payload(point.entry))
+            store.upsert(points(3))
+        assert [state for _, state in store.verify()] == ["unchecked"] * 3
+        assert len(store.fetch([point.entry.id for point in points(3)], local=True)) == 3

@@ -38,7 +38,7 @@ def read_manifest(address: str) -> IndexManifest:
 def open_store(address: str, manifest: IndexManifest) -> Iterator[Store]:
     """Open a collection; other processes may use it at the same time."""
     server = Server(ServerSettings.parse(address))
-    with QdrantStore(server, manifest.dense, manifest.local) as store:
+    with QdrantStore(server, manifest.dense, manifest.local, manifest.quantize) as store:
         yield store
 
 
@@ -53,7 +53,7 @@ def create_store(address: str, manifest: IndexManifest) -> Iterator[Store]:
             answer.
     """
     server = Server(ServerSettings.parse(address), waiting=console.print)
-    with QdrantStore(server, manifest.dense, manifest.local) as store:
+    with QdrantStore(server, manifest.dense, manifest.local, manifest.quantize) as store:
         metadata = {_MANIFEST_KEY: asdict(manifest), _SECRET_KEY: new_secret()}
         create_collection(server, manifest.dense, manifest.local, manifest.quantize, metadata)
         _manifest(server).check_same(server.settings, manifest)

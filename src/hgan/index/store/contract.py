@@ -51,6 +51,8 @@ class Entry:
     user_tags: tuple[str, ...] = ()
     """Tags that a user added to the photo, in lower case. They are not in the file, and are kept
     when the file is indexed again."""
+    damaged: bool = False
+    """Whether the stored vectors were found to be damaged, so that the item is encoded again."""
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -84,6 +86,32 @@ class Match(NamedTuple):
 
     id: str
     score: float
+
+
+State = Literal["intact", "damaged", "unchecked"]
+"""`unchecked`: stored by an older version of hgan, without checksums."""
+
+
+class Checked(NamedTuple):
+    """The result of a comparison of a point's vectors with their checksums."""
+
+    entry: Entry
+    state: State
+
+
+HEAL = (
+    "find all damage with `hgan index ... --verify`, then repair it with the same command without "
+    "--verify"
+)
+"""What to do about damage, in error messages."""
+
+
+class DamagedError(IndexingError):
+    """The vectors of a point do not match their checksums."""
+
+    def __init__(self, where: object, entry: Entry) -> None:
+        item = entry.text or entry.path
+        super().__init__(f"{where}: the vectors of {item!r} are damaged; {HEAL}")
 
 
 @dataclass(frozen=True)
@@ -150,11 +178,22 @@ class Store(ABC):
         Args:
             ids: ids of the points.
             local: also read the local vectors, which are large.
+
+        Raises:
+            DamagedError: the vectors of a point do not match their checksums.
         """
 
     @abstractmethod
     def entries(self, ids: Sequence[str] | None = None) -> Iterator[Entry]:
         """The stored metadata of the points of these ids, in any order, or of every point."""
+
+    @abstractmethod
+    def verify(self) -> Iterator[Checked]:
+        """Read every point, and compare its vectors with their checksums."""
+
+    @abstractmethod
+    def mark_damaged(self, ids: Sequence[str]) -> None:
+        """Set `Entry.damaged` of points, until they are stored again."""
 
     @abstractmethod
     def count(self) -> int:

@@ -1,7 +1,7 @@
 """The default store: Qdrant Edge, the Qdrant engine embedded in this process."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,28 @@ import numpy as np
 import qdrant_edge as edge
 
 from hgan.errors import IndexingError
-from hgan.index.store.contract import BEAM, OVERSAMPLING, Entry, Match, Point, Store, StoreFacts
+from hgan.index.store.contract import (
+    BEAM,
+    OVERSAMPLING,
+    Checked,
+    Entry,
+    Match,
+    Point,
+    Store,
+    StoreFacts,
+)
 from hgan.index.store.filter import Filter
 from hgan.index.store.manifest import Quantize
-from hgan.index.store.payload import TIME, WORDS, Widths, range_of, to_entry, to_payload, words_of
+from hgan.index.store.payload import (
+    DAMAGED,
+    TIME,
+    WORDS,
+    Widths,
+    range_of,
+    to_entry,
+    words_of,
+)
+from hgan.index.store.snapshot import OPEN_SPACE, space_used
 
 SPACE_KEPT = 256 * 2**20
 """Free disk space that is required before a write, in bytes. The engine maps its files into memory;
@@ -29,20 +47,42 @@ cannot be used for this, because it writes some of them whenever it opens."""
 
 _PAGE = 2000
 """Entries per request."""
+_POINTS = 500
+"""Points with their vectors per request."""
+
+Commit = Callable[[int | None], None]
+"""Records the number of points: None before the first change, and the number after the last one."""
 
 
 class EdgeStore(Store):
     """A folder with one Qdrant Edge shard; only one process at a time can open it."""
 
-    def __init__(self, folder: Path, shard: "edge.EdgeShard", dense: int, local: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        shard: "edge.EdgeShard",
+        widths: Widths,
+        commit: Commit | None = None,
+        read_only: str | None = None,
+        where: Path | None = None,
+    ) -> None:
         """Use `EdgeStore.create` or `EdgeStore.load`."""
         self._folder = folder
         self._shard: edge.EdgeShard | None = shard
-        self._widths = Widths(dense, local)
+        self._widths = widths
+        self._commit = commit
+        self._read_only = read_only
+        self._where = where or folder
+        self._changed = False
 
     @classmethod
     def create(
-        cls, folder: Path, dense: int, local: int, quantize: Quantize | None = None
+        cls,
+        folder: Path,
+        dense: int,
+        local: int,
+        quantize: Quantize | None = None,
+        commit: Commit | None = None,
     ) -> "EdgeStore":
         """Create a store for vectors of these widths; a level of width zero is not stored.
 
@@ -60,24 +100,45 @@ class EdgeStore(Store):
             )
             shard = edge.EdgeShard.create(str(folder), config)
             _index_payload(shard)
-            return cls(folder, shard, dense, local)
+            return cls(folder, shard, Widths(dense, local, quantize), commit)
 
     @classmethod
-    def load(cls, folder: Path, dense: int, local: int) -> "EdgeStore":
+    def load(
+        cls,
+        folder: Path,
+        dense: int,
+        local: int,
+        quantize: Quantize | None = None,
+        commit: Commit | None = None,
+        read_only: str | None = None,
+        where: Path | None = None,
+    ) -> "EdgeStore":
         """Open a store that was created with these widths.
 
+        Args:
+            folder: the store.
+            dense: width of the dense vectors.
+            local: width of the local vectors.
+            quantize: format of the vectors.
+            commit: called before the first change, and when the changed store is closed.
+            read_only: the reason why changes are refused; None if they are accepted.
+            where: the index that error messages name; by default `folder`.
+
         Raises:
-            IndexingError: it is damaged, or another process has it open.
+            IndexingError: it is damaged, or another process has it open, or the disk is full.
         """
-        with _engine(folder):
+        with _engine(where or folder):
+            if folder.is_dir():
+                _require_space(folder, OPEN_SPACE)
             shard = edge.EdgeShard.load(str(folder))
-            _index_payload(shard)
-            return cls(folder, shard, dense, local)
+            if read_only is None:
+                _index_payload(shard)
+            return cls(folder, shard, Widths(dense, local, quantize), commit, read_only, where)
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Add points, replacing those with the same ids."""
-        named = self._widths.named
-        records = [edge.Point(p.entry.id, named(p), to_payload(p.entry)) for p in points]
+        named, payload = self._widths.named, self._widths.payload
+        records = [edge.Point(p.entry.id, named(p), payload(p)) for p in points]
         self._update(edge.UpdateOperation.upsert_points(records))
 
     def delete(self, ids: Sequence[str]) -> None:
@@ -125,7 +186,7 @@ class EdgeStore(Store):
         names = self._widths.names(local)
         with self._open() as shard:
             records = shard.retrieve(list(ids), with_payload=True, with_vector=names or False)
-        return self._widths.points(records, ids)
+        return self._widths.points(records, ids, self._where, local)
 
     def entries(self, ids: Sequence[str] | None = None) -> Iterator[Entry]:
         """The stored metadata of the points of these ids, in any order, or of every point."""
@@ -144,6 +205,25 @@ class EdgeStore(Store):
             if offset is None:
                 return
 
+    def verify(self) -> Iterator[Checked]:
+        """Read every point, and compare its vectors with their checksums."""
+        names, offset = self._widths.names(local=True), None
+        while True:
+            with self._open() as shard:
+                page, offset = shard.scroll(
+                    edge.ScrollRequest(
+                        offset=offset, limit=_POINTS, with_payload=True, with_vector=names
+                    )
+                )
+            yield from map(self._widths.checked, page)
+            if offset is None:
+                return
+
+    def mark_damaged(self, ids: Sequence[str]) -> None:
+        """Set `Entry.damaged` of points, until they are stored again."""
+        if ids:
+            self._update(edge.UpdateOperation.set_payload(list(ids), DAMAGED))
+
     def count(self) -> int:
         """The number of points."""
         with self._open() as shard:
@@ -155,7 +235,7 @@ class EdgeStore(Store):
         with self._open():
             with suppress(OSError):  # older versions of hgan did not write this file
                 changed = (self._folder / _CHANGED).stat().st_mtime
-            return StoreFacts("edge", bytes_on_disk=_size(self._folder), changed=changed)
+            return StoreFacts("edge", bytes_on_disk=space_used(self._folder), changed=changed)
 
     def flush(self) -> None:
         """Write everything to disk."""
@@ -168,7 +248,9 @@ class EdgeStore(Store):
         Writes of other threads wait until it is done, about 30 seconds for 20,000 photos.
         """
         with self._open() as shard:
-            if shutil.disk_usage(self._folder).free > SPACE_KEPT + _size(self._folder):
+            if self._read_only is not None:
+                return
+            if shutil.disk_usage(self._folder).free > SPACE_KEPT + space_used(self._folder):
                 shard.optimize()
 
     def close(self) -> None:
@@ -177,20 +259,30 @@ class EdgeStore(Store):
             try:
                 with self._open() as shard:
                     shard.flush()
+                    count = shard.count(edge.CountRequest()) if self._changed else 0
                     shard.close()
+                if self._changed and self._commit is not None:
+                    self._commit(count)
             finally:
                 self._shard = None
 
     @contextmanager
     def _open(self) -> Iterator["edge.EdgeShard"]:
         if self._shard is None:
-            raise IndexingError(f"{self._folder}: the index is closed")
-        with _engine(self._folder):
+            raise IndexingError(f"{self._where}: the index is closed")
+        with _engine(self._where):
             yield self._shard
 
     def _update(self, operation: "edge.UpdateOperation") -> None:
         with self._open() as shard:
+            if self._read_only is not None:
+                raise IndexingError(
+                    f"{self._where}: the index cannot be changed, because {self._read_only}"
+                )
             _require_space(self._folder, SPACE_KEPT)
+            if not self._changed and self._commit is not None:
+                self._commit(None)
+            self._changed = True
             shard.update(operation)
             (self._folder / _CHANGED).touch()
 
@@ -258,16 +350,8 @@ def _require_space(folder: Path, needed: int) -> None:
     if free < needed:
         raise IndexingError(
             f"{folder}: the disk is full ({free / 2**20:.0f} MB free, {needed / 2**20:.0f} MB "
-            "required); free some space and index again, finished work is kept"
+            "required); free some space and try again, finished work is kept"
         )
-
-
-def _size(folder: Path) -> int:
-    total = 0
-    for file in folder.rglob("*"):
-        with suppress(OSError):  # the engine may remove its files at any time
-            total += file.stat().st_blocks * 512
-    return total
 
 
 @contextmanager

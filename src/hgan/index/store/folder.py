@@ -8,17 +8,19 @@ INDEX/edge/         the store
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
+from functools import partial
 from json import loads
 from pathlib import Path
 from time import monotonic, sleep
 
 from hgan.errors import IndexingError
-from hgan.files import write_json
+from hgan.files import remove_stale, write_json
 from hgan.index.store.contract import Store
-from hgan.index.store.manifest import IndexManifest
+from hgan.index.store.manifest import FORMAT_VERSION, IndexManifest
 from hgan.index.store.secret import create_secret
+from hgan.index.store.snapshot import temporary_copy, why_not_writable
 
 LOCK_WAIT = 2.0
 """Seconds to wait for another process, so that two short searches at the same time both succeed."""
@@ -47,18 +49,35 @@ def read_manifest(folder: Path) -> IndexManifest:
 
 
 @contextmanager
-def open_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
+def open_store(folder: Path, manifest: IndexManifest, check: bool = True) -> Iterator[Store]:
     """Open the store of an index, for this process only.
+
+    If the folder is read-only or the disk is full, a temporary copy is opened, which cannot be
+    changed.
+
+    Args:
+        folder: the index.
+        manifest: its manifest.
+        check: whether the number of points must be the one in the manifest.
 
     Raises:
         IndexingError: another process has the index open, or it is damaged.
     """
     from hgan.index.store.edge import EdgeStore
 
-    with (
-        _locked(folder),
-        EdgeStore.load(folder / "edge", manifest.dense, manifest.local) as store,
-    ):
+    reason = why_not_writable(folder) or why_not_writable(folder / "edge")
+    with ExitStack() as stack:
+        if reason is None:
+            place = folder / "edge"
+            stack.enter_context(_locked(folder))
+        else:
+            with _locked(folder, write=False):
+                place = stack.enter_context(temporary_copy(folder / "edge", reason))
+        widths, commit = (manifest.dense, manifest.local), partial(_commit, folder)
+        store = EdgeStore.load(place, *widths, manifest.quantize, commit, reason, folder)
+        stack.enter_context(store)
+        if check:
+            _check_count(folder, store.count())
         yield store
 
 
@@ -72,23 +91,44 @@ def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
     """
     from hgan.index.store.edge import EdgeStore
 
-    file = folder / "index.json"
+    file, commit = folder / "index.json", partial(_commit, folder)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         if new := not file.exists():
             _clear(folder)
             widths = manifest.dense, manifest.local
-            store = EdgeStore.create(folder / "edge", *widths, manifest.quantize)
+            store = EdgeStore.create(folder / "edge", *widths, manifest.quantize, commit)
         else:
-            read_manifest(folder).check_same(folder, manifest)
-            store = EdgeStore.load(folder / "edge", manifest.dense, manifest.local)
+            found = read_manifest(folder)
+            found.check_same(folder, manifest)
+            widths = found.dense, found.local
+            store = EdgeStore.load(
+                folder / "edge", *widths, found.quantize, commit, where=folder
+            )
         with store:
             if new:
                 with _writing(folder):
                     write_json(file, asdict(manifest))
                     create_secret(folder)
             yield store
+
+
+def _commit(folder: Path, count: int | None) -> None:
+    """Write the number of points into the manifest; None while the index is changed."""
+    manifest = replace(read_manifest(folder), points=count, format_version=FORMAT_VERSION)
+    with _writing(folder):
+        write_json(folder / "index.json", asdict(manifest))
+
+
+def _check_count(folder: Path, count: int) -> None:
+    # Read again, because another process may have changed the index before it was locked.
+    committed = read_manifest(folder).points
+    if committed not in (None, count):
+        raise IndexingError(
+            f"{folder}: damaged, it contains {count} items instead of {committed}; index again, "
+            "and what is missing is added"
+        )
 
 
 def _clear(folder: Path) -> None:
@@ -99,6 +139,7 @@ def _clear(folder: Path) -> None:
     Raises:
         IndexingError: the folder contains other files.
     """
+    remove_stale(folder)
     others = sorted(path.name for path in folder.iterdir() if path.name not in ("lock", "edge"))
     if others:
         raise IndexingError(
@@ -109,15 +150,25 @@ def _clear(folder: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of an index; the operating system releases it even if the process is killed."""
+def _locked(folder: Path, write: bool = True) -> Iterator[None]:
+    """Hold the lock of an index; the operating system releases it even if the process is killed.
+
+    Args:
+        folder: the index.
+        write: whether the lock file is created; in a folder that cannot be written, it may not
+            exist, and then nobody else holds it.
+    """
     try:
         import fcntl
     except ImportError:  # Windows, where only the engine's own lock is used
         yield
         return
+    place = folder / "lock"
+    if not write and not place.exists():
+        yield
+        return
     with _writing(folder):
-        file = (folder / "lock").open("wb")
+        file = place.open("wb" if write else "rb")
     with file:
         deadline = monotonic() + LOCK_WAIT
         while True:

@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from hgan.errors import IndexingError
 from hgan.runtime.bundle import Bundle, default_bundle
+from hgan.runtime.bundle_config import MAX_REGIONS, MAX_WIDTH
+from hgan.runtime.ranges import check_choice, check_integer, check_text
 from hgan.runtime.similarity import dense_width
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Version of the manifest. Version 1 has no `quantize`; its photos have no time, camera and tags.
 Version 2 has no `holds` and no `regions`: it contains photos, with all regions of the model.
+Version 3 has no `points`; its items have no checksums.
 
 User tags (`user_tags` of a photo) were added later without a new version: older versions of hgan
 show them and filter by them like other tags, but lose them for photos that they index again."""
@@ -43,7 +46,30 @@ class IndexManifest:
     holds: Holds = "photos"
     regions: int | None = None
     """Number of local vectors per photo, if fewer than the model has; None for all of them."""
+    points: int | None = None
+    """Number of items when the index was last closed; None while it is changed, after a change that
+    was interrupted, and on a server, where several processes may change it at once."""
     format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        """Check all fields.
+
+        Raises:
+            ValueError: a field has a wrong type, or is out of range.
+        """
+        for name in ("root", "bundle", "bundle_name"):
+            check_text(name, getattr(self, name))
+        if self.bundle_path is not None:
+            check_text("bundle_path", self.bundle_path)
+        check_integer("dense", self.dense, 0, MAX_WIDTH)
+        check_integer("local", self.local, 0, MAX_WIDTH)
+        check_choice("quantize", self.quantize, (None, *get_args(Quantize)))
+        check_choice("holds", self.holds, get_args(Holds))
+        if self.regions is not None:
+            check_integer("regions", self.regions, 1, MAX_REGIONS)
+        if self.points is not None:
+            check_integer("points", self.points, 0, 2**53)
+        check_integer("format_version", self.format_version, 1, FORMAT_VERSION)
 
     @classmethod
     def of(
@@ -77,21 +103,30 @@ class IndexManifest:
             IndexingError: the manifest is damaged, or of a newer format.
         """
         try:
-            if values["format_version"] > FORMAT_VERSION:
+            version = values["format_version"]
+            if type(version) is int and version > FORMAT_VERSION:
                 raise IndexingError(
-                    f"{where}: format version {values['format_version']}, this program reads up to "
+                    f"{where}: format version {version}, this program reads up to "
                     f"{FORMAT_VERSION}; upgrade hgan"
                 )
             return cls(**values)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise IndexingError(f"{where}: damaged ({error}); remove it and index again") from error
 
-    def check_bundle(self, where: object, bundle: str, name: str) -> None:
-        """Raise `IndexingError` unless the index in `where` was made with the bundle of this id."""
-        if bundle != self.bundle:
+    def check_bundle(self, where: object, wanted: "IndexManifest") -> None:
+        """Raise `IndexingError` unless the index in `where` was made with the bundle of `wanted`,
+        and has its widths."""
+        if wanted.bundle != self.bundle:
             raise IndexingError(
-                f"{where}: made with bundle {self.bundle_name} ({self.bundle}), not with {name} "
-                f"({bundle}); use that bundle, or remove the index and index again"
+                f"{where}: made with bundle {self.bundle_name} ({self.bundle}), not with "
+                f"{wanted.bundle_name} ({wanted.bundle}); use that bundle, or remove the index and "
+                "index again"
+            )
+        if (wanted.dense, wanted.local) != (self.dense, self.local):
+            raise IndexingError(
+                f"{where}: damaged, the widths of its vectors are {self.dense} and {self.local}, "
+                f"but those of its bundle are {wanted.dense} and {wanted.local}; remove the index "
+                "and index again"
             )
 
     def check_same(self, where: object, wanted: "IndexManifest") -> None:
@@ -99,7 +134,7 @@ class IndexManifest:
 
         `quantize` and `regions` may be None in `wanted`, and then match any value.
         """
-        self.check_bundle(where, wanted.bundle, wanted.bundle_name)
+        self.check_bundle(where, wanted)
         if wanted.root != self.root:
             raise IndexingError(
                 f"{where}: contains the {self.holds} of {self.root}; index {wanted.root} into "

@@ -35,15 +35,23 @@ def read_manifest(target: Target) -> IndexManifest:
     return folder.read_manifest(Path(target))
 
 
-def open_store(target: Target, manifest: IndexManifest) -> AbstractContextManager[Store]:
+def open_store(
+    target: Target, manifest: IndexManifest, check: bool = True
+) -> AbstractContextManager[Store]:
     """Open the store of an index; a folder can be open in one process at a time.
+
+    Args:
+        target: the index.
+        manifest: its manifest.
+        check: whether the number of items must be the one in the manifest; an index on a server has
+            no such number.
 
     Raises:
         IndexingError: the index is damaged or locked, or the server does not answer.
     """
     if is_address(target):
         return _remote().open_store(str(target), manifest)
-    return folder.open_store(Path(target), manifest)
+    return folder.open_store(Path(target), manifest, check)
 
 
 def create_store(target: Target, manifest: IndexManifest) -> AbstractContextManager[Store]:

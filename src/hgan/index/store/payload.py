@@ -5,20 +5,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hgan.index.store.contract import Entry, Point
+from hgan.errors import IndexingError
+from hgan.index.store.checksum import checksum, matches, projections
+from hgan.index.store.contract import Checked, DamagedError, Entry, Point, State
 from hgan.index.store.filter import Filter, camera_words
+from hgan.index.store.manifest import Quantize
 
 WORDS = ("folders", "camera_words", "tags")
 """Payload fields with lists of words; a filter requires that they contain certain words."""
 TIME = "taken"
 """Payload field with the time in seconds; a filter requires that it is in a range."""
+DAMAGED = {"damaged": True}
+"""Payload that marks a point whose vectors must be encoded again."""
 
 
 class Widths(NamedTuple):
-    """Widths of the vectors of a store; vectors of width zero are not stored."""
+    """Widths and format of the vectors of a store; vectors of width zero are not stored."""
 
     dense: int
     local: int
+    quantize: Quantize | None = None
 
     def names(self, local: bool) -> list[str]:
         """Names of the stored vectors, with or without the local ones."""
@@ -26,21 +32,73 @@ class Widths(NamedTuple):
         return [name for name, width in widths if width]
 
     def named(self, point: Point) -> dict[str, Any]:
-        """The vectors of a point, by name."""
-        return {name: getattr(point, name).tolist() for name in self.names(local=True)}
+        """The vectors of a point, by name, rounded to float16.
 
-    def points(self, records: Sequence[Any], ids: Sequence[str]) -> list[Point]:
-        """The points with these ids, in this order; ids without a record are left out."""
-        found = {str(record.id): self._point(record) for record in records}
+        Raises:
+            IndexingError: a number is infinite or not a number.
+        """
+        found = {}
+        for name in self.names(local=True):
+            with np.errstate(over="ignore"):
+                vectors = np.asarray(getattr(point, name), np.float16)
+            if not np.isfinite(vectors).all():
+                raise IndexingError(
+                    f"{point.entry.path or point.entry.text}: its {name} vectors have numbers that "
+                    "are not finite; the model is damaged, get the bundle again"
+                )
+            found[name] = vectors.tolist()
+        return found
+
+    def payload(self, point: Point) -> dict[str, Any]:
+        """The payload of a point: its metadata, and the checksums of its vectors."""
+        key, sums = point.entry.id, {}
+        for name in self.names(local=True):
+            vectors = np.asarray(getattr(point, name), np.float16)
+            lossy = name == "local" and self.quantize is not None
+            sums[name] = projections(vectors) if lossy else checksum(key, vectors)
+        return {**to_payload(point.entry), "checksums": sums}
+
+    def points(
+        self, records: Sequence[Any], ids: Sequence[str], where: object, local: bool
+    ) -> list[Point]:
+        """The points with these ids, in this order; ids without a record are left out.
+
+        Raises:
+            DamagedError: the vectors of a point do not match their checksums.
+        """
+        found = {}
+        for record in records:
+            point = self._point(record)
+            if point is None or self._state(record, point, local) == "damaged":
+                raise DamagedError(where, to_entry(record.payload))
+            found[str(record.id)] = point
         return [found[key] for key in ids if key in found]
 
-    def _point(self, record: Any) -> Point:
+    def checked(self, record: Any) -> Checked:
+        """The state of a record that was read with all of its vectors."""
+        point = self._point(record)
+        state = "damaged" if point is None else self._state(record, point, local=True)
+        return Checked(to_entry(record.payload), state)
+
+    def _state(self, record: Any, point: Point, local: bool) -> State:
+        stored = record.payload.get("checksums")
+        if stored is None:  # stored by an older version of hgan
+            return "unchecked"
+        key, names = str(record.id), self.names(local)
+        intact = all(matches(key, getattr(point, name), stored.get(name)) for name in names)
+        return "intact" if intact else "damaged"
+
+    def _point(self, record: Any) -> Point | None:
+        """The point of a record; None if its vectors are missing or have another width."""
         vectors = record.vector or {}
-        return Point(
-            to_entry(record.payload),
-            np.array(vectors.get("dense", ()), np.float32).reshape(self.dense),
-            np.array(vectors.get("local", ()), np.float32).reshape(-1, self.local or 1),
-        )
+        try:
+            return Point(
+                to_entry(record.payload),
+                np.array(vectors.get("dense", ()), np.float32).reshape(self.dense),
+                np.array(vectors.get("local", ()), np.float32).reshape(-1, self.local or 1),
+            )
+        except ValueError:
+            return None
 
 
 def to_payload(entry: Entry) -> dict[str, Any]:
@@ -87,6 +145,7 @@ def to_entry(payload: Any) -> Entry:
         text=payload.get("text", ""),
         etag=payload.get("etag", ""),
         user_tags=tuple(payload.get("user_tags", ())),
+        damaged=payload.get("damaged", False),
     )
 
 

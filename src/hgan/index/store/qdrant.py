@@ -7,33 +7,53 @@ from typing import Any
 import numpy as np
 from qdrant_client import QdrantClient, models
 
-from hgan.index.store.contract import BEAM, OVERSAMPLING, Entry, Match, Point, Store, StoreFacts
+from hgan.index.store.contract import (
+    BEAM,
+    OVERSAMPLING,
+    Checked,
+    Entry,
+    Match,
+    Point,
+    Store,
+    StoreFacts,
+)
 from hgan.index.store.filter import Filter
 from hgan.index.store.manifest import Quantize
-from hgan.index.store.payload import TIME, WORDS, Widths, range_of, to_entry, to_payload, words_of
+from hgan.index.store.payload import (
+    DAMAGED,
+    TIME,
+    WORDS,
+    Widths,
+    range_of,
+    to_entry,
+    words_of,
+)
 from hgan.index.store.server import Server
 
 _PAGE = 1000
 """Entries per request."""
+_POINTS = 100
+"""Points with their vectors per request."""
 
 
 class QdrantStore(Store):
     """A collection; several processes may read and write at once."""
 
-    def __init__(self, server: Server, dense: int, local: int) -> None:
+    def __init__(
+        self, server: Server, dense: int, local: int, quantize: Quantize | None = None
+    ) -> None:
         """Use the collection in the server's settings; `create_collection` creates it."""
         self._server = server
         self._name = server.settings.collection
-        self._widths = Widths(dense, local)
+        self._widths = Widths(dense, local, quantize)
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Add points, replacing those with the same ids."""
         if not points:
             return
-        named = self._widths.named
+        named, payload = self._widths.named, self._widths.payload
         records = [
-            models.PointStruct(id=p.entry.id, vector=named(p), payload=to_payload(p.entry))
-            for p in points
+            models.PointStruct(id=p.entry.id, vector=named(p), payload=payload(p)) for p in points
         ]
         self._server.ask(lambda client: client.upsert(self._name, records, wait=True))
 
@@ -95,7 +115,7 @@ class QdrantStore(Store):
         if not ids:
             return []
         records = self._retrieve(ids, self._widths.names(local) or False)
-        return self._widths.points(records, ids)
+        return self._widths.points(records, ids, self._server.settings, local)
 
     def entries(self, ids: Sequence[str] | None = None) -> Iterator[Entry]:
         """The stored metadata of the points of these ids, in any order, or of every point."""
@@ -110,6 +130,22 @@ class QdrantStore(Store):
             yield from (to_entry(record.payload) for record in page)
             if offset is None:
                 return
+
+    def verify(self) -> Iterator[Checked]:
+        """Read every point, and compare its vectors with their checksums."""
+        offset: Any = None
+        while True:
+            page, offset = self._page(offset, _POINTS, vectors=True)
+            yield from map(self._widths.checked, page)
+            if offset is None:
+                return
+
+    def mark_damaged(self, ids: Sequence[str]) -> None:
+        """Set `Entry.damaged` of points, until they are stored again."""
+        if ids:
+            self._server.ask(
+                lambda client: client.set_payload(self._name, DAMAGED, points=list(ids), wait=True)
+            )
 
     def count(self) -> int:
         """The number of points."""
@@ -142,9 +178,13 @@ class QdrantStore(Store):
             lambda client: client.retrieve(self._name, list(ids), with_vectors=vectors)
         )
 
-    def _page(self, offset: Any) -> tuple[list[models.Record], Any]:
+    def _page(
+        self, offset: Any, limit: int = _PAGE, vectors: bool = False
+    ) -> tuple[list[models.Record], Any]:
         return self._server.ask(
-            lambda client: client.scroll(self._name, limit=_PAGE, offset=offset, with_payload=True)
+            lambda client: client.scroll(
+                self._name, limit=limit, offset=offset, with_payload=True, with_vectors=vectors
+            )
         )
 
 
