@@ -58,8 +58,8 @@ class BundleConfig:
         if abs(sum(self.weights.values()) - 1) > 1e-3:
             raise ValueError(f"weights must sum to one, not {sum(self.weights.values())}")
         _check_keys("widths", self.widths, _WIDTHS)
-        for name, width in self.widths.items():
-            check_integer(f"widths.{name}", width, 0, MAX_WIDTH)
+        for name, value in self.widths.items():
+            check_integer(f"widths.{name}", value, 0, MAX_WIDTH)
         width = self.widths
         shared = width["slots"] * width["slot"]
         check_integer("context + slots * slot", width["context"] + shared, 0, MAX_WIDTH)

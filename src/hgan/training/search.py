@@ -44,7 +44,7 @@ def plan_trials(search: Sequence[str], number: int | None) -> list[list[str]]:
     combinations = list(itertools.product(*choices.values()))
     if number is not None and not 1 <= number <= len(combinations):
         raise ConfigError(f"--trials {number}: there are {len(combinations)} combinations")
-    chosen = range(len(combinations))
+    chosen = list(range(len(combinations)))
     if number is not None:
         chosen = sorted(random.Random(0).sample(chosen, number))
     return [
