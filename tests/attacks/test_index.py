@@ -141,7 +141,9 @@ def test_damage_on_a_server(photos: Path, bundle: Bundle, monkeypatch: pytest.Mo
     [record] = made.scroll("photos", limit=1, with_payload=True, with_vectors=True)[0]
     assert isinstance(record.vector, dict)
     assert record.payload is not None
-    wrong = {"dense": [819.6, *record.vector["dense"][1:]]}  # type: ignore[list-item, misc]
+    dense = record.vector["dense"]
+    assert isinstance(dense, list)
+    wrong: Any = {"dense": [819.6, *dense[1:]]}
     made.update_vectors("photos", [models.PointVectors(id=record.id, vector=wrong)])
     with open_index(SERVER, bundle) as index, pytest.raises(IndexingError, match="damaged"):
         index.search("a red photo", 12)

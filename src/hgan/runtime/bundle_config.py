@@ -60,10 +60,10 @@ class BundleConfig:
         _check_keys("widths", self.widths, _WIDTHS)
         for name, width in self.widths.items():
             check_integer(f"widths.{name}", width, 0, MAX_WIDTH)
-        width = self.widths
-        shared = width["slots"] * width["slot"]
-        check_integer("context + slots * slot", width["context"] + shared, 0, MAX_WIDTH)
-        sizes = {"context": width["context"], "shared": shared, "local": width["local"]}
+        widths = self.widths
+        shared = widths["slots"] * widths["slot"]
+        check_integer("context + slots * slot", widths["context"] + shared, 0, MAX_WIDTH)
+        sizes = {"context": widths["context"], "shared": shared, "local": widths["local"]}
         if any(weight and not sizes[level] for level, weight in self.weights.items()):
             raise ValueError("a level has a weight but no width")
         _check_keys("files", self.files, _FILES)
