@@ -141,7 +141,9 @@ def test_damage_on_a_server(photos: Path, bundle: Bundle, monkeypatch: pytest.Mo
     [record] = made.scroll("photos", limit=1, with_payload=True, with_vectors=True)[0]
     assert isinstance(record.vector, dict)
     assert record.payload is not None
-    wrong = {"dense": [819.6, *record.vector["dense"][1:]]}  # type: ignore[list-item, misc]
+    dense = record.vector["dense"]
+    assert isinstance(dense, list)
+    wrong: Any = {"dense": [819.6, *dense[1:]]}
     made.update_vectors("photos", [models.PointVectors(id=record.id, vector=wrong)])
     with open_index(SERVER, bundle) as index, pytest.raises(IndexingError, match="damaged"):
         index.search("a red photo", 12)
@@ -330,4 +332,4 @@ def test_killed_creation(photos: Path, tmp_path: Path, bundle: Bundle) -> None:
     ended.wait()
     (to / f".index.json.{files._HOST}-{ended.pid}.tmp").write_bytes(b"{")
     assert index_folder(photos, to, bundle).added == 12
-    assert {path.name for path in to.iterdir()} == {"index.json", "lock", "edge"}
+    assert {path.name for path in to.iterdir()} == {"index.json", "lock", "edge", "secret"}

@@ -151,7 +151,7 @@ def test_records_of_older_versions_count_as_done(tmp_path: Path) -> None:
     results = root / "results" / "flickr8k" / "compare"
     common = ["--config", str(root / "configs" / "flickr8k.yaml")]
     common += ["--config", str(root / "configs" / "flickr8k_frozen.yaml")]
-    for system in ("hgan", "vse++", "vse_infinity", "scan_t2i", "sgr"):
+    for system in ("hgan", "mean", "vse_infinity", "scan_t2i", "sgr"):
         run = tmp_path / system / "seed1"
         run.mkdir(parents=True)
         old = json.loads((results / system / "seed1" / "config.json").read_text())

@@ -25,6 +25,9 @@ from hgan.index.store.snapshot import temporary_copy, why_not_writable
 LOCK_WAIT = 2.0
 """Seconds to wait for another process, so that two short searches at the same time both succeed."""
 
+_OWN = "lock", "edge", "secret"
+"""What an index without a manifest may contain, after an interrupted creation."""
+
 
 def read_manifest(folder: Path) -> IndexManifest:
     """Read the manifest of an index.
@@ -140,7 +143,7 @@ def _clear(folder: Path) -> None:
         IndexingError: the folder contains other files.
     """
     remove_stale(folder)
-    others = sorted(path.name for path in folder.iterdir() if path.name not in ("lock", "edge"))
+    others = sorted(path.name for path in folder.iterdir() if path.name not in _OWN)
     if others:
         raise IndexingError(
             f"{folder}: contains other files ({others[0]}) and no index; choose a new or empty "
