@@ -110,8 +110,6 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
     folder = folder.resolve()  # for a symbolic link, its target is replaced
     new, old = _neighbours(folder)
     recover_folder(folder)
-    shutil.rmtree(new, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
     new.mkdir(parents=True)
     try:
         write(new)
@@ -124,17 +122,19 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
         sync_folder(folder.parent)
     except BaseException:
         recover_folder(folder)
-        shutil.rmtree(new, ignore_errors=True)
         raise
     shutil.rmtree(old, ignore_errors=True)
 
 
 def recover_folder(folder: Path) -> None:
-    """Restore the old folder if `replace_folder` was killed between its two renames."""
+    """Restore the old folder if `replace_folder` was killed between its two renames, and remove
+    what it has left; no other process may be writing the folder."""
     folder = folder.resolve()
-    _, old = _neighbours(folder)
+    new, old = _neighbours(folder)
     if old.exists() and not folder.exists():
         old.rename(folder)
+    for left in (new, old):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def remove_stale(folder: Path) -> None:

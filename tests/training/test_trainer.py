@@ -21,9 +21,9 @@ from hgan.training.folder import run_folder
 from hgan.training.losses.hinge import HingeConfig
 from hgan.training.losses.infonce import InfoNCEConfig
 from hgan.training.trainer import Trainer, train
+from tests.fixtures.runs import CLOCK, assert_same, assert_same_run, finished
 from tests.fixtures.tiny_model import tiny_config, tiny_dataset
 
-CLOCK = ("images_per_second", "captions_per_second")
 FAST = {"epochs": 1, "learning_rate": 0.01}
 
 
@@ -36,40 +36,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings(folder: Path, run: Path, **sections: dict[str, Any]) -> Config:
     return replace(tiny_config(folder, **sections), run=run)
-
-
-def finished(config: Config) -> dict[str, Any]:
-    """A run's last state, without what the clock and the folder's name have in it."""
-    state = load_state(run_folder(config) / "last")
-    rows = [{k: v for k, v in row.items() if k not in CLOCK} for row in state["history"]]
-    return state | {"history": rows, "settings": state["settings"] | {"run": ""}}
-
-
-def assert_same(one: Any, other: Any, where: str = "state") -> None:
-    """Bit for bit, wherever a tensor lies in a nest of dicts and lists."""
-    assert type(one) is type(other), where
-    if isinstance(one, torch.Tensor):
-        assert one.dtype == other.dtype and torch.equal(one, other), where
-    elif isinstance(one, dict):
-        assert list(one) == list(other), where
-        for key in one:
-            assert_same(one[key], other[key], f"{where}.{key}")
-    elif isinstance(one, list):
-        assert len(one) == len(other), where
-        for i, pair in enumerate(zip(one, other, strict=True)):
-            assert_same(*pair, f"{where}[{i}]")
-    else:
-        assert one == other, where
-
-
-def assert_same_run(one: Config, other: Config) -> None:
-    """Same weights, averages, optimizer, schedule, random state, history and best checkpoint."""
-    assert_same(finished(one), finished(other))
-    folders = run_folder(one), run_folder(other)
-    assert_same(*(dict(load_checkpoint(f / "best").network.state_dict()) for f in folders))
-    for name in ("config.json", "README.md", "tokenizer.json"):
-        first, second = ((f / "best" / name).read_bytes() for f in folders)
-        assert first == second, name
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +72,7 @@ KILL = """
 import os, signal, sys
 from pathlib import Path
 from hgan.training import checkpoint, trainer
+from tests.fixtures.runs import CLOCK, assert_same, assert_same_run, finished
 from tests.fixtures.tiny_model import tiny_config
 from dataclasses import replace
 

@@ -82,9 +82,10 @@ def not_saved(folder: Path, error: OSError, size: int, epochs: int) -> TrainingE
             f"the checkpoints of an epoch need about {_megabytes(size)} beside the old ones, and "
             f"{_megabytes(free)} are free; free some space, or move the run to another disk"
         )
-    then = f"with --resume after epoch {epochs}, which is complete" if epochs else "from the start"
+    then = f"continue with --resume after epoch {epochs}, which is complete"
     return TrainingError(
-        f"{error.filename or folder}: {error.strerror or error}: {fix}; then continue {then}"
+        f"{error.filename or folder}: {error.strerror or error}: {fix}; then "
+        f"{then if epochs else 'start again'}"
     )
 
 

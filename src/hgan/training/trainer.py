@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -130,6 +131,7 @@ class Trainer:
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"rsum": -1.0, "epoch": 0}
         self._resume = resume
+        self._saved = 0  # epochs whose checkpoint is on disk
 
     # --- preparation
 
@@ -184,9 +186,11 @@ class Trainer:
         if state.exists():
             self._load(load_state(state))
             console.print(f"resuming after epoch {len(self.history)} of {self.folder}")
-            self._write_history()  # the process may have ended before it was written
-        else:
-            write_json(self.folder / "config.json", self.config.as_dict())
+        with self._writing():
+            if self.history:
+                self._write_history()  # the process may have ended before it was written
+            else:
+                write_json(self.folder / "config.json", self.config.as_dict())
 
     # --- the loop
 
@@ -316,18 +320,23 @@ class Trainer:
         rsum = row[f"rsum_{final_level(self.metrics)}"]
         if "open_rsum" in row:
             rsum = (rsum + row["open_rsum"]) / 2
-        saved = len(self.history) - 1
-        try:
+        with self._writing():
             if rsum > self.best["rsum"]:
                 self.best = {"rsum": rsum, "epoch": int(row["epoch"])}
                 self._save_best(self.folder / "best")
             save_state(self.folder / "last", self._state())
-            saved += 1
+            self._saved = len(self.history)
             self._write_history()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Raise `TrainingError` if a file cannot be written."""
+        try:
+            yield
         except OSError as error:
             state = self._state()
             size = size_of(state) + size_of(state["averaged"])
-            raise not_saved(self.folder, error, size, saved) from error
+            raise not_saved(self.folder, error, size, self._saved) from error
 
     def _write_history(self) -> None:
         write_log(self.folder / "log.csv", self.history)
@@ -373,10 +382,18 @@ class Trainer:
                 f"{self.folder}: the run to resume has other settings ({', '.join(other)}); "
                 "use those settings, or choose another --run"
             )
-        for name in ("network", "averaged", "criterion", "optimizer", "schedule"):
-            getattr(self, name).load_state_dict(state[name])
-        self.history, self.best = state["history"], state["best"]
-        set_random_state(state["random"])
+        try:
+            for name in ("network", "averaged", "criterion", "optimizer", "schedule"):
+                getattr(self, name).load_state_dict(state[name])
+            self.history, self.best = state["history"], state["best"]
+            self._saved = len(self.history)
+            set_random_state(state["random"])
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            raise DataError(
+                f"{self.folder / 'last'}: does not fit the model of these data and settings "
+                f"({' '.join(str(error).split()):.200}); were the captions or features changed? "
+                "Choose another --run"
+            ) from error
 
     def _report(self, row: dict[str, float]) -> None:
         levels = "  ".join(f"{n} {m.rsum:.1f}" for n, m in self.metrics.items())
