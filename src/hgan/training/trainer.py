@@ -42,7 +42,7 @@ from hgan.training.checkpoint import (
     size_of,
 )
 from hgan.training.config import Config
-from hgan.training.folder import not_finite, not_saved, only_process, run_folder
+from hgan.training.folder import STOPPED, not_finite, not_saved, only_process, run_folder
 from hgan.training.losses.loss import Loss, build_loss, objective
 from hgan.training.monitor import collapse_warning, plot_curves, write_log
 from hgan.training.mosaics import WEIGHT, check_mosaics, mosaic_loss
@@ -187,6 +187,7 @@ class Trainer:
             self._load(load_state(state))
             console.print(f"resuming after epoch {len(self.history)} of {self.folder}")
         with self._writing():
+            (self.folder / STOPPED).unlink(missing_ok=True)  # the cause may be gone
             if self.history:
                 self._write_history()  # the process may have ended before it was written
             else:
