@@ -27,7 +27,8 @@ from hgan.cli.settings import parse_config
 from hgan.evaluation.checkpoints import evaluate_checkpoints
 from hgan.files import write_json
 from hgan.training.config import Config
-from hgan.training.trainer import run_folder, train
+from hgan.training.folder import run_folder
+from hgan.training.trainer import train
 
 RECALLS = [("image_to_text", "i2t"), ("text_to_image", "t2i")]
 

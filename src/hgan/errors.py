@@ -21,5 +21,10 @@ class IndexingError(HganError):
     """An index is missing, damaged, locked, or was made with another bundle."""
 
 
+class TrainingError(HganError):
+    """A training cannot go on: its loss is not finite, its folder cannot be written, or another
+    process trains the same run."""
+
+
 class ConfigError(HganError):
     """A setting is not valid, or conflicts with another setting; or a package is missing."""

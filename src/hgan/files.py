@@ -5,6 +5,9 @@ new name. The previous content is removed last.
 
 The name of a temporary file contains the host and the process that writes it. If that process was
 killed, the file is removed the next time that a program writes to the folder.
+
+Folders that are read much later, such as checkpoints, also contain the checksums of their files. A
+lock prevents that two processes write to the same folder.
 """
 
 import hashlib
@@ -17,9 +20,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, BinaryIO
 
 from hgan.errors import DataError
+
+CHECKSUMS = "checksums.json"
+"""File with the SHA-256 of the other files of a folder."""
 
 _HOST = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())[:32] or "host"
 _TEMPORARY = re.compile(r"\..*\.(?P<owner>\w+-\d+)\.tmp", re.DOTALL)
@@ -103,8 +110,6 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
     folder = folder.resolve()  # for a symbolic link, its target is replaced
     new, old = _neighbours(folder)
     recover_folder(folder)
-    shutil.rmtree(new, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
     new.mkdir(parents=True)
     try:
         write(new)
@@ -117,17 +122,19 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
         sync_folder(folder.parent)
     except BaseException:
         recover_folder(folder)
-        shutil.rmtree(new, ignore_errors=True)
         raise
     shutil.rmtree(old, ignore_errors=True)
 
 
 def recover_folder(folder: Path) -> None:
-    """Restore the old folder if `replace_folder` was killed between its two renames."""
+    """Restore the old folder if `replace_folder` was killed between its two renames, and remove
+    what it has left; no other process may be writing the folder."""
     folder = folder.resolve()
-    _, old = _neighbours(folder)
+    new, old = _neighbours(folder)
     if old.exists() and not folder.exists():
         old.rename(folder)
+    for left in (new, old):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def remove_stale(folder: Path) -> None:
@@ -175,6 +182,76 @@ def sha256(path: Path) -> str:
     """The hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_checksums(folder: Path, names: Iterable[str]) -> None:
+    """Write the checksums of these files of a folder to `CHECKSUMS`."""
+    write_json(folder / CHECKSUMS, {name: sha256(folder / name) for name in names})
+
+
+def check_checksums(folder: Path, remedy: str) -> None:
+    """Compare the files of a folder with `CHECKSUMS`; folders of older versions have none.
+
+    Args:
+        folder: the folder.
+        remedy: what the user can do if a file is damaged, for the error message.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    listed = folder / CHECKSUMS
+    if not listed.exists():
+        return
+    try:
+        checksums = json.loads(listed.read_text(encoding="utf-8"))
+        if not isinstance(checksums, dict) or any(Path(name).name != name for name in checksums):
+            raise ValueError("not checksums by file name")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{listed}: damaged ({error}); {remedy}") from error
+    for name, checksum in checksums.items():
+        try:
+            intact = sha256(folder / name) == checksum
+        except OSError as error:
+            raise DataError(f"{folder / name}: {error.strerror}; {remedy}") from error
+        if not intact:
+            raise DataError(
+                f"{folder / name}: damaged, its checksum is not the one in {CHECKSUMS}; {remedy}"
+            )
+
+
+def lock_file(path: Path, create: bool = True, wait: float = 0.0) -> BinaryIO:
+    """Open a file, and lock it for this process until it is closed.
+
+    The operating system releases the lock even if the process is killed. On Windows, files are not
+    locked.
+
+    Args:
+        path: the file.
+        create: whether the file is created if it does not exist.
+        wait: seconds to wait for another process.
+
+    Raises:
+        BlockingIOError: another process has locked it.
+        OSError: it cannot be opened, or the file system has no locks.
+    """
+    file = path.open("wb" if create else "rb")
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return file
+    deadline = monotonic() + wait
+    try:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return file
+            except BlockingIOError:
+                if monotonic() > deadline:
+                    raise
+            sleep(0.05)
+    except BaseException:
+        file.close()
+        raise
 
 
 def jsonable(value: Any) -> Any:

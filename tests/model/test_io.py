@@ -13,6 +13,7 @@ from hgan.config import TextConfig, VisionConfig
 from hgan.data.batches.types import ImageBatch
 from hgan.errors import ConfigError, DataError
 from hgan.evaluation.evaluate import encode
+from hgan.files import CHECKSUMS, write_checksums
 from hgan.model.hgan import HGAN, HGANConfig
 from hgan.model.io import FORMAT_VERSION, TrainedModel, load_checkpoint
 from hgan.training.config import Config
@@ -103,14 +104,17 @@ def test_nothing_is_pickled(saved: Path) -> None:
         "README.md",
         "tokenizer.json",
         "model.safetensors",
+        CHECKSUMS,
     }
     for file in saved.iterdir():
         assert not file.read_bytes().startswith((b"\x80", b"PK"))  # a pickle, torch's zip
 
 
 def change(saved: Path, **values: object) -> None:
+    """Edit the settings, as on purpose: with the checksums of what is there afterwards."""
     config = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps(config | values))
+    write_checksums(saved, json.loads((saved / CHECKSUMS).read_text()))
 
 
 def test_a_newer_format_is_refused(saved: Path) -> None:
@@ -121,15 +125,21 @@ def test_a_newer_format_is_refused(saved: Path) -> None:
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
 @pytest.mark.parametrize("damage", ["missing", "empty", "cut", "garbage"])
-def test_a_damaged_checkpoint_is_refused_by_name(saved: Path, name: str, damage: str) -> None:
+@pytest.mark.parametrize("checksums", [True, False], ids=["checksums", "older"])
+def test_a_damaged_checkpoint_is_refused_by_name(
+    saved: Path, name: str, damage: str, checksums: bool
+) -> None:
     file = saved / name
+    if not checksums:
+        (saved / CHECKSUMS).unlink()
     content = file.read_bytes()
     file.unlink()
     if damage != "missing":
         file.write_bytes(
             {"empty": b"", "cut": content[: len(content) // 2]}.get(damage, b"\0" * 99)
         )
-    with pytest.raises(DataError, match=str(saved)):
+    where = saved if (damage, name) == ("missing", "config.json") else file
+    with pytest.raises(DataError, match=f"^{where}: "):
         load_checkpoint(saved)
 
 
@@ -154,6 +164,9 @@ def test_weights_of_another_model_are_refused(saved: Path, config: Config, tmp_p
     other = tiny_config(config.data.captions.parent, model={"slots": 3})
     tiny_model(other).save_pretrained(tmp_path / "other")
     shutil.copy(tmp_path / "other" / "model.safetensors", saved)
+    with pytest.raises(DataError, match=r"model.safetensors: damaged, its checksum"):
+        load_checkpoint(saved)
+    (saved / CHECKSUMS).unlink()
     with pytest.raises(DataError, match="damaged or incomplete"):
         load_checkpoint(saved)
 
@@ -202,6 +215,7 @@ def test_a_checkpoint_of_format_2_is_read(model: TrainedModel, saved: Path) -> N
     names = ("prior", "prior_width", "prior_local_width", "prior_share")
     config["model"] = {key: x for key, x in config["model"].items() if key not in names}
     (saved / "config.json").write_text(json.dumps(config | {"format_version": 2}))
+    (saved / CHECKSUMS).unlink()
     weights = model.network.state_dict()
     loaded = load_checkpoint(saved)
     assert all(torch.equal(weights[n], w) for n, w in loaded.network.state_dict().items())

@@ -38,7 +38,8 @@ def test_a_state_comes_back_with_its_types(tmp_path: Path) -> None:
     assert found["optimizer"]["betas"] == [0.9, 0.999]
     assert found["history"] == [{"loss": 0.1 + 0.2, "epoch": 3}]
     assert (found["nothing"], found["name"], found["flag"]) == (None, "größe", True)
-    assert {p.name for p in (tmp_path / "last").iterdir()} == {"tensors.safetensors", "state.json"}
+    names = {"tensors.safetensors", "state.json", "checksums.json"}
+    assert {p.name for p in (tmp_path / "last").iterdir()} == names
 
 
 def test_random_numbers_go_on_where_they_were(tmp_path: Path) -> None:
@@ -54,7 +55,10 @@ def test_a_damaged_state_is_refused(tmp_path: Path, name: str) -> None:
     save_state(tmp_path / "last", {"a": torch.ones(50)})
     file = tmp_path / "last" / name
     file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(DataError, match="no state to resume from"):
+    with pytest.raises(DataError, match=f"^{file}: damaged, .*; restore it .* train again"):
+        load_state(tmp_path / "last")
+    (tmp_path / "last" / "checksums.json").unlink()  # as in older versions
+    with pytest.raises(DataError, match=f"^{file}: no state to resume .* train again"):
         load_state(tmp_path / "last")
 
 

@@ -1,19 +1,23 @@
 """Save and load models as safetensors, JSON and a model card; pickle is not used."""
 
 import json
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
 from huggingface_hub import ModelHubMixin
+from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from tokenizers import Tokenizer
 
 from hgan.config import TextConfig, VisionConfig
 from hgan.errors import DataError, HganError
-from hgan.files import jsonable, replace_folder, write_json
+from hgan.files import check_checksums, jsonable, replace_folder, write_checksums, write_json
 from hgan.model.card import model_card
 from hgan.model.hgan import HGANConfig
 from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
@@ -27,6 +31,10 @@ from hgan.vision.load import backbone_of, has_classifier
 FORMAT_VERSION = 3
 """Version 1 stored the settings of all matchers in one section, version 2 has neither a prior nor
 trained blocks of the backbone; both can still be loaded."""
+
+CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
+
+_REMEDY = "copy the checkpoint again, or train it again"
 
 
 class TrainedModel(ModelHubMixin):
@@ -119,10 +127,11 @@ class TrainedModel(ModelHubMixin):
         return self.push_to_hub(name, **options)
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        save_model(self.network, str(save_directory / "model.safetensors"))
-        self.tokenizer.save(str(save_directory / "tokenizer.json"))
+        with writing_tensors(save_directory / WEIGHTS):
+            save_model(self.network, str(save_directory / WEIGHTS))
+        (save_directory / TOKENIZER).write_text(self.tokenizer.to_str(True), encoding="utf-8")
         write_json(
-            save_directory / "config.json",
+            save_directory / CONFIG,
             {
                 "format_version": FORMAT_VERSION,
                 "model": asdict(self.network.config),
@@ -137,6 +146,8 @@ class TrainedModel(ModelHubMixin):
         )
         card = model_card(self.network, self.vision, self.text, self.facts)
         (save_directory / "README.md").write_text(card, encoding="utf-8")
+        # Without the model card, which people edit.
+        write_checksums(save_directory, (CONFIG, TOKENIZER, WEIGHTS))
 
     @classmethod
     def _from_pretrained(
@@ -203,18 +214,22 @@ def load_checkpoint(folder: Path) -> TrainedModel:
         DataError: the folder contains no model, its files are damaged, its format is newer, or its
             matcher is not registered.
     """
-    if not (folder / "config.json").is_file():
+    if not (folder / CONFIG).is_file():
         raise DataError(f"{folder}: no model here (config.json is missing); the best checkpoint of "
                         "a run is in `runs/NAME/best`")
     return _load(folder)
 
 
 def _load(folder: Path) -> TrainedModel:
+    check_checksums(folder, _REMEDY)
+    file = folder / CONFIG  # the one that is being read
     try:
-        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        values = json.loads(file.read_text(encoding="utf-8"))
         if values["format_version"] > FORMAT_VERSION:
             raise DataError(f"{folder}: created by a newer version of hgan; upgrade hgan")
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        file = folder / TOKENIZER
+        tokenizer = Tokenizer.from_file(str(file))
+        file = folder / CONFIG
         vision, text = VisionConfig(**values["vision"]), TextConfig(**values["text"])
         encoder = build_encoder(values["encoder"], tokenizer)
         prior = values.get("prior")
@@ -228,9 +243,10 @@ def _load(folder: Path) -> TrainedModel:
             None if prior is None else SemanticPrior(**prior),
             backbone_of(vision).blocks() if vision.trained_blocks else None,
         )
-        load_model(network, str(folder / "model.safetensors"), strict=True)
+        file = folder / WEIGHTS
+        load_model(network, str(file), strict=True)
         network.eval()
-        boxes = values["boxes"]
+        file, boxes = folder / CONFIG, values["boxes"]
         return TrainedModel(
             network,
             tokenizer,
@@ -242,7 +258,18 @@ def _load(folder: Path) -> TrainedModel:
     except HganError:
         raise
     except Exception as error:  # tokenizers raises a plain Exception for a damaged file
-        raise DataError(f"{folder}: damaged or incomplete model ({error})") from error
+        raise DataError(f"{file}: damaged or incomplete model ({error}); {_REMEDY}") from error
+
+
+@contextmanager
+def writing_tensors(file: Path) -> Iterator[None]:
+    """Raise `OSError`, as other writers do, if safetensors cannot write a file."""
+    try:
+        yield
+    except SafetensorError as error:
+        if (code := re.search(r"os error (\d+)", str(error))) is None:
+            raise
+        raise OSError(int(code[1]), os.strerror(int(code[1])), str(file)) from error
 
 
 def _matcher_config(folder: Path, values: dict[str, Any]) -> MatcherConfig:

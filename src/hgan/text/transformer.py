@@ -133,9 +133,9 @@ def load_transformer(name: str) -> tuple[TransformerEncoder, Tokenizer]:
         # Eager attention, since on CPUs the backward pass of the fused kernel is three times slower
         # for captions, and its masks cannot be exported.
         transformer = AutoModel.from_pretrained(
-            source, use_safetensors=True, attn_implementation="eager"
+            source, use_safetensors=True, trust_remote_code=False, attn_implementation="eager"
         )
-        wrapper = AutoTokenizer.from_pretrained(source, use_fast=True)
+        wrapper = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
     except (OSError, ValueError, SafetensorError) as error:
         raise ConfigError(
             f"text.encoder: {name} cannot be loaded ({error}); without internet access, use minilm"
@@ -150,7 +150,11 @@ def build_transformer(config: dict[str, Any], tokenizer: Tokenizer) -> Transform
 
 
 def _from_config(config: PretrainedConfig) -> PreTrainedModel:
-    return AutoModel.from_config(config, attn_implementation="eager")  # type: ignore[no-untyped-call]
+    # Without `trust_remote_code`, transformers could ask on the terminal whether code that the
+    # configuration names shall be run.
+    return AutoModel.from_config(  # type: ignore[no-untyped-call]
+        config, trust_remote_code=False, attn_implementation="eager"
+    )
 
 
 def _assemble(transformer: PreTrainedModel, tokenizer: Tokenizer) -> TransformerEncoder:

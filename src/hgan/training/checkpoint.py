@@ -14,14 +14,21 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hgan.errors import DataError
-from hgan.files import replace_folder, write_json
+from hgan.files import check_checksums, replace_folder, write_checksums, write_json
+from hgan.model.io import writing_tensors
 
 Tree = Any
 """Nested dicts and lists whose leaves are tensors or JSON values."""
 
+TENSORS, VALUES = "tensors.safetensors", "state.json"
+
 
 def save_state(folder: Path, state: Tree) -> None:
-    """Write a state. If the process is killed, the folder has the old or the new state."""
+    """Write a state. If the process is killed, the folder has the old or the new state.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; it is not changed.
+    """
     replace_folder(folder, lambda new: _write(new, state))
 
 
@@ -31,12 +38,24 @@ def load_state(folder: Path) -> Tree:
     Raises:
         DataError: it is missing or damaged.
     """
+    remedy = f"restore it from a copy, or remove {folder.parent} and train again"
+    check_checksums(folder, remedy)
+    file = folder / TENSORS
     try:
-        tensors = load_file(folder / "tensors.safetensors")
-        tree = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, SafetensorError) as error:
-        raise DataError(f"{folder}: no state to resume from ({error})") from error
-    return _join(tree, tensors)
+        tensors = load_file(file)
+        file = folder / VALUES
+        return _join(json.loads(file.read_text(encoding="utf-8")), tensors)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise DataError(f"{file}: no state to resume from ({error!r}); {remedy}") from error
+
+
+def size_of(state: Tree) -> int:
+    """Size of the tensors of a state in bytes."""
+    if isinstance(state, Tensor):
+        return state.numel() * state.element_size()
+    if isinstance(state, dict):
+        return sum(map(size_of, state.values()))
+    return sum(map(size_of, state)) if isinstance(state, list | tuple) else 0
 
 
 def random_state() -> Tree:
@@ -53,8 +72,10 @@ def set_random_state(state: Tree) -> None:
 def _write(folder: Path, state: Tree) -> None:
     tensors: dict[str, Tensor] = {}
     tree = _split(state, "", tensors)
-    save_file(tensors, folder / "tensors.safetensors")
-    write_json(folder / "state.json", tree)
+    with writing_tensors(folder / TENSORS):
+        save_file(tensors, folder / TENSORS)
+    write_json(folder / VALUES, tree)
+    write_checksums(folder, (TENSORS, VALUES))
 
 
 def _split(value: Tree, path: str, tensors: dict[str, Tensor]) -> Tree:

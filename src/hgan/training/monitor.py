@@ -1,7 +1,10 @@
 """Monitoring of a run: a CSV log, a plot of the curves, and a warning if training collapses."""
 
 import csv
+import io
 from pathlib import Path
+
+from hgan.files import atomic_write
 
 COLLAPSE_SHARE = 0.02
 """A loss counts as at chance level if it differs from it by at most this fraction."""
@@ -9,10 +12,12 @@ COLLAPSE_SHARE = 0.02
 
 def write_log(path: Path, history: list[dict[str, float]]) -> None:
     """Write the values of all epochs as CSV, one row per epoch."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(history[0]))
-        writer.writeheader()
-        writer.writerows(history)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(history[0]))
+    writer.writeheader()
+    writer.writerows(history)
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())
 
 
 def plot_curves(path: Path, history: list[dict[str, float]]) -> None:
@@ -34,7 +39,8 @@ def plot_curves(path: Path, history: list[dict[str, float]]) -> None:
     right.legend()
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=120)
     pyplot.close(figure)
 
 

@@ -14,8 +14,8 @@ from hgan.encoded import final_level
 from hgan.errors import ConfigError
 from hgan.files import write_json
 from hgan.training.config import Config
+from hgan.training.folder import run_folder
 from hgan.training.settings import other_settings
-from hgan.training.trainer import run_folder
 
 MINUTES = "minutes.json"
 

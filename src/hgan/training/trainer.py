@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +39,10 @@ from hgan.training.checkpoint import (
     random_state,
     save_state,
     set_random_state,
+    size_of,
 )
 from hgan.training.config import Config
+from hgan.training.folder import STOPPED, not_finite, not_saved, only_process, run_folder
 from hgan.training.losses.loss import Loss, build_loss, objective
 from hgan.training.monitor import collapse_warning, plot_curves, write_log
 from hgan.training.mosaics import WEIGHT, check_mosaics, mosaic_loss
@@ -58,11 +62,6 @@ class Result:
     """rSum of this checkpoint on validation."""
 
 
-def run_folder(config: Config) -> Path:
-    """The folder of a run's files, `RUN/seedN`."""
-    return config.run / f"seed{config.seed}"
-
-
 def train(config: Config, resume: bool = False, stop_after: int | None = None) -> Result:
     """Train a model. The checkpoint is chosen on the validation split; the test split is not used.
 
@@ -75,7 +74,11 @@ def train(config: Config, resume: bool = False, stop_after: int | None = None) -
         DataError: captions or features are missing or do not match.
         ConfigError: photos to train on are those of `coco_mini_val`; or the folder of the run
             contains a run that cannot be continued: `resume` is false, or it has other settings.
+        TrainingError: the loss is not finite, the folder of the run cannot be written, or another
+            process trains the run. The checkpoint of the last finished epoch is kept.
     """
+    with only_process(run_folder(config), create=False):
+        pass  # said before the data are read, which can take minutes
     return Trainer(config, resume).run(stop_after)
 
 
@@ -127,7 +130,8 @@ class Trainer:
         self.averaged = AveragedModel(network, multi_avg_fn=average)
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"rsum": -1.0, "epoch": 0}
-        self._open_folder(resume)
+        self._resume = resume
+        self._saved = 0  # epochs whose checkpoint is on disk
 
     # --- preparation
 
@@ -170,11 +174,11 @@ class Trainer:
     def _batch_images(self) -> int:
         return min(self.config.optim.batch_images, len(self.train_data.rows))
 
-    def _open_folder(self, resume: bool) -> None:
+    def _open_folder(self) -> None:
         state = self.folder / "last"
         recover_folder(state)
         recover_folder(self.folder / "best")
-        if state.exists() and not resume:
+        if state.exists() and not self._resume:
             raise ConfigError(
                 f"{self.folder}: already contains a run; continue it with --resume, or choose "
                 "another --run"
@@ -182,9 +186,12 @@ class Trainer:
         if state.exists():
             self._load(load_state(state))
             console.print(f"resuming after epoch {len(self.history)} of {self.folder}")
-        else:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(self.folder / "config.json", self.config.as_dict())
+        with self._writing():
+            (self.folder / STOPPED).unlink(missing_ok=True)  # the cause may be gone
+            if self.history:
+                self._write_history()  # the process may have ended before it was written
+            else:
+                write_json(self.folder / "config.json", self.config.as_dict())
 
     # --- the loop
 
@@ -192,7 +199,11 @@ class Trainer:
         """Train the remaining epochs."""
         epochs = self.config.optim.epochs
         last = epochs if stop_after is None else min(epochs, stop_after)
-        with progress("train", total=epochs * self.steps, unit="batches") as bar:
+        with (
+            only_process(self.folder),
+            progress("train", total=epochs * self.steps, unit="batches") as bar,
+        ):
+            self._open_folder()
             bar.advance(len(self.history) * self.steps)
             while len(self.history) < last:
                 row = self._epoch(len(self.history), bar)
@@ -207,8 +218,13 @@ class Trainer:
         self.network.train()
         self._loss().start_epoch(epoch)
         start, losses, captions = time.perf_counter(), [], 0
-        for batch in self._batches(epoch):
-            losses.append(self._step(batch))
+        for step, batch in enumerate(self._batches(epoch), start=1):
+            try:
+                losses.append(self._step(batch))
+            except FloatingPointError as error:
+                raise not_finite(
+                    self.folder, str(error), (epoch + 1, step), batch, self.train_data.captions
+                ) from error
             captions += len(batch.image_of)
             rate = captions / (time.perf_counter() - start)
             best = f" best rSum {self.best['rsum']:.1f}" if self.history else ""
@@ -229,6 +245,11 @@ class Trainer:
         )
 
     def _step(self, batch: Batch) -> float:
+        """Train one step; return its loss.
+
+        Raises:
+            FloatingPointError: the loss or its gradient is not finite; no weight is changed.
+        """
         network: Matcher = self.accelerator.unwrap_model(self.network)
         images, texts = self._encode(network, batch)
         levels = network.levels(images, texts)
@@ -243,14 +264,19 @@ class Trainer:
             with self.accelerator.autocast():
                 mosaics = network.encode_photos(batch.mosaics.to(self.accelerator.device))
             loss = loss + WEIGHT * mosaic_loss(mosaics, texts, image_of)
+        value = float(loss.detach())
+        if not isfinite(value):
+            raise FloatingPointError(f"the loss is {value}")
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
-        self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optim.clip)
+        norm = self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optim.clip)
+        if not isfinite(float(norm)):
+            raise FloatingPointError(f"the norm of the gradient is {float(norm)}")
         self.optimizer.step()
         self._loss().after_step()
         self.schedule.step()
         self.averaged.update_parameters(network)
-        return float(loss.detach())
+        return value
 
     def _encode(self, network: Matcher, batch: Batch) -> tuple[Encoded[Tensor], Encoded[Tensor]]:
         """Encode the photos and the captions of a batch."""
@@ -287,14 +313,33 @@ class Trainer:
     # --- files
 
     def _save(self, row: dict[str, float]) -> None:
-        """Save the model if it is the best so far, the state for resuming, the log and the plot."""
+        """Save the model if it is the best so far, the state for resuming, the log and the plot.
+
+        Raises:
+            TrainingError: a file cannot be written.
+        """
         rsum = row[f"rsum_{final_level(self.metrics)}"]
         if "open_rsum" in row:
             rsum = (rsum + row["open_rsum"]) / 2
-        if rsum > self.best["rsum"]:
-            self.best = {"rsum": rsum, "epoch": int(row["epoch"])}
-            self._save_best(self.folder / "best")
-        save_state(self.folder / "last", self._state())
+        with self._writing():
+            if rsum > self.best["rsum"]:
+                self.best = {"rsum": rsum, "epoch": int(row["epoch"])}
+                self._save_best(self.folder / "best")
+            save_state(self.folder / "last", self._state())
+            self._saved = len(self.history)
+            self._write_history()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Raise `TrainingError` if a file cannot be written."""
+        try:
+            yield
+        except OSError as error:
+            state = self._state()
+            size = size_of(state) + size_of(state["averaged"])
+            raise not_saved(self.folder, error, size, self._saved) from error
+
+    def _write_history(self) -> None:
         write_log(self.folder / "log.csv", self.history)
         plot_curves(self.folder / "curves.png", self.history)
 
@@ -338,10 +383,18 @@ class Trainer:
                 f"{self.folder}: the run to resume has other settings ({', '.join(other)}); "
                 "use those settings, or choose another --run"
             )
-        for name in ("network", "averaged", "criterion", "optimizer", "schedule"):
-            getattr(self, name).load_state_dict(state[name])
-        self.history, self.best = state["history"], state["best"]
-        set_random_state(state["random"])
+        try:
+            for name in ("network", "averaged", "criterion", "optimizer", "schedule"):
+                getattr(self, name).load_state_dict(state[name])
+            self.history, self.best = state["history"], state["best"]
+            self._saved = len(self.history)
+            set_random_state(state["random"])
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            raise DataError(
+                f"{self.folder / 'last'}: does not fit the model of these data and settings "
+                f"({' '.join(str(error).split()):.200}); were the captions or features changed? "
+                "Choose another --run"
+            ) from error
 
     def _report(self, row: dict[str, float]) -> None:
         levels = "  ".join(f"{n} {m.rsum:.1f}" for n, m in self.metrics.items())

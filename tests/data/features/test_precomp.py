@@ -277,7 +277,7 @@ def test_a_row_that_is_not_finite(tmp_path: Path, value: float) -> None:
     np.save(tmp_path / "dev_ims.npy", array)
     store = PrecompFeatures(tmp_path)
     read(store, "5", "7")  # others can be read
-    with pytest.raises(DataError, match=r"dev_ims\.npy: row 2 is not finite"):
+    with pytest.raises(DataError, match=r"dev_ims\.npy: row 2 \(9\) is not finite"):
         read(store, "5", "9")
 
 
@@ -286,7 +286,7 @@ def test_a_box_that_is_not_finite(tmp_path: Path) -> None:
     pixels = np.load(tmp_path / "dev_boxes.npy")
     pixels[1, 0, 0] = np.nan
     np.save(tmp_path / "dev_boxes.npy", pixels)
-    with pytest.raises(DataError, match=r"dev_boxes\.npy: row 1 is not finite"):
+    with pytest.raises(DataError, match=r"dev_boxes\.npy: row 1 \(9\) is not finite"):
         read(PrecompFeatures(tmp_path), "5", "9")
 
 

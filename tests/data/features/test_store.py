@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def edit(folder: Path, **changes: Any) -> None:
+    """Change a manifest, which then has no checksum of its own, as older ones."""
     path = folder / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    values = json.loads(path.read_text())
+    del values["checksums"]["manifest"]
+    path.write_text(json.dumps(values | changes))
 
 
 def test_round_trip(folder: Path) -> None:
@@ -257,19 +261,45 @@ def test_a_damaged_byte_anywhere_in_an_array(folder: Path, name: str) -> None:
 
 
 def test_a_damaged_byte_anywhere_in_the_manifest(folder: Path) -> None:
-    """A letter of a name may change unseen; nothing ends in another error, or in wrong shapes."""
     path = folder / "manifest.json"
     data = path.read_bytes()
-    refused = 0
     for place in range(len(data)):
-        damaged = bytearray(data)
-        damaged[place] ^= 1
-        path.write_bytes(damaged)
-        try:
-            assert FeatureStore(folder).regions.shape == (N, V, R, D)
-        except DataError:
-            refused += 1
-    assert refused > len(data) / 3
+        for bit in (1, 32):
+            damaged = bytearray(data)
+            damaged[place] ^= bit
+            path.write_bytes(damaged)
+            with pytest.raises(DataError):
+                FeatureStore(folder)
+    path.write_bytes(data)
+    FeatureStore(folder)
+
+
+def test_an_older_manifest_has_no_checksum_of_its_own(folder: Path) -> None:
+    edit(folder)
+    assert set(FeatureStore(folder).manifest.checksums) == {"regions", "context"}
+    edited = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(edited | {"checksums": {"regions": 0}}))
+    with pytest.raises(DataError, match="checksums of regions"):
+        FeatureStore(folder)
+
+
+@pytest.mark.parametrize("name", ["regions", "context"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_feature_that_is_not_finite_is_found_when_it_is_read(
+    folder: Path, name: str, value: float
+) -> None:
+    """A store from elsewhere, whose checksums are right."""
+    array = np.load(folder / f"{name}.npy")
+    array[4, 1, ..., 2] = value
+    np.save(folder / f"{name}.npy", array)
+    checksum = zlib.crc32((folder / f"{name}.npy").read_bytes())
+    checksums = json.loads((folder / "manifest.json").read_text())["checksums"]
+    del checksums["manifest"]
+    edit(folder, checksums=checksums | {name: checksum})
+    store = FeatureStore(folder)
+    store.read(np.array([3, 4]), np.array([0, 0]))
+    with pytest.raises(DataError, match=rf"{name}\.npy: features of 4\.jpg are not .* view 1"):
+        store.read(np.array([3, 4]), np.array([0, 1]))
 
 
 def test_a_truncated_file(folder: Path) -> None:
@@ -423,7 +453,7 @@ def test_a_store_for_other_trained_blocks(with_maps: Path, folder: Path) -> None
 def test_a_manifest_from_before_there_were_trained_blocks(folder: Path) -> None:
     path = folder / "manifest.json"
     values = json.loads(path.read_text())
-    del values["trained_blocks"], values["map_shape"]
+    del values["trained_blocks"], values["map_shape"], values["checksums"]["manifest"]
     path.write_text(json.dumps(values))
     store = FeatureStore(folder, "net-1")
     assert (store.manifest.trained_blocks, store.manifest.map_shape) == (0, [])

@@ -38,6 +38,8 @@ def training_batches(
             images=augmenter.images(data.images(chosen, views), rng),
             texts=[augmenter.texts(data.texts(part), rng) for part in parts],
             image_of=torch.from_numpy(owner[by_length]),
+            photos=chosen,
+            captions=captions[by_length],
             sentences=None if data.sentences is None else data.sentences[captions[by_length]],
             mosaics=None
             if data.mosaics is None

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from hgan.chunks import chunks
@@ -52,7 +52,7 @@ def cached_states(
         flat = _compute(encoder, tokens, layers)
         try:
             with atomic_write(file) as target:
-                target.write(save({"states": flat}))
+                target.write(save({"states": flat}, {"sha256": _sha256(flat)}))
         except OSError as error:
             console.print(f"{file}: cannot be written, so the next run will compute it again "
                           f"({error.strerror})")
@@ -60,10 +60,18 @@ def cached_states(
 
 
 def _read(file: Path) -> Tensor | None:
+    """The states in a file; None if it is missing or damaged, so that they are computed again."""
     try:
-        return load_file(file).get("states")
-    except (OSError, SafetensorError):  # missing or damaged
+        with safe_open(file, "pt") as stored:
+            states: Tensor = stored.get_tensor("states")
+            intact = (stored.metadata() or {}).get("sha256") == _sha256(states)
+            return states if intact else None
+    except (OSError, SafetensorError):
         return None
+
+
+def _sha256(states: Tensor) -> str:
+    return sha256(states.reshape(-1).view(torch.uint8).numpy().data).hexdigest()
 
 
 def _compute(encoder: TextEncoder, tokens: Sequence[Tensor], layers: int | None) -> Tensor:

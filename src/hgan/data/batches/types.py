@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -66,6 +67,10 @@ class Batch:
     """The captions, sorted by length and split into several parts to reduce padding"""
     image_of: Tensor
     """(T) for each caption, the position of its photo in the batch"""
+    photos: np.ndarray
+    """(B) their positions in the data set"""
+    captions: np.ndarray
+    """(T) their positions in the data set"""
     sentences: Tensor | None = None
     """(T, D_t) unit vectors of the captions by the pretrained text encoder, for soft targets"""
     mosaics: ImageBatch | None = None

@@ -160,10 +160,10 @@ class PrecompFeatures:
         boxes = np.empty((*shape[:2], 4), np.float32) if self._has_boxes else None
         for i, (split, row) in enumerate(map(self._place, rows)):
             regions[i] = split.regions.read(row)
-            _check_finite(regions[i], split.regions, row)
+            _check_finite(regions[i], split.regions, split.photos[row], row)
             if boxes is not None and split.boxes is not None and split.sizes is not None:
                 pixels = split.boxes.read(row)
-                _check_finite(pixels, split.boxes, row)
+                _check_finite(pixels, split.boxes, split.photos[row], row)
                 # Detectors can return boxes that are slightly outside the photo.
                 boxes[i] = (pixels / np.tile(split.sizes[row], 2)).clip(0, 1)
         return RegionFeatures(regions, regions.mean(axis=1), np.ones(shape[:2], bool), boxes)
@@ -174,9 +174,11 @@ class PrecompFeatures:
         return self.splits[index], int(row - self._starts[index])
 
 
-def _check_finite(values: np.ndarray, file: RowFile, row: int) -> None:
+def _check_finite(values: np.ndarray, file: RowFile, photo: str, row: int) -> None:
     if not np.isfinite(values).all():
-        raise DataError(f"{file.path}: row {row} is not finite (NaN or infinity); create it again")
+        raise DataError(
+            f"{file.path}: row {row} ({photo}) is not finite (NaN or infinity); create it again"
+        )
 
 
 def _first(folder: Path, split: str, endings: tuple[str, ...]) -> Path | None:

@@ -10,10 +10,11 @@ import zlib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
-from typing import cast, get_origin
+from typing import Any, cast, get_origin
 
 import numpy as np
 
+from hgan.data.features.mosaics import quarters
 from hgan.data.features.npy import open_npy
 from hgan.data.features.row_writer import RowWriter
 from hgan.data.features.types import RegionFeatures
@@ -21,6 +22,8 @@ from hgan.errors import DataError
 from hgan.files import write_json
 
 FORMAT_VERSION = 1
+_FIELDS = "manifest"
+"""Name of the checksum of the manifest's other fields."""
 _DTYPE = "<f2"
 _SETTINGS = ("backbone", "size", "views", "boxes", "width", "ids", "trained_blocks", "map_shape")
 """Fields of a manifest that must be equal to continue an extraction."""
@@ -51,7 +54,8 @@ class Manifest:
     skipped: dict[str, str] = field(default_factory=dict)
     """Photos that could not be read, with the error; their rows are zero."""
     checksums: dict[str, int] = field(default_factory=dict)
-    """CRC-32 of each array file; empty until the extraction is complete."""
+    """CRC-32 of each array file, and of the other fields; empty until the extraction is complete.
+    Older stores have none of the other fields."""
     rows_done: int = 0
     """Number of rows written so far."""
     format_version: int = FORMAT_VERSION
@@ -61,6 +65,7 @@ class FeatureStore:
     """Reads features by row.
 
     Attributes:
+        folder: the folder.
         manifest: the content of the store, and how it was made.
         regions: (N, V, R, D) float16, memory-mapped, read-only.
         context: (N, V, D) float16, memory-mapped, read-only.
@@ -113,8 +118,10 @@ class FeatureStore:
             for name in arrays:
                 if _crc32(folder / f"{name}.npy") != manifest.checksums.get(name):
                     raise DataError(
-                        f"{folder / name}.npy: damaged (its checksum differs); extract again"
+                        f"{folder / name}.npy: damaged (its checksum differs); remove {folder} and "
+                        "extract again"
                     )
+        self.folder = folder
         self.regions, self.context = arrays["regions"], arrays["context"]
         self.maps = arrays["maps"] if trained_blocks else None
         self.boxes: np.ndarray | None = np.asarray(manifest.boxes, dtype=np.float32)
@@ -124,15 +131,31 @@ class FeatureStore:
         self.width, self.views = manifest.width, manifest.views
 
     def read(self, rows: np.ndarray, views: np.ndarray) -> RegionFeatures:
-        """Features of the photos in these rows (B), of one view (B) each."""
-        # Read photo by photo, in the order of the rows.
-        pairs = list(zip(rows, views, strict=True))
-        regions = np.stack([self.regions[r, v] for r, v in pairs]).astype(np.float32)
-        context = np.stack([self.context[r, v] for r, v in pairs]).astype(np.float32)
-        maps = None
-        if self.maps is not None:
-            maps = np.stack([self.maps[r, v] for r, v in pairs]).astype(np.float32)
+        """Features of the photos in these rows (B), of one view (B) each.
+
+        Raises:
+            DataError: a feature is not finite.
+        """
+        regions = self._read("regions", self.regions, rows, views)
+        context = self._read("context", self.context, rows, views)
+        maps = None if self.maps is None else self._read("maps", self.maps, rows, views)
         return RegionFeatures(regions, context, np.ones(regions.shape[:2], bool), self.boxes, maps)
+
+    def _read(
+        self, name: str, array: np.ndarray, rows: np.ndarray, views: np.ndarray
+    ) -> np.ndarray:
+        """The features in one file as float32."""
+        # Read photo by photo, in the order of the rows.
+        found = np.stack([array[r, v] for r, v in zip(rows, views, strict=True)])
+        found = found.astype(np.float32)
+        if not np.isfinite(found).all():
+            bad = int(np.argwhere(~np.isfinite(found))[0][0])
+            photo = ", ".join(quarters(self.manifest.ids[rows[bad]]))
+            raise DataError(
+                f"{self.folder / name}.npy: features of {photo} are not finite (NaN or infinity, "
+                f"row {rows[bad]}, view {views[bad]}); remove {self.folder} and extract again"
+            )
+        return found
 
 
 class FeatureWriter:
@@ -237,10 +260,14 @@ class FeatureWriter:
             raise DataError(f"{self.folder}: only {done} of {total} rows are written")
         self.flush()
         self.manifest.checksums = {n: _crc32(self.folder / f"{n}.npy") for n in self._arrays}
+        self.manifest.checksums[_FIELDS] = 0  # computed when it is saved
         self._save()
 
     def _save(self) -> None:
-        write_json(self.folder / "manifest.json", asdict(self.manifest))
+        values = asdict(self.manifest)
+        if _FIELDS in self.manifest.checksums:
+            values["checksums"][_FIELDS] = _fields_crc32(values)
+        write_json(self.folder / "manifest.json", values)
 
     def __enter__(self) -> "FeatureWriter":
         return self
@@ -268,7 +295,8 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / "manifest.json"
     try:
-        values = _NEW_FIELDS | json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        values = _NEW_FIELDS | stored
         version = values["format_version"]
         if version != FORMAT_VERSION:
             raise DataError(
@@ -279,6 +307,7 @@ def read_manifest(folder: Path) -> Manifest:
             kind = cast(type, get_origin(entry.type) or entry.type)
             if not isinstance(value := values.get(entry.name), kind):
                 raise TypeError(f"{entry.name} is {str(value)[:40]}, not of type {kind.__name__}")
+        _check_checksums(manifest, stored)
         _check_ids(manifest)
         if np.asarray(manifest.boxes, dtype=np.float32).shape != (len(manifest.boxes), 4):
             raise ValueError("a box is not x0 y0 x1 y1")
@@ -294,7 +323,26 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder}: no feature store here; create one with `hgan extract`"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not a manifest of a feature store ({error})") from error
+        raise DataError(
+            f"{path}: not a manifest of a feature store ({error}); remove {folder} and extract "
+            "again"
+        ) from error
+
+
+def _check_checksums(manifest: Manifest, values: dict[str, Any]) -> None:
+    """Raise `ValueError` if the fields of a finished store are not those that were written."""
+    if not (checksums := manifest.checksums):
+        return
+    if not _shapes(manifest).keys() <= checksums.keys() <= {*_shapes(manifest), _FIELDS}:
+        raise ValueError(f"checksums of {', '.join(checksums)}")
+    if checksums.get(_FIELDS, known := _fields_crc32(values)) != known:
+        raise ValueError("damaged, its checksum differs")
+
+
+def _fields_crc32(values: dict[str, Any]) -> int:
+    """The checksum of a manifest's fields, as they are in the file."""
+    kept = values | {"checksums": {k: x for k, x in values["checksums"].items() if k != _FIELDS}}
+    return zlib.crc32(json.dumps(kept, sort_keys=True).encode())
 
 
 def _shapes(manifest: Manifest) -> dict[str, tuple[int, ...]]:

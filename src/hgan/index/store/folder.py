@@ -13,10 +13,9 @@ from dataclasses import asdict, replace
 from functools import partial
 from json import loads
 from pathlib import Path
-from time import monotonic, sleep
 
 from hgan.errors import IndexingError
-from hgan.files import remove_stale, write_json
+from hgan.files import lock_file, remove_stale, write_json
 from hgan.index.store.contract import Store
 from hgan.index.store.manifest import FORMAT_VERSION, IndexManifest
 from hgan.index.store.secret import create_secret
@@ -154,37 +153,25 @@ def _clear(folder: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path, write: bool = True) -> Iterator[None]:
-    """Hold the lock of an index; the operating system releases it even if the process is killed.
+    """Hold the lock of an index. On Windows, there is only the engine's own lock.
 
     Args:
         folder: the index.
         write: whether the lock file is created; in a folder that cannot be written, it may not
             exist, and then nobody else holds it.
     """
-    try:
-        import fcntl
-    except ImportError:  # Windows, where only the engine's own lock is used
-        yield
-        return
     place = folder / "lock"
     if not write and not place.exists():
         yield
         return
     with _writing(folder):
-        file = place.open("wb" if write else "rb")
+        try:
+            file = lock_file(place, write, LOCK_WAIT)
+        except BlockingIOError as error:
+            raise IndexingError(
+                f"{folder}: another process is using this index; wait until it ends, or stop it"
+            ) from error
     with file:
-        deadline = monotonic() + LOCK_WAIT
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if monotonic() > deadline:
-                    raise IndexingError(
-                        f"{folder}: another process is using this index; wait until it ends, or "
-                        "stop it"
-                    ) from error
-                sleep(0.05)
         yield
 
 
