@@ -43,9 +43,23 @@ def test_a_folder_gives_a_system_a_file(folder: Path) -> None:
         "no_mfar": [base, systems / "no_mfar.yaml", short],
     }
     assert list(plan_systems([systems], None)) == ["long", "no_mfar"]
-    assert plan_systems([base, short], None) == {"short": [base, short]}
+    assert plan_systems([base], None) == {"base": [base]}
+    assert plan_systems([base, short], "both") == {"both": [base, short]}
     other = write(folder / "more" / "scan.yaml")
     assert plan_systems([base, systems, other.parent], None)["scan"] == [base, other]
+
+
+def test_files_are_not_merged_without_a_name_for_the_result(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--config", str(folder / "base.yaml"), "--config", str(folder / "short.yaml")]
+    with pytest.raises(ConfigError, match=r"merged into one system.*--base short\..*a folder"):
+        run("sweep", *words)
+    # The plan is printed before anything else is checked, here the seeds.
+    with pytest.raises(ConfigError, match="--seeds"):
+        run("sweep", *words, "--base", "both", "--seeds", "x")
+    shown = capsys.readouterr().err
+    assert f"both: {folder / 'base.yaml'}, then {folder / 'short.yaml'}\n" in shown
 
 
 def test_systems_that_cannot_be(folder: Path) -> None:

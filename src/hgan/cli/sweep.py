@@ -49,6 +49,8 @@ def _sweep(_parser: ArgumentParser, chosen: Namespace) -> int:
     from hgan.training.sweep import sweep, table
 
     systems = plan_systems([Path(path) for path in chosen.config], chosen.base)
+    for name, files in systems.items():
+        print_visible(f"{name}: {', then '.join(map(str, files))}", file=sys.stderr)
     seeds = _seeds(chosen.seeds)
     trials = plan_trials(chosen.search, chosen.trials) if chosen.search else []
     if trials and chosen.split != "val":
@@ -103,6 +105,8 @@ def _print_failure(job: "Job") -> None:
 SWEEP = Verb(
     summary="Train and evaluate several systems with several seeds.",
     details=(
+        "Files are merged into every system, and later ones override earlier ones; a folder has\n"
+        "one file for each system. The systems and their files are printed first.\n"
         "A run is stored in RUNS/SYSTEM/seedS, with its output in train.log. The same command\n"
         "finishes an interrupted sweep: finished runs are skipped and interrupted ones are\n"
         "continued. If a run fails, the others continue, and the exit code is 1.\n"
