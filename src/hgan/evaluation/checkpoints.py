@@ -8,13 +8,13 @@ from typing import Any
 from hgan.data.batches.dataset import Dataset
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
-from hgan.data.features.open import open_features
 from hgan.errors import ConfigError, DataError
 from hgan.evaluation.protocols import check_protocols, measure
 from hgan.evaluation.record import make_record, save_record
 from hgan.evaluation.scoring import Member, Scores, encode
 from hgan.model.io import load_checkpoint
 from hgan.progress import progress
+from hgan.vision.features import features_of
 
 
 def evaluate_checkpoints(
@@ -48,7 +48,8 @@ def evaluate_checkpoints(
     Raises:
         DataError: a checkpoint, its captions or its features are missing, damaged or do not match,
             or a protocol is for other data.
-        ConfigError: a protocol is unknown, or no checkpoint is given.
+        ConfigError: a protocol is unknown, no checkpoint is given, or the features were extracted
+            with another grid or size than those that the model was trained on.
     """
     folders = _paths(checkpoints)
     if not folders:
@@ -62,11 +63,7 @@ def evaluate_checkpoints(
     check_protocols(chosen, protocols)  # before encoding, which takes minutes
     members = []
     for path, model in zip(folders, models, strict=True):
-        store = open_features(
-            Path(features or _run_setting(path, "features")),
-            model.vision.backbone,
-            model.vision.trained_blocks,
-        )
+        store = features_of(model.vision, Path(features or _run_setting(path, "features")))
         data = Dataset(chosen, store, model.tokenizer, model.text.max_words)
         with progress("encode", total=len(data.rows), unit="photos") as bar:
             members.append(Member(model.network, *encode(model.network, data, bar)))
