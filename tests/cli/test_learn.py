@@ -231,6 +231,31 @@ def test_extract_writes_a_store_once(
     assert counts[str(tmp_path / "vit")] == {"photos": 12, "views": 2, "regions": 4, "width": 32}
 
 
+def test_extract_makes_mosaics_only_of_photos_to_train_on(
+    data_set: Path, data_words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*data_words, "--vision.mosaics", "2"]
+    captions = data_set / "captions.jsonl"
+    lines = captions.read_text()
+    captions.write_text(lines.replace('"train"', '"val"'))
+    assert main(["extract", *words, "--data.features", str(tmp_path / "val")]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == f"12 photos, 2 views each, 0 skipped: {tmp_path / 'val'}\n"
+    message = f"no mosaics: {captions} has 0 photos in split 'train', and a mosaic needs four\n"
+    assert shown.err == message
+
+    captions.write_text(lines)
+    photo = data_set / "images" / "4.jpg"
+    content = photo.read_bytes()
+    photo.write_bytes(b"")
+    assert main(["extract", *words]) == 0
+    assert "no mosaics: 1 photos to train on were skipped" in capsys.readouterr().err
+    photo.write_bytes(content)
+    assert main(["extract", *words]) == 0
+    folder = tmp_path / "features" / "mosaics"
+    assert f"2 mosaics of photos to train on: {folder}\n" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_from_photos_to_a_search_with_a_model_of_ones_own(
     data_set: Path, data_words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
