@@ -170,6 +170,28 @@ def test_search_into_a_pipe_prints_lines(index: Path, photos: Path) -> None:
     assert result.stderr == ""
 
 
+def test_paths_alone(index: Path, photos: Path) -> None:
+    paths = [str(photos / f"{name}.png") for name in ("green", "red", "blue")]
+    lines = hgan("search", "green", "--index", index, "-f").stdout.splitlines()
+    assert lines[0] == paths[0] and sorted(lines) == sorted(paths)
+    ended = hgan("search", "green", "--index", index, "--print0").stdout.split("\0")
+    assert ended == [*lines, ""]
+    nothing = hgan("search", "green", "--index", index, "-f", "--min-score", "9")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert nothing.stderr == "nothing found\n"
+
+
+def test_paths_alone_are_those_of_photos(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "lines.txt").write_text("a red photo\na blue photo\n")
+    to, bundle = str(tmp_path / "texts"), str(write_tiny_bundle(tmp_path / "bundle"))
+    assert main(["index", str(tmp_path / "lines.txt"), "--to", to, "--bundle", bundle]) == 0
+    for option in ("-f", "--print0"):
+        assert main(["search", "red", "--index", to, option]) == 2
+        assert "but this index contains texts" in capsys.readouterr().err
+
+
 def test_search_as_json(
     index: Path, photos: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
