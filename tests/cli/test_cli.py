@@ -299,11 +299,28 @@ def test_search_folds_copies(
     assert hits[1]["duplicates"] == []
 
 
-@pytest.mark.parametrize("k", ["0", "-3", "many"])
-def test_k_is_a_positive_number(k: str, index: Path) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["search", "dogs", "--index", str(index), "-k", k])
-    assert stop.value.code == 2
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("search dogs -k 0", "-k: must be a whole number of at least 1, not 0"),
+        ("search dogs -k -3", "-k: must be a whole number of at least 1, not -3"),
+        ("search dogs -k many", "-k: must be a whole number, not many"),
+        ("search dogs --offset -1", "--offset: must be a whole number of at least 0, not -1"),
+        ("search dogs --min-score high", "--min-score: must be a number, not high"),
+        ("search dogs --index", "--index: needs a value"),
+        ("search dogs --offest 3", "--offest: unknown option; did you mean --offset?"),
+        ("search dogs --zebra", "--zebra: unknown option; see `hgan search --help`"),
+        ("index photos --quantize int4", "--quantize: must be int8, not int4"),
+        ("index photos more", "more: unexpected argument; see `hgan index --help`"),
+        ("index", "FOLDER_OR_FILE is missing; see `hgan index --help`"),
+        ("explain", "photo and text are missing; see `hgan explain --help`"),
+    ],
+)
+def test_wrong_arguments_are_explained_in_plain_words(
+    words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split()) == 2
+    assert capsys.readouterr() == ("", f"hgan: {message}\n")
 
 
 # --- errors

@@ -1,6 +1,5 @@
 """The verbs that compare systems: the plan of a sweep, and a report from the command line."""
 
-import argparse
 from pathlib import Path
 
 import pytest
@@ -117,8 +116,17 @@ def test_seeds_that_cannot_be(seeds: str, folder: Path) -> None:
 
 def test_jobs_are_at_least_one(folder: Path) -> None:
     parser = SWEEP.parser("sweep")
-    with pytest.raises((SystemExit, argparse.ArgumentError)):
+    with pytest.raises(ConfigError, match="--jobs: must be a whole number of at least 1, not 0"):
         parser.parse_args(["--config", str(folder / "base.yaml"), "--jobs", "0"])
+
+
+def test_settings_can_be_given_as_to_train(folder: Path) -> None:
+    parser = SWEEP.parser("sweep")
+    words = ["--config", "a", "--optim.epochs", "2", "--set", "seed=3", "--loss.name=hinge"]
+    assert parser.parse_args(words).set == ["optim.epochs=2", "seed=3", "loss.name=hinge"]
+    words = ["--config", str(folder / "base.yaml"), "--optim.epoch", "2"]
+    with pytest.raises(ConfigError, match=r"system base: optim.epoch is .*mean optim.epochs"):
+        run("sweep", *words)
 
 
 @pytest.mark.slow

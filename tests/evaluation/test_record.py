@@ -57,6 +57,14 @@ def shown(record: dict[str, Any], names: list[str]) -> str:
     return " ".join(capture.get().split())
 
 
+def test_the_folder_of_a_run_stands_for_its_best_checkpoint(config: Config, best: Path) -> None:
+    record = evaluate_checkpoints([best.parent], "test")
+    assert record["checkpoint"] == str(best) and read(best.parent / "test.json") == record
+    write_run(config, best.parents[1] / "seed4", 1)
+    with pytest.raises(DataError, match=r"run: contains 2 runs, .* name one of .*seed3, .*seed4"):
+        evaluate_checkpoints([best.parents[1]], "test")
+
+
 def test_it_says_what_the_figures_belong_to(config: Config, best: Path) -> None:
     record = evaluate_checkpoints([best], "test")
     assert read(best.parent / "test.json") == record

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
-from hgan.cli.settings import SettingsParser, config_of, need_training_half, plugin_argument
+from hgan.cli.settings import SettingsParser, config_of, need_training_half, settings_arguments
 from hgan.cli.verb import Verb
 from hgan.terminal import print_visible
 
@@ -72,7 +72,7 @@ EXTRACT = Verb(
         "hgan extract --config configs/flickr8k.yaml",
         "hgan extract --config configs/flickr8k.yaml --vision.views 2",
     ),
-    arguments=plugin_argument,
+    arguments=settings_arguments,
     run=_extract,
     usage="hgan extract --config FILE [--KEY VALUE ...]",
     parser_class=SettingsParser,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
-from hgan.cli.settings import load_plugins, need_training_half, plugin_argument
+from hgan.cli.settings import SweepParser, load_plugins, need_training_half, plugin_argument
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 from hgan.terminal import print_visible
@@ -31,7 +31,8 @@ def _sweep_arguments(parser: ArgumentParser) -> None:
     add("--split", default="val", help="split that each run is evaluated on")
     add("--jobs", type=PositiveInt, default=1, help="runs at once; they share the processors")
     add("--set", action="append", default=[], metavar="KEY=VALUE",
-        help="setting of all systems, such as optim.epochs=2; can be repeated")
+        help="setting of all systems, such as optim.epochs=2; also as --optim.epochs 2; can be "
+        "repeated")
     add("--search", action="append", default=[], metavar="KEY=A,B",
         help="train every system with each of these values; can be repeated for combinations")
     add("--trials", type=PositiveInt, metavar="N",
@@ -116,7 +117,7 @@ SWEEP = Verb(
     examples=(
         "hgan sweep --config configs/flickr8k.yaml --config configs/ablations --base full",
         "hgan sweep --config configs/flickr8k.yaml --config configs/ablations --jobs 2",
-        "hgan sweep --config configs/flickr8k.yaml --seeds 1 --set optim.epochs=2",
+        "hgan sweep --config configs/flickr8k.yaml --seeds 1 --optim.epochs 2",
         "hgan sweep --config configs/flickr8k.yaml --config configs/baselines --base hgan "
         "--seeds 1 --search optim.learning_rate=2e-4,5e-4 --search loss.name=infonce,hinge "
         "--runs runs/search",
@@ -125,4 +126,5 @@ SWEEP = Verb(
     arguments=_sweep_arguments,
     run=_sweep,
     usage="hgan sweep --config PATH [--config PATH ...] [--seeds 1,2,3] [--jobs N] [...]",
+    parser_class=SweepParser,
 )

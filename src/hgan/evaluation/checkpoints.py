@@ -12,7 +12,7 @@ from hgan.errors import ConfigError, DataError
 from hgan.evaluation.protocols import check_protocols, measure
 from hgan.evaluation.record import make_record, save_record
 from hgan.evaluation.scoring import Member, Scores, encode
-from hgan.model.io import load_checkpoint
+from hgan.model.io import checkpoint_of, load_checkpoint
 from hgan.progress import progress
 from hgan.vision.features import features_of
 
@@ -28,8 +28,9 @@ def evaluate_checkpoints(
     """Evaluate a checkpoint on a split, in both directions, for each level and for their sum S.
 
     Args:
-        checkpoints: folder of a checkpoint, such as `runs/flickr8k/seed1/best`. With several, the
-            mean of their scores is evaluated (an ensemble).
+        checkpoints: folder of a checkpoint, such as `runs/flickr8k/seed1/best`, or of a run, whose
+            best checkpoint is evaluated. With several, the mean of their scores is evaluated (an
+            ensemble).
         split: split of the captions: test, val, or another name.
         protocols: one or several of `full`, `flickr30k-1k`, `coco-5k`, `coco-1k`, `eccv`, `cxc`.
         captions: caption file; by default, the one of the checkpoint's run.
@@ -51,7 +52,7 @@ def evaluate_checkpoints(
         ConfigError: a protocol is unknown, no checkpoint is given, or the features were extracted
             with another grid or size than those that the model was trained on.
     """
-    folders = _paths(checkpoints)
+    folders = [checkpoint_of(path) for path in _paths(checkpoints)]
     if not folders:
         raise ConfigError("no checkpoint is given; name a folder such as runs/NAME/best")
     own = captions is None
