@@ -85,7 +85,7 @@ def test_it_says_what_the_figures_belong_to(config: Config, best: Path) -> None:
     }
     assert {name: record[name] for name in expected} == expected
     assert record["weights"] == pytest.approx(dict.fromkeys(("context", "shared", "local"), 1 / 3))
-    assert record["cost"]["microseconds_per_pair"] > 0
+    assert record["cost"]["microseconds_per_pair"] > 0 and record["cost"]["pairs"] > 100_000
     assert record["cost"]["bytes_per_image"] == 2 * (24 + 2 * 8 + 4 * 8)
     model = load_checkpoint(best)
     found = evaluate(model.network, tiny_dataset(config, model, "test"))

@@ -185,7 +185,7 @@ def _facts(systems: Systems, protocol: str) -> str:
 - The checkpoint of a run is from the epoch with the highest rSum on validation (`val rSum`).
 - Mean ± standard deviation over seeds ({seeds}).
 - `minutes`: duration of the training of a run. `µs/pair`: time for scoring one photo with one
-  caption. `bytes/image`: size of an encoded photo."""
+  caption, in tiles of many pairs. `bytes/image`: size of an encoded photo."""
 
 
 def _write(path: Path, text: str) -> None:
