@@ -150,7 +150,7 @@ def test_a_report_says_where_it_is_and_what_it_lacks(
     write_run(tmp_path / "runs" / "full", captions, seed=2, format_version=9)
     assert run("report", str(tmp_path / "runs"), "--out", str(tmp_path / "out")) == 0
     shown = capsys.readouterr()
-    assert shown.out.strip() == str(tmp_path / "out" / "report.md")
+    assert shown.out.strip() == str(tmp_path / "out" / "report.html")
     assert shown.err.startswith("left out: ") and "version 9 is unknown" in shown.err
     with pytest.raises(DataError, match="no records of split 'val'"):
         run("report", str(tmp_path / "runs"), "--split", "val")

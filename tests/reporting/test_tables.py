@@ -20,6 +20,7 @@ from hgan.reporting.tables import (
     published_sets,
     rows,
 )
+from hgan.reporting.text_table import TextTable
 from tests.fixtures.records import write_captions, write_run
 
 
@@ -97,5 +98,12 @@ def test_published_figures_of_another_split_are_refused() -> None:
 
 
 def test_differences_have_signs() -> None:
-    text = differences("full", {"less": Difference(-3.25, -6.0, 0.5)})
-    assert text.splitlines()[2] == "| less | -3.2 | -6.0 to +0.5 |"
+    table = differences("full", {"less": Difference(-3.25, -6.0, 0.5)})
+    assert table.markdown().splitlines()[2] == "| less | -3.2 | -6.0 to +0.5 |"
+
+
+def test_tables_escape_what_their_form_needs() -> None:
+    table = TextTable(["name", "value"], frozenset({1}), [["a|b <c>", "1"]])
+    assert table.markdown() == "| name | value |\n|---|---:|\n| a\\|b <c> | 1 |\n"
+    assert '<th>name</th><th class="number">value</th>' in table.html()
+    assert '<td>a|b &lt;c&gt;</td><td class="number">1</td>' in table.html()
