@@ -98,7 +98,10 @@ def test_without_torch_training_names_say_what_to_install() -> None:
         """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],
-        capture_output=True, text=True, timeout=120, check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
     )
     lines = done.stdout.splitlines()
     assert len(lines) == 2

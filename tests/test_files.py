@@ -335,9 +335,7 @@ def test_new_files_are_synced_before_the_first_rename_and_their_folder_after_the
         for path in paths.values():
             path.write_text("whole")
     a, b = temporary("a"), temporary("b")
-    assert in_order(
-        recorded, ("sync", a), ("sync", b), ("rename", a), ("rename", b), ("sync", ".")
-    )
+    assert in_order(recorded, ("sync", a), ("sync", b), ("rename", a), ("rename", b), ("sync", "."))
 
 
 def test_temporary_files_of_killed_processes_are_removed(tmp_path: Path) -> None:

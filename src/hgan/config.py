@@ -63,7 +63,6 @@ class DataConfig(Section):
     open_features: Path | None = None
     """Feature store of the second validation set."""
 
-
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.open_captions is None) != (self.open_features is None):

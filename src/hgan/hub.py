@@ -11,6 +11,15 @@ FILES = ("*.json", "*.onnx", "*.safetensors", "README.md")
 SECONDS = 10
 """Timeout for the hub in seconds."""
 
+PATIENCE = 3
+"""Seconds to wait for the hub's first answer, before it counts as out of reach."""
+
+OUT_OF_REACH = (
+    "the Hugging Face hub cannot be reached (or HF_HUB_OFFLINE is set), and not all files of this "
+    "model are in the cache here; check the network, or name a folder with a copy of the model"
+)
+"""What is wrong with a model on the hub, and what to do, if the hub does not answer."""
+
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -18,6 +27,32 @@ def hub_name(source: str) -> str | None:
     """The name of a model on the hub, `organisation/model`; None if the text is not such a name."""
     name = source.removeprefix(PREFIX)
     return name if _NAME.fullmatch(name) else None
+
+
+def is_out_of_reach(source: str) -> bool:
+    """Whether a model can only be read from the cache, since the hub does not answer.
+
+    The libraries that load models try each file again and again, for half a minute in all; this
+    asks the hub once.
+
+    Args:
+        source: a name on the hub, or a folder, for which nothing is asked.
+
+    Raises:
+        ConfigError: huggingface_hub is not installed.
+    """
+    if Path(source).exists() or ("/" in source and hub_name(source) is None):
+        return False  # a path; old models on the hub have names without an organisation
+    try:
+        from huggingface_hub import constants
+        from huggingface_hub.utils import get_session
+    except ImportError as error:
+        raise ConfigError(_needs_package(source)) from error
+    try:
+        get_session().head(constants.ENDPOINT, timeout=PATIENCE)
+    except Exception:  # of httpx or of httpx2, depending on the version of huggingface_hub
+        return True
+    return False
 
 
 def download(name: str, revision: str | None = None) -> Path:
@@ -41,10 +76,7 @@ def download(name: str, revision: str | None = None) -> Path:
             RevisionNotFoundError,
         )
     except ImportError as error:
-        raise ConfigError(
-            f"{name}: models from the hub need huggingface_hub; pip install 'hgan[train]' or "
-            "pip install huggingface_hub"
-        ) from error
+        raise ConfigError(_needs_package(name)) from error
     try:
         return Path(
             snapshot_download(
@@ -63,6 +95,13 @@ def download(name: str, revision: str | None = None) -> Path:
             f"{name}: no such folder here, and the Hugging Face hub cannot be reached "
             f"({_reason(error)}); check the path or the network connection"
         ) from error
+
+
+def _needs_package(name: str) -> str:
+    return (
+        f"{name}: models from the hub need huggingface_hub; pip install 'hgan[train]' or "
+        "pip install huggingface_hub"
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -46,9 +46,7 @@ def load(source: str | Path | None = None, *, revision: str | None = None) -> Mo
     raise DataError(f"{source}: {_problem(folder)}")
 
 
-def explain(
-    photo: PhotoSource, text: str, model: Model | str | Path | None = None
-) -> Explanation:
+def explain(photo: PhotoSource, text: str, model: Model | str | Path | None = None) -> Explanation:
     """Explain the similarity of a photo to a text; see `Model.explain`.
 
     Args:

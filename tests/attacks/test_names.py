@@ -18,6 +18,7 @@ from hgan.cli.index import _print_event, _print_report
 from hgan.cli.search import hits_table
 from hgan.data.checks.report import Report
 from hgan.index.report import IndexReport
+from hgan.index.verify import Verification
 from hgan.index.watcher import WatchEvent
 from hgan.progress import _Console
 from hgan.search.finder import Hit
@@ -75,6 +76,13 @@ def test_indexing_and_searching_such_names(
     [(score, path)] = [line.split("\t") for line in out.splitlines()]
     assert float(score) and path == f"{folder}/{name}"
 
+    assert main(["search", "red", "--index", str(index), "-f"]) == 0
+    assert capsys.readouterr().out == f"{folder}/{name}\n"
+
+    assert main(["search", "red", "--index", str(index), "--print0"]) == 0
+    exact = str(folder / FORGED.replace("jpg", "png"))
+    assert capsys.readouterr().out == f"{exact}\0"
+
     assert main(["search", "red", "--index", str(index), "--json"]) == 0
     out = capsys.readouterr().out
     assert not controls(out)
@@ -84,6 +92,17 @@ def test_indexing_and_searching_such_names(
     assert main(["search", "--image", str(folder / FORGED), "--index", str(index)]) == 2
     out, err = capsys.readouterr()
     assert not controls(out + err) and err.count("\n") == 1 and SHOWN in err
+
+
+def test_a_damaged_photo_of_such_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = Verification(FORGED, intact=1, damaged=[FORGED])
+    monkeypatch.setattr("hgan.index.verify.verify_index", lambda _: found)
+    assert main(["index", "photos", "--to", FORGED, "--verify"]) == 1
+    out, err = capsys.readouterr()
+    assert not controls(out + err)
+    assert out.count("\n") == 1 and err.count("\n") == 2 and f"damaged {SHOWN}\n" in err
 
 
 def test_tables() -> None:

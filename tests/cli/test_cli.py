@@ -170,6 +170,28 @@ def test_search_into_a_pipe_prints_lines(index: Path, photos: Path) -> None:
     assert result.stderr == ""
 
 
+def test_paths_alone(index: Path, photos: Path) -> None:
+    paths = [str(photos / f"{name}.png") for name in ("green", "red", "blue")]
+    lines = hgan("search", "green", "--index", index, "-f").stdout.splitlines()
+    assert lines[0] == paths[0] and sorted(lines) == sorted(paths)
+    ended = hgan("search", "green", "--index", index, "--print0").stdout.split("\0")
+    assert ended == [*lines, ""]
+    nothing = hgan("search", "green", "--index", index, "-f", "--min-score", "9")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert nothing.stderr == "nothing found\n"
+
+
+def test_paths_alone_are_those_of_photos(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "lines.txt").write_text("a red photo\na blue photo\n")
+    to, bundle = str(tmp_path / "texts"), str(write_tiny_bundle(tmp_path / "bundle"))
+    assert main(["index", str(tmp_path / "lines.txt"), "--to", to, "--bundle", bundle]) == 0
+    for option in ("-f", "--print0"):
+        assert main(["search", "red", "--index", to, option]) == 2
+        assert "but this index contains texts" in capsys.readouterr().err
+
+
 def test_search_as_json(
     index: Path, photos: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -277,11 +299,28 @@ def test_search_folds_copies(
     assert hits[1]["duplicates"] == []
 
 
-@pytest.mark.parametrize("k", ["0", "-3", "many"])
-def test_k_is_a_positive_number(k: str, index: Path) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["search", "dogs", "--index", str(index), "-k", k])
-    assert stop.value.code == 2
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("search dogs -k 0", "-k: must be a whole number of at least 1, not 0"),
+        ("search dogs -k -3", "-k: must be a whole number of at least 1, not -3"),
+        ("search dogs -k many", "-k: must be a whole number, not many"),
+        ("search dogs --offset -1", "--offset: must be a whole number of at least 0, not -1"),
+        ("search dogs --min-score high", "--min-score: must be a number, not high"),
+        ("search dogs --index", "--index: needs a value"),
+        ("search dogs --offest 3", "--offest: unknown option; did you mean --offset?"),
+        ("search dogs --zebra", "--zebra: unknown option; see `hgan search --help`"),
+        ("index photos --quantize int4", "--quantize: must be int8, not int4"),
+        ("index photos more", "more: unexpected argument; see `hgan index --help`"),
+        ("index", "FOLDER_OR_FILE is missing; see `hgan index --help`"),
+        ("explain", "photo and text are missing; see `hgan explain --help`"),
+    ],
+)
+def test_wrong_arguments_are_explained_in_plain_words(
+    words: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split()) == 2
+    assert capsys.readouterr() == ("", f"hgan: {message}\n")
 
 
 # --- errors

@@ -1,6 +1,5 @@
 """The verbs that compare systems: the plan of a sweep, and a report from the command line."""
 
-import argparse
 from pathlib import Path
 
 import pytest
@@ -43,9 +42,23 @@ def test_a_folder_gives_a_system_a_file(folder: Path) -> None:
         "no_mfar": [base, systems / "no_mfar.yaml", short],
     }
     assert list(plan_systems([systems], None)) == ["long", "no_mfar"]
-    assert plan_systems([base, short], None) == {"short": [base, short]}
+    assert plan_systems([base], None) == {"base": [base]}
+    assert plan_systems([base, short], "both") == {"both": [base, short]}
     other = write(folder / "more" / "scan.yaml")
     assert plan_systems([base, systems, other.parent], None)["scan"] == [base, other]
+
+
+def test_files_are_not_merged_without_a_name_for_the_result(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--config", str(folder / "base.yaml"), "--config", str(folder / "short.yaml")]
+    with pytest.raises(ConfigError, match=r"merged into one system.*--base short\..*a folder"):
+        run("sweep", *words)
+    # The plan is printed before anything else is checked, here the seeds.
+    with pytest.raises(ConfigError, match="--seeds"):
+        run("sweep", *words, "--base", "both", "--seeds", "x")
+    shown = capsys.readouterr().err
+    assert f"both: {folder / 'base.yaml'}, then {folder / 'short.yaml'}\n" in shown
 
 
 def test_systems_that_cannot_be(folder: Path) -> None:
@@ -62,7 +75,10 @@ def test_runs_go_seed_by_seed_with_the_settings_of_files_then_of_set(folder: Pat
     systems = plan_systems([folder / "base.yaml", folder / "ablations"], None)
     runs = plan_runs(systems, [2, 5], folder / "runs", ["optim.clip=3"])
     assert [(r.system, r.config.seed) for r in runs] == [
-        ("long", 2), ("no_mfar", 2), ("long", 5), ("no_mfar", 5),
+        ("long", 2),
+        ("no_mfar", 2),
+        ("long", 5),
+        ("no_mfar", 5),
     ]
     assert [r.config.optim.epochs for r in runs] == [9, 7, 9, 7]
     assert {r.config.optim.clip for r in runs} == {3.0}
@@ -103,8 +119,17 @@ def test_seeds_that_cannot_be(seeds: str, folder: Path) -> None:
 
 def test_jobs_are_at_least_one(folder: Path) -> None:
     parser = SWEEP.parser("sweep")
-    with pytest.raises((SystemExit, argparse.ArgumentError)):
+    with pytest.raises(ConfigError, match="--jobs: must be a whole number of at least 1, not 0"):
         parser.parse_args(["--config", str(folder / "base.yaml"), "--jobs", "0"])
+
+
+def test_settings_can_be_given_as_to_train(folder: Path) -> None:
+    parser = SWEEP.parser("sweep")
+    words = ["--config", "a", "--optim.epochs", "2", "--set", "seed=3", "--loss.name=hinge"]
+    assert parser.parse_args(words).set == ["optim.epochs=2", "seed=3", "loss.name=hinge"]
+    words = ["--config", str(folder / "base.yaml"), "--optim.epoch", "2"]
+    with pytest.raises(ConfigError, match=r"system base: optim.epoch is .*mean optim.epochs"):
+        run("sweep", *words)
 
 
 @pytest.mark.slow
@@ -128,7 +153,7 @@ def test_a_report_says_where_it_is_and_what_it_lacks(
     write_run(tmp_path / "runs" / "full", captions, seed=2, format_version=9)
     assert run("report", str(tmp_path / "runs"), "--out", str(tmp_path / "out")) == 0
     shown = capsys.readouterr()
-    assert shown.out.strip() == str(tmp_path / "out" / "report.md")
+    assert shown.out.strip() == str(tmp_path / "out" / "report.html")
     assert shown.err.startswith("left out: ") and "version 9 is unknown" in shown.err
     with pytest.raises(DataError, match="no records of split 'val'"):
         run("report", str(tmp_path / "runs"), "--split", "val")

@@ -39,18 +39,51 @@ def test_settings_come_from_the_file_then_from_the_command_line(tmp_path: Path) 
 
 @pytest.mark.parametrize("verb", ["train", "extract"])
 @pytest.mark.parametrize(
-    "text", ["optim:\n  epoch: 3\n", "sead: 1\n", "optim:\n  epochs: many\n"]
+    ("text", "words", "message"),
+    [
+        ("optim: {epoch: 3}", [], "run.yaml: optim.epoch is not a setting; did you mean optim.epo"),
+        ("sead: 1", [], "run.yaml: sead is not a setting; did you mean seed?"),
+        ("optm: {epochs: 3}", [], "run.yaml: optm is not a setting; did you mean optim"),
+        ("epochs: 3", [], "run.yaml: epochs is not a setting; did you mean optim.epochs?"),
+        ("3: 4", [], "run.yaml: 3 is not a setting\n"),
+        ("optim: {epochs: many}", [], "optim.epochs: must be a whole number, not many"),
+        ("optim: {clip: high}", [], "optim.clip: must be a number, not high"),
+        ("optim: {precision: half}", [], "optim.precision: must be bf16 or no, not half"),
+        ("", ["--optim.epoch=3"], "optim.epoch is not a setting; did you mean optim.epochs?"),
+        ("", ["--optim.width", "3"], "optim.width is not a setting; did you mean model.width?"),
+        ("", ["--epochs", "3"], "--epochs: unknown option; did you mean --optim.epochs?"),
+        ("", ["--sead", "3"], "--sead: unknown option; did you mean --seed?"),
+        ("", ["--seed", "x"], "--seed: must be a whole number, not x"),
+        ("", ["--set", "optim.epoch=3"], "optim.epoch is not a setting; did you mean optim.epoc"),
+        ("", ["--set", "optim.epochs"], "--set optim.epochs: expected KEY=VALUE"),
+        ("", ["--set"], "--set : expected KEY=VALUE"),
+        ("", ["other.yaml"], "other.yaml: unexpected argument; see `hgan "),
+        ("", ["--seed"], "--seed: needs a value"),
+    ],
 )
-def test_settings_that_do_not_exist_or_fit_are_refused(
-    verb: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_settings_that_do_not_exist_or_fit_are_refused_with_what_was_meant(
+    verb: str,
+    text: str,
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = tmp_path / "run.yaml"
-    file.write_text(text)
-    with pytest.raises(SystemExit) as stop:
-        main([verb, "--config", str(file)])
-    assert stop.value.code == 2
+    file.write_text(text or "seed: 1")
+    assert main([verb, "--config", str(file), *words]) == 2
     shown = capsys.readouterr().err
-    assert any(word in shown for word in ("epoch", "sead"))
+    assert shown.startswith("hgan: ") and shown.count("\n") == 1
+    assert message in shown
+
+
+@pytest.mark.parametrize("verb", ["train", "extract"])
+def test_settings_can_be_set_as_in_a_sweep(verb: str) -> None:
+    words = ["--set", "optim.epochs=3", "--set=data.captions=a=b.csv", "--set", "seed=4"]
+    config = settings(verb, *words, "--set", "model.name=scan", "--set", "model.width=8")
+    assert (config.optim.epochs, config.seed) == (3, 4)
+    assert config.data.captions == Path("a=b.csv")
+    assert config.model == SCANConfig(width=8)
 
 
 @pytest.mark.parametrize("verb", ["train", "extract"])
@@ -64,13 +97,18 @@ def test_settings_that_do_not_exist_or_fit_are_refused(
         ("model: {attention: t2i}", [], "model.attention is a setting of scan, not of hgan"),
         ("model: {name: scan, slots: 3}", [], "model.slots is a setting of hgan, not of scan"),
         ("model: {name: scan}", ["--model.slots=3"], "model.slots is a setting of hgan, not of"),
-        ("model: {slotz: 3}", [], "model.slotz is not a setting of hgan; it has name, levels"),
+        ("model: {slotz: 3}", [], "slotz is not a setting of hgan; did you mean model.slots?"),
+        ("model: {zzzz: 3}", [], "model.zzzz is not a setting of hgan; it has name, levels"),
         ("loss: {margin: 0.3}", [], "loss.margin is a setting of hinge, not of infonce"),
         ("", ["--plugin", "none.py"], "none.py: no such Python file"),
     ],
 )
 def test_a_setting_of_another_matcher_or_loss_is_refused_and_says_whose_it_is(
-    verb: str, text: str, words: list[str], message: str, tmp_path: Path,
+    verb: str,
+    text: str,
+    words: list[str],
+    message: str,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = tmp_path / "run.yaml"
@@ -135,9 +173,9 @@ def test_a_switch_does_what_it_says() -> None:
 
 
 def test_flags_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["train", "--optim.epoch", "3"])
-    assert "unrecognized arguments: --optim.epoch" in capsys.readouterr().err
+    assert main(["train", "--optim.epoch", "3"]) == 2
+    assert main(["train", "--resum"]) == 2
+    assert "--resum: unknown option; did you mean --resume?" in capsys.readouterr().err
 
 
 def test_settings_that_contradict_each_other(capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,6 +269,31 @@ def test_extract_writes_a_store_once(
     assert counts[str(tmp_path / "vit")] == {"photos": 12, "views": 2, "regions": 4, "width": 32}
 
 
+def test_extract_makes_mosaics_only_of_photos_to_train_on(
+    data_set: Path, data_words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*data_words, "--vision.mosaics", "2"]
+    captions = data_set / "captions.jsonl"
+    lines = captions.read_text()
+    captions.write_text(lines.replace('"train"', '"val"'))
+    assert main(["extract", *words, "--data.features", str(tmp_path / "val")]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == f"12 photos, 2 views each, 0 skipped: {tmp_path / 'val'}\n"
+    message = f"no mosaics: {captions} has 0 photos in split 'train', and a mosaic needs four\n"
+    assert shown.err == message
+
+    captions.write_text(lines)
+    photo = data_set / "images" / "4.jpg"
+    content = photo.read_bytes()
+    photo.write_bytes(b"")
+    assert main(["extract", *words]) == 0
+    assert "no mosaics: 1 photos to train on were skipped" in capsys.readouterr().err
+    photo.write_bytes(content)
+    assert main(["extract", *words]) == 0
+    folder = tmp_path / "features" / "mosaics"
+    assert f"2 mosaics of photos to train on: {folder}\n" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_from_photos_to_a_search_with_a_model_of_ones_own(
     data_set: Path, data_words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -255,8 +318,14 @@ def test_from_photos_to_a_search_with_a_model_of_ones_own(
     assert main(["evaluate", best, "--split", "dev"]) == 0
     table = " ".join(capsys.readouterr().out.split())
     for word in (
-        "val split, protocol full", "all photos and captions", "rSum", "R@1", " tied ",
-        "ties count against the model", "3 photos, 6 captions", "seed 2, epoch 1 of 1",
+        "val split, protocol full",
+        "all photos and captions",
+        "rSum",
+        "R@1",
+        " tied ",
+        "ties count against the model",
+        "3 photos, 6 captions",
+        "seed 2, epoch 1 of 1",
     ):
         assert word in table
     assert (tmp_path / "run" / "seed2" / "val.npz").is_file()

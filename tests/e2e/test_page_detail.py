@@ -87,6 +87,7 @@ def test_slots_agree_as_the_explanation_says(opened: Page, indexed, library):
 @pytest.mark.parametrize("way", ["hover", "focus"])
 def test_a_word_lights_its_regions(opened: Page, indexed, library, way):
     from hgan.render.heatmap import heat as field_of_heat
+
     with open_index(indexed) as index:
         path = library / opened.locator(TILES).first.get_attribute("aria-label")
         explanation = index.bundle.explain(path, WORDS)

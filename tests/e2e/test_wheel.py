@@ -1,6 +1,7 @@
-"""The wheel of `make dist`, installed in an empty environment: it searches without torch."""
+"""The wheel of `make dist`, installed by pip, pipx and uv: it searches without torch."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -80,10 +81,33 @@ def test_a_fresh_environment_searches_with_the_wheel(dist: Path, tmp_path: Path)
         run(python, "-c", PUBLIC.format(names=NAMES, version=version), cwd=tmp_path) == "no torch\n"
     )
 
+    assert_it_searches(hgan, tmp_path)
+
+
+def assert_it_searches(hgan: Path, folder: Path) -> None:
     for i, (name, colour) in enumerate(COLOURS.items()):
-        save_photo(tmp_path / "photos" / f"{name}.png", colour, seed=i)
-    index = ["--index", tmp_path / "index"]
-    told = run(hgan, "index", tmp_path / "photos", "--to", tmp_path / "index", cwd=tmp_path)
+        save_photo(folder / "photos" / f"{name}.png", colour, seed=i)
+    index = ["--index", folder / "index"]
+    told = run(hgan, "index", folder / "photos", "--to", folder / "index", cwd=folder)
     assert f"{len(COLOURS)} added" in told
-    found = run(hgan, "search", "a plain red picture", "-k", "1", *index, cwd=tmp_path)
+    found = run(hgan, "search", "a plain red picture", "-k", "1", *index, cwd=folder)
     assert "red.png" in found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [["pipx", "install"], ["uv", "tool", "install"]])
+def test_tools_that_install_programs_install_it(
+    command: list[str], dist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each program gets an environment of its own, and a command in a folder of commands."""
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    places = {"PIPX_HOME": "home", "PIPX_BIN_DIR": "bin", "UV_TOOL_DIR": "home"}
+    places |= {"UV_TOOL_BIN_DIR": "bin", "UV_CACHE_DIR": "cache"}
+    for name, folder in places.items():
+        monkeypatch.setitem(OUTSIDE, name, str(tmp_path / folder))
+    (wheel,) = dist.glob("*.whl")
+    run(*command, wheel, cwd=tmp_path)
+    hgan = tmp_path / "bin" / "hgan"
+    assert run(hgan, "--version", cwd=tmp_path) == f"hgan {wheel.name.split('-')[1]}\n"
+    assert_it_searches(hgan, tmp_path)

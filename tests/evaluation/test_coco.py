@@ -100,9 +100,7 @@ WAYS = (("image_to_text", "i2t"), ("text_to_image", "t2i"))
 
 
 @pytest.mark.slow
-def test_recall_on_all_5000_is_the_packages(
-    measured: Measured, lists: tuple[Lists, Lists]
-) -> None:
+def test_recall_on_all_5000_is_the_packages(measured: Measured, lists: tuple[Lists, Lists]) -> None:
     found = Metrics().compute_all_metrics(*lists, target_metrics=["coco_5k_recalls"])
     for ours, theirs in WAYS:
         expected = recalls(found, "coco_5k", theirs)

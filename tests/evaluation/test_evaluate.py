@@ -88,9 +88,7 @@ def test_chosen_weights_sum_to_one_and_are_the_best_of_the_grid(
 
 
 @pytest.mark.parametrize("split", ["test", "train"])
-def test_weights_are_never_chosen_on_test(
-    split: str, config: Config, model: TrainedModel
-) -> None:
+def test_weights_are_never_chosen_on_test(split: str, config: Config, model: TrainedModel) -> None:
     data = tiny_dataset(config, model, split)
     with pytest.raises(ConfigError, match=f"but these photos are in split {split}"):
         choose_weights(model.network, data)

@@ -37,8 +37,9 @@ def test_the_median_of_an_even_number_is_rounded_down() -> None:
 def test_the_mean_over_folds_is_that_of_each_figure() -> None:
     """Each stands under its own name: no figure is read from its neighbour's place."""
     rng = np.random.default_rng(0)
-    folds = [metrics(Ranks(rng.integers(30, size=20), rng.integers(9, size=90), t))
-             for t in (1, 2, 4)]
+    folds = [
+        metrics(Ranks(rng.integers(30, size=20), rng.integers(9, size=90), t)) for t in (1, 2, 4)
+    ]
     found, parts = mean_metrics(folds).as_dict(), [fold.as_dict() for fold in folds]
     for way in ("image_to_text", "text_to_image"):
         for name in ("R@1", "R@5", "R@10"):
@@ -46,8 +47,9 @@ def test_the_mean_over_folds_is_that_of_each_figure() -> None:
             assert found[way]["recall"][name] == pytest.approx(mean)
         for name in ("median_rank", "mean_rank"):
             assert found[way][name] == pytest.approx(sum(part[way][name] for part in parts) / 3)
-    recalls = [r for way in ("image_to_text", "text_to_image")
-               for r in found[way]["recall"].values()]
+    recalls = [
+        r for way in ("image_to_text", "text_to_image") for r in found[way]["recall"].values()
+    ]
     assert found["rsum"] == pytest.approx(sum(recalls)) and found["tied"] == 7
 
 

@@ -57,6 +57,14 @@ def shown(record: dict[str, Any], names: list[str]) -> str:
     return " ".join(capture.get().split())
 
 
+def test_the_folder_of_a_run_stands_for_its_best_checkpoint(config: Config, best: Path) -> None:
+    record = evaluate_checkpoints([best.parent], "test")
+    assert record["checkpoint"] == str(best) and read(best.parent / "test.json") == record
+    write_run(config, best.parents[1] / "seed4", 1)
+    with pytest.raises(DataError, match=r"run: contains 2 runs, .* name one of .*seed3, .*seed4"):
+        evaluate_checkpoints([best.parents[1]], "test")
+
+
 def test_it_says_what_the_figures_belong_to(config: Config, best: Path) -> None:
     record = evaluate_checkpoints([best], "test")
     assert read(best.parent / "test.json") == record
@@ -77,7 +85,7 @@ def test_it_says_what_the_figures_belong_to(config: Config, best: Path) -> None:
     }
     assert {name: record[name] for name in expected} == expected
     assert record["weights"] == pytest.approx(dict.fromkeys(("context", "shared", "local"), 1 / 3))
-    assert record["cost"]["microseconds_per_pair"] > 0
+    assert record["cost"]["microseconds_per_pair"] > 0 and record["cost"]["pairs"] > 100_000
     assert record["cost"]["bytes_per_image"] == 2 * (24 + 2 * 8 + 4 * 8)
     model = load_checkpoint(best)
     found = evaluate(model.network, tiny_dataset(config, model, "test"))
@@ -192,8 +200,12 @@ def test_every_table_names_what_it_shows(best: Path) -> None:
     ):
         table = shown(record, [name])
         for word in (
-            f"{best}: test split, protocol {name}", meaning, ties, "seed 3, epoch 8 of 12",
-            f"15 photos, {record['texts']} captions of {record['captions']}", "hgan",
+            f"{best}: test split, protocol {name}",
+            meaning,
+            ties,
+            "seed 3, epoch 8 of 12",
+            f"15 photos, {record['texts']} captions of {record['captions']}",
+            "hgan",
         ):
             assert word.replace(" ", "") in table.replace(" ", "")  # long lines are broken
     rows = shown(record, ["eccv"])

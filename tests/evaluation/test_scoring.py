@@ -1,5 +1,6 @@
 """Each item of a split is encoded once; score tiles of a model or of an ensemble; their cost."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,9 @@ from hgan.data.captions.types import Captions
 from hgan.data.features.store import FeatureStore
 from hgan.encoded import final_level
 from hgan.evaluation import scoring as module
+from hgan.evaluation.cost import measure_cost
 from hgan.evaluation.evaluate import evaluate
+from hgan.evaluation.ranking import TILE
 from hgan.evaluation.scoring import Member, Scores, encode
 from hgan.model.io import TrainedModel
 from hgan.model.matcher import combine
@@ -100,15 +103,34 @@ def test_an_ensemble_is_the_mean_of_its_models_final_scores(
     assert not torch.allclose(found["S"], first["S"], atol=1e-3)
 
 
-def test_cost_is_counted_per_pair_and_per_image(model: TrainedModel, data: Dataset) -> None:
+def test_the_size_of_an_encoded_photo(model: TrainedModel, data: Dataset) -> None:
     scores = Scores([member(model, data)])
-    assert (scores.seconds, scores.pairs) == (0.0, 0)
-    scores(slice(2, 5), slice(0, 7))
-    scores(slice(0, 1), slice(0, 2))
-    assert scores.pairs == 23 and scores.seconds > 0
     width = 24 + 2 * 8 + 4 * 8  # context, two slots, four regions
     assert scores.bytes_per_image == 2 * width
     assert Scores(scores.members * 2).bytes_per_image == 4 * width
+
+
+def test_cost_is_measured_on_full_tiles_of_a_small_split(
+    model: TrainedModel, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = Scores([member(model, data)])
+    tiles: list[dict[str, torch.Tensor]] = []
+    compare = Scores.__call__
+
+    def slowly(self: Scores, rows: slice, columns: slice) -> dict[str, torch.Tensor]:
+        tiles.append(compare(self, rows, columns))
+        time.sleep(0.3 if len(tiles) == 1 else 0.1)
+        return tiles[-1]
+
+    monkeypatch.setattr(Scores, "__call__", slowly)
+    cost = measure_cost(scores)
+    photos, texts = scores.shape
+    assert photos < TILE[0] and texts < TILE[1]
+    tile = tiles[0]["S"]
+    assert tile.shape == TILE and cost["pairs"] == (len(tiles) - 1) * tile.numel() >= 100_000
+    torch.testing.assert_close(tile[:photos, :texts], tile[photos : 2 * photos, texts : 2 * texts])
+    assert 0.1 < 1e-6 * cost["microseconds_per_pair"] * tile.numel() < 0.25  # not the first one
+    assert cost["bytes_per_image"] == scores.bytes_per_image
 
 
 def test_the_final_score() -> None:

@@ -89,8 +89,15 @@ def test_train_on_your_captions(tmp_path: Path) -> None:
             captions = [f"a {colour} photo", f"number {number} is {colour}"]
             file.write(json.dumps({"image": name, "captions": captions, "split": split}) + "\n")
     out = run(
-        "train_on_your_captions.py", "captions.jsonl", "photos", "work", "--epochs", 1,
-        "--batch", 5, where=tmp_path,
+        "train_on_your_captions.py",
+        "captions.jsonl",
+        "photos",
+        "work",
+        "--epochs",
+        1,
+        "--batch",
+        5,
+        where=tmp_path,
     )
     assert re.search(r"best epoch 1: validation rSum \d+\.\d\ntest rSum \d+\.\d\n", out), out
     assert "Embeddings(1 text" in out

@@ -177,10 +177,22 @@ def test_a_folder_without_a_model_says_where_one_would_be(tmp_path: Path) -> Non
 
 
 OLD_MODEL = {
-    "name": "hgan", "levels": ["context", "shared", "local"], "image_graph": True,
-    "text_graph": True, "mfar": True, "width": 24, "node_width": 16, "graph_layers": 2, "slots": 2,
-    "slot_width": 8, "local_width": 8, "dropout": 0.2, "attention": "t2i", "aggregation": "mean",
-    "reasoning": "sgr", "similarity_width": 256,
+    "name": "hgan",
+    "levels": ["context", "shared", "local"],
+    "image_graph": True,
+    "text_graph": True,
+    "mfar": True,
+    "width": 24,
+    "node_width": 16,
+    "graph_layers": 2,
+    "slots": 2,
+    "slot_width": 8,
+    "local_width": 8,
+    "dropout": 0.2,
+    "attention": "t2i",
+    "aggregation": "mean",
+    "reasoning": "sgr",
+    "similarity_width": 256,
 }
 """A model's settings in format 1: those of all matchers, whichever it is."""
 

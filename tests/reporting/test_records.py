@@ -74,8 +74,14 @@ def damage(run: Path, what: str) -> None:
 @pytest.mark.parametrize(
     "what",
     [
-        "missing", "has no cost", "version 2 is unknown", "No such file", "rSum of S is",
-        "File is not a zip", "are not for 29 photos", "JSONDecodeError",
+        "missing",
+        "has no cost",
+        "version 2 is unknown",
+        "No such file",
+        "rSum of S is",
+        "File is not a zip",
+        "are not for 29 photos",
+        "JSONDecodeError",
     ],
 )
 def test_a_damaged_record_is_listed_and_the_others_go_on(

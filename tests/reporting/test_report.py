@@ -1,13 +1,17 @@
 """The whole report on real ranks of small data: its files, its reference, what it omits."""
 
+import base64
+import io
 import re
+from html import unescape
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from hgan.errors import ConfigError, DataError
-from hgan.reporting.report import PICTURES, write_report
+from hgan.reporting.report import PAGE, PICTURES, write_report
+from hgan.reporting.worst import WORST
 from tests.fixtures.records import write_captions, write_run
 
 
@@ -22,21 +26,67 @@ def runs(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
-def test_every_file_is_written_and_tied_together(runs: Path, tmp_path: Path) -> None:
+def page(out: Path) -> str:
+    return (out / PAGE).read_text(encoding="utf-8")
+
+
+def visible(html: str) -> str:
+    """The text of a page, without what is inside tags."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
+
+
+def inside(html: str, kind: str) -> list[bytes]:
+    """The files of a kind that are inside a page."""
+    return [base64.b64decode(c) for c in re.findall(rf"data:{kind};base64,([\w+/=]*)", html)]
+
+
+def test_the_page_has_everything_in_it(runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "report"
+    photos = tmp_path / "data" / "photos"
+    photos.mkdir()
+    for i in range(30):
+        Image.new("RGB", (64, 48), (8 * i, 0, 0)).save(photos / f"test{i}.jpg")
     assert write_report([runs], out, "test") == []
-    text = (out / "report.md").read_text(encoding="utf-8")
-    linked = set(re.findall(r"\]\(([^)]*)\)", text))
-    assert linked == {p.name for p in out.iterdir()} - {"report.md", "table.md", "differences.md"}
-    for name in PICTURES:
-        with Image.open(out / f"{name}.png") as picture:
+    files = {"differences.md", "report.html", "table.csv", "table.md", "table.tex"}
+    assert {path.name for path in out.iterdir()} == files | {f"{name}.png" for name in PICTURES}
+    html = page(out)
+    links = re.findall(r'(?:src|href)="(.*?)"', html)
+    assert all(link.startswith(("data:", "#")) for link in links) and "<script" not in html
+    anchors = set(re.findall(r'id="(.*?)"', html))
+    assert {link[1:] for link in links if link.startswith("#")} <= anchors
+
+    found = inside(html, "image/png")
+    assert found == [(out / f"{name}.png").read_bytes() for name in PICTURES]
+    for png in found:
+        with Image.open(io.BytesIO(png)) as picture:
             small = picture.convert("L").resize((64, 64))
             assert picture.width > 700 and len(set(small.tobytes())) > 5  # not blank
-    for part in ("table.md", "differences.md"):
-        assert (out / part).read_text(encoding="utf-8").strip() in text
-    for fact in ("Split: test, 30 photos, 73 captions", "Ties count against the model",
-                 "full: 1, 2; context: 1; worse: 1, 2", "highest rSum on validation"):
+    tables = [(out / f"table.{form}").read_bytes() for form in ("md", "tex", "csv")]
+    assert inside(html, "text/plain") == tables
+    assert 20 < len(inside(html, "image/jpeg")) <= 30  # each photo once
+
+    text = visible(html)
+    for line in (out / "table.md").read_text(encoding="utf-8").splitlines()[2:5]:
+        assert " ".join(line.replace("|", " ").split()) in text
+    for fact in (
+        "Split: test, 30 photos, 73 captions",
+        "Ties count against the model",
+        "full: 1, 2; context: 1; worse: 1, 2",
+        "highest rSum on validation",
+    ):
         assert fact in text
+    assert "Left out" not in text
+
+
+def test_every_system_has_its_worst_queries(runs: Path, tmp_path: Path) -> None:
+    write_report([runs], tmp_path / "report", "test")
+    html = page(tmp_path / "report")
+    names = re.findall(r"<summary>(.*?)</summary>", html)
+    assert names == ["full, seed 1", "context, seed 1", "worse, seed 1"]
+    parts = html.split("<summary>")[1:]
+    assert all(part.count("its photo has rank") == WORST for part in parts)
+    assert len({part.partition("</summary>")[2] for part in parts}) == 3
+    assert re.search(r"\d+ photos could not be shown; set .* with --photos", visible(html))
 
 
 def test_differences_are_against_the_reference(runs: Path, tmp_path: Path) -> None:
@@ -48,7 +98,6 @@ def test_differences_are_against_the_reference(runs: Path, tmp_path: Path) -> No
     write_report([runs], tmp_path / "b", "test", reference="worse")
     lines = (tmp_path / "b" / "differences.md").read_text(encoding="utf-8").splitlines()
     assert lines[2].startswith("| full | +")
-    assert "Worst queries of worse" in (tmp_path / "b" / "worst.html").read_text(encoding="utf-8")
     with pytest.raises(ConfigError, match="--reference none: choose one of full, context, worse"):
         write_report([runs], tmp_path / "c", "test", reference="none")
 
@@ -70,23 +119,22 @@ def test_everything_says_what_it_belongs_to_and_calls_an_ensemble_one(tmp_path: 
     write_run(tmp_path / "runs" / "pair", captions, 3, 1.5, **ensemble)
     out = tmp_path / "report"
     write_report([tmp_path / "runs"], out, "test")
-    text = (out / "report.md").read_text(encoding="utf-8")
-    assert "| full | 2 | 2 of 2 | " in text
-    assert "| pair | 3 + 4 | 1 of 2 + 2 of 2 | " in text and "| `a/best` + `b/best` |" in text
+    html = page(out)
+    text = visible(html)
+    assert "full 2 2 of 2 " in text
+    assert "pair 3 + 4 1 of 2 + 2 of 2 " in text and "a/best + b/best" in text
     assert "| pair (ensemble) | -" in (out / "differences.md").read_text(encoding="utf-8")
     note = "data/captions.jsonl, test split, protocol full: 30 photos, 73 captions; ties count"
     for name in ("table.tex", "table.csv"):
         found = (out / name).read_text(encoding="utf-8")
         assert note in found and "over seeds 1, 2 or 3" in found
-    page = (out / "worst.html").read_text(encoding="utf-8")
-    assert "protocol full, checkpoint of\nepoch 2 of 2" in page
+    assert note in text and "Checkpoint of epoch 2 of 2." in text
 
 
 def test_one_system_alone(tmp_path: Path) -> None:
     write_run(tmp_path / "runs" / "full", write_captions(tmp_path / "data"))
     assert write_report([tmp_path / "runs"], tmp_path / "report", "test") == []
-    text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
-    assert "full is the only system." in text
+    assert "full is the only system." in visible(page(tmp_path / "report"))
     assert "±" not in (tmp_path / "report" / "table.md").read_text(encoding="utf-8")
 
 
@@ -94,15 +142,15 @@ def test_without_captions_the_rest_is_there(runs: Path, tmp_path: Path) -> None:
     (tmp_path / "data" / "captions.jsonl").unlink()
     (problem,) = write_report([runs], tmp_path / "report", "test")
     assert "which need captions" in problem and "captions.jsonl: no such file" in problem
-    text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
-    assert problem in text and "rsum.png" in text and "lengths.png" not in text
-    assert not (tmp_path / "report" / "worst.html").exists()
+    html = page(tmp_path / "report")
+    assert problem in visible(html) and len(inside(html, "image/png")) == len(PICTURES) - 1
+    assert not (tmp_path / "report" / "lengths.png").exists() and "<summary>" not in html
 
 
 def test_what_is_left_out_is_listed(runs: Path, tmp_path: Path) -> None:
     (runs / "worse" / "seed2" / "test.npz").write_bytes(b"")
     (problem,) = write_report([runs], tmp_path / "report", "test")
-    text = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    text = visible(page(tmp_path / "report"))
     assert "seed2" in problem and problem in text and "worse: 1)" in text
 
 

@@ -58,9 +58,7 @@ def test_the_interval_equals_that_of_the_naive_twin(
         ]
         differences.append(means[0] - means[1])
     assert (found.low, found.high) == pytest.approx(np.quantile(differences, [0.025, 0.975]))
-    stated = [
-        np.mean([r.metrics("full")["rsum"] for r in records]) for records in (ours, theirs)
-    ]
+    stated = [np.mean([r.metrics("full")["rsum"] for r in records]) for records in (ours, theirs)]
     assert found.mean == pytest.approx(stated[0] - stated[1])
     assert 0 < found.low < found.mean < found.high
 

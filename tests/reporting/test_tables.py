@@ -20,6 +20,7 @@ from hgan.reporting.tables import (
     published_sets,
     rows,
 )
+from hgan.reporting.text_table import TextTable
 from tests.fixtures.records import write_captions, write_run
 
 
@@ -37,7 +38,8 @@ def table(tmp_path: Path) -> list[Row]:
 
 def test_rows_are_means_over_seeds_the_best_first(table: list[Row]) -> None:
     assert [(row.system, row.flags, row.seeds) for row in table] == [
-        ("full_one", "", 2), ("pair", "E", 1),
+        ("full_one", "", 2),
+        ("pair", "E", 1),
     ]
     best, worse = table
     assert best.cells["rSum"].mean == pytest.approx(sum(best.cells[n].mean for n in RECALLS))
@@ -97,5 +99,12 @@ def test_published_figures_of_another_split_are_refused() -> None:
 
 
 def test_differences_have_signs() -> None:
-    text = differences("full", {"less": Difference(-3.25, -6.0, 0.5)})
-    assert text.splitlines()[2] == "| less | -3.2 | -6.0 to +0.5 |"
+    table = differences("full", {"less": Difference(-3.25, -6.0, 0.5)})
+    assert table.markdown().splitlines()[2] == "| less | -3.2 | -6.0 to +0.5 |"
+
+
+def test_tables_escape_what_their_form_needs() -> None:
+    table = TextTable(["name", "value"], frozenset({1}), [["a|b <c>", "1"]])
+    assert table.markdown() == "| name | value |\n|---|---:|\n| a\\|b <c> | 1 |\n"
+    assert '<th>name</th><th class="number">value</th>' in table.html()
+    assert '<td>a|b &lt;c&gt;</td><td class="number">1</td>' in table.html()

@@ -1,4 +1,4 @@
-"""The page of worst queries: correct, escaped, self-contained, with photos and without."""
+"""The worst queries: correct, escaped, with photos and without."""
 
 import base64
 import io
@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from hgan.data.captions.read import read_captions
+from hgan.reporting.album import Album
 from hgan.reporting.records import Record, find_records
-from hgan.reporting.worst import WORST, write_worst
+from hgan.reporting.worst import WORST, worst_queries
 from tests.fixtures.records import write_captions, write_run
 
 
@@ -23,10 +24,10 @@ def record(tmp_path: Path) -> Record:
     return find_records([tmp_path / "runs"], "test")[0]["a & b"][0]
 
 
-def page(record: Record, photos: Path | None, folder: Path) -> str:
+def shown(record: Record, photos: Path | None) -> tuple[str, Album]:
     captions = read_captions(Path(record.figures["captions"])).split("test")
-    write_worst(record, captions, photos, folder / "worst.html")
-    return (folder / "worst.html").read_text(encoding="utf-8")
+    album = Album(captions.images, photos)
+    return worst_queries(record, captions, album), album
 
 
 class Balance(HTMLParser):
@@ -37,48 +38,52 @@ class Balance(HTMLParser):
         self.open: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
+        self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
 
-def test_the_worst_queries_are_there_the_worst_first(record: Record, tmp_path: Path) -> None:
-    html = page(record, None, tmp_path)
+def test_the_worst_queries_are_there_the_worst_first(record: Record) -> None:
+    html, _ = shown(record, None)
     of_images, of_texts = record.final_ranks
-    shown = [int(n) for n in re.findall(r"its photo has rank (\d+)", html)]
-    assert shown == list(np.sort(of_texts)[::-1][:WORST] + 1)
-    shown = [int(n) for n in re.findall(r"its best caption has rank (\d+)", html)]
-    assert shown == list(np.sort(of_images)[::-1][:WORST] + 1)
+    found = [int(n) for n in re.findall(r"its photo has rank (\d+)", html)]
+    assert found == list(np.sort(of_texts)[::-1][:WORST] + 1)
+    found = [int(n) for n in re.findall(r"its best caption has rank (\d+)", html)]
+    assert found == list(np.sort(of_images)[::-1][:WORST] + 1)
 
 
-def test_texts_are_escaped_and_tags_are_closed(record: Record, tmp_path: Path) -> None:
-    html = page(record, None, tmp_path)
+def test_texts_are_escaped_and_tags_are_closed(record: Record) -> None:
+    html, album = shown(record, None)
     assert "a &lt;b&gt;dog&lt;/b&gt; &amp; a" in html and "<b>" not in html
-    assert "Worst queries of a &amp; b, seed 1" in html
+    assert "<summary>a &amp; b, seed 1</summary>" in html
     balance = Balance()
-    balance.feed(html)
+    balance.feed(html + album.photos())
     assert balance.open == []
 
 
-def test_without_photos_names_stand_in_their_place(record: Record, tmp_path: Path) -> None:
-    html = page(record, None, tmp_path)
-    assert "Photos are not shown; set their folder with <code>--photos</code>" in html
-    assert "<img" not in html and "test3.jpg" in html
+def test_without_photos_names_stand_in_their_place(record: Record) -> None:
+    html, album = shown(record, None)
+    assert "<use" not in html and "test3.jpg" in html
+    assert "<image" not in album.photos() and "test3.jpg" in album.missing
 
 
-def test_photos_are_inside_the_page(record: Record, tmp_path: Path) -> None:
+def test_each_photo_is_inside_once(record: Record, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     for i in range(1, 30):
         Image.new("RGB", (640, 480), (8 * i, 0, 0)).save(photos / f"test{i}.jpg")
     (photos / "test2.jpg").write_bytes(b"no photo")
-    html = page(record, photos, tmp_path)
-    found = re.findall(r'src="([^"]*)"', html)
-    assert len(found) > WORST and all(s.startswith("data:image/jpeg;base64,") for s in found)
-    sizes = {Image.open(io.BytesIO(base64.b64decode(s.split(",")[1]))).size for s in found}
-    assert sizes == {(180, 135)}
-    missing = len(re.findall(r"<figure><figcaption", html))
-    assert missing > 0 and f"{missing} photos could not be shown" in html
-    assert "http" not in html
+    html, album = shown(record, photos)
+    assert album.missing == {"test0.jpg", "test2.jpg"}
+    used = re.findall(r'aria-label="(.*?)" viewBox="0 0 180 135"><use href="#photo(\d+)"/>', html)
+    assert len(used) > WORST and all(name == f"test{number}.jpg" for name, number in used)
+    stored = r'id="photo(\d+)" width="180" height="135" href="(.*?)"'
+    found = dict(re.findall(stored, album.photos()))
+    assert set(found) == {number for _, number in used}
+    for number, source in found.items():
+        head, content = source.split(",")
+        assert head == "data:image/jpeg;base64"
+        with Image.open(io.BytesIO(base64.b64decode(content))) as photo:
+            assert photo.size == (180, 135)
+            assert abs(photo.getpixel((90, 60))[0] - 8 * int(number)) < 4

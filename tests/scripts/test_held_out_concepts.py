@@ -25,9 +25,7 @@ def write(file: Path, *photos: tuple[str, str | None], **more: Any) -> Path:
 
 
 def run(captions: Path, out: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, SCRIPT, captions, out], capture_output=True, text=True
-    )
+    return subprocess.run([sys.executable, SCRIPT, captions, out], capture_output=True, text=True)
 
 
 @pytest.mark.parametrize(

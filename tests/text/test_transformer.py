@@ -1,6 +1,7 @@
 """Text encoders: freezing that freezes, states kept ahead, words told from special tokens."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -277,6 +278,14 @@ def test_an_encoder_that_cannot_be_loaded_is_an_error_of_the_settings(
         (target / "config.json").write_text("{")
     with pytest.raises(ConfigError, match=r"text\.encoder"):
         load_transformer(str(target))
+
+
+def test_a_name_is_refused_at_once_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    start = time.monotonic()
+    with pytest.raises(ConfigError, match=r"someone/none: .* cannot be reached.*use minilm"):
+        load_transformer("someone/none")
+    assert time.monotonic() - start < 5  # transformers tries it for half a minute
 
 
 def test_minilm_loads_offline() -> None:

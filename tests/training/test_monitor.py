@@ -4,6 +4,8 @@ import csv
 from pathlib import Path
 
 import pytest
+from matplotlib import pyplot
+from matplotlib.figure import Figure
 from PIL import Image
 
 from hgan.training.losses.hinge import Hinge
@@ -28,6 +30,19 @@ def test_the_curves_are_a_picture(tmp_path: Path) -> None:
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.format == "PNG" and picture.width > 800
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 10  # lines were drawn
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 8, 30])
+def test_epochs_are_whole_numbers(
+    epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(pyplot, "close", drawn.append)
+    plot_curves(tmp_path / "curves.png", [HISTORY[0] | {"epoch": i + 1} for i in range(epochs)])
+    for axes in drawn[0].axes:
+        low, high = axes.get_xlim()
+        ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+        assert ticks and all(tick == int(tick) for tick in ticks)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,17 @@ def settings(folder: Path, run: Path, **sections: dict[str, Any]) -> Config:
     return replace(tiny_config(folder, **sections), run=run)
 
 
+@pytest.mark.parametrize("wrong", [{"grid": 4}, {"size": 64}])
+def test_settings_that_differ_from_the_features_are_refused_at_the_start(
+    folder: Path, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    config = settings(folder, tmp_path, vision=wrong)
+    ((name, value),) = wrong.items()
+    with pytest.raises(ConfigError, match=rf"vision.{name}: {value}, but .*run `hgan extract`"):
+        train(config)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture(scope="module")
 def whole(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Config:
     """Four epochs without a break, with dropout, augmentation, averaging, views."""

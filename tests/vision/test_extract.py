@@ -195,7 +195,7 @@ def test_resumes_after_a_kill_with_the_same_bytes(
 
 def test_bad_photos_are_skipped_and_listed(hub_model: str, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
-    names = write_photos(photos, 9)
+    names = write_photos(photos, 31)
     (photos / names[0]).write_bytes(b"")
     (photos / names[4]).write_text("not a photo")
     (photos / names[8]).unlink()
@@ -203,7 +203,7 @@ def test_bad_photos_are_skipped_and_listed(hub_model: str, tmp_path: Path) -> No
     store = extract(backbone, photos, names, tmp_path / "store")
     assert set(store.manifest.skipped) == {names[0], names[4], names[8]}
     assert all(name in reason for name, reason in store.manifest.skipped.items())
-    assert list(store.rows) == [names[i] for i in (1, 2, 3, 5, 6, 7)]
+    assert list(store.rows) == [name for i, name in enumerate(names) if i not in (0, 4, 8)]
     good = list(store.rows)
     regions, _ = naive(backbone, photos, good, views=1)
     rows = [store.rows[name] for name in good]
@@ -212,11 +212,94 @@ def test_bad_photos_are_skipped_and_listed(hub_model: str, tmp_path: Path) -> No
         assert not store.regions[i].any()
 
 
-def test_only_bad_photos(hub_model: str, tmp_path: Path) -> None:
-    names = [f"{i}.jpg" for i in range(20)]
-    store = extract(load_backbone(hub_model, grid=2), tmp_path, names, tmp_path / "store")
-    assert len(store.manifest.skipped) == 20
-    assert not store.rows
+def test_the_wrong_folder_is_refused_before_anything_is_written(
+    hub_model: str, tmp_path: Path
+) -> None:
+    names = write_photos(tmp_path / "photos", 20)
+    backbone = load_backbone(hub_model, grid=2)
+    for name in names[7:10]:
+        (tmp_path / "photos" / name).unlink()
+    for folder, message in (
+        (tmp_path / "none", "none: no such folder; set data.photos"),
+        (tmp_path, r"20 of 20 photos are not in this folder, the first is photo 00.jpg; set data"),
+        (tmp_path / "photos", r"3 of 20 photos are not .* first is photo 07.jpg; set data.photos"),
+    ):
+        with pytest.raises(DataError, match=message):
+            extract(backbone, folder, names, tmp_path / "store")
+        assert not (tmp_path / "store").exists()
+    with pytest.raises(DataError, match=r"8 of 8 photos are not"):  # of two mosaics
+        extract(backbone, tmp_path, mosaic_ids(names[:8], 1), tmp_path / "store")
+
+
+def test_too_many_bad_photos_end_the_extraction_and_only_they_are_read_again(
+    hub_model: str, tmp_path: Path
+) -> None:
+    photos = tmp_path / "photos"
+    names = write_photos(photos, 20)
+    backbone = load_backbone(hub_model, grid=2)
+    extract(backbone, photos, names, tmp_path / "whole", views=2)
+    kept = [(photos / name).read_bytes() for name in names[:3]]
+    for name in names[:3]:
+        (photos / name).write_bytes(b"")
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"3 of 20 photos could not be read, the first: .*00"):
+            extract(backbone, photos, names, tmp_path / "store", views=2)
+        with pytest.raises(DataError, match="run `hgan extract` again"):
+            FeatureStore(tmp_path / "store")
+    for name, content in zip(names, kept, strict=False):
+        (photos / name).write_bytes(content)
+    for name in names[3:]:
+        (photos / name).unlink()  # they are in the store already
+    extract(backbone, photos, names, tmp_path / "store", views=2)
+    assert_same_store(tmp_path / "store", tmp_path / "whole")
+
+
+def assert_same_store(one: Path, other: Path) -> None:
+    for file in other.iterdir():
+        assert (one / file.name).read_bytes() == file.read_bytes(), file.name
+    FeatureStore(one)  # compares the checksums
+
+
+def test_photos_that_were_skipped_are_tried_again(hub_model: str, tmp_path: Path) -> None:
+    photos, store = tmp_path / "photos", tmp_path / "store"
+    names = write_photos(photos, 40)
+    backbone = load_backbone(hub_model, grid=2)
+    extract(backbone, photos, names, tmp_path / "whole", views=2)
+    kept = {i: (photos / names[i]).read_bytes() for i in (3, 17, 18)}
+    (photos / names[3]).write_bytes(b"")
+    (photos / names[17]).unlink()
+    (photos / names[18]).write_bytes(kept[18][:300])
+    assert len(extract(backbone, photos, names, store, views=2).rows) == 37
+    before = {file: file.stat().st_mtime_ns for file in store.glob("*.npy")}
+    assert len(extract(backbone, photos, names, store, views=2).manifest.skipped) == 3
+    assert before == {file: file.stat().st_mtime_ns for file in store.glob("*.npy")}
+
+    (photos / names[17]).write_bytes(kept[17])
+    assert list(extract(backbone, photos, names, store, views=2).manifest.skipped) == [
+        names[3], names[18],
+    ]  # fmt: skip
+    FeatureStore(store)
+    for i in (3, 18):
+        (photos / names[i]).write_bytes(kept[i])
+    extract(backbone, photos, names, store, views=2)
+    assert_same_store(store, tmp_path / "whole")
+
+
+def test_a_store_of_nothing_is_filled(hub_model: str, tmp_path: Path) -> None:
+    """Older versions wrote one when the folder of the photos was wrong."""
+    names = write_photos(tmp_path / "photos", 12)
+    backbone = load_backbone(hub_model, grid=2)
+    extract(backbone, tmp_path / "photos", names, tmp_path / "whole")
+    manifest = read_manifest(tmp_path / "whole")
+    manifest.checksums, manifest.rows_done = {}, 0
+    with FeatureWriter(tmp_path / "store", manifest) as writer:
+        nothing = {name: f"{name}: no such file" for name in names}
+        writer.write(np.zeros((12, 1, 4, 32)), np.zeros((12, 1, 32)), nothing)
+        writer.finish()
+    with pytest.raises(DataError, match="12 of 12 photos could not be read"):
+        extract(backbone, tmp_path, names, tmp_path / "store")
+    extract(backbone, tmp_path / "photos", names, tmp_path / "store")
+    assert_same_store(tmp_path / "store", tmp_path / "whole")
 
 
 def test_a_finished_store_is_not_made_again(hub_model: str, tmp_path: Path) -> None:
@@ -286,18 +369,30 @@ def assert_maps(store: FeatureStore, backbone: Backbone, photos: Path, names: li
 
 
 def test_input_of_trained_blocks_is_extracted(tmp_path: Path) -> None:
-    names = write_photos(tmp_path / "photos", 6)
+    names = write_photos(tmp_path / "photos", 11)
     (tmp_path / "photos" / names[2]).write_bytes(b"")
     for count, shape in ((1, [8, 8, 8]), (2, [6, 8, 8])):
         backbone = ConvBackbone(count)
         store = extract(backbone, tmp_path / "photos", names, tmp_path / f"{count}", views=3)
         assert store.manifest.trained_blocks == count and store.manifest.map_shape == shape
-        assert np.load(tmp_path / f"{count}" / "maps.npy").shape == (6, 3, *shape)
+        assert np.load(tmp_path / f"{count}" / "maps.npy").shape == (11, 3, *shape)
         assert_maps(store, backbone, tmp_path / "photos", [n for n in names if n != names[2]])
         assert not store.maps[2].any()
     frozen = extract(ConvBackbone(0), tmp_path / "photos", names, tmp_path / "0", views=3)
     assert frozen.maps is None and not (tmp_path / "0" / "maps.npy").exists()
     np.testing.assert_allclose(frozen.regions, store.regions, rtol=1e-3, atol=1e-3)
+
+
+def test_a_photo_that_was_skipped_gets_its_maps_later(tmp_path: Path) -> None:
+    names = write_photos(tmp_path / "photos", 11)
+    backbone, photos = ConvBackbone(2), tmp_path / "photos"
+    extract(backbone, photos, names, tmp_path / "whole", views=3)
+    kept = (photos / names[2]).read_bytes()
+    (photos / names[2]).write_bytes(b"")
+    extract(backbone, photos, names, tmp_path / "store", views=3)
+    (photos / names[2]).write_bytes(kept)
+    extract(backbone, photos, names, tmp_path / "store", views=3)
+    assert_same_store(tmp_path / "store", tmp_path / "whole")
 
 
 def test_an_interrupted_extraction_with_maps_goes_on_with_the_same_bytes(

@@ -1,5 +1,6 @@
 """Hub backbones, on tiny models of each class with random weights in a temporary folder."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -178,12 +179,18 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
         load_backbone(str(tmp_path))
 
 
-def test_a_name_is_refused_offline_with_what_works_there(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("offline", [True, False])
+def test_a_name_is_refused_at_once_without_a_network_with_what_works_there(
+    offline: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ConfigError, match=r"without it, use efficientnet-lite0"):
-        load_backbone("someone/no-such-vision-model")
+    """Connections to port 9 are refused, as all are without a network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    for name in ("someone/no-such-vision-model", "no-such-vision-model"):
+        start = time.monotonic()
+        with pytest.raises(ConfigError, match=rf"{name}: .* hub cannot be reached.*lite0, 1 or 2"):
+            load_backbone(name)
+        assert time.monotonic() - start < 5  # transformers tries it for half a minute
 
 
 def test_a_misspelt_offline_backbone_is_refused_at_once() -> None:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from hgan.cli.completion import NAME, completion_verb
 from hgan.cli.data_check import DATA_CHECK
 from hgan.cli.data_convert import DATA_CONVERT
 from hgan.cli.evaluate import EVALUATE
@@ -36,7 +37,8 @@ LEARN: dict[str, Verb] = {
     "sweep": SWEEP,
     "report": REPORT,
 }
-VERBS = FIND | LEARN
+OTHER: dict[str, Verb] = {NAME: completion_verb(FIND | LEARN)}
+VERBS = FIND | LEARN | OTHER
 
 DONE, PROBLEMS, USER_ERROR = 0, 1, 2
 """Exit codes: success; the checked data has problems; the input or a setting is wrong."""
@@ -92,9 +94,9 @@ def _fail(message: str) -> int:
 
 def _help() -> str:
     width = max(map(len, VERBS))
-    find, learn = (
+    find, learn, other = (
         "\n".join(f"  {name:{width}}  {verb.summary}" for name, verb in verbs.items())
-        for verbs in (FIND, LEARN)
+        for verbs in (FIND, LEARN, OTHER)
     )
     return f"""\
 usage: hgan VERB ...
@@ -106,6 +108,9 @@ find photos:
 
 train a model (needs the training half, pip install '.[train]'):
 {learn}
+
+your shell:
+{other}
 
   hgan VERB --help   arguments and examples of a verb
   hgan --version     the version

@@ -20,11 +20,19 @@ TOTALS = {"rsum": "rSum", "tied": "tied"}
 
 def _evaluate_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("checkpoint", type=Path, nargs="+",
-        help="folder of a checkpoint, such as runs/.../best; the scores of several are averaged")
+    add(
+        "checkpoint",
+        type=Path,
+        nargs="+",
+        help="folder of a run, such as runs/flickr8k/seed1, or of one of its checkpoints; the "
+        "scores of several are averaged",
+    )
     add("--split", default="test", help="split of the data set: test, val, ...")
-    add("--protocol", default="full", help="full, flickr30k-1k, coco-5k, coco-1k, eccv or cxc; "
-        "several separated by commas")
+    add(
+        "--protocol",
+        default="full",
+        help="full, flickr30k-1k, coco-5k, coco-1k, eccv or cxc; several separated by commas",
+    )
     add("--captions", type=Path, help="caption file, by default the one of the run")
     add("--features", type=Path, help="feature store, by default the one of the run")
     add("--out", type=Path, help="folder of the record, by default the folder of the run")
@@ -132,7 +140,7 @@ EVALUATE = Verb(
         "answers than COCO's own pairs."
     ),
     examples=(
-        "hgan evaluate runs/flickr8k/seed1/best --split test",
+        "hgan evaluate runs/flickr8k/seed1 --split test",
         "hgan evaluate runs/flickr8k/seed1/best --split val --json",
         "hgan evaluate runs/coco/seed1/best --protocol coco-5k,coco-1k,eccv,cxc",
         "hgan evaluate runs/saf/seed1/best runs/sgr/seed1/best --out runs/sgraf",

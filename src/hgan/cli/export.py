@@ -9,7 +9,9 @@ from hgan.cli.verb import Verb
 
 
 def _export_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("checkpoint", type=Path, help="folder of a checkpoint")
+    parser.add_argument(
+        "checkpoint", type=Path, help="folder of a run, such as runs/x/seed1, or of a checkpoint"
+    )
     parser.add_argument("out", type=Path, help="folder of the bundle")
     parser.add_argument("--compact", action="store_true", help="smaller: int8 and float16 weights")
     parser.add_argument(
@@ -25,9 +27,10 @@ def _export(_parser: ArgumentParser, chosen: Namespace) -> int:
     load_plugins(chosen.plugin)
     from hgan.data.captions.read import read_captions
     from hgan.export.bundle import export
+    from hgan.model.io import checkpoint_of
 
     texts = read_captions(chosen.captions).split("train").texts if chosen.captions else ()
-    export(chosen.checkpoint, chosen.out, chosen.compact, texts)
+    export(checkpoint_of(chosen.checkpoint), chosen.out, chosen.compact, texts)
     print(chosen.out)
     return 0
 
@@ -36,7 +39,7 @@ EXPORT = Verb(
     summary="Export a checkpoint as a bundle that `hgan index` can use.",
     details="A bundle runs without torch: two ONNX networks, tokenizer, settings, model card.",
     examples=(
-        "hgan export runs/flickr8k/seed1/best bundles/mine",
+        "hgan export runs/flickr8k/seed1 bundles/mine",
         "hgan export runs/flickr8k/seed1/best bundles/small --compact",
         "hgan export runs/flickr8k/seed1/best bundles/fast --captions data/flickr8k/captions.jsonl",
     ),

@@ -114,13 +114,13 @@ def _verify(to: Path | str) -> int:
 
     result = verify_index(to)
     for item in sorted(result.damaged):
-        print(f"damaged {item}", file=sys.stderr)
-    print(
+        print_visible(f"damaged {item}", file=sys.stderr)
+    print_visible(
         f"{result.intact} intact, {len(result.damaged)} damaged, {result.missing} missing, "
         f"{result.unchecked} without checksums: {to}"
     )
     if not result.good:
-        print(f"repair it with: hgan index {result.root} --to {to}", file=sys.stderr)
+        print_visible(f"repair it with: hgan index {result.root} --to {to}", file=sys.stderr)
     return 0 if result.good else 1
 
 

@@ -1,6 +1,7 @@
 """The verb `search`: search photos or texts with words, with a photo, or with both."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,7 +70,16 @@ def _search_arguments(parser: ArgumentParser) -> None:
         "that is more; more candidates come closer to an exhaustive search, and a hundred more "
         "take about two milliseconds",
     )
-    parser.add_argument("--json", action="store_true", help="print the hits as JSON")
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="print the hits as JSON")
+    forms.add_argument(
+        "-f", "--files", action="store_true", help="print the paths alone, one on a line"
+    )
+    forms.add_argument(
+        "--print0",
+        action="store_true",
+        help="print the paths alone, each ended by a NUL character, for xargs -0",
+    )
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="also write a contact sheet")
 
 
@@ -98,8 +108,16 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
         )
         if chosen.sheet is not None and index.holds == "texts":
             raise ConfigError("a contact sheet shows photos, but this index contains texts")
+        if (chosen.files or chosen.print0) and index.holds == "texts":
+            raise ConfigError("--files and --print0 are for photos, but this index contains texts")
     title = _title(query)
-    _print_hits(hits, title, first=chosen.offset + 1, as_json=chosen.json)
+    if chosen.print0:
+        _print_terminated(hits)
+    elif hits and chosen.files:
+        for hit in hits:
+            print_visible(hit.path)
+    else:
+        _print_hits(hits, title, first=chosen.offset + 1, as_json=chosen.json)
     if chosen.sheet is not None:
         from hgan.render.contact_sheet import contact_sheet
 
@@ -143,6 +161,12 @@ def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool) -> Non
             print_visible(f"{hit.score:.4f}", *shown, sep="\t")
 
 
+def _print_terminated(hits: "list[Hit]") -> None:
+    """Print the exact bytes of the paths, which can contain newlines, each ended by NUL."""
+    for hit in hits:
+        sys.stdout.buffer.write(os.fsencode(str(hit.path)) + b"\0")
+
+
 def _named(hit: "Hit") -> str | None:
     """The name of the photo that a sentence describes; None if there is none."""
     return str(hit.path) if hit.path.name else None
@@ -175,7 +199,8 @@ SEARCH = Verb(
     summary="Search indexed photos, or texts, with words, with a photo, or with both.",
     details=(
         "Prints the best photos with their scores: a table on a terminal, tab-separated lines\n"
-        "into a pipe. The score is the model's similarity, the weighted sum of its levels. For\n"
+        "into a pipe, in which control characters of names are escaped; --print0 prints names\n"
+        "as they are. The score is the model's similarity, the weighted sum of its levels. For\n"
         "words and a photo together, the two scores are added, weighted by --share; half of\n"
         "the score of each --without is subtracted. In an index of texts, hits are sentences,\n"
         "with the names of their photos where these are known."
@@ -191,6 +216,7 @@ SEARCH = Verb(
         "hgan search --image holiday.jpg --index captions.index",
         'hgan search "a red car" --index holidays.index --sheet cars.png',
         'hgan search "a red car" --json',
+        'hgan search "a red car" --min-score 0.3 -f',
     ),
     arguments=_search_arguments,
     run=_search,

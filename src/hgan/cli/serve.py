@@ -166,9 +166,7 @@ def _ready_index(chosen: Namespace) -> Path | str:
         return chosen.index or default_index()
     if source.startswith(("http://", "https://")) or (Path(source) / "index.json").is_file():
         if chosen.index is not None:
-            raise ConfigError(
-                f"{source} is an index; omit --index, or pass a folder of photos"
-            )
+            raise ConfigError(f"{source} is an index; omit --index, or pass a folder of photos")
         return str(source)
     from hgan.index.indexer import index_folder
 

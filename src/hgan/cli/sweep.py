@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
-from hgan.cli.settings import load_plugins, need_training_half, plugin_argument
+from hgan.cli.settings import SweepParser, load_plugins, need_training_half, plugin_argument
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 from hgan.terminal import print_visible
@@ -23,19 +23,39 @@ LOG_LINES = 15
 def _sweep_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     # No type where a flag can be repeated: the parser would apply it to the whole list.
-    add("--config", action="append", required=True, metavar="PATH",
-        help="YAML file for all systems, or folder with one file per system; can be repeated")
+    add(
+        "--config",
+        action="append",
+        required=True,
+        metavar="PATH",
+        help="YAML file for all systems, or folder with one file per system; can be repeated",
+    )
     add("--seeds", type=str, default="1,2,3", help="seeds, separated by commas")
     add("--base", metavar="NAME", help="also train a system NAME with only the files for all")
     add("--runs", type=Path, default=Path("runs/ablations"), help="folder of the runs")
     add("--split", default="val", help="split that each run is evaluated on")
     add("--jobs", type=PositiveInt, default=1, help="runs at once; they share the processors")
-    add("--set", action="append", default=[], metavar="KEY=VALUE",
-        help="setting of all systems, such as optim.epochs=2; can be repeated")
-    add("--search", action="append", default=[], metavar="KEY=A,B",
-        help="train every system with each of these values; can be repeated for combinations")
-    add("--trials", type=PositiveInt, metavar="N",
-        help="with --search: only N of the combinations, the same for all systems")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="setting of all systems, such as optim.epochs=2; also as --optim.epochs 2; can be "
+        "repeated",
+    )
+    add(
+        "--search",
+        action="append",
+        default=[],
+        metavar="KEY=A,B",
+        help="train every system with each of these values; can be repeated for combinations",
+    )
+    add(
+        "--trials",
+        type=PositiveInt,
+        metavar="N",
+        help="with --search: only N of the combinations, the same for all systems",
+    )
     plugin_argument(parser)
 
 
@@ -49,6 +69,8 @@ def _sweep(_parser: ArgumentParser, chosen: Namespace) -> int:
     from hgan.training.sweep import sweep, table
 
     systems = plan_systems([Path(path) for path in chosen.config], chosen.base)
+    for name, files in systems.items():
+        print_visible(f"{name}: {', then '.join(map(str, files))}", file=sys.stderr)
     seeds = _seeds(chosen.seeds)
     trials = plan_trials(chosen.search, chosen.trials) if chosen.search else []
     if trials and chosen.split != "val":
@@ -103,6 +125,8 @@ def _print_failure(job: "Job") -> None:
 SWEEP = Verb(
     summary="Train and evaluate several systems with several seeds.",
     details=(
+        "Files are merged into every system, and later ones override earlier ones; a folder has\n"
+        "one file for each system. The systems and their files are printed first.\n"
         "A run is stored in RUNS/SYSTEM/seedS, with its output in train.log. The same command\n"
         "finishes an interrupted sweep: finished runs are skipped and interrupted ones are\n"
         "continued. If a run fails, the others continue, and the exit code is 1.\n"
@@ -112,7 +136,7 @@ SWEEP = Verb(
     examples=(
         "hgan sweep --config configs/flickr8k.yaml --config configs/ablations --base full",
         "hgan sweep --config configs/flickr8k.yaml --config configs/ablations --jobs 2",
-        "hgan sweep --config configs/flickr8k.yaml --seeds 1 --set optim.epochs=2",
+        "hgan sweep --config configs/flickr8k.yaml --seeds 1 --optim.epochs 2",
         "hgan sweep --config configs/flickr8k.yaml --config configs/baselines --base hgan "
         "--seeds 1 --search optim.learning_rate=2e-4,5e-4 --search loss.name=infonce,hinge "
         "--runs runs/search",
@@ -121,4 +145,5 @@ SWEEP = Verb(
     arguments=_sweep_arguments,
     run=_sweep,
     usage="hgan sweep --config PATH [--config PATH ...] [--seeds 1,2,3] [--jobs N] [...]",
+    parser_class=SweepParser,
 )

@@ -4,12 +4,12 @@ import sys
 
 from jsonargparse import ArgumentParser, Namespace
 
-from hgan.cli.settings import SettingsParser, config_of, need_training_half, plugin_argument
+from hgan.cli.settings import SettingsParser, config_of, need_training_half, settings_arguments
 from hgan.cli.verb import Verb
 
 
 def _train_arguments(parser: ArgumentParser) -> None:
-    plugin_argument(parser)
+    settings_arguments(parser)
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
+from hgan.parser import Parser
+
 
 class _Formatter(RawDescriptionHelpFormatter, DefaultHelpFormatter):
     """Keeps line breaks of descriptions and examples; shows types only of YAML settings."""
@@ -42,7 +44,7 @@ class Verb:
     """Runs the verb and returns the exit code."""
     usage: str | None = None
     """The usage line, if the generated one would be too long."""
-    parser_class: type[ArgumentParser] = ArgumentParser
+    parser_class: type[ArgumentParser] = Parser
     """`SettingsParser` for a verb that takes the settings of a run."""
 
     def parser(self, name: str) -> ArgumentParser:

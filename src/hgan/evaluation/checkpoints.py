@@ -8,13 +8,13 @@ from typing import Any
 from hgan.data.batches.dataset import Dataset
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
-from hgan.data.features.open import open_features
 from hgan.errors import ConfigError, DataError
 from hgan.evaluation.protocols import check_protocols, measure
 from hgan.evaluation.record import make_record, save_record
 from hgan.evaluation.scoring import Member, Scores, encode
-from hgan.model.io import load_checkpoint
+from hgan.model.io import checkpoint_of, load_checkpoint
 from hgan.progress import progress
+from hgan.vision.features import features_of
 
 
 def evaluate_checkpoints(
@@ -28,8 +28,9 @@ def evaluate_checkpoints(
     """Evaluate a checkpoint on a split, in both directions, for each level and for their sum S.
 
     Args:
-        checkpoints: folder of a checkpoint, such as `runs/flickr8k/seed1/best`. With several, the
-            mean of their scores is evaluated (an ensemble).
+        checkpoints: folder of a checkpoint, such as `runs/flickr8k/seed1/best`, or of a run, whose
+            best checkpoint is evaluated. With several, the mean of their scores is evaluated (an
+            ensemble).
         split: split of the captions: test, val, or another name.
         protocols: one or several of `full`, `flickr30k-1k`, `coco-5k`, `coco-1k`, `eccv`, `cxc`.
         captions: caption file; by default, the one of the checkpoint's run.
@@ -48,9 +49,10 @@ def evaluate_checkpoints(
     Raises:
         DataError: a checkpoint, its captions or its features are missing, damaged or do not match,
             or a protocol is for other data.
-        ConfigError: a protocol is unknown, or no checkpoint is given.
+        ConfigError: a protocol is unknown, no checkpoint is given, or the features were extracted
+            with another grid or size than those that the model was trained on.
     """
-    folders = _paths(checkpoints)
+    folders = [checkpoint_of(path) for path in _paths(checkpoints)]
     if not folders:
         raise ConfigError("no checkpoint is given; name a folder such as runs/NAME/best")
     own = captions is None
@@ -62,11 +64,7 @@ def evaluate_checkpoints(
     check_protocols(chosen, protocols)  # before encoding, which takes minutes
     members = []
     for path, model in zip(folders, models, strict=True):
-        store = open_features(
-            Path(features or _run_setting(path, "features")),
-            model.vision.backbone,
-            model.vision.trained_blocks,
-        )
+        store = features_of(model.vision, Path(features or _run_setting(path, "features")))
         data = Dataset(chosen, store, model.tokenizer, model.text.max_words)
         with progress("encode", total=len(data.rows), unit="photos") as bar:
             members.append(Member(model.network, *encode(model.network, data, bar)))

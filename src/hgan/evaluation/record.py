@@ -9,6 +9,7 @@ import numpy as np
 
 from hgan.data.captions.types import Captions
 from hgan.encoded import final_level
+from hgan.evaluation.cost import measure_cost
 from hgan.evaluation.protocols import Measured
 from hgan.evaluation.scoring import Scores
 from hgan.evaluation.types import RECORD_VERSION
@@ -19,8 +20,17 @@ TIES = "count against the model"
 TOP = 5
 """Number of top candidates of each query in a record."""
 _SAME = (
-    "format_version", "model", "ensemble", "seed", "epoch", "val_rsum", "weights", "captions",
-    "split", "photos", "texts",
+    "format_version",
+    "model",
+    "ensemble",
+    "seed",
+    "epoch",
+    "val_rsum",
+    "weights",
+    "captions",
+    "split",
+    "photos",
+    "texts",
 )
 """Keys that are equal in two records if they are of the same model and data."""
 
@@ -57,10 +67,7 @@ def make_record(
         "ties": TIES,
         "weights": networks[0].weights if len(networks) == 1 else {},
         "val_rsum": _val_rsum(facts[0]) if len(facts) == 1 else None,
-        "cost": {
-            "microseconds_per_pair": 1e6 * scores.seconds / scores.pairs,
-            "bytes_per_image": scores.bytes_per_image,
-        },
+        "cost": measure_cost(scores),
         "protocols": measured.protocols,
     }
 

@@ -1,6 +1,5 @@
 """Compute the scores of a split: encode each photo and caption once, then compare tile by tile."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -80,30 +79,28 @@ class Scores:
 
     Attributes:
         members: the model, or the models of an ensemble.
-        seconds: total time of scoring so far, without encoding.
-        pairs: number of pairs of a photo and a caption compared so far.
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
         self.members = members
-        self.seconds = 0.0
-        self.pairs = 0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of photos and captions."""
+        first = self.members[0]
+        return len(first.images.context), len(first.texts.context)
 
     @torch.inference_mode()
     def __call__(self, rows: slice, columns: slice) -> dict[str, Tensor]:
         """Tiles of scores (photos, captions) by name, on the CPU."""
-        start = time.perf_counter()
         results = [member.scores(rows, columns) for member in self.members]
         if len(results) > 1:
             mean = torch.stack([scores[final_level(scores)] for scores in results]).mean(0)
             results = [{TOTAL: mean}]
-        tiles = {name: tile.float().cpu() for name, tile in results[0].items()}
-        self.seconds += time.perf_counter() - start
-        self.pairs += (rows.stop - rows.start) * (columns.stop - columns.start)
-        return tiles
+        return {name: tile.float().cpu() for name, tile in results[0].items()}
 
-    def part(self, rows: slice, columns: Tensor) -> "Scores":
-        """Scores of a subset of the photos and captions; nothing is encoded again."""
+    def part(self, rows: slice | Tensor, columns: Tensor) -> "Scores":
+        """Scores of some of the photos and captions, by position; nothing is encoded again."""
         return Scores(
             [Member(m.model, take(m.images, rows), take(m.texts, columns)) for m in self.members]
         )

@@ -63,4 +63,3 @@ def verify_index(to: Path | str) -> Verification:
         for start in range(0, len(keys), _MARK):
             store.mark_damaged(keys[start : start + _MARK])
     return result
-

@@ -207,6 +207,25 @@ def _from_backbone(
     return classifier, blocks
 
 
+def checkpoint_of(folder: Path) -> Path:
+    """The folder itself, or the best checkpoint in it if it is the folder of a run, `RUN/seedN`.
+
+    Raises:
+        DataError: it contains several runs.
+    """
+    if (folder / "model.safetensors").exists():
+        return folder
+    best = folder / "best"
+    if (best / "model.safetensors").is_file():
+        return best
+    if runs := sorted(path.parents[1] for path in folder.glob("*/best/model.safetensors")):
+        raise DataError(
+            f"{folder}: contains {len(runs)} runs, not a checkpoint; name one of "
+            f"{', '.join(map(str, runs))}"
+        )
+    return folder
+
+
 def load_checkpoint(folder: Path) -> TrainedModel:
     """Load a model from a local folder.
 
@@ -215,8 +234,10 @@ def load_checkpoint(folder: Path) -> TrainedModel:
             matcher is not registered.
     """
     if not (folder / CONFIG).is_file():
-        raise DataError(f"{folder}: no model here (config.json is missing); the best checkpoint of "
-                        "a run is in `runs/NAME/best`")
+        raise DataError(
+            f"{folder}: no model here (config.json is missing); the best checkpoint of "
+            "a run is in `runs/NAME/best`"
+        )
     return _load(folder)
 
 

@@ -39,9 +39,7 @@ class FeatureDropout(nn.Module):
         return x * F.dropout(x.new_ones(shape), self.chance)
 
 
-def projection(
-    source_width: int, width: int, dropout: float, norm: bool = True
-) -> nn.Sequential:
+def projection(source_width: int, width: int, dropout: float, norm: bool = True) -> nn.Sequential:
     """A projection of backbone features (B, n, source_width) to (B, n, width).
 
     The papers of the baselines use only a linear layer (`norm` false), initialised as by Glorot and

@@ -112,9 +112,7 @@ def build_prior(
     return prior
 
 
-def sentence_embeddings(
-    encoder: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str]
-) -> Tensor:
+def sentence_embeddings(encoder: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
     """Embeddings (T, D_t) of unit length: means of the pretrained encoder's token states."""
     found = []
     for batch in chunks(tokenise(tokenizer, texts, MAX_WORDS), BATCH):

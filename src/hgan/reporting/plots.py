@@ -26,7 +26,14 @@ from matplotlib.ticker import LogLocator
 Systems = Mapping[str, Sequence[Record]]
 
 COLOURS = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#999999", "#000000",
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#999999",
+    "#000000",
 )
 """Colours of Okabe and Ito, without yellow, which is too light on paper."""
 INK = "#333333"
@@ -137,8 +144,9 @@ def plot_levels(systems: Systems, note: str, path: Path) -> None:
                 [x + width * shifts[x][level] for x in found],
                 [each.mean for each in found.values()],
                 width,
-                yerr=[np.nan if each.deviation is None else each.deviation
-                      for each in found.values()],
+                yerr=[
+                    np.nan if each.deviation is None else each.deviation for each in found.values()
+                ],
                 capsize=2,
                 color=INK if level == TOTAL else COLOURS[place % len(COLOURS)],
                 hatch="" if level == TOTAL else HATCHES[place % len(HATCHES)],

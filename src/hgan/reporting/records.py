@@ -149,8 +149,9 @@ def read_record(folder: Path, split: str, system: str) -> Record:
         levels = list(figures["protocols"]["full"])
         first, second = DIRECTIONS
         with np.load(arrays, allow_pickle=False) as stored:
-            ranks = {name: (stored[f"{first}/{name}"], stored[f"{second}/{name}"])
-                     for name in levels}
+            ranks = {
+                name: (stored[f"{first}/{name}"], stored[f"{second}/{name}"]) for name in levels
+            }
             top = stored["top_texts"], stored["top_images"]
         record = Record(system, folder, figures, ranks, *top, _minutes(folder))
         _check_ranks(record)

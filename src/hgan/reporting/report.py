@@ -1,4 +1,7 @@
-"""Write a report: compare systems, write tables and plots, and a page that links them."""
+"""Write a report: compare systems in tables, plots and worst queries, on one page.
+
+The page has everything in it. The tables and plots are also written as files, for papers.
+"""
 
 import json
 import statistics
@@ -9,12 +12,16 @@ from hgan.data.captions.types import Captions
 from hgan.errors import ConfigError, DataError
 from hgan.files import atomic_write
 from hgan.reporting import plots, tables
+from hgan.reporting.album import Album
+from hgan.reporting.page import Part, download, listed, page, paragraphs, picture
 from hgan.reporting.records import Record, find_records, label_of, read_split
 from hgan.reporting.statistics import RESAMPLES, paired_difference
-from hgan.reporting.worst import WORST, write_worst
+from hgan.reporting.worst import WORST, worst_queries
 
 Systems = Mapping[str, Sequence[Record]]
 
+PAGE = "report.html"
+"""Name of the page."""
 PICTURES = {
     "rsum": "rSum",
     "cost": "Accuracy against cost",
@@ -39,7 +46,7 @@ def write_report(
     photos: Path | None = None,
     published: str | None = None,
 ) -> list[str]:
-    """Write tables, plots and pages for the records in some folders and their subfolders.
+    """Write the page, tables and plots for the records in some folders and their subfolders.
 
     Args:
         roots: folders that contain runs.
@@ -69,29 +76,21 @@ def write_report(
         captions = read_split(systems[reference][0])
     except DataError as error:
         problems.append(f"differences, lengths and worst queries, which need captions: {error}")
-    _write_tables(out, [*ours, *theirs], _note(systems, protocol))
-    _write_plots(out, systems, captions)
-    parts = [_facts(systems, protocol), tables.markdown([*ours, *theirs])]
-    parts += ["This table as [LaTeX](table.tex) and [CSV](table.csv)."]
+    note = _note(systems, protocol)
+    parts = [_results(out, [*ours, *theirs], note)]
+    unseen = ""
     if captions is not None:
-        differences = _differences(systems, reference, captions)
-        _write(out / "differences.md", differences)
-        folder = photos or _photos(systems[reference])
-        write_worst(systems[reference][0], captions, folder, out / "worst.html")
-        parts += [f"## Differences\n\n{differences}"]
-        parts += [
-            f"The {WORST} worst queries of {reference} in each direction: "
-            "[worst.html](worst.html)."
-        ]
-    parts += [
-        f"## {title}\n\n![{title}]({file}.png)"
-        for file, title in PICTURES.items()
-        if captions is not None or file != "lengths"
-    ]
-    parts += [f"## Runs\n\n{tables.runs(systems, protocol)}"]
+        parts.append(_differences(out, systems, reference, captions))
+    parts += _plots(out, systems, captions)
+    if captions is not None:
+        album = Album(captions.images, photos or _photos(systems[reference]))
+        parts.append(_worst(systems, captions, album, note))
+        unseen = album.photos()
+    parts.append(Part("runs", "Runs", tables.runs(systems, protocol).html()))
     if problems:
-        parts += ["## Left out\n\n" + "\n".join(f"- {problem}" for problem in problems)]
-    _write(out / "report.md", "\n\n".join(part.strip() for part in parts) + "\n")
+        parts.append(Part("left-out", "Left out", listed(problems)))
+    title = f"{len(systems)} systems on {_any(systems).data[0]}, {split}"
+    _write(out / PAGE, page(title, listed(_facts(systems, protocol)), parts, unseen))
     return problems
 
 
@@ -113,13 +112,39 @@ def _reference(systems: Systems, name: str | None) -> str:
     return max(chosen_on, key=lambda name: statistics.fmean(chosen_on[name]))
 
 
-def _write_tables(out: Path, rows: Sequence[tables.Row], note: str) -> None:
-    _write(out / "table.md", tables.markdown(rows))
-    _write(out / "table.tex", tables.latex(rows, note))
-    _write(out / "table.csv", tables.comma_separated(rows, note))
+def _results(out: Path, rows: Sequence[tables.Row], note: str) -> Part:
+    """Write the table of systems in all forms."""
+    forms = {
+        "table.md": tables.markdown(rows),
+        "table.tex": tables.latex(rows, note),
+        "table.csv": tables.comma_separated(rows, note),
+    }
+    for name, text in forms.items():
+        _write(out / name, text)
+    links = "".join(download(text, name) for name, text in forms.items())
+    html = tables.overview(rows).html() + paragraphs(*tables.legend(rows))
+    return Part("results", "Results", f'{html}<p class="files">This table as {links}</p>')
 
 
-def _write_plots(out: Path, systems: Systems, captions: Captions | None) -> None:
+def _differences(out: Path, systems: Systems, reference: str, captions: Captions) -> Part:
+    """Write the difference of each system to the reference."""
+    found = {
+        label_of(records): paired_difference(records, systems[reference], captions.image_of)
+        for name, records in systems.items()
+        if name != reference
+    }
+    name, title = "differences", "Differences"
+    if not found:
+        alone = f"{reference} is the only system."
+        _write(out / "differences.md", f"{alone}\n")
+        return Part(name, title, paragraphs(alone))
+    table = tables.differences(label_of(systems[reference]), found)
+    _write(out / "differences.md", f"{table.markdown()}\n{DIFFERENCES}\n")
+    return Part(name, title, table.html() + paragraphs(DIFFERENCES))
+
+
+def _plots(out: Path, systems: Systems, captions: Captions | None) -> list[Part]:
+    """Draw the plots; those that need captions are left out without them."""
     note = _note(systems, "full")
     plots.plot_rsum(systems, note, out / "rsum.png")
     plots.plot_cost(systems, note, out / "cost.png")
@@ -127,18 +152,25 @@ def _write_plots(out: Path, systems: Systems, captions: Captions | None) -> None
     plots.plot_levels(systems, note, out / "levels.png")
     if captions is not None:
         plots.plot_lengths(systems, captions.texts, note, out / "lengths.png")
+    return [
+        Part(name, title, picture((out / f"{name}.png").read_bytes(), title))
+        for name, title in PICTURES.items()
+        if captions is not None or name != "lengths"
+    ]
 
 
-def _differences(systems: Systems, reference: str, captions: Captions) -> str:
-    found = {
-        label_of(records): paired_difference(records, systems[reference], captions.image_of)
-        for name, records in systems.items()
-        if name != reference
-    }
-    if not found:
-        return f"{reference} is the only system.\n"
-    than = label_of(systems[reference])
-    return f"{tables.differences(than, found)}\n{DIFFERENCES}\n"
+def _worst(systems: Systems, captions: Captions, album: Album, note: str) -> Part:
+    """The worst queries of the first seed of every system."""
+    pages = [worst_queries(records[0], captions, album) for records in systems.values()]
+    texts = [
+        f"The {WORST} queries of each system and direction whose correct answer has the highest "
+        f"rank. Ranks start at 1. {note}."
+    ]
+    if album.missing:
+        texts.append(f"{len(album.missing)} photos could not be shown; set their folder with "
+                     "--photos.")  # fmt: skip
+    legend = '<p>Correct answers are <span class="right">green</span>.</p>'
+    return Part("worst", "Worst queries", paragraphs(*texts) + legend + "".join(pages))
 
 
 def _photos(records: Sequence[Record]) -> Path | None:
@@ -167,27 +199,27 @@ def _note(systems: Systems, protocol: str) -> str:
     )
 
 
-def _facts(systems: Systems, protocol: str) -> str:
-    """The first part of the page: what was measured, and how."""
-    name, photos, texts = _any(systems).data
+def _facts(systems: Systems, protocol: str) -> list[str]:
+    """What was measured, and how."""
+    _, photos, texts = _any(systems).data
     split = _any(systems).figures["split"]
     seeds = "; ".join(
         f"{system}: {', '.join(str(record.figures['seed']) for record in records)}"
         for system, records in systems.items()
         if records[0].figures["seed"] is not None
     )
-    return f"""# {len(systems)} systems on {name}, {split}
-
-- Split: {split}, {photos:,} photos, {texts:,} captions. The table uses protocol `{protocol}`;
-  plots and differences use the full split.
-- Recall is in per cent; rSum is the sum of the six recall values, at most 600.
-- Ties count against the model; `ties` is the number of queries with a tie.
-- The checkpoint of a run is from the epoch with the highest rSum on validation (`val rSum`).
-- Mean ± standard deviation over seeds ({seeds}).
-- `minutes`: duration of the training of a run. `µs/pair`: time for scoring one photo with one
-  caption. `bytes/image`: size of an encoded photo."""
+    return [
+        f"Split: {split}, {photos:,} photos, {texts:,} captions. The table uses protocol "
+        f"{protocol}; plots and differences use the full split.",
+        "Recall is in per cent; rSum is the sum of the six recall values, at most 600.",
+        "Ties count against the model; “ties” is the number of queries with a tie.",
+        "The checkpoint of a run is from the epoch with the highest rSum on validation (val rSum).",
+        f"Mean ± standard deviation over seeds ({seeds}).",
+        "“minutes”: duration of the training of a run. “µs/pair”: time for scoring one photo with "
+        "one caption, in tiles of many pairs. “bytes/image”: size of an encoded photo.",
+    ]
 
 
 def _write(path: Path, text: str) -> None:
     with atomic_write(path) as file:
-        file.write(text.encode("utf-8"))
+        file.write(text.encode("utf-8", "replace"))

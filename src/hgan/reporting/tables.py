@@ -1,4 +1,4 @@
-"""Tables of systems and their differences, as Markdown, LaTeX (booktabs) and CSV."""
+"""Tables of systems, of their differences and of runs, as text, LaTeX (booktabs) and CSV."""
 
 import csv
 import io
@@ -12,6 +12,7 @@ from hgan.errors import ConfigError, DataError
 from hgan.evaluation.types import CUTOFFS, DIRECTIONS
 from hgan.reporting.records import Record, together
 from hgan.reporting.statistics import Difference, Spread, spread
+from hgan.reporting.text_table import TextTable
 
 FLAGS = {
     "E": "ensemble: mean of the similarities of several models",
@@ -103,14 +104,16 @@ def _published_row(system: dict[str, Any]) -> Row:
     return Row(system["system"], system["flags"] + "P", None, cells)
 
 
-def markdown(table: Sequence[Row]) -> str:
-    """A Markdown table with a legend of the flags."""
+def overview(table: Sequence[Row]) -> TextTable:
+    """A table with all columns; `legend` has the meaning of the flags."""
     head = ["system", "", "seeds", *SCORES, *COSTS]
-    lines = ["| " + " | ".join(head) + " |", "|---|---|" + "---:|" * (len(head) - 2)]
-    for row in table:
-        cells = [row.system.replace("|", "\\|"), " ".join(row.flags), _seeds(row), *_texts(row)]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n" + "".join(f"\n{line}  " for line in legend(table)) + "\n"
+    cells = [[row.system, " ".join(row.flags), _seeds(row), *_texts(row)] for row in table]
+    return TextTable(head, frozenset(range(2, len(head))), cells)
+
+
+def markdown(table: Sequence[Row]) -> str:
+    """The overview in Markdown, with a legend of the flags."""
+    return overview(table).markdown() + "".join(f"\n{line}  " for line in legend(table)) + "\n"
 
 
 def legend(table: Sequence[Row]) -> list[str]:
@@ -168,39 +171,35 @@ def comma_separated(table: Sequence[Row], note: str) -> str:
     return text.getvalue()
 
 
-def differences(reference: str, found: Mapping[str, Difference]) -> str:
-    """A Markdown table with the difference of each system to the reference."""
-    lines = [
-        f"| system | rSum minus that of {reference} | 95 % interval |",
-        "|---|---:|---:|",
+def differences(reference: str, found: Mapping[str, Difference]) -> TextTable:
+    """A table with the difference of each system to the reference."""
+    head = ["system", f"rSum minus that of {reference}", "95 % interval"]
+    cells = [
+        [name, f"{each.mean:+.1f}", f"{each.low:+.1f} to {each.high:+.1f}"]
+        for name, each in found.items()
     ]
-    for name, difference in found.items():
-        interval = f"{difference.low:+.1f} to {difference.high:+.1f}"
-        lines.append(f"| {name} | {difference.mean:+.1f} | {interval} |")
-    return "\n".join(lines) + "\n"
+    return TextTable(head, frozenset({1, 2}), cells)
 
 
-def runs(systems: Mapping[str, Sequence[Record]], protocol: str) -> str:
-    """A Markdown table with all runs."""
-    lines = [
-        "| system | seed | epoch | rSum | val rSum | weights of levels | checkpoint |",
-        "|---|---:|---|---:|---:|---|---|",
-    ]
+def runs(systems: Mapping[str, Sequence[Record]], protocol: str) -> TextTable:
+    """A table with all runs."""
+    head = ["system", "seed", "epoch", "rSum", "val rSum", "weights of levels", "checkpoint"]
+    rows: list[list[str]] = []
     for name, records in systems.items():
         for record in records:
             figures, val = record.figures, record.figures["val_rsum"]
             checkpoints = figures.get("ensemble") or [figures["checkpoint"]]
             cells = [
-                name.replace("|", "\\|"),
+                name,
                 together(figures.get("seeds", [figures["seed"]])),
                 together(figures.get("epochs", [figures.get("epoch")])),
                 f"{record.metrics(protocol)['rsum']:.1f}",
                 "" if val is None else f"{val:.1f}",
                 ", ".join(f"{level} {w:.1f}" for level, w in figures["weights"].items()),
-                " + ".join(f"`{path}`" for path in checkpoints),
+                " + ".join(checkpoints),
             ]
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+            rows.append(cells)
+    return TextTable(head, frozenset({1, 3, 4}), rows)
 
 
 def _seeds(row: Row) -> str:

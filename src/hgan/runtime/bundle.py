@@ -152,9 +152,7 @@ class Bundle(Model):
         for batch in chunks(texts_of(texts), batch_size):
             ids, mask = self._reader.ids(batch)
             part = self._run(self._text_tower, {"ids": ids, "mask": mask})
-            parts.append(
-                Encoded(part["context"], part["slots"], part["local"], part["local_mask"])
-            )
+            parts.append(Encoded(part["context"], part["slots"], part["local"], part["local_mask"]))
         return self._join(parts)
 
     def words(self, text: str) -> list[tuple[int, int] | None]:
@@ -182,9 +180,7 @@ class Bundle(Model):
         encoded = concatenate(parts)
         found = (*encoded.context.shape[1:], *encoded.slots.shape[1:], encoded.local.shape[2])
         if found != self.config.shape:
-            raise BundleError(
-                f"{self.folder}: the model's widths {found} do not match config.json"
-            )
+            raise BundleError(f"{self.folder}: the model's widths {found} do not match config.json")
         return encoded
 
     @cached_property

@@ -87,9 +87,7 @@ def similarity(photos: Embeddings, texts: Embeddings, levels: Literal[True]) -> 
 def similarity(photos: Embeddings, texts: Embeddings, levels: bool) -> np.ndarray | Scores: ...
 
 
-def similarity(
-    photos: Embeddings, texts: Embeddings, levels: bool = False
-) -> np.ndarray | Scores:
+def similarity(photos: Embeddings, texts: Embeddings, levels: bool = False) -> np.ndarray | Scores:
     """The similarity S of every photo and every text: (photos, texts) float32.
 
     Photos can also be compared with photos, and texts with texts: then rows are the searched items

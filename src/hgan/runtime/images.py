@@ -38,9 +38,7 @@ PhotoSource = Path | str | bytes | Image.Image | np.ndarray
 """A photo file, its bytes, an image, or a uint8 array (H, W, 3) or (H, W)."""
 
 
-def open_photo(
-    source: Path | bytes, hint: int | None = None, name: str = "photo"
-) -> Image.Image:
+def open_photo(source: Path | bytes, hint: int | None = None, name: str = "photo") -> Image.Image:
     """Decode a photo of any mode to upright 8-bit RGB.
 
     Grayscale, palette, CMYK and 16-bit photos are converted, transparency becomes white, EXIF

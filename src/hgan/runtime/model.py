@@ -232,8 +232,10 @@ def check_pixels(pixels: Sequence[np.ndarray] | np.ndarray, size: int) -> None:
         DataError: they have not; use `Model.encode_image` for them.
     """
     for given in pixels:
-        if not isinstance(given, np.ndarray) or given.dtype != np.uint8 or given.shape != (
-            size, size, 3
+        if (
+            not isinstance(given, np.ndarray)
+            or given.dtype != np.uint8
+            or given.shape != (size, size, 3)
         ):
             found = (
                 f"{given.dtype} {given.shape}"

@@ -22,9 +22,7 @@ def check_number(name: str, value: Any, low: float, high: float) -> None:
 def check_text(name: str, value: Any, longest: int = 10_000) -> None:
     """Raise `ValueError` unless the value is a text with at least one character."""
     if type(value) is not str or not 1 <= len(value) <= longest:
-        raise ValueError(
-            f"{name} must be a text of 1 to {longest} characters, not {_shown(value)}"
-        )
+        raise ValueError(f"{name} must be a text of 1 to {longest} characters, not {_shown(value)}")
 
 
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:

@@ -84,9 +84,7 @@ def score_levels(
     return Scores(total, levels)
 
 
-def sentence_levels(
-    items: Sequence[np.ndarray], local: np.ndarray, is_photo: bool
-) -> np.ndarray:
+def sentence_levels(items: Sequence[np.ndarray], local: np.ndarray, is_photo: bool) -> np.ndarray:
     """S_local of indexed sentences, (N,) float32, for a photo or another sentence as the query.
 
     The level has a direction, from a sentence's words to a photo's regions. Here the index contains

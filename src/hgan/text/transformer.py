@@ -13,6 +13,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig,
 from transformers.utils.logging import disable_progress_bar
 
 from hgan.errors import ConfigError
+from hgan.hub import OUT_OF_REACH, is_out_of_reach
 from hgan.text.encoder import TextEncoder
 
 # Loading takes less than a second, and the progress bar would also be written into pipes.
@@ -129,16 +130,28 @@ def load_transformer(name: str) -> tuple[TransformerEncoder, Tokenizer]:
         ConfigError: the model cannot be loaded.
     """
     source = str(_minilm_folder()) if name == "minilm" else name
+    cached = is_out_of_reach(source)
     try:
         # Eager attention, since on CPUs the backward pass of the fused kernel is three times slower
         # for captions, and its masks cannot be exported.
         transformer = AutoModel.from_pretrained(
-            source, use_safetensors=True, trust_remote_code=False, attn_implementation="eager"
+            source,
+            use_safetensors=True,
+            trust_remote_code=False,
+            attn_implementation="eager",
+            local_files_only=cached,
         )
-        wrapper = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
+        wrapper = AutoTokenizer.from_pretrained(
+            source, use_fast=True, trust_remote_code=False, local_files_only=cached
+        )
     except (OSError, ValueError, SafetensorError) as error:
+        if cached:
+            raise ConfigError(
+                f"text.encoder: {name}: {OUT_OF_REACH}; or use minilm, which needs no network"
+            ) from error
         raise ConfigError(
-            f"text.encoder: {name} cannot be loaded ({error}); without internet access, use minilm"
+            f"text.encoder: {name} cannot be loaded ({error}); it must be minilm, bigru, or the "
+            "name or the folder of a Hugging Face model with safetensors weights"
         ) from error
     return _assemble(transformer, wrapper.backend_tokenizer), wrapper.backend_tokenizer
 

@@ -4,7 +4,6 @@
 them: each matcher and each loss has its own settings.
 """
 
-import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -21,6 +20,7 @@ from hgan.files import jsonable
 from hgan.model.hgan import HGANConfig
 from hgan.model.matcher import MATCHERS, MatcherConfig
 from hgan.model.registry import Registry
+from hgan.parser import Parser, did_you_mean
 from hgan.training.losses.infonce import InfoNCEConfig
 from hgan.training.losses.loss import LOSSES, LossConfig
 
@@ -75,12 +75,9 @@ def load_config(
     words = [word for file in files for word in ("--config", str(file))]
     for key, value in (overrides or {}).items():
         words.append(f"--{key}={value if isinstance(value, str | Path) else json.dumps(value)}")
-    parser = ArgumentParser(exit_on_error=False)
-    try:
-        words = add_settings(parser, words)
-        return config_of(parser, parser.parse_args(words))
-    except argparse.ArgumentError as error:
-        raise ConfigError(str(error)) from error
+    parser = Parser()
+    words = add_settings(parser, words)
+    return config_of(parser, parser.parse_args(words))
 
 
 def add_settings(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
@@ -100,6 +97,11 @@ def add_settings(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
     words = list(words)
     places = list(_config_files(words))  # (position in words, prefix, path)
     documents = [_read(path) for _, _, path in places]
+    for (_, _, path), document in zip(places, documents, strict=True):
+        _check_names(document, f"{path}: ")
+    for section in SECTIONS:
+        keys = _options(words, f"--{section}.")
+        _check_names({section: dict.fromkeys(keys)})
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser.add_argument("--config", action="config", help="YAML file with the settings")
     for section, settings in SECTIONS.items():
@@ -164,6 +166,27 @@ def _option(words: Sequence[str], option: str) -> str | None:
     return found
 
 
+def _check_names(document: Mapping[str, Any], where: str = "") -> None:
+    """Raise `ConfigError` for a section or key that does not exist; `_check` checks the keys of the
+    matcher and of the loss."""
+    known = {section: _names(settings) for section, settings in SECTIONS.items()}
+    chosen = {section: registry.keys(name) for section, (registry, name) in CHOSEN.items()}
+    top = [f.name for f in fields(Config)]
+    full = [f"{section}.{key}" for section, keys in (known | chosen).items() for key in keys]
+    for section, values in document.items():
+        if section not in top:
+            meant = did_you_mean(str(section), top + full)
+            raise ConfigError(f"{where}{section} is not a setting{meant}")
+        for key in values if section in known and isinstance(values, dict) else ():
+            if key not in known[section]:
+                name = f"{section}.{key}"
+                raise ConfigError(f"{where}{name} is not a setting{did_you_mean(name, full)}")
+
+
+def _names(settings: type[Any]) -> list[str]:
+    return [f.name for f in fields(settings)]
+
+
 def _check(registry: Registry[Any], name: str, keys: Sequence[str], where: str = "") -> None:
     """Raise `ConfigError` for a key that the settings of a class do not have."""
     section = registry.section
@@ -178,9 +201,9 @@ def _check(registry: Registry[Any], name: str, keys: Sequence[str], where: str =
             raise ConfigError(
                 f"{where}{section}.{key} is a setting of {' and '.join(owners)}, not of {name}"
             )
-        raise ConfigError(
-            f"{where}{section}.{key} is not a setting of {name}; it has {', '.join(known)}"
-        )
+        meant = did_you_mean(f"{section}.{key}", [f"{section}.{each}" for each in known])
+        meant = meant or f"; it has {', '.join(known)}"
+        raise ConfigError(f"{where}{section}.{key} is not a setting of {name}{meant}")
 
 
 def _known(values: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:

@@ -26,18 +26,20 @@ def plot_curves(path: Path, history: list[dict[str, float]]) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import MaxNLocator
 
     epochs = [row["epoch"] for row in history]
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    left.plot(epochs, [row["loss"] for row in history], color="tab:blue")
+    left.plot(epochs, [row["loss"] for row in history], ".-", color="tab:blue")
     left.set(xlabel="epoch", ylabel="loss", title="Training loss")
     for name in [key for key in history[0] if key.startswith("rsum_")]:
         level = name.removeprefix("rsum_")
         width = 2.5 if level in ("S", "context") else 1.2
-        right.plot(epochs, [row[name] for row in history], label=level, linewidth=width)
+        right.plot(epochs, [row[name] for row in history], ".-", label=level, linewidth=width)
     right.set(xlabel="epoch", ylabel="rSum", title="Validation rSum by level")
     right.legend()
     for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=120)

@@ -13,12 +13,13 @@ def plan_systems(configs: list[Path], base: str | None) -> dict[str, list[Path]]
     """The YAML files of each system, by name; later files override earlier ones.
 
     A file is used for all systems. A folder contains one file per system, which is used at the
-    position of the folder. Without a folder there is one system, named `base` or like the last
-    file.
+    position of the folder. Without a folder there is one system, named `base`, or like the file if
+    there is only one.
 
     Raises:
-        ConfigError: a path does not exist, a folder contains no YAML file, or two systems have the
-            same name.
+        ConfigError: a path does not exist, a folder contains no YAML file, two systems have the
+            same name, or several files are given without a folder and without `base`: whether they
+            are meant as one system or as several cannot be known.
     """
     folders = {}
     for path in configs:
@@ -29,6 +30,12 @@ def plan_systems(configs: list[Path], base: str | None) -> dict[str, list[Path]]
         elif not path.is_file():
             raise ConfigError(f"{path}: no such file or folder; check --config")
     plain = [path for path in configs if path not in folders]
+    if not folders and not base and len(plain) > 1:
+        raise ConfigError(
+            f"--config {' and '.join(map(str, plain))}: files are merged into one system, in which "
+            "later ones override earlier ones. If that is meant, name the system: --base "
+            f"{plain[-1].stem}. To compare them, put one file per system into a folder, and pass it"
+        )
     found = []
     if base or not folders:
         found.append((base or plain[-1].stem, plain))

@@ -139,11 +139,14 @@ def sweep(runs: Sequence[Run], split: str, jobs: int) -> list[Job]:
     threads = max(1, (os.cpu_count() or 1) // jobs)
     todo = [Job(run, split, threads) for run in runs]
     started = time.monotonic()
-    with _terminated_as_interrupted(), Live(
-        get_renderable=lambda: _board(todo, jobs, time.monotonic() - started),
-        console=console,
-        transient=True,
-        refresh_per_second=1,
+    with (
+        _terminated_as_interrupted(),
+        Live(
+            get_renderable=lambda: _board(todo, jobs, time.monotonic() - started),
+            console=console,
+            transient=True,
+            refresh_per_second=1,
+        ),
     ):
         try:
             while not all(job.state in ("done", "failed") for job in todo):
@@ -217,4 +220,3 @@ def seconds_left(todo: Sequence[Job], seconds: float) -> float | None:
     unfinished = [job for job in todo if job.running or job.state == "waiting"]
     left = sum(job.run.config.optim.epochs - len(job.run.log()) for job in unfinished)
     return seconds / finished * left if finished else None
-

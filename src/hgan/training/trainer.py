@@ -25,7 +25,6 @@ from hgan.data.captions.known import check_training_photos, dataset_key
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
 from hgan.data.features.mosaics import FOLDER, Mosaics
-from hgan.data.features.open import open_features
 from hgan.data.features.types import Features
 from hgan.encoded import Encoded, final_level
 from hgan.errors import ConfigError, DataError
@@ -48,6 +47,7 @@ from hgan.training.monitor import collapse_warning, plot_curves, write_log
 from hgan.training.mosaics import WEIGHT, check_mosaics, mosaic_loss
 from hgan.training.schedule import make_optimizer, make_schedule
 from hgan.training.settings import other_settings
+from hgan.vision.features import features_of
 
 
 @dataclass
@@ -72,8 +72,9 @@ def train(config: Config, resume: bool = False, stop_after: int | None = None) -
 
     Raises:
         DataError: captions or features are missing or do not match.
-        ConfigError: photos to train on are those of `coco_mini_val`; or the folder of the run
-            contains a run that cannot be continued: `resume` is false, or it has other settings.
+        ConfigError: photos to train on are those of `coco_mini_val`; the features were extracted
+            with another grid or size than the settings say; or the folder of the run contains a run
+            that cannot be continued: `resume` is false, or it has other settings.
         TrainingError: the loss is not finite, the folder of the run cannot be written, or another
             process trains the run. The checkpoint of the last finished epoch is kept.
     """
@@ -136,8 +137,7 @@ class Trainer:
     # --- preparation
 
     def _open_features(self, path: Path) -> Features:
-        vision = self.config.vision
-        return open_features(path, vision.backbone, vision.trained_blocks)
+        return features_of(self.config.vision, path)
 
     def _open_mosaics(self) -> Mosaics:
         folder = self.config.data.features / FOLDER

@@ -1,7 +1,9 @@
 """Extract features of photos to a feature store, with decoding threads and ONNX Runtime."""
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ import torch
 from hgan.chunks import chunks
 from hgan.data.features.mosaics import quarters
 from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
-from hgan.progress import progress
+from hgan.errors import DataError
+from hgan.progress import Bar, progress
 from hgan.runtime.images import open_photo, to_pixels
 from hgan.runtime.stream import stream
 from hgan.vision.backbone import Backbone, grid_boxes
@@ -24,12 +27,17 @@ BATCH = 8
 64)."""
 FLUSH_EVERY = 500
 """Photos between two flushes to disk; an interruption loses at most this many."""
+MOST_SKIPPED = 0.1
+"""Largest share of photos that can be missing or unreadable. Above it, the folder is probably the
+wrong one, or not complete."""
 
 
 def extract(
     backbone: Backbone, photos: Path, ids: Iterable[str], folder: Path, views: int = 1
 ) -> FeatureStore:
     """Extract region features of photos into a store, or resume an interrupted extraction.
+
+    Photos that cannot be read are skipped, and tried again by the next extraction.
 
     Args:
         backbone: the frozen network.
@@ -40,7 +48,8 @@ def extract(
         views: number of views of each photo, see `hgan.vision.views`.
 
     Raises:
-        DataError: the folder contains a store with other settings.
+        DataError: the folder contains a store with other settings, or more than a tenth of the
+            photos are missing (nothing is written then) or cannot be read.
     """
     manifest = Manifest(
         backbone=backbone.name,
@@ -52,12 +61,42 @@ def extract(
         trained_blocks=backbone.trained_blocks,
         map_shape=_map_shape(backbone),
     )
+    if not (folder / "manifest.json").exists():
+        _check_folder(photos, manifest.ids)
     with FeatureWriter(folder, manifest) as writer:
+        encoder = _Encoder(backbone, writer.manifest, photos)
+        _retry(writer, encoder)
         if not writer.finished:
-            session = backbone_session(backbone)
-            _fill(writer, session, backbone.size, photos)
+            _fill(writer, encoder)
+        _check_skipped(writer)
+        if not writer.finished:
             writer.finish()
     return FeatureStore(folder, backbone.name, False, backbone.trained_blocks)
+
+
+def _check_folder(photos: Path, ids: Sequence[str]) -> None:
+    """Raise `DataError` if this cannot be the folder of the photos."""
+    if not photos.is_dir():
+        raise DataError(f"{photos}: no such folder; set data.photos to the folder of the photos")
+    names = list(dict.fromkeys(name for key in ids for name in quarters(key)))
+    missing = [name for name in names if not (photos / name).exists()]
+    if len(missing) > MOST_SKIPPED * len(names):
+        raise DataError(
+            f"{photos}: {len(missing):,} of {len(names):,} photos are not in this folder, the "
+            f"first is {missing[0]}; set data.photos to the folder that the names in the caption "
+            "file are relative to"
+        )
+
+
+def _check_skipped(writer: FeatureWriter) -> None:
+    """Raise `DataError` if too many photos could not be read; the rest stays in the store."""
+    skipped, total = writer.manifest.skipped, len(writer.manifest.ids)
+    if len(skipped) > MOST_SKIPPED * total:
+        raise DataError(
+            f"{writer.folder}: {len(skipped):,} of {total:,} photos could not be read, the first: "
+            f"{next(iter(skipped.values()))}; repair them, or remove them from the caption file "
+            "(`hgan data check` lists them), and extract again"
+        )
 
 
 @torch.inference_mode()
@@ -82,36 +121,80 @@ def backbone_session(backbone: Backbone) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
-def _fill(
-    writer: FeatureWriter, session: onnxruntime.InferenceSession, size: int, photos: Path
-) -> None:
-    manifest = writer.manifest
-    r, d, views = len(manifest.boxes), manifest.width, manifest.views
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a store for n photos; those of skipped photos are zero."""
 
-    def load(key: str) -> np.ndarray:  # (V, size, size, 3) uint8
-        found = [open_photo(photos / name) for name in quarters(key)]
+    regions: np.ndarray
+    """(n, V, R, D)"""
+    context: np.ndarray
+    """(n, V, D)"""
+    maps: np.ndarray | None
+    """(n, V, C, h, w); None if no block is trained"""
+    skipped: dict[str, str]
+    """Error message of each photo that cannot be read."""
+
+
+class _Encoder:
+    """Computes the rows of photos; the backbone is exported when the first one has been read."""
+
+    def __init__(self, backbone: Backbone, manifest: Manifest, photos: Path) -> None:
+        self._backbone, self._manifest, self._photos = backbone, manifest, photos
+
+    @cached_property
+    def _session(self) -> onnxruntime.InferenceSession:
+        return backbone_session(self._backbone)
+
+    def __call__(self, keys: Sequence[str], bar: Bar) -> _Rows:
+        made = self._manifest
+        shape = len(keys), made.views
+        regions = np.zeros((*shape, len(made.boxes), made.width), np.float32)
+        context = np.zeros((*shape, made.width), np.float32)
+        maps = np.zeros((*shape, *made.map_shape), np.float32) if made.map_shape else None
+        position = {key: i for i, key in enumerate(keys)}
+        skipped: dict[str, str] = {}
+        for batch in stream(keys, self._load, BATCH):
+            skipped |= {key: str(error) for key, error in batch.failed}
+            rows = [position[key] for key in batch.items]
+            for v, group in _groups(batch.arrays):
+                out = self._session.run(None, {"pixels": group})
+                regions[rows, v], context[rows, v] = out[:2]
+                if maps is not None:
+                    maps[rows, v] = out[2]
+            bar.advance(len(batch.items) + len(batch.failed))
+        return _Rows(regions, context, maps, skipped)
+
+    def _load(self, key: str) -> np.ndarray:
+        """The views of a photo or of a mosaic, (V, size, size, 3) uint8."""
+        size = self._backbone.size
+        found = [open_photo(self._photos / name) for name in quarters(key)]
         photo = found[0] if len(found) == 1 else make_mosaic(found, (size + 1) // 2)
-        return np.stack([to_pixels(view(photo, v, key), size) for v in range(views)])
+        return np.stack([to_pixels(view(photo, v, key), size) for v in range(self._manifest.views)])
 
-    todo = manifest.ids[manifest.rows_done :]
-    with progress("extract", total=len(manifest.ids), unit="photos") as bar:
-        bar.advance(manifest.rows_done)
-        for keys in chunks(todo, FLUSH_EVERY):
-            regions = np.zeros((len(keys), views, r, d), np.float32)
-            context = np.zeros((len(keys), views, d), np.float32)
-            maps = np.zeros((len(keys), views, *manifest.map_shape), np.float32)
-            position = {key: i for i, key in enumerate(keys)}
-            skipped: dict[str, str] = {}
-            for batch in stream(keys, load, BATCH):
-                skipped |= {key: str(error) for key, error in batch.failed}
-                for v, group in _groups(batch.arrays):
-                    out = session.run(None, {"pixels": group})
-                    rows = [position[key] for key in batch.items]
-                    regions[rows, v], context[rows, v] = out[:2]
-                    if manifest.map_shape:
-                        maps[rows, v] = out[2]
-                bar.advance(len(batch.items) + len(batch.failed))
-            writer.write(regions, context, skipped, maps if manifest.map_shape else None)
+
+def _fill(writer: FeatureWriter, encoder: _Encoder) -> None:
+    """Write the rows that are missing."""
+    ids, done = writer.manifest.ids, writer.manifest.rows_done
+    with progress("extract", total=len(ids), unit="photos") as bar:
+        bar.advance(done)
+        for keys in chunks(ids[done:], FLUSH_EVERY):
+            rows = encoder(keys, bar)
+            writer.write(rows.regions, rows.context, rows.skipped, rows.maps)
+            writer.flush()
+
+
+def _retry(writer: FeatureWriter, encoder: _Encoder) -> None:
+    """Write the rows of photos that an earlier extraction skipped, and that can be read now."""
+    if not (again := list(writer.manifest.skipped)):
+        return
+    with progress("skipped before", total=len(again), unit="photos") as bar:
+        for keys in chunks(again, FLUSH_EVERY):
+            rows = encoder(keys, bar)
+            for i, key in enumerate(keys):
+                if key not in rows.skipped:
+                    maps = None if rows.maps is None else rows.maps[i]
+                    writer.rewrite(key, rows.regions[i], rows.context[i], maps)
+            writer.manifest.skipped.update(rows.skipped)  # the reasons can be others now
             writer.flush()
 
 

@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, PreTrainedMo
 from transformers.image_processing_utils import BaseImageProcessor
 
 from hgan.errors import ConfigError
+from hgan.hub import OUT_OF_REACH, is_out_of_reach
 from hgan.vision.backbone import Backbone
 
 
@@ -62,25 +63,29 @@ class HubBackbone(Backbone):
 
 
 def _load(name: str) -> tuple[BaseImageProcessor, PreTrainedModel]:
+    cached = is_out_of_reach(name)
+    options = {"trust_remote_code": False, "local_files_only": cached}
     try:
-        # Load the configuration first: without internet access, each file takes a minute to fail.
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-        processor: BaseImageProcessor = AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-            name, trust_remote_code=False
-        )
+        config = AutoConfig.from_pretrained(name, **options)
+        processor: BaseImageProcessor = AutoImageProcessor.from_pretrained(name, **options)  # type: ignore[no-untyped-call]
         net, report = AutoModel.from_pretrained(
             name,
+            **options,
             config=config,
-            trust_remote_code=False,
             use_safetensors=True,
             dtype=torch.float32,
             output_loading_info=True,
         )
     except (OSError, ValueError, ImportError) as error:
+        if cached:
+            raise ConfigError(
+                f"vision.backbone: {name}: {OUT_OF_REACH}; or use efficientnet-lite0, 1 or 2, "
+                "which need no network"
+            ) from error
         raise ConfigError(
             f"vision.backbone: {name} cannot be loaded ({_first_line(error)}); it must be the name "
-            "or the folder of a Hugging Face vision model with safetensors weights. Names need "
-            "internet access; without it, use efficientnet-lite0, 1 or 2"
+            "or the folder of a Hugging Face vision model with safetensors weights, or "
+            "efficientnet-lite0, 1 or 2"
         ) from error
     # Checkpoints often have no weights for poolers, which are not used here.
     absent = [key for key in report["missing_keys"] if "pooler" not in key]

@@ -1,5 +1,7 @@
 """Load a vision backbone by name."""
 
+from efficientnet_lite_pytorch import EfficientNet
+
 from hgan.config import VisionConfig
 from hgan.errors import ConfigError
 from hgan.vision.backbone import Backbone
@@ -40,6 +42,14 @@ def load_backbone(
     from hgan.vision.hub import HubBackbone
 
     return HubBackbone(name, size, grid)
+
+
+def default_size(name: str) -> int | None:
+    """Side of a backbone's input photos where `vision.size` is not set; None for those of Hugging
+    Face models, which are not read."""
+    if name not in VARIANTS:
+        return None
+    return int(EfficientNet.get_image_size(name))
 
 
 def has_classifier(name: str) -> bool:

@@ -150,9 +150,7 @@ def test_batch_norm_counts_no_padding_and_leaks_nothing_in_evaluation() -> None:
     torch.manual_seed(0)
     for norm in (Gather(4, 0.0, batch_norm=True), Filtration(4, batch_norm=True)):
         made = encoded(6, 5, seed=4, full=True, width=4)
-        longer = replace(
-            made, local=F.pad(made.local, (0, 0, 0, 3)), mask=F.pad(made.mask, (0, 3))
-        )
+        longer = replace(made, local=F.pad(made.local, (0, 0, 0, 3)), mask=F.pad(made.mask, (0, 3)))
         torch.testing.assert_close(norm(longer.local, longer.mask), norm(made.local, made.mask))
         norm.eval()
         together = norm(made.local, made.mask)

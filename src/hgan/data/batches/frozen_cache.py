@@ -54,8 +54,10 @@ def cached_states(
             with atomic_write(file) as target:
                 target.write(save({"states": flat}, {"sha256": _sha256(flat)}))
         except OSError as error:
-            console.print(f"{file}: cannot be written, so the next run will compute it again "
-                          f"({error.strerror})")
+            console.print(
+                f"{file}: cannot be written, so the next run will compute it again "
+                f"({error.strerror})"
+            )
     return list(torch.split(flat, lengths))
 
 

@@ -216,7 +216,35 @@ class FeatureWriter:
                 missing or not expected.
         """
         start = self.manifest.rows_done
-        stop = start + len(regions)
+        self._put(start, regions, context, maps)
+        self.manifest.rows_done = start + len(regions)
+        self.manifest.skipped.update(skipped)
+
+    def rewrite(
+        self, photo: str, regions: np.ndarray, context: np.ndarray, maps: np.ndarray | None = None
+    ) -> None:
+        """Write the row of a photo that was skipped; then the store is not finished any more.
+
+        Args:
+            photo: its id.
+            regions: (V, R, D)
+            context: (V, D)
+            maps: (V, C, h, w); None if no block is trained.
+
+        Raises:
+            DataError: as for `write`.
+        """
+        if self.finished:  # the stored checksums will not be those of the files
+            self.manifest.checksums = {}
+            self._save()
+        row = self.manifest.ids.index(photo)
+        self._put(row, regions[None], context[None], None if maps is None else maps[None])
+        del self.manifest.skipped[photo]
+
+    def _put(
+        self, start: int, regions: np.ndarray, context: np.ndarray, maps: np.ndarray | None
+    ) -> None:
+        """Write rows from `start` on, as float16."""
         given = {"regions": regions, "context": context}
         if maps is not None:
             given["maps"] = maps
@@ -226,7 +254,7 @@ class FeatureWriter:
             )
         for name, values in given.items():
             shape = self._arrays[name].shape
-            expected = (min(stop, shape[0]) - start, *shape[1:])
+            expected = (min(start + len(regions), shape[0]) - start, *shape[1:])
             if values.shape != expected:
                 raise DataError(
                     f"{self.folder}: {name} of shape {values.shape} for rows of {expected}"
@@ -240,8 +268,6 @@ class FeatureWriter:
                     "or too large for float16"
                 )
             self._arrays[name].write(start, half)
-        self.manifest.rows_done = stop
-        self.manifest.skipped.update(skipped)
 
     def flush(self) -> None:
         """Flush the rows to disk, then update the manifest."""

@@ -105,9 +105,7 @@ def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
             found = read_manifest(folder)
             found.check_same(folder, manifest)
             widths = found.dense, found.local
-            store = EdgeStore.load(
-                folder / "edge", *widths, found.quantize, commit, where=folder
-            )
+            store = EdgeStore.load(folder / "edge", *widths, found.quantize, commit, where=folder)
         with store:
             if new:
                 with _writing(folder):

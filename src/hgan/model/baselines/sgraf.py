@@ -107,9 +107,7 @@ class SGRAF(Matcher):
     def describe_parts(self) -> dict[str, str]:
         """SGR or SAF, and the width of the similarity vectors."""
         ways = {"sgr": "graph (SGR)", "saf": "attention filtration (SAF)"}
-        return {
-            "reasoning": f"{ways[self.config.reasoning]}, {self.config.similarity_width} wide"
-        }
+        return {"reasoning": f"{ways[self.config.reasoning]}, {self.config.similarity_width} wide"}
 
     def _encode(self, x: Tensor, mask: Tensor, gather: nn.Module) -> Encoded[Tensor]:
         local = unit(x) * mask[..., None]  # (B, n, D)

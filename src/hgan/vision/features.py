@@ -1,0 +1,59 @@
+"""Open the features that a configuration of the backbone asks for, and refuse those of another.
+
+Features of another grid or of photos of another size fit a network just as well, so that training
+would not notice; only the exported network, which has the backbone in it, would not work.
+"""
+
+from math import isqrt
+from pathlib import Path
+
+import numpy as np
+
+from hgan.config import VisionConfig
+from hgan.data.features.open import open_features
+from hgan.data.features.store import FeatureStore
+from hgan.data.features.types import Features
+from hgan.errors import ConfigError
+from hgan.vision.backbone import grid_boxes
+from hgan.vision.load import default_size
+
+
+def features_of(vision: VisionConfig, path: Path) -> Features:
+    """Open the features of a backbone's configuration.
+
+    Args:
+        vision: settings of the backbone.
+        path: a feature store, or a folder in SCAN's format.
+
+    Raises:
+        DataError: the features are missing, damaged, or of another backbone.
+        ConfigError: they were extracted with another grid, or from photos of another size.
+    """
+    store = open_features(path, vision.backbone, vision.trained_blocks)
+    if not isinstance(store, FeatureStore):
+        return store
+    grid, size = _grid(store), store.manifest.size
+    if grid not in (None, vision.grid):
+        raise ConfigError(
+            f"vision.grid: {vision.grid}, but the features in {path} are of a grid of {grid} x "
+            f"{grid} regions; set vision.grid to {grid}, or run `hgan extract` into another folder "
+            "(data.features)"
+        )
+    wanted = vision.size or default_size(vision.backbone)
+    if wanted and size and size != wanted:
+        given = wanted if vision.size else f"not set, and {vision.backbone}'s own is {wanted}"
+        raise ConfigError(
+            f"vision.size: {given}, but the features in {path} are of photos of {size} x {size} "
+            f"pixels; set vision.size to {size}, or run `hgan extract` into another folder "
+            "(data.features)"
+        )
+    return store
+
+
+def _grid(store: FeatureStore) -> int | None:
+    """Number of regions along each side; None if they are not the cells of a grid, as those of a
+    detector."""
+    side = isqrt(len(store.manifest.boxes))
+    cells = grid_boxes(side)
+    same = store.boxes is not None and store.boxes.shape == cells.shape
+    return side if same and np.allclose(store.boxes, cells, atol=1e-5) else None
