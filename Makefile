@@ -45,7 +45,7 @@ dist: .venv/.installed ## a wheel and a source distribution, in dist/
 
 clean: ## remove the virtual environments, what was built, the demo and all caches
 	rm -rf .venv .venv-docs .venv-demo demo build dist site src/*.egg-info
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .grimp_cache .import_linter_cache
+	rm -rf .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis .grimp_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 python:

@@ -1,8 +1,9 @@
 """Fuzz every boundary for some seconds: `python -m tests.fuzz [--seconds N] [TARGET ...]`.
 
-What a target has learnt is kept in `.fuzz/TARGET`, so that the next run goes on from there. A finding
-ends the run of its target: its input is `.fuzz/found/TARGET-*`, and the log `.fuzz/TARGET.log` ends with
-the error. Once it is mended, a small input that showed it belongs in `tests/fuzz/corpus/TARGET`.
+What a target has learnt is kept in `.fuzz/TARGET`, so that the next run goes on from there. A
+finding ends the run of its target: its input is `.fuzz/found/TARGET-*`, and the log
+`.fuzz/TARGET.log` ends with the error. Once it is mended, a small input that showed it belongs in
+`tests/fuzz/corpus/TARGET`.
 """
 
 import argparse

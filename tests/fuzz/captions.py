@@ -49,8 +49,8 @@ TARGETS = {
     "captions_csv": Target(
         _file("captions.csv"),
         lambda: [
-            b"image,caption\na.jpg,a red car\na.jpg,\"red, and a car\"\n",
-            b"split,image,caption\r\ntest,a.jpg,a car\r\nrestval,b.jpg,\"a \"\"b\"\"\"\r\n",
+            b'image,caption\na.jpg,a red car\na.jpg,"red, and a car"\n',
+            b'split,image,caption\r\ntest,a.jpg,a car\r\nrestval,b.jpg,"a ""b"""\r\n',
         ],
         ("image", "caption", "split", ",", '"', '""', "\\x0d\\x0a"),
     ),

@@ -1,8 +1,9 @@
 """Give one input to a fuzz target, and raise whatever is wrong with the outcome.
 
-Only two outcomes are right: a value, or one of the errors of `hgan.errors`. Anything else is a finding:
-another exception, a failed check of the value, more than `SECONDS` of processor time, or more memory
-than the target may use. Both the fuzzer and the tests that replay its findings call `check`.
+Only two outcomes are right: a value, or one of the errors of `hgan.errors`. Anything else is a
+finding: another exception, a failed check of the value, more than `SECONDS` of processor time, or
+more memory than the target may use. Both the fuzzer and the tests that replay its findings call
+`check`.
 """
 
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 from hgan.errors import HganError
 
 SECONDS = 5.0
-"""Most processor time for one input. (Time on a clock would depend on what else the machine does.)"""
+"""Most processor time for one input; a clock would also count what else the machine does."""
 MEMORY = 64 * 2**20
 """Most memory for one input in bytes, unless the target says otherwise."""
 
@@ -67,7 +68,7 @@ def check(target: Target, data: bytes) -> bool:
 
 @contextmanager
 def _stopped_after(seconds: float) -> Iterator[None]:
-    """Raise `Hang` in the block after so much processor time of this process, also inside a loop."""
+    """Raise `Hang` in the block after so much processor time of this process."""
 
     def stop(*_: object) -> None:
         raise Hang(f"more than {seconds:g} s of processor time")

@@ -131,7 +131,16 @@ def _metadata() -> list[bytes]:
     ]
 
 
-_WORDS = ("\\xff\\xd8\\xff", "Exif\\x00\\x00", "II*\\x00", "MM\\x00*", "IHDR", "eXIf", "RIFF", "8BIM")
+_WORDS = (
+    "\\xff\\xd8\\xff",
+    "Exif\\x00\\x00",
+    "II*\\x00",
+    "MM\\x00*",
+    "IHDR",
+    "eXIf",
+    "RIFF",
+    "8BIM",
+)
 
 TARGETS = {
     "photo": Target(

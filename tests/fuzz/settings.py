@@ -1,4 +1,4 @@
-"""Fuzz targets: what an index, a bundle and a folder of features say about themselves, and filters."""
+"""Fuzz targets: features in SCAN's format, manifests, configurations of bundles, filters."""
 
 import io
 import json
@@ -20,7 +20,22 @@ from tests.fuzz.files import BETWEEN, folder, named, write, write_all
 from tests.fuzz.harness import Target
 
 _ARRAYS = "train_ids.txt", "train_ims.npy", "train_boxes.npy", "train_img_sizes.npy"
-_JSON = ("{", "}", "[", "]", ":", ",", '"', "null", "true", "1e9", "-1", "\\\\ud800", "NaN", "1e999")
+_JSON = (
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    '"',
+    "null",
+    "true",
+    "1e9",
+    "-1",
+    "\\\\ud800",
+    "NaN",
+    "1e999",
+)
 
 
 def scan_features(data: bytes) -> None:
@@ -112,10 +127,19 @@ TARGETS = {
     "scan_features": Target(
         scan_features,
         _features,
-        ("'descr': ", "'<f4'", "'|O'", "'fortran_order': True", "'shape': (", "\\x93NUMPY\\x01\\x00"),
+        (
+            "'descr': ",
+            "'<f4'",
+            "'|O'",
+            "'fortran_order': True",
+            "'shape': (",
+            "\\x93NUMPY\\x01\\x00",
+        ),
         longest=2**14,
     ),
-    "index_manifest": Target(manifest, _manifests, (*_JSON, *(f'"{field.name}"' for field in fields(IndexManifest)))),
+    "index_manifest": Target(
+        manifest, _manifests, (*_JSON, *(f'"{field.name}"' for field in fields(IndexManifest)))
+    ),
     "bundle_config": Target(
         bundle_config,
         _configs,
