@@ -39,7 +39,6 @@ def folder(tmp_path: Path) -> Path:
         {"widths": WIDTHS | {"local": -8}},
         {"weights": WEIGHTS | {"local": 10**400}},
         {"boxes": [[0, 0, 1, -(10**400)]]},
-        {"name": "a\ud800"},
         {"max_words": 1e12},
         {"max_words": 10**12},
         {"max_words": True},
