@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +24,7 @@ def test_seeds_are_accepted(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", FOUND, ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_former_findings(path: harness.Path) -> None:
+def test_former_findings(path: Path) -> None:
     check(TARGETS[path.parent.name], path.read_bytes())
 
 
