@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
@@ -76,7 +76,8 @@ class StoreAgainstDict(RuleBasedStateMachine):
         self.stack = ExitStack()
         folder = Path(self.stack.enter_context(TemporaryDirectory()))
         self.quantize = quantize
-        self.open = partial(next(STORES[engine](folder)), quantize=quantize)
+        opener = self.stack.enter_context(contextmanager(STORES[engine])(folder))
+        self.open = partial(opener, quantize=quantize)
         self.store = self.open()
         self.stack.callback(lambda: self.store.close())
         self.expected: dict[str, Point] = {}
