@@ -11,10 +11,13 @@ INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check \
 # Test processes: one more than two cores have, since many tests wait. The tests of one file stay
 # together and share its fixtures.
 WORKERS ?= 3
+# Seconds for each fuzz target, and which targets; empty: all.
+SECONDS ?= 600
+TARGETS ?=
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*' -not -path '*.egg-info/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve-demo test test-slow lint docs dist clean python
+.PHONY: help demo serve-demo test test-slow fuzz lint docs dist clean python
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -31,6 +34,9 @@ test: lint ## lint, types, import contracts and the fast tests
 test-slow: .venv/.installed ## the tests that take minutes
 	.venv/bin/python -m pytest -m slow
 
+fuzz: .venv/.fuzzes ## fuzz every boundary for SECONDS=600 (TARGETS="photo exif": only these)
+	.venv/bin/python -m tests.fuzz --seconds $(SECONDS) $(TARGETS)
+
 lint: .venv/.installed ## ruff, mypy and import-linter
 	.venv/bin/ruff check .
 	.venv/bin/mypy
@@ -45,7 +51,7 @@ dist: .venv/.installed ## a wheel and a source distribution, in dist/
 
 clean: ## remove the virtual environments, what was built, the demo and all caches
 	rm -rf .venv .venv-docs .venv-demo demo build dist site src/*.egg-info
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .grimp_cache .import_linter_cache
+	rm -rf .fuzz .pytest_cache .mypy_cache .ruff_cache .hypothesis .grimp_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 python:
@@ -58,6 +64,10 @@ python:
 	$(PYTHON) -m venv --clear .venv
 	.venv/bin/python $(INSTALL) pip
 	.venv/bin/python $(INSTALL) -e '.[train,dev]'
+	@touch $@
+
+.venv/.fuzzes: .venv/.installed
+	.venv/bin/python $(INSTALL) -e '.[fuzz]'
 	@touch $@
 
 .venv-docs/.installed: pyproject.toml constraints.txt | python

@@ -22,6 +22,7 @@ from hgan.errors import DataError
 from hgan.files import (
     atomic_write,
     new_files,
+    parse_json,
     recover_folder,
     replace_folder,
     sha256,
@@ -79,6 +80,13 @@ except OSError:
     assert done.stdout == "refused\n"
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 10_000, "{", b"\xff"])
+def test_what_is_not_json_is_a_value_error(text: str | bytes) -> None:
+    with pytest.raises(ValueError):
+        parse_json(text)
+    assert parse_json('{"a": [1]}') == {"a": [1]}
 
 
 def test_a_kill_leaves_what_was_there(tmp_path: Path) -> None:

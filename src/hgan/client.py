@@ -21,7 +21,8 @@ from hgan.chunks import chunks
 from hgan.errors import DataError, IndexingError
 from hgan.requester import Requester
 from hgan.runtime.explain import Explanation
-from hgan.runtime.images import PhotoSource, read_photo
+from hgan.runtime.images import PhotoSource, not_a_photo, read_photo
+from hgan.runtime.photo_file import read_file
 from hgan.search.finder import Finder, Hit, SearchOptions
 from hgan.search.query import Query
 
@@ -209,10 +210,9 @@ def _bytes(photo: PhotoSource) -> bytes:
         except (OSError, ValueError) as error:
             raise DataError(f"photo: cannot be sent ({error})") from error
         return file.getvalue()
-    try:
-        return Path(photo).read_bytes()
-    except OSError as error:
-        raise DataError(f"{photo}: cannot be read ({error.strerror})") from error
+    if isinstance(photo, str | Path):
+        return read_file(Path(photo))[0]
+    raise DataError(not_a_photo(photo))
 
 
 def _form(values: dict[str, Any], photo: bytes) -> tuple[bytes, str]:

@@ -59,6 +59,18 @@ def write_json(path: Path, value: Any) -> None:
         file.write(json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n")
 
 
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON that may come from anybody.
+
+    Raises:
+        ValueError: it is not JSON, or not in a Unicode encoding, or nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
 @contextmanager
 def new_files(folder: Path, names: Iterable[str]) -> Iterator[dict[str, Path]]:
     """Create several files together, once all of them are complete.
@@ -203,7 +215,7 @@ def check_checksums(folder: Path, remedy: str) -> None:
     if not listed.exists():
         return
     try:
-        checksums = json.loads(listed.read_text(encoding="utf-8"))
+        checksums = parse_json(listed.read_text(encoding="utf-8"))
         if not isinstance(checksums, dict) or any(Path(name).name != name for name in checksums):
             raise ValueError("not checksums by file name")
     except (OSError, ValueError) as error:

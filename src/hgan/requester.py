@@ -7,7 +7,6 @@ request and the response. Connections are kept open between requests.
 """
 
 import asyncio
-import json
 import threading
 import weakref
 from collections.abc import Coroutine
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 import httpx
 
 from hgan.errors import DataError, HganError, IndexingError
+from hgan.files import parse_json
 
 MOST_BYTES = 32 * 2**20
 """Maximum size of a response. The largest regular one, 32 queries of 200 hits, has 3 MB."""
@@ -135,8 +135,8 @@ class Requester:
 
     def _refusal(self, response: httpx.Response, content: bytes) -> HganError:
         detail: object = None
-        with suppress(ValueError, KeyError, TypeError, RecursionError):
-            detail = json.loads(content)["detail"]
+        with suppress(ValueError, KeyError, TypeError):
+            detail = parse_json(content)["detail"]
         if not isinstance(detail, str):
             detail = response.reason_phrase
         shown = detail[:LONGEST_DETAIL].encode("unicode_escape").decode()

@@ -37,6 +37,8 @@ def folder(tmp_path: Path) -> Path:
         {"widths": WIDTHS | {"slots": 60_000, "slot": 60_000}},
         {"widths": WIDTHS | {"local": 8.0}},
         {"widths": WIDTHS | {"local": -8}},
+        {"weights": WEIGHTS | {"local": 10**400}},
+        {"boxes": [[0, 0, 1, -(10**400)]]},
         {"max_words": 1e12},
         {"max_words": 10**12},
         {"max_words": True},

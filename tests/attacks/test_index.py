@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from hgan import files
 from hgan.cli import main
-from hgan.errors import IndexingError
+from hgan.errors import ConfigError, IndexingError
 from hgan.index.indexer import IndexReport, index_folder
 from hgan.index.store import snapshot
 from hgan.index.store.edge import EdgeStore
@@ -200,6 +202,8 @@ def test_the_count_is_unknown_while_the_index_changes(tmp_path: Path) -> None:
         {"root": None},
         {"bundle": 5},
         {"bundle_path": 3},
+        {"bundle_path": "/a\0b"},
+        {"root": "/a\ud800"},
         {"format_version": 0},
         {"format_version": "4"},
         {"surprise": 1},
@@ -212,6 +216,23 @@ def test_edited_manifest(photos: Path, to: Path, bundle: Bundle, change: dict[st
     for use in (lambda: open_index(to, bundle), lambda: index_folder(photos, to, bundle)):
         with pytest.raises(IndexingError, match=f"{to}.*damaged"):
             use()
+
+
+def test_a_manifest_that_is_nested_too_deeply(to: Path) -> None:
+    (to / "index.json").write_text("[" * 100_000)
+    with pytest.raises(IndexingError, match=r"index\.json: damaged \(nested too deeply\)"):
+        read_manifest(to)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are always Unicode")
+def test_a_bundle_in_a_folder_whose_name_is_not_utf8(
+    photos: Path, tmp_path: Path, bundle: Bundle
+) -> None:
+    place = tmp_path / os.fsdecode(b"bundle-\xff")
+    shutil.copytree(bundle.folder, place)
+    with pytest.raises(ConfigError, match="cannot store these names"):
+        index_folder(photos, tmp_path / "new", place)
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hgan.client import Client
 from hgan.errors import DataError
 from hgan.files import sha256
 from hgan.index.indexer import IndexReport, index_folder
@@ -16,7 +17,7 @@ from hgan.render.contact_sheet import contact_sheet
 from hgan.runtime import photo_file
 from hgan.runtime.exif import Exif, read_exif
 from hgan.runtime.images import media_type, open_photo, read_photo
-from hgan.runtime.photo_file import LARGEST_PHOTO, TOO_LARGE
+from hgan.runtime.photo_file import LARGEST_PHOTO, TOO_LARGE, open_inside
 from hgan.sources.folder import FolderSource
 from tests.fixtures.photos import COLOURS, save_photo
 
@@ -24,7 +25,12 @@ SOON = 10.0
 """Seconds; a FIFO without a writer would take forever, and 20 GB longer."""
 
 Reader = Callable[[Path], object]
-READERS: list[Reader] = [open_photo, read_photo, media_type]
+READERS: list[Reader] = [
+    open_photo,
+    read_photo,
+    media_type,
+    lambda path: Client("http://127.0.0.1:9").add(path, "a.jpg"),  # nobody listens there
+]
 
 
 @pytest.mark.parametrize("read", READERS)
@@ -124,6 +130,41 @@ def test_a_photo_that_became_a_fifo_is_reported_by_a_contact_sheet(tmp_path: Pat
     contact_sheet([hit], tmp_path / "sheet.png", "title")
     assert time.monotonic() - began < SOON
     assert (tmp_path / "sheet.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("inner", ["secret.png", "in", ".", "loop.png", "gone.png", "a\0b"])
+def test_only_files_of_the_folder_are_opened_inside_it(tmp_path: Path, inner: str) -> None:
+    root = tmp_path / "photos"
+    save_photo(root / "in/a.png", COLOURS["red"])
+    (root / "secret.png").symlink_to(save_photo(tmp_path / "secret.png", COLOURS["blue"]))
+    (root / "loop.png").symlink_to(root / "loop.png")
+    (root / "link.png").symlink_to("in/a.png")
+    for good in ("in/a.png", "link.png"):
+        file, status = open_inside(root, good)
+        with file:
+            assert len(file.read()) == status.st_size == (root / "in/a.png").stat().st_size
+    with pytest.raises(DataError):
+        open_inside(root, inner)
+
+
+@pytest.mark.parametrize("swapped", ["in/a.png", "in"])
+def test_a_link_that_appears_just_before_opening_is_not_followed(
+    tmp_path: Path, swapped: str, monkeypatch
+) -> None:
+    root = tmp_path / "photos"
+    save_photo(root / "in/a.png", COLOURS["red"])
+    save_photo(tmp_path / "other/in/a.png", COLOURS["blue"])
+    real = photo_file._open_without_links
+
+    def swap(folder: Path, parts: tuple[str, ...]) -> int:
+        (root / swapped).rename(tmp_path / "moved")
+        (root / swapped).symlink_to(tmp_path / "other" / swapped)
+        return real(folder, parts)
+
+    monkeypatch.setattr(photo_file, "_open_without_links", swap)
+    with pytest.raises(DataError, match=r"a\.png: cannot be read"):
+        open_inside(root, "in/a.png")
+    assert (root / "in/a.png").read_bytes() != b""  # by its name, it is the other one
 
 
 def test_reading_uses_one_descriptor(tmp_path: Path, monkeypatch) -> None:

@@ -1,6 +1,5 @@
 """Evaluate checkpoints on the data of their runs, and store the evaluation record."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from hgan.errors import ConfigError, DataError
 from hgan.evaluation.protocols import check_protocols, measure
 from hgan.evaluation.record import make_record, save_record
 from hgan.evaluation.scoring import Member, Scores, encode
+from hgan.files import parse_json
 from hgan.model.io import checkpoint_of, load_checkpoint
 from hgan.progress import progress
 from hgan.vision.features import features_of
@@ -104,7 +104,7 @@ def _run_setting(checkpoint: Path, name: str) -> Path:
     """A path from the settings of the checkpoint's run."""
     file = checkpoint.resolve().parent / "config.json"
     try:
-        return Path(json.loads(file.read_text(encoding="utf-8"))["data"][name])
+        return Path(parse_json(file.read_text(encoding="utf-8"))["data"][name])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{checkpoint}: not in the folder of a run, so its {name} are unknown ({file} cannot "

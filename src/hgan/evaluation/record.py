@@ -1,6 +1,5 @@
 """Save the record of an evaluation: metrics in `SPLIT.json`, and all ranks in `SPLIT.npz`."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from hgan.evaluation.cost import measure_cost
 from hgan.evaluation.protocols import Measured
 from hgan.evaluation.scoring import Scores
 from hgan.evaluation.types import RECORD_VERSION
-from hgan.files import atomic_write, write_json
+from hgan.files import atomic_write, parse_json, write_json
 from hgan.model.io import TrainedModel
 
 TIES = "count against the model"
@@ -94,7 +93,7 @@ def save_record(folder: Path, record: dict[str, Any], measured: Measured) -> dic
 def _earlier(file: Path, record: dict[str, Any]) -> dict[str, Any]:
     """The protocols of the existing record if it is of the same model and data."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = parse_json(file.read_text(encoding="utf-8"))
         same = all(found[name] == record[name] for name in _SAME)
         return found["protocols"] if same else {}
     except (OSError, ValueError, KeyError, TypeError):

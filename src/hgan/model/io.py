@@ -1,6 +1,5 @@
 """Save and load models as safetensors, JSON and a model card; pickle is not used."""
 
-import json
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,14 @@ from tokenizers import Tokenizer
 
 from hgan.config import TextConfig, VisionConfig
 from hgan.errors import DataError, HganError
-from hgan.files import check_checksums, jsonable, replace_folder, write_checksums, write_json
+from hgan.files import (
+    check_checksums,
+    jsonable,
+    parse_json,
+    replace_folder,
+    write_checksums,
+    write_json,
+)
 from hgan.model.card import model_card
 from hgan.model.hgan import HGANConfig
 from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
@@ -245,7 +251,7 @@ def _load(folder: Path) -> TrainedModel:
     check_checksums(folder, _REMEDY)
     file = folder / CONFIG  # the one that is being read
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = parse_json(file.read_text(encoding="utf-8"))
         if values["format_version"] > FORMAT_VERSION:
             raise DataError(f"{folder}: created by a newer version of hgan; upgrade hgan")
         file = folder / TOKENIZER

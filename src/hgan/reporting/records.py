@@ -4,7 +4,6 @@ A record consists of `SPLIT.json` (metrics) and `SPLIT.npz` (ranks) in the folde
 are not needed. Missing and damaged records are listed, and the others are used.
 """
 
-import json
 import re
 import zipfile
 from collections import Counter
@@ -21,6 +20,7 @@ from hgan.encoded import final_level
 from hgan.errors import DataError
 from hgan.evaluation.metrics import recall
 from hgan.evaluation.types import CUTOFFS, DIRECTIONS, RECORD_VERSION
+from hgan.files import parse_json
 
 _NEEDED = ("seed", "captions", "split", "photos", "texts", "val_rsum", "cost", "weights")
 _SEED = re.compile(r"seed\d+")
@@ -141,7 +141,7 @@ def read_record(folder: Path, split: str, system: str) -> Record:
     if not file.exists():
         raise DataError(f"{file}: missing, since the run is not evaluated; {again}")
     try:
-        figures = json.loads(file.read_text(encoding="utf-8"))
+        figures = parse_json(file.read_text(encoding="utf-8"))
         if figures["format_version"] != RECORD_VERSION:
             raise DataError(f"{file}: version {figures['format_version']} is unknown; {again}")
         if missing := [name for name in _NEEDED if name not in figures]:
@@ -203,7 +203,7 @@ def _system(folder: Path, root: Path) -> str:
 
 def _minutes(folder: Path) -> float | None:
     try:
-        return float(json.loads((folder / "minutes.json").read_text(encoding="utf-8"))["training"])
+        return float(parse_json((folder / "minutes.json").read_text(encoding="utf-8"))["training"])
     except FileNotFoundError:
         return None
 

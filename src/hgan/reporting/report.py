@@ -3,14 +3,13 @@
 The page has everything in it. The tables and plots are also written as files, for papers.
 """
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hgan.data.captions.types import Captions
 from hgan.errors import ConfigError, DataError
-from hgan.files import atomic_write
+from hgan.files import atomic_write, parse_json
 from hgan.reporting import plots, tables
 from hgan.reporting.album import Album
 from hgan.reporting.page import Part, download, listed, page, paragraphs, picture
@@ -177,7 +176,7 @@ def _photos(records: Sequence[Record]) -> Path | None:
     """The folder of photos in the settings of the runs, if it exists."""
     for record in records:
         try:
-            settings = json.loads((record.folder / "config.json").read_text(encoding="utf-8"))
+            settings = parse_json((record.folder / "config.json").read_text(encoding="utf-8"))
             folder = Path(settings["data"]["photos"])
         except (OSError, ValueError, KeyError, TypeError):  # for example an ensemble
             continue

@@ -1,12 +1,12 @@
 """The configuration of a bundle: read `config.json` and check it."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hgan.errors import BundleError
+from hgan.files import parse_json
 from hgan.runtime.ranges import check_integer, check_number, check_text
 
 FORMAT_VERSION = 1
@@ -88,7 +88,7 @@ def parse_config(file: Path, content: bytes) -> BundleConfig:
         BundleError: the configuration is damaged, or of a newer format.
     """
     try:
-        values = json.loads(content)
+        values = parse_json(content)
         version = values.pop("format_version")
         check_integer("format_version", version, 1, 10**6)
         if version > FORMAT_VERSION:
@@ -97,7 +97,7 @@ def parse_config(file: Path, content: bytes) -> BundleConfig:
                 "upgrade hgan"
             )
         return BundleConfig(**values)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(
             f"{file}: not the configuration of a bundle ({error}); get the bundle again"
         ) from error

@@ -5,7 +5,9 @@ Training, indexing and searching all use this, so a photo has the same pixels ev
 
 import io
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, WebPImagePlugin
@@ -74,15 +76,17 @@ def open_photo(source: Path | bytes, hint: int | None = None, name: str = "photo
         raise DataError(f"{name}: cannot be decoded ({error})") from error
 
 
-def media_type(source: Path | bytes) -> str:
+def media_type(source: Path | bytes | BinaryIO) -> str:
     """The media type of a photo, such as `image/jpeg`, by its content and not by its name.
+
+    Args:
+        source: a file, its bytes, or an open file, which stays open.
 
     Raises:
         DataError: the source is not a photo, or its file cannot be read.
     """
     try:
-        file = open_file(source)[0] if isinstance(source, Path) else io.BytesIO(source)
-        with file, Image.open(file, formats=FORMATS) as photo:
+        with _opened(source) as file, Image.open(file, formats=FORMATS) as photo:
             # Some cameras store several JPEGs in one file; the first one is read.
             return Image.MIME["JPEG" if photo.format == "MPO" else photo.format or ""]
     except DataError:
@@ -90,6 +94,12 @@ def media_type(source: Path | bytes) -> str:
     except Exception as error:  # malicious bytes make decoders raise any exception
         name = str(source) if isinstance(source, Path) else "photo"
         raise DataError(f"{name}: not a photo in a supported format") from error
+
+
+def _opened(source: Path | bytes | BinaryIO) -> AbstractContextManager[BinaryIO]:
+    if isinstance(source, Path):
+        return open_file(source)[0]
+    return io.BytesIO(source) if isinstance(source, bytes) else nullcontext(source)
 
 
 def read_photo(photo: PhotoSource, hint: int | None = None) -> Image.Image:

@@ -1,6 +1,7 @@
 """The served index and its photos; requests refer to photos only by their ids."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -15,20 +16,20 @@ from hgan.index.store.open import Target, is_address, open_store, read_manifest
 from hgan.index.watcher import Watcher
 from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.images import media_type
 from hgan.search.finder import Hit, SearchOptions
 from hgan.search.ids import id_of_path
 from hgan.search.query import EncodedQuery
 from hgan.search.searcher import Index, bundle_of
 from hgan.serve.batching import BatchingBundle
 from hgan.serve.metrics import Metrics
+from hgan.serve.originals import Original, open_original
 from hgan.serve.public_ids import PublicIds, open_public_ids
 from hgan.serve.settings import Settings
 from hgan.serve.stopping import stop_if_unwanted
 from hgan.serve.uploads import Uploads
 from hgan.sources.folder import FolderSource
 from hgan.sources.open import open_source, place_of
-from hgan.sources.types import Photo, Source
+from hgan.sources.types import Source
 
 PATIENCE = {"timeout": 10, "attempts": 2}
 """Settings for a Qdrant server, unless its address sets them; see `hgan.index.store.server`."""
@@ -125,57 +126,21 @@ class Library:
             raise HTTPException(404, "no photo of the index has this path")
         return entry
 
-    def content(self, entry: Entry) -> Path | bytes:
-        """A photo as input of `open_photo`: its file, or its bytes if it is not in a folder.
+    @contextmanager
+    def original(self, entry: Entry) -> Iterator[Original]:
+        """Open a photo, and close it at the end of the block.
 
         Raises:
-            HTTPException: 404, the photo no longer exists, is not a regular file, or is a link to
-                a place outside the indexed folder.
+            HTTPException: 404, the file no longer exists, is no longer a photo, is not a regular
+                file, is too large, or is a link to a place outside the indexed folder; also if this
+                is found only in the block.
             SourceError: the source cannot be read now.
         """
-        if isinstance(self._source, FolderSource):
-            return self._file(entry)
         try:
-            photo = Photo(entry.path, entry.size, entry.mtime, entry.etag)
-            return self._source.read(photo).data
+            with open_original(self._source, entry) as found:
+                yield found
         except DataError as error:
-            raise HTTPException(404, f"{entry.path}: the photo no longer exists") from error
-
-    def version(self, entry: Entry) -> str:
-        """A string that changes whenever the photo changes. For a photo that is not in a folder, it
-        changes only when the photo is indexed again, since a check would take as long as reading.
-
-        Raises:
-            HTTPException: see `content`.
-            OSError: the file was removed just now.
-        """
-        if not isinstance(self._source, FolderSource):
-            return entry.digest[:32]
-        status = self._file(entry).stat()
-        return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
-
-    def _file(self, entry: Entry) -> Path:
-        """The file of a photo, with all links resolved."""
-        root = Path(self.manifest.root)
-        gone = HTTPException(404, f"{entry.path}: the photo is no longer in the folder")
-        try:
-            path = (root / entry.path).resolve(strict=True)
-            if path.is_relative_to(root.resolve()) and path.is_file():  # not a FIFO
-                return path
-        except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
-            raise gone from error
-        raise gone
-
-    def media_type(self, entry: Entry, content: Path | bytes) -> str:
-        """The media type of a photo, by its content and not by its name.
-
-        Raises:
-            HTTPException: 404, the file is no longer a photo.
-        """
-        try:
-            return media_type(content)
-        except DataError as error:
-            raise HTTPException(404, f"{entry.path}: the file is no longer a photo") from error
+            raise HTTPException(404, f"{entry.path}: the photo can no longer be read") from error
 
     def facts(self) -> StoreFacts:
         """Information about the store of the index."""

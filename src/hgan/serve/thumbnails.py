@@ -4,7 +4,6 @@ import io
 from collections import OrderedDict
 from collections.abc import Callable
 from enum import IntEnum
-from pathlib import Path
 from threading import Lock
 
 from PIL import Image
@@ -23,7 +22,7 @@ class Size(IntEnum):
 
 
 def etag(version: str, size: Size) -> str:
-    """The ETag of a thumbnail; `version` is that of the photo, see `Library.version`."""
+    """The ETag of a thumbnail; `version` is that of the photo, see `Original.version`."""
     return f'"{version}-{size:d}"'
 
 
@@ -37,7 +36,7 @@ class Thumbnails:
         self._cache: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, photo: str, tag: str, size: Size, read: Callable[[], Path | bytes]) -> bytes:
+    def get(self, photo: str, tag: str, size: Size, read: Callable[[], bytes]) -> bytes:
         """The thumbnail of a photo as JPEG; a small photo is not enlarged.
 
         Args:
@@ -65,7 +64,7 @@ class Thumbnails:
         return made
 
 
-def _thumbnail(content: Path | bytes, size: Size) -> bytes:
+def _thumbnail(content: bytes, size: Size) -> bytes:
     photo = open_photo(content, hint=size)
     photo.thumbnail((size, size), Image.Resampling.LANCZOS)
     # A new image without the metadata of the photo, such as its location and camera.

@@ -4,7 +4,6 @@ A vocabulary is read from a file of SCAN (Lee et al., ECCV 2018), or built from 
 with the same rule.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from tokenizers.processors import TemplateProcessing
 from tokenizers.trainers import WordLevelTrainer
 
 from hgan.errors import DataError
+from hgan.files import parse_json
 
 SPECIALS = PAD, START, END, UNKNOWN = "<pad>", "<start>", "<end>", "<unk>"
 """Special tokens, which are the first words of every vocabulary, in the order of their ids."""
@@ -98,7 +98,7 @@ def read_vocabulary(path: Path) -> dict[str, int]:
         DataError: the file is missing or not JSON, or its ids are inconsistent.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: the vocabulary cannot be read ({error.strerror})") from error
     except ValueError as error:

@@ -3,7 +3,6 @@
 Tensors are stored as safetensors, everything else as JSON; pickle is not used.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hgan.errors import DataError
-from hgan.files import check_checksums, replace_folder, write_checksums, write_json
+from hgan.files import check_checksums, parse_json, replace_folder, write_checksums, write_json
 from hgan.model.io import writing_tensors
 
 Tree = Any
@@ -44,7 +43,7 @@ def load_state(folder: Path) -> Tree:
     try:
         tensors = load_file(file)
         file = folder / VALUES
-        return _join(json.loads(file.read_text(encoding="utf-8")), tensors)
+        return _join(parse_json(file.read_text(encoding="utf-8")), tensors)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise DataError(f"{file}: no state to resume from ({error!r}); {remedy}") from error
 

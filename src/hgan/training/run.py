@@ -5,14 +5,13 @@ record of its evaluation, and `minutes.json` the duration of its training.
 """
 
 import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hgan.encoded import final_level
 from hgan.errors import ConfigError
-from hgan.files import write_json
+from hgan.files import parse_json, write_json
 from hgan.training.config import Config
 from hgan.training.folder import run_folder
 from hgan.training.settings import other_settings
@@ -92,6 +91,6 @@ def is_done(run: Run, split: str) -> bool:
 def _read_json(path: Path) -> Any:
     """The content of a JSON file; None if it is missing or damaged."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None

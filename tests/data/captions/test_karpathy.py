@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hgan.data.captions.read import read_captions
+from hgan.errors import DataError
 from tests.fixtures.caption_files import write_text
 
 
@@ -46,6 +47,14 @@ def test_ids_that_not_every_photo_has_are_none(tmp_path: Path, changes: dict[str
     assert (captions.image_ids is None) == ("cocoid" in changes)
     assert (captions.caption_ids is None) == ("sentids" in changes)
     assert captions.split("val").images == captions.images
+
+
+@pytest.mark.parametrize("folder", [7, ["val"], "\ud800"])
+def test_a_folder_that_is_not_text(tmp_path: Path, folder: object) -> None:
+    content = json.dumps({"images": [karpathy_entry(1, filepath=folder)]})
+    path = write_text(tmp_path / "dataset_coco.json", content)
+    with pytest.raises(DataError, match=r'images\[0\]: "filepath" is not text'):
+        read_captions(path)
 
 
 def test_photos_may_have_any_number_of_captions(tmp_path: Path) -> None:

@@ -48,11 +48,11 @@ def _collection(
     return QdrantStore(server, dense, local, quantize)
 
 
-_STORES = {"edge": _edge, "qdrant": _qdrant}
+STORES: dict[str, Callable[[Path], Iterator[OpenStore]]] = {"edge": _edge, "qdrant": _qdrant}
 if "HGAN_QDRANT_URL" in os.environ:  # such as http://localhost:6333
-    _STORES["server"] = _server
+    STORES["server"] = _server
 
 
-@pytest.fixture(params=_STORES.values(), ids=_STORES)
+@pytest.fixture(params=STORES.values(), ids=STORES)
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
     yield from request.param(tmp_path)

@@ -9,16 +9,16 @@ from hgan.errors import IndexingError
 from hgan.index.store.contract import DamagedError, Entry, Point
 from hgan.index.store.filter import Filter
 from hgan.index.store.payload import Widths, to_payload
-from tests.fixtures.points import DENSE, LOCAL, points, unit
-
-# What float16 costs on unit vectors of this width.
-HALF = 3e-3
-# What 8 bits a number cost there.
-EIGHT_BITS = 1.5e-2
-
-
-def maxsim(words: np.ndarray, regions: np.ndarray) -> float:
-    return sum(max(float(word @ region) for region in regions) for word in words)
+from tests.fixtures.points import (
+    DENSE,
+    EIGHT_BITS,
+    HALF,
+    LOCAL,
+    maxsim,
+    passes,
+    points,
+    unit,
+)
 
 
 def test_new_store_is_empty(open_store):
@@ -163,19 +163,6 @@ def test_empty_filter_is_no_filter(open_store):
     with open_store() as store:
         store.upsert(points(9))
         assert len(store.search(np.ones(DENSE), 60, Filter())) == 9
-
-
-def passes(entry: Entry, where: Filter) -> bool:
-    """What a filter means, photo by photo."""
-    if where.folder is not None and not entry.path.startswith(f"{where.folder}/"):
-        return False
-    if where.taken_from is not None and (entry.taken is None or entry.taken < where.taken_from):
-        return False
-    if where.taken_until is not None and (entry.taken is None or entry.taken >= where.taken_until):
-        return False
-    if not set(where.camera) <= set(entry.camera.lower().split()):
-        return False
-    return set(where.tags) <= set(entry.tags)
 
 
 def test_quantized_vectors_are_nearly_the_same(open_store):

@@ -1,5 +1,6 @@
 """Conditions as text: their meaning, and the errors for invalid ones."""
 
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -79,6 +80,18 @@ def test_conditions_that_mean_nothing(texts, fix):
     assert (texts[-1].partition("=")[2] or repr(texts[-1])) in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["folder", "camera", "tag"])
+def test_a_condition_that_is_not_utf8(name):
+    with pytest.raises(DataError, match="not UTF-8 text"):
+        Filter.parse([f"{name}=caf\udce9"])  # what Python makes of an argument in Latin-1
+
+
+def test_a_long_condition_is_read_in_no_time():
+    started = time.process_time()
+    assert Filter.parse([f" tag=a{' ' * 60_000}b "]).tags == ("a b",)
+    assert time.process_time() - started < 1
+
+
 @given(st.text())
 def test_any_text_is_a_filter_or_an_error_of_ours(text):
     for name in ("", "taken=", "taken<2", "folder=", "tag="):
@@ -101,7 +114,7 @@ def test_a_time_splits_all_times_in_three(moment, length):
 @given(
     st.builds(
         Filter,
-        folder=st.none() | st.sampled_from(["2023", "2023/italy", "a = b/c>d"]),
+        folder=st.none() | st.sampled_from(["2023", "2023/italy", "a = b/c>d", " a", "a/b "]),
         taken_from=st.none() | st.integers(-62_135_596_800, 253_402_300_798),
         taken_until=st.none() | st.integers(-62_135_596_800, 253_402_300_798),
         camera=st.sampled_from([(), ("canon",), ("canon", "eos", "5d")]),

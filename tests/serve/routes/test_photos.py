@@ -1,14 +1,18 @@
 """Photos over HTTP: by id only, never from outside the folder, and cached."""
 
 import io
+import os
 import struct
 import zlib
+from pathlib import Path
 
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
 from hgan.index.indexer import index_folder
+from hgan.runtime.photo_file import LARGEST_PHOTO
+from hgan.serve import originals
 from hgan.serve.app import create_app
 from tests.fixtures.photos import save_photo
 from tests.serve.conftest import HERE, public_id
@@ -54,7 +58,7 @@ def own(tmp_path, bundle):
         yield folder, client
 
 
-TRAPS = ("link", "folder link", "gone", "text", "folder", "loop")
+TRAPS = ("link", "folder link", "gone", "text", "folder", "loop", "pipe", "huge")
 
 
 def test_photos_that_lie_and_change(own, tmp_path):
@@ -92,6 +96,9 @@ def test_photos_that_lie_and_change(own, tmp_path):
     (folder / "text/photo.png").write_text("<script>alert(1)</script>")
     (folder / "folder/photo.png").mkdir()
     (folder / "loop/photo.png").symlink_to(folder / "loop/photo.png")
+    os.mkfifo(folder / "pipe/photo.png")
+    with (folder / "huge/photo.png").open("wb") as file:
+        file.truncate(LARGEST_PHOTO + 1)
     for trap in TRAPS:
         name = public_id(client.app, f"{trap}/photo.png")
         for answer in (
@@ -106,6 +113,46 @@ def test_photos_that_lie_and_change(own, tmp_path):
     (folder / "gone/photo.png").symlink_to(folder / "inside/photo.png")
     answer = client.get(f"/v1/items/{public_id(client.app, 'gone/photo.png')}/photo")
     assert answer.content == (folder / "inside/photo.png").read_bytes()
+
+
+@pytest.mark.parametrize("what", ["photo", "thumbnail"])
+def test_a_file_replaced_by_a_link_after_it_was_opened(own, tmp_path, monkeypatch, what):
+    """Everything that is sent is of the file that was checked."""
+    folder, client = own
+    outside = save_photo(tmp_path / "outside/photo.png", (10, 10, 200), seed=7)
+    photo = folder / "inside/photo.png"
+    before = photo.read_bytes()
+    opened = originals.open_inside
+
+    def swap(root, inner):
+        found = opened(root, inner)
+        photo.unlink()
+        photo.symlink_to(outside)
+        return found
+
+    place = f"/v1/items/{public_id(client.app, 'inside/photo.png')}/{what}"
+    with monkeypatch.context() as patch:
+        patch.setattr(originals, "open_inside", swap)
+        answer = client.get(place)
+        assert answer.status_code == 200
+        if what == "photo":
+            assert answer.content == before
+        else:
+            red, _, blue = Image.open(io.BytesIO(answer.content)).getpixel((5, 5))
+            assert red > blue
+    assert client.get(place).status_code == 404
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
+def test_files_that_were_sent_are_closed(client):
+    place = f"/v1/items/{public_id(client.app, 'green 0.png')}/photo"
+    client.get(place)
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir()))
+    for headers in ({}, {"range": "bytes=0-3"}, {"range": "bytes=9999999-"}, {"range": "none"}):
+        for _ in range(5):
+            client.get(place, headers=headers)
+    assert len(list(descriptors.iterdir())) == before
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
 """Read JSON Lines: `{"image": ..., "captions": [...], "split": ...}`, one photo per line."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hgan.data.captions.json_values import photo_record, set_ids
 from hgan.data.captions.types import Problem, Record
+from hgan.files import parse_json
 
 
 def parse_jsonl(path: Path, text: str) -> Iterator[Record | Problem]:
@@ -16,8 +16,8 @@ def parse_jsonl(path: Path, text: str) -> Iterator[Record | Problem]:
             continue
         where = f"{path}:{number}"
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            value = parse_json(line)
+        except ValueError as error:
             yield Problem("malformed", where, f"not JSON ({error})")
             continue
         yield parse_line(value, where)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hgan.data.captions.json_values import photo_record, set_ids
-from hgan.data.captions.types import Problem, Record, is_id
+from hgan.data.captions.types import Problem, Record, is_id, is_text
 
 
 def parse_karpathy(path: Path, images: Any) -> Iterator[Record | Problem]:
@@ -18,8 +18,11 @@ def parse_karpathy(path: Path, images: Any) -> Iterator[Record | Problem]:
         found = photo_record(value, "filename", "sentences", where)
         if isinstance(found, Record):
             found.places = [f"{where}.sentences[{i}]" for i in range(len(found.captions))]
-            if folder := value.get("filepath"):  # MS-COCO's photos are in two folders
-                found.image = f"{folder}/{found.image}"
+            folder = value.get("filepath")  # MS-COCO's photos are in two folders
+            if folder is not None and not is_text(folder):
+                yield Problem("malformed", where, '"filepath" is not text')
+                continue
+            found.image = f"{folder}/{found.image}" if folder else found.image
             ids = [sentence.get("sentid") for sentence in value["sentences"]]
             given = ids if all(map(is_id, ids)) else value.get("sentids")
             set_ids(found, value.get("cocoid", value.get("imgid")), given)

@@ -6,12 +6,12 @@ train lists each photo once, and dev and test repeat it for each of its captions
 photo are found from the ids; no fixed number of captions per photo is assumed.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from hgan.data.captions.types import Problem, Record, split_name
+from hgan.files import parse_json
 
 _SPLITS = ("train", "dev", "test", "testall")
 _MAPPING = "id_mapping.json"
@@ -133,10 +133,10 @@ def _read_mapping(folder: Path) -> tuple[dict[str, str] | None, list[Problem]]:
     if not path.is_file():
         return None, []
     try:
-        mapping = json.loads(path.read_bytes().decode("utf-8-sig"))
+        mapping = parse_json(path.read_bytes().decode("utf-8-sig"))
         if not isinstance(mapping, dict) or not all(map(_is_name, mapping.values())):
             raise ValueError("it must be an object of file names by id")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         text = f"not a mapping of ids to file names ({error}); correct or remove it"
         return None, [Problem("malformed", str(path), text)]
     return mapping, []

@@ -10,7 +10,6 @@
 | lists in SCAN's format | a folder with `*_caps.txt` |
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from hgan.data.captions.precomp import scan_precomp
 from hgan.data.captions.token_file import is_token_line, parse_tokens
 from hgan.data.captions.types import Captions, Problem, Record
 from hgan.errors import DataError
+from hgan.files import parse_json
 
 FILE_NAMES = (
     "captions.jsonl",
@@ -138,8 +138,8 @@ def _records(path: Path) -> Iterator[Record | Problem]:
 def _parse_json(path: Path, text: str) -> Iterator[Record | Problem]:
     """The photos of a JSON document, or of JSON Lines."""
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:  # also for numbers with too many digits
+        document = parse_json(text)
+    except ValueError as error:  # also for numbers with too many digits
         # For JSON Lines, the error is that the second line is "extra data".
         if path.suffix == ".json" and not str(error).startswith("Extra data"):
             yield Problem("malformed", str(path), f"not JSON ({error})")

@@ -19,7 +19,7 @@ from hgan.data.features.npy import open_npy
 from hgan.data.features.row_writer import RowWriter
 from hgan.data.features.types import RegionFeatures
 from hgan.errors import DataError
-from hgan.files import write_json
+from hgan.files import parse_json, write_json
 
 FORMAT_VERSION = 1
 _FIELDS = "manifest"
@@ -321,7 +321,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / "manifest.json"
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = parse_json(path.read_text(encoding="utf-8"))
         values = _NEW_FIELDS | stored
         version = values["format_version"]
         if version != FORMAT_VERSION:

@@ -21,7 +21,9 @@ from hgan.runtime.exif import clean_tag, seconds
 
 EXAMPLES = "folder=2023/italy, taken>=2023-06, taken<2024, camera=Canon EOS, tag=beach"
 
-_CONDITION = re.compile(r"\s*(\w+)\s*(>=|<=|=|>|<)\s*(.*?)\s*", re.DOTALL)
+_CONDITION = re.compile(r"(\w+)\s*(>=|<=|=|>|<)(.*)", re.DOTALL)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""What Python makes of bytes that are not UTF-8, and engines cannot store."""
 _MOMENT = re.compile(
     r"(\d{4})(?:-(\d\d?)(?:-(\d\d?)(?:[T ](\d\d?):(\d\d)(?::(\d\d))?)?)?)?", re.ASCII
 )
@@ -55,7 +57,7 @@ class Filter:
         Raises:
             DataError: a time is before the year 1 or after the year 9999.
         """
-        found = [] if self.folder is None else [f"folder={self.folder}"]
+        found = [] if self.folder is None else [f"folder={_protected(self.folder)}"]
         for sign, moment in ((">=", self.taken_from), ("<", self.taken_until)):
             if moment is not None:
                 found.append(f"taken{sign}{_iso_time(moment)}")
@@ -76,8 +78,11 @@ class Filter:
         return found
 
     def _and(self, text: str) -> Self:
-        match = _CONDITION.fullmatch(text)
+        match = _CONDITION.fullmatch(text.strip())
         name, sign, value = match.groups() if match else ("", "", "")
+        value = value.strip()
+        if _SURROGATE.search(text):
+            raise DataError(f"{text!r}: not UTF-8 text; write the condition in UTF-8")
         if not value:
             raise DataError(f"{text!r} is not a valid condition; write one such as {EXAMPLES}")
         if name == "taken":
@@ -125,6 +130,11 @@ def inner_folder(text: str) -> str | None:
             "2023/italy"
         )
     return str(path) if path.name else None
+
+
+def _protected(folder: str) -> str:
+    """A folder of which `parse` removes no white space, as it does around other values."""
+    return folder if folder == folder.strip() else f"./{folder}/."
 
 
 def camera_words(camera: str) -> tuple[str, ...]:

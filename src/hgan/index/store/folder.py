@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from functools import partial
-from json import loads
 from pathlib import Path
 
 from hgan.errors import IndexingError
-from hgan.files import lock_file, remove_stale, write_json
+from hgan.files import lock_file, parse_json, remove_stale, write_json
 from hgan.index.store.contract import Store
 from hgan.index.store.manifest import FORMAT_VERSION, IndexManifest
 from hgan.index.store.secret import create_secret
@@ -36,7 +35,7 @@ def read_manifest(folder: Path) -> IndexManifest:
     """
     file = folder / "index.json"
     try:
-        values = loads(file.read_text(encoding="utf-8"))
+        values = parse_json(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise IndexingError(
             f"{folder}: no index here; create one with `hgan index PHOTOS --to {folder}`"

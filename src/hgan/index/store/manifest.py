@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from hgan.errors import IndexingError
+from hgan.errors import ConfigError, IndexingError
 from hgan.runtime.bundle import Bundle, default_bundle
 from hgan.runtime.bundle_config import MAX_REGIONS, MAX_WIDTH
 from hgan.runtime.ranges import check_choice, check_integer, check_text
@@ -80,20 +80,29 @@ class IndexManifest:
         holds: Holds = "photos",
         regions: int | None = None,
     ) -> "IndexManifest":
-        """The manifest of an index of these photos or texts with this bundle."""
+        """The manifest of an index of these photos or texts with this bundle.
+
+        Raises:
+            ConfigError: the name of the bundle or of what is indexed is not UTF-8, or too long.
+        """
         path = bundle.folder.resolve()
         config = bundle.config
-        return cls(
-            root=root if isinstance(root, str) else str(root.resolve()),
-            bundle=bundle.id,
-            bundle_name=config.name,
-            bundle_path=None if path == default_bundle().resolve() else str(path),
-            dense=dense_width(config.widths, config.weights),
-            local=config.widths["local"] if config.weights["local"] else 0,
-            quantize=quantize,
-            holds=holds,
-            regions=regions,
-        )
+        try:
+            return cls(
+                root=root if isinstance(root, str) else str(root.resolve()),
+                bundle=bundle.id,
+                bundle_name=config.name,
+                bundle_path=None if path == default_bundle().resolve() else str(path),
+                dense=dense_width(config.widths, config.weights),
+                local=config.widths["local"] if config.weights["local"] else 0,
+                quantize=quantize,
+                holds=holds,
+                regions=regions,
+            )
+        except ValueError as error:
+            raise ConfigError(
+                f"{root}, {path}: an index cannot store these names ({error}); rename or move them"
+            ) from error
 
     @classmethod
     def parse(cls, values: Any, where: object) -> "IndexManifest":

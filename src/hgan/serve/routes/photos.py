@@ -5,12 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header
 from fastapi import Query as Parameter
-from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, Response
 
 from hgan.answers import Item
-from hgan.errors import DataError
-from hgan.index.store.contract import Entry
 from hgan.serve.keys import SearchAccess
 from hgan.serve.library import Library
 from hgan.serve.problems import problem_responses
@@ -68,26 +65,15 @@ async def photo(key: UUID, service: ServiceDependency) -> Response:
 
 def _thumbnail(service: Service, key: UUID, size: Size, known: str | None) -> Response:
     entry = service.library.entry(key)
-    try:
-        tag = etag(service.library.version(entry), size)
+    with service.library.original(entry) as original:
+        tag = etag(original.version, size)
         headers = {"ETag": tag, "Cache-Control": CACHE}
         if known is not None and tag in (one.strip() for one in known.split(",")):
             return Response(status_code=304, headers=headers)
-        made = service.thumbnails.get(entry.id, tag, size, lambda: service.library.content(entry))
+        made = service.thumbnails.get(entry.id, tag, size, original.read)
         return Response(made, 200, headers, "image/jpeg")
-    except (DataError, OSError) as error:
-        raise _unreadable(entry) from error
 
 
 def _photo(library: Library, key: UUID) -> Response:
-    entry = library.entry(key)
-    content = library.content(entry)
-    media_type = library.media_type(entry, content)
-    headers = {"Cache-Control": CACHE}
-    if isinstance(content, bytes):
-        return Response(content, 200, headers, media_type)
-    return FileResponse(content, 200, headers, media_type, stat_result=content.stat())
-
-
-def _unreadable(entry: Entry) -> HTTPException:
-    return HTTPException(404, f"{entry.path}: the photo can no longer be read")
+    with library.original(library.entry(key)) as original:
+        return original.response({"Cache-Control": CACHE})

@@ -1,0 +1,109 @@
+"""An original photo that is served: version, type and bytes are of the same file.
+
+A file is opened once, inside the indexed folder, so that nothing else is sent if it is replaced
+meanwhile.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from starlette.responses import FileResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from hgan.index.store.contract import Entry
+from hgan.runtime.images import media_type
+from hgan.runtime.photo_file import open_inside, read_all
+from hgan.sources.folder import FolderSource
+from hgan.sources.types import Photo, Source
+
+
+class Original(ABC):
+    """A photo; methods raise `DataError` or `SourceError` if it cannot be read."""
+
+    version: str
+    """Changes whenever the photo changes."""
+
+    @abstractmethod
+    def read(self) -> bytes:
+        """The bytes of the file."""
+
+    @abstractmethod
+    def response(self, headers: Mapping[str, str]) -> Response:
+        """A response that sends the file, with the media type of its content."""
+
+
+@contextmanager
+def open_original(source: Source, entry: Entry) -> Iterator[Original]:
+    """Open a photo of an index, and close it at the end of the block; its response stays valid.
+
+    Raises:
+        DataError: the file no longer exists, is not a regular file, is too large, or is a link to a
+            place outside the indexed folder.
+    """
+    if isinstance(source, FolderSource):
+        file, status = open_inside(source.root, entry.path)
+        with file:
+            yield _File(source.root / entry.path, file, status)
+    else:
+        yield _Object(source, entry)
+
+
+class _File(Original):
+    """A file in the indexed folder."""
+
+    def __init__(self, path: Path, file: BinaryIO, status: os.stat_result) -> None:
+        self._path, self._file, self._status = path, file, status
+        self.version = f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
+
+    def read(self) -> bytes:
+        return read_all(self._file, self._path)
+
+    def response(self, headers: Mapping[str, str]) -> Response:
+        self._file.seek(0)
+        kind = media_type(self._file)
+        own = os.fdopen(os.dup(self._file.fileno()), "rb")
+        return _OpenFileResponse(own, self._path, self._status, headers, kind)
+
+
+class _Object(Original):
+    """A photo in an object store. Its version is that of the index, since a check would take as
+    long as reading."""
+
+    def __init__(self, source: Source, entry: Entry) -> None:
+        self._source = source
+        self._photo = Photo(entry.path, entry.size, entry.mtime, entry.etag)
+        self.version = entry.digest[:32]
+
+    def read(self) -> bytes:
+        return self._source.read(self._photo).data
+
+    def response(self, headers: Mapping[str, str]) -> Response:
+        data = self.read()
+        return Response(data, 200, headers, media_type(data))
+
+
+class _OpenFileResponse(FileResponse):
+    """Sends an open file, and closes it."""
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        path: Path,
+        status: os.stat_result,
+        headers: Mapping[str, str],
+        kind: str,
+    ) -> None:
+        # `FileResponse` opens a name. This one is that of the open file, whatever `path` is now; on
+        # Windows, which has no such names, an open file cannot be replaced.
+        opened = Path(f"/dev/fd/{file.fileno()}")
+        place = opened if opened.exists() else path
+        super().__init__(place, 200, headers, kind, stat_result=status)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._file:
+            await super().__call__(scope, receive, send)
