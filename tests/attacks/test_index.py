@@ -1,10 +1,12 @@
 """Damage to an index: it is found, named, and repaired; searching needs no write."""
 
 import json
-import os
+import re
+import shlex
+import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from hgan.index.texts import index_texts
 from hgan.index.verify import verify_index
 from hgan.runtime.bundle import Bundle
 from hgan.search.searcher import open_index
+from tests.attacks.conftest import fill
 from tests.fixtures.points import LocalServer, points
 
 RED = "red 0.png"
@@ -59,13 +62,73 @@ def damage(to: Path, path: str, level: str, position: int, byte: int | None = No
     assert found == 1
 
 
+def command_of(error: IndexingError) -> list[str]:
+    """The words of the only command in a message, without `hgan`."""
+    [command] = re.findall(r"`([^`]+)`", str(error))
+    program, *words = shlex.split(command)
+    assert program == "hgan"
+    return words
+
+
+def wrong_score(to: Path, item: str) -> None:
+    damage(to, item, "dense", 1, LARGE)
+
+
+def wrong_checksum(to: Path, item: str) -> None:
+    damage(to, item, "dense", 0)
+
+
+def items_lost(to: Path, _item: str) -> None:
+    manifest = read_manifest(to)
+    with EdgeStore.load(to / "edge", manifest.dense, manifest.local) as store:
+        store.delete([entry.id for entry in store.entries()][:4])
+
+
+def files_emptied(to: Path, _item: str) -> None:
+    for path in to.rglob("segment.json"):
+        path.write_bytes(b"")
+
+
+def store_removed(to: Path, _item: str) -> None:
+    shutil.rmtree(to / "edge")
+
+
+@pytest.mark.parametrize("holds", ["photos", "texts"])
+@pytest.mark.parametrize(
+    "break_it", [wrong_score, wrong_checksum, items_lost, files_emptied, store_removed]
+)
+def test_the_message_names_the_one_command_that_repairs(
+    photos: Path,
+    tmp_path: Path,
+    bundle: Bundle,
+    break_it: Callable[[Path, str], None],
+    holds: str,
+) -> None:
+    """The index has another bundle than the default one, and a name that a shell would split."""
+    to = tmp_path / "my photos' index"
+    texts = tmp_path / "texts.txt"
+    texts.write_text("".join(f"a red photo {i}\n" for i in range(12)))
+    index_texts(texts, to, bundle) if holds == "texts" else index_folder(photos, to, bundle)
+    with open_index(to) as index:
+        before = index.search("a red photo", 12)
+    secret = (to / "secret").read_bytes()
+    break_it(to, "a red photo 3" if holds == "texts" else RED)
+    with pytest.raises(IndexingError) as caught, open_index(to) as index:
+        index.search("a red photo", 12)
+    assert "damaged" in str(caught.value)
+    assert main(command_of(caught.value)) == 0
+    with open_index(to) as index:
+        assert index.search("a red photo", 12) == before
+    assert verify_index(to).intact == 12
+    assert (to / "secret").read_bytes() == secret
+
+
 def test_a_score_that_cannot_be(photos: Path, to: Path, bundle: Bundle) -> None:
     damage(to, RED, "dense", 1, LARGE)
     with open_index(to, bundle) as index, pytest.raises(IndexingError) as caught:
         index.search("a red photo")
     assert str(to) in str(caught.value)
     assert "damaged" in str(caught.value)
-    assert "--verify" in str(caught.value)
 
 
 def test_a_local_score_that_cannot_be(photos: Path, to: Path, bundle: Bundle) -> None:
@@ -154,10 +217,8 @@ def test_damage_on_a_server(photos: Path, bundle: Bundle, monkeypatch: pytest.Mo
 
 
 def test_items_that_are_lost(photos: Path, to: Path, bundle: Bundle) -> None:
-    manifest = read_manifest(to)
-    assert manifest.points == 12
-    with EdgeStore.load(to / "edge", manifest.dense, manifest.local) as store:
-        store.delete([entry.id for entry in store.entries()][:4])
+    assert read_manifest(to).points == 12
+    items_lost(to, "")
     with pytest.raises(IndexingError, match="8 items instead of 12"):
         open_index(to, bundle)
     assert verify_index(to).missing == 4
@@ -215,22 +276,6 @@ def test_edited_manifest(photos: Path, to: Path, bundle: Bundle, change: dict[st
             use()
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A small file system."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    try:
-        mount = ["mount", "-t", "tmpfs", "-o", "size=512M", "tmpfs", str(place)]
-        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("mounting a small disk needs root")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
-
-
 def test_read_only_index(
     photos: Path, disk: Path, tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,10 +310,7 @@ def test_full_disk(
     index_folder(photos, to, bundle)
     with open_index(to, bundle) as index:
         expected = index.search("a red photo")
-    found = os.statvfs(disk)
-    with (disk / "ballast").open("wb") as file:
-        for _ in range(found.f_bavail * found.f_frsize // 2**20 - 2):
-            file.write(bytes(2**20))
+    fill(disk, 2 * 2**20)
     with open_index(to, bundle) as index:
         assert index.search("a red photo") == expected
     with pytest.raises(IndexingError, match="disk is full"):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hgan.errors import DataError, IndexingError
-from hgan.index.store.contract import HEAL, Entry, Match, Point, Store
+from hgan.index.store.contract import Entry, Match, Point, Store, repair
 from hgan.index.store.manifest import Holds, IndexManifest
 from hgan.index.store.open import Target, is_address, open_store, read_manifest
 from hgan.runtime.bundle import Bundle
@@ -183,7 +183,8 @@ class Index(Finder):
             if not abs(score) <= allowed:  # also for NaN
                 raise IndexingError(
                     f"{self._where}: damaged, an item has the score {score:.4g} at the level "
-                    f"{level}, and at most {bound:.4g} is possible; {HEAL}"
+                    f"{level}, and at most {bound:.4g} is possible; "
+                    f"{repair(self._where)}"
                 )
 
     def _local(self, query: EncodedQuery, ids: list[str]) -> dict[str, float]:
