@@ -3,7 +3,8 @@
     hgan index PHOTOS --to INDEX
     python benchmarks/search.py --index INDEX --queries captions.jsonl --plot docs/candidates.png
 
-Prints the latency of text queries in this process, including encoding; the share of the exhaustive
+Prints the time to open the index, with and without the check of the number of its items; the
+latency of text queries in this process, including encoding; the share of the exhaustive
 top ten that the two stages find, for several numbers of candidates; and how often the caption's own
 photo is in the top ten of both searches. The plot shows the same.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hgan.index.store.open import open_store, read_manifest
 from hgan.progress import progress
 from hgan.search.finder import Hit
 from hgan.search.searcher import CANDIDATES, Index, open_index
@@ -25,6 +27,10 @@ from hgan.search.searcher import CANDIDATES, Index, open_index
 TOP = 10
 CURVE = (10, 20, 50, 100, 200, 400, 800)
 OVERLAP_BAR, RECALL_BAR = 0.99, 0.002
+OPENED = 30
+"""Number of times that the index is opened with and without the check, in turn."""
+OPEN_BAR = 1.02
+"""Target: maximum ratio of the time with the check to that without it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Found:
 
 
 def main() -> None:
-    """Run both measurements on one index."""
+    """Run all measurements on one index."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--index", type=Path, required=True, help="folder of the index")
     parser.add_argument("--queries", type=Path, required=True, help="captions as JSON Lines")
@@ -57,6 +63,7 @@ def main() -> None:
     parser.add_argument("--split", help="only use queries of this split, such as test")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="plot overlap against candidates")
     options = parser.parse_args()
+    print_opening(options.index)
     with open_index(options.index, options.bundle) as index:
         queries = read_queries(options.queries, options.number, options.split, index)
         print(f"{len(index):,} photos, {len(queries):,} queries, top {TOP}\n")
@@ -65,6 +72,32 @@ def main() -> None:
     print_curve(exhaustive, curve, len(queries))
     if options.plot:
         plot(options.plot, exhaustive, curve, len(queries))
+
+
+def print_opening(path: Path) -> None:
+    """Print the time to open and close the store of an index, with and without the check of the
+    number of items: the median of each, and of the ratios of pairs.
+    """
+    manifest = read_manifest(path)
+    if manifest.points is None:
+        raise SystemExit(f"{path}: has no number of items to check; run `hgan index` again")
+    pairs = []
+    for turn in range(OPENED + 1):
+        seconds = {}
+        for check in (True, False) if turn % 2 else (False, True):
+            start = time.perf_counter()
+            with open_store(path, manifest, check):
+                pass
+            seconds[check] = time.perf_counter() - start
+        pairs.append((seconds[True], seconds[False]))
+    measured = np.array(pairs[1:])  # (n, 2); the first one reads the files from the disk
+    low, middle, high = np.quantile(measured[:, 0] / measured[:, 1], [0.25, 0.5, 0.75])
+    checked, unchecked = np.median(measured, axis=0) * 1e3
+    print(f"opened in {checked:.1f} ms with the check, in {unchecked:.1f} ms without it")
+    print(
+        f"ratio of {OPENED} pairs: median {middle:.3f}, quartiles {low:.3f} and {high:.3f}; "
+        f"at most {OPEN_BAR:g}: {middle <= OPEN_BAR}\n"
+    )
 
 
 def print_latency(index: Index, queries: list[str]) -> None:

@@ -24,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -117,17 +117,35 @@ def _throughput(index: Index, queries: list[str], seconds: float, threads: int) 
 
 
 @contextmanager
-def serving(index: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """Run `hgan serve` during the `with` block; yield its process and URL."""
-    with tempfile.TemporaryFile("w+") as log:
-        command = [sys.executable, "-m", "hgan", "serve", str(index), "--port", "0"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+def serving(
+    index: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
+) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """Run `hgan serve` during the `with` block; yield its process and URL.
+
+    Args:
+        index: the index.
+        arguments: more arguments.
+        env: more environment variables.
+        log: file for the log; by default it is dropped.
+    """
+    with log.open("w+") if log else tempfile.TemporaryFile("w+") as file:
+        command = [sys.executable, "-m", "hgan", "serve", str(index), "--port", "0", *arguments]
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+            env={**os.environ, **(env or {})},
+        )
         assert process.stdout is not None
         try:
             line = process.stdout.readline()
             if "http://" not in line:
-                log.seek(0)
-                raise SystemExit(f"the service did not start: {line}{log.read()}")
+                file.seek(0)
+                raise SystemExit(f"the service did not start: {line}{file.read()}")
             yield process, line[line.index("http://") :].split()[0]
         finally:
             process.send_signal(signal.SIGINT)

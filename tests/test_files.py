@@ -346,6 +346,17 @@ def test_new_files_are_synced_before_the_first_rename_and_their_folder_after_the
     assert in_order(recorded, ("sync", a), ("sync", b), ("rename", a), ("rename", b), ("sync", "."))
 
 
+def test_a_temporary_file_of_an_earlier_process_with_the_same_number(tmp_path: Path) -> None:
+    """In a container, a program that was killed and started again has the same number."""
+    old, new = tmp_path / temporary("old"), tmp_path / temporary("new")
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (files._STARTED - 60,) * 2)
+    with atomic_write(tmp_path / "state") as file:
+        file.write(b"whole")
+    assert {path.name for path in tmp_path.iterdir()} == {new.name, "state"}
+
+
 def test_temporary_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
     """Those of running processes, of other machines, and other files are kept."""
     code = """

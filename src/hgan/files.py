@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -29,6 +30,8 @@ CHECKSUMS = "checksums.json"
 """File with the SHA-256 of the other files of a folder."""
 
 _HOST = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())[:32] or "host"
+_STARTED = time.time()
+"""When this process started, before it has written anything."""
 _TEMPORARY = re.compile(r"\..*\.(?P<owner>\w+-\d+)\.tmp", re.DOTALL)
 
 
@@ -154,9 +157,10 @@ def remove_stale(folder: Path) -> None:
     with suppress(OSError), os.scandir(folder) as found:  # the folder may not be readable
         for entry in found:
             match = _TEMPORARY.fullmatch(entry.name)
-            if match and is_abandoned(match["owner"]):
+            if match:
                 with suppress(OSError):  # another process may have removed it
-                    os.unlink(entry.path)  # noqa: PTH108
+                    if is_abandoned(match["owner"], entry.stat().st_mtime):
+                        os.unlink(entry.path)  # noqa: PTH108
 
 
 def owner() -> str:
@@ -164,11 +168,20 @@ def owner() -> str:
     return f"{_HOST}-{os.getpid()}"
 
 
-def is_abandoned(owner: str) -> bool:
-    """Whether the process of an `owner` of this machine no longer runs."""
+def is_abandoned(owner: str, changed: float) -> bool:
+    """Whether the process that made a temporary file no longer runs.
+
+    In a container, the program usually has the same process number each time that it starts.
+
+    Args:
+        owner: see `owner`.
+        changed: time of the last change of the file, in seconds since 1970.
+    """
     host, _, process = owner.rpartition("-")
     if host != _HOST or os.name == "nt":  # on Windows, `os.kill` would end the process
         return False
+    if process == str(os.getpid()):
+        return changed < _STARTED - 1.0  # file systems do not store the exact time
     try:
         os.kill(int(process), 0)
     except ProcessLookupError:

@@ -16,9 +16,9 @@ from hgan.errors import DataError
 from hgan.runtime.images import open_photo, to_pixels
 
 
-def status(field: str) -> int:
-    """A field of /proc/self/status in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+def status(field: str, process: int | str = "self") -> int:
+    """A field of /proc/PROCESS/status in bytes."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 
 

@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from hgan.index.texts import index_texts
 from hgan.index.verify import verify_index
 from hgan.runtime.bundle import Bundle
 from hgan.search.searcher import open_index
+from tests.attacks.conftest import fill
 from tests.fixtures.points import LocalServer, points
 
 RED = "red 0.png"
@@ -60,13 +64,73 @@ def damage(to: Path, path: str, level: str, position: int, byte: int | None = No
     assert found == 1
 
 
+def command_of(error: IndexingError) -> list[str]:
+    """The words of the only command in a message, without `hgan`."""
+    [command] = re.findall(r"`([^`]+)`", str(error))
+    program, *words = shlex.split(command)
+    assert program == "hgan"
+    return words
+
+
+def wrong_score(to: Path, item: str) -> None:
+    damage(to, item, "dense", 1, LARGE)
+
+
+def wrong_checksum(to: Path, item: str) -> None:
+    damage(to, item, "dense", 0)
+
+
+def items_lost(to: Path, _item: str) -> None:
+    manifest = read_manifest(to)
+    with EdgeStore.load(to / "edge", manifest.dense, manifest.local) as store:
+        store.delete([entry.id for entry in store.entries()][:4])
+
+
+def files_emptied(to: Path, _item: str) -> None:
+    for path in to.rglob("segment.json"):
+        path.write_bytes(b"")
+
+
+def store_removed(to: Path, _item: str) -> None:
+    shutil.rmtree(to / "edge")
+
+
+@pytest.mark.parametrize("holds", ["photos", "texts"])
+@pytest.mark.parametrize(
+    "break_it", [wrong_score, wrong_checksum, items_lost, files_emptied, store_removed]
+)
+def test_the_message_names_the_one_command_that_repairs(
+    photos: Path,
+    tmp_path: Path,
+    bundle: Bundle,
+    break_it: Callable[[Path, str], None],
+    holds: str,
+) -> None:
+    """The index has another bundle than the default one, and a name that a shell would split."""
+    to = tmp_path / "my photos' index"
+    texts = tmp_path / "texts.txt"
+    texts.write_text("".join(f"a red photo {i}\n" for i in range(12)))
+    index_texts(texts, to, bundle) if holds == "texts" else index_folder(photos, to, bundle)
+    with open_index(to) as index:
+        before = index.search("a red photo", 12)
+    secret = (to / "secret").read_bytes()
+    break_it(to, "a red photo 3" if holds == "texts" else RED)
+    with pytest.raises(IndexingError) as caught, open_index(to) as index:
+        index.search("a red photo", 12)
+    assert "damaged" in str(caught.value)
+    assert main(command_of(caught.value)) == 0
+    with open_index(to) as index:
+        assert index.search("a red photo", 12) == before
+    assert verify_index(to).intact == 12
+    assert (to / "secret").read_bytes() == secret
+
+
 def test_a_score_that_cannot_be(photos: Path, to: Path, bundle: Bundle) -> None:
     damage(to, RED, "dense", 1, LARGE)
     with open_index(to, bundle) as index, pytest.raises(IndexingError) as caught:
         index.search("a red photo")
     assert str(to) in str(caught.value)
     assert "damaged" in str(caught.value)
-    assert "--verify" in str(caught.value)
 
 
 def test_a_local_score_that_cannot_be(photos: Path, to: Path, bundle: Bundle) -> None:
@@ -155,10 +219,8 @@ def test_damage_on_a_server(photos: Path, bundle: Bundle, monkeypatch: pytest.Mo
 
 
 def test_items_that_are_lost(photos: Path, to: Path, bundle: Bundle) -> None:
-    manifest = read_manifest(to)
-    assert manifest.points == 12
-    with EdgeStore.load(to / "edge", manifest.dense, manifest.local) as store:
-        store.delete([entry.id for entry in store.entries()][:4])
+    assert read_manifest(to).points == 12
+    items_lost(to, "")
     with pytest.raises(IndexingError, match="8 items instead of 12"):
         open_index(to, bundle)
     assert verify_index(to).missing == 4
@@ -235,22 +297,6 @@ def test_a_bundle_in_a_folder_whose_name_is_not_utf8(
     assert not (tmp_path / "new").exists()
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A small file system."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    try:
-        mount = ["mount", "-t", "tmpfs", "-o", "size=512M", "tmpfs", str(place)]
-        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("mounting a small disk needs root")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
-
-
 def test_read_only_index(
     photos: Path, disk: Path, tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,10 +331,7 @@ def test_full_disk(
     index_folder(photos, to, bundle)
     with open_index(to, bundle) as index:
         expected = index.search("a red photo")
-    found = os.statvfs(disk)
-    with (disk / "ballast").open("wb") as file:
-        for _ in range(found.f_bavail * found.f_frsize // 2**20 - 2):
-            file.write(bytes(2**20))
+    fill(disk, 2 * 2**20)
     with open_index(to, bundle) as index:
         assert index.search("a red photo") == expected
     with pytest.raises(IndexingError, match="disk is full"):
@@ -343,6 +386,36 @@ def test_as_many_hits_as_asked_while_others_delete(
         hits = index.search("a red photo", 8, candidates=candidates)
         assert not left
         assert [hit.id for hit in hits] == expected[3:11]
+
+
+@pytest.mark.parametrize("fold", [False, True])
+@pytest.mark.parametrize("after", ["search", "rescore"])
+def test_no_score_is_of_two_photos_while_others_replace(
+    to: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, after: str, fold: bool
+) -> None:
+    """The levels are scored one after the other; a photo may be replaced in between."""
+    with open_index(to, bundle) as index:
+        before = {hit.id: hit.score for hit in index.search("a red photo", 12)}
+        store, method = index._store, getattr(index._store, after)
+        first, *_, last = store.fetch(list(before), local=True)
+        exchanged = [replace(last, entry=first.entry), replace(first, entry=last.entry)]
+        left = [exchanged]
+
+        def replacing(*given: Any) -> Any:
+            answer = method(*given)
+            if left:
+                store.upsert(left.pop())
+            return answer
+
+        monkeypatch.setattr(store, after, replacing)
+        found = {hit.id: hit.score for hit in index.search("a red photo", 12, fold=fold)}
+        assert not left
+        expected = before | {
+            first.entry.id: before[last.entry.id],
+            last.entry.id: before[first.entry.id],
+        }
+        assert found == pytest.approx({key: expected[key] for key in found}, abs=1e-4)
+        assert len(found) == 12 or fold
 
 
 def test_killed_creation(photos: Path, tmp_path: Path, bundle: Bundle) -> None:

@@ -31,6 +31,7 @@ from hgan.serve.middleware.limits import LimitsMiddleware, TokenBuckets
 from hgan.serve.pool import Pool
 from hgan.serve.public_ids import PublicIds
 from hgan.serve.settings import Settings
+from tests.fixtures.service_process import serving
 from tests.serve.conftest import HERE, KEY, address, client, index, made, photos, public_id, serve
 
 RED = "red 0.png"
@@ -373,6 +374,46 @@ def test_an_upload_that_was_answered_with_an_error_is_not_stored(photos, bundle,
         assert client.get("/v1/status").json()["photos"] == 12
 
 
+@pytest.mark.parametrize("method", ["upsert", "delete"])
+def test_a_change_that_has_begun_is_answered_when_it_is_done(
+    photos, bundle, tmp_path, monkeypatch, method
+):
+    folder = shutil.copytree(photos, tmp_path / "own")
+    index_folder(folder, tmp_path / "index", bundle)
+    app = create_app(tmp_path / "index", Settings(keys=(KEY,), time_limit=0.3))
+    with TestClient(app, base_url=HERE, headers={"x-api-key": KEY}) as client:
+        store = app.state.service.library._store
+        change = getattr(store, method)
+
+        def slow(*given):
+            time.sleep(1.0)
+            change(*given)
+
+        monkeypatch.setattr(store, method, slow)
+        if method == "upsert":
+            files = {"photo": (photos / RED).read_bytes()}
+            answer = client.post("/v1/items", files=files, data={"path": "new.png"})
+            assert answer.status_code == 201
+            assert (folder / "new.png").exists()
+            assert client.get(f"/v1/items/{answer.json()['id']}").status_code == 200
+        else:
+            item = f"/v1/items/{public_id(app, RED)}"
+            assert client.delete(item).status_code == 204
+            assert client.get(item).status_code == 404
+
+
+def test_a_removal_that_was_answered_with_an_error_does_not_happen(photos, bundle, tmp_path):
+    index_folder(photos, tmp_path / "index", bundle)
+    app = create_app(tmp_path / "index", Settings(keys=(KEY,), time_limit=0.3))
+    with TestClient(app, base_url=HERE, headers={"x-api-key": KEY}) as client:
+        item = f"/v1/items/{public_id(app, RED)}"
+        with app.state.service.library.writer._lock:
+            assert client.delete(item).status_code == 504
+        while app.state.service.texts.inside:
+            time.sleep(0.02)
+        assert client.get(item).status_code == 200
+
+
 def test_only_configured_proxies_say_who_the_client_is():
     assert _addresses(["10.0.0.0/24", "::1"]) == ["10.0.0.0/24", "::1"]
     for wrong in ("*", "proxy.example", "10.0.0.1/24", ""):
@@ -380,22 +421,9 @@ def test_only_configured_proxies_say_who_the_client_is():
             _addresses([wrong])
 
 
-@contextmanager
-def serving(index, arguments):
-    """The address of `hgan serve` as a process."""
-    command = [sys.executable, "-m", "hgan", "serve", str(index), "--port", "0", *arguments]
-    with subprocess.Popen(command, stdout=-1, stderr=subprocess.DEVNULL, text=True) as process:
-        try:
-            line = process.stdout.readline()
-            yield re.search(r"http://[\d.:]+", line)[0]
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(60)
-
-
 @pytest.mark.parametrize(("proxy", "status"), [((), 429), (("--proxy", "127.0.0.1"), 200)])
 def test_forwarded_addresses(index, proxy, status):
-    with serving(index, arguments=("--rate", "0.01", "--root-path", "/my/web", *proxy)) as url:
+    with serving(index, "--rate", "0.01", "--root-path", "/my/web", *proxy) as (_, url):
         statuses = [
             httpx.get(f"{url}/v1/status", headers={"X-Forwarded-For": f"10.0.0.{i}"}).status_code
             for i in range(3)

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 def _index_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "folder",
+        nargs="?",
         type=str,
         metavar="FOLDER_OR_FILE",
         help="folder of photos, or an address such as s3://bucket/2023, including its subfolders; "
-        "or a file of captions or sentences",
+        "or a file of captions or sentences; --verify and --repair do not need it",
     )
     parser.add_argument(
         "--to",
@@ -69,6 +70,12 @@ def _index_arguments(parser: ArgumentParser) -> None:
         help="compare the stored vectors with their checksums, and mark what is damaged; the next "
         "run without --verify encodes it again",
     )
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="compare the stored vectors with their checksums, encode again what is damaged, and "
+        "add what is missing",
+    )
 
 
 def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
@@ -76,6 +83,10 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
     bundle, quantize, regions = chosen.bundle, chosen.quantize, chosen.regions
     if chosen.verify:
         return _verify(to)
+    if chosen.repair:
+        return _repair(to)
+    if folder is None:
+        raise ConfigError("name the photos or texts to index, as in `hgan index ~/Pictures`")
     if Path(folder).is_file():
         for option in ("estimate", "part", "regions", "watch"):
             if chosen[option]:
@@ -110,6 +121,7 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
 def _verify(to: Path | str) -> int:
     """Print what is damaged to standard error, and counts to standard output; returns 1 if
     something is damaged or missing."""
+    from hgan.index.store.contract import repair
     from hgan.index.verify import verify_index
 
     result = verify_index(to)
@@ -120,8 +132,23 @@ def _verify(to: Path | str) -> int:
         f"{result.unchecked} without checksums: {to}"
     )
     if not result.good:
-        print_visible(f"repair it with: hgan index {result.root} --to {to}", file=sys.stderr)
+        print_visible(repair(to), file=sys.stderr)
     return 0 if result.good else 1
+
+
+def _repair(to: Path | str) -> int:
+    """Print what was encoded again and added."""
+    from hgan.index.repair import repair_index
+
+    done = repair_index(to)
+    if done.lost:
+        print_visible(
+            f"the engine could not read its files ({done.lost}); the index was created again, "
+            "without the tags that users had added",
+            file=sys.stderr,
+        )
+    _print_report(done.report, to)
+    return 0
 
 
 def _print_report(report: "IndexReport", to: Path | str) -> None:
@@ -174,7 +201,8 @@ INDEX = Verb(
         "hgan index ~/Pictures --estimate",
         "hgan index ~/Pictures --to small.index --regions 9 --quantize int8",
         "hgan index ~/Pictures --watch",
-        "hgan index ~/Pictures --to holidays.index --verify",
+        "hgan index --to holidays.index --verify",
+        "hgan index --to holidays.index --repair",
         "hgan index captions.jsonl --to captions.index",
     ),
     arguments=_index_arguments,

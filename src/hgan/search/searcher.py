@@ -7,11 +7,12 @@ candidates, so that the score of a hit is the model's similarity S.
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
 import numpy as np
 
 from hgan.errors import DataError, IndexingError
-from hgan.index.store.contract import HEAL, Entry, Match, Point, Store
+from hgan.index.store.contract import Entry, Match, Point, Store, repair
 from hgan.index.store.manifest import Holds, IndexManifest
 from hgan.index.store.open import Target, is_address, open_store, read_manifest
 from hgan.runtime.bundle import Bundle
@@ -32,8 +33,25 @@ CANDIDATES_EACH = 4
 ROUNDING = 1.02
 """Factor by which rounding to float16 or 8 bits can increase a score."""
 
+SAME = 1e-3
+"""Maximum difference of two inner products of a query and one vector, as a part of the largest
+possible one; the engine's differs from numpy's by 3e-5 (float16 and 8 bits)."""
+
 _ATTEMPTS = 3
-"""Number of searches, if hits are deleted by others while a search runs."""
+"""Number of searches, if hits are deleted or replaced by others while a search runs."""
+
+
+class _Ranking(NamedTuple):
+    """The candidates of a search."""
+
+    matches: list[Match]
+    """By S, best first."""
+    dense: dict[str, float]
+    """Inner product with the query's dense vector."""
+    local: dict[str, float]
+    """Similarity at the local level."""
+    complete: bool
+    """Whether these are all items that match the filter and the threshold."""
 
 
 class Index(Finder):
@@ -100,21 +118,18 @@ class Index(Finder):
     def _search(self, query: EncodedQuery, options: SearchOptions) -> list[Hit]:
         wanted = options.end if options.fold else options.k
         for _ in range(_ATTEMPTS):
-            scored, local, complete = self._ranked(query, options)
-            points = self._points(scored, options)
-            if complete or len(points) >= wanted:
-                break  # otherwise items were deleted meanwhile, and there may be others
-        scores = {match.id: match.score for match in scored}
+            ranking = self._ranked(query, options)
+            found = self._points(ranking.matches, options)
+            points = self._unchanged(found, query, ranking)
+            if len(points) == len(found) and (ranking.complete or len(points) >= wanted):
+                break  # otherwise items were deleted or replaced meanwhile
         groups = [[row] for row in range(len(points))]
         if options.fold:
             groups = fold(points, options.end)[options.offset :]
-        return self._hits(query, [[points[row] for row in rows] for rows in groups], scores, local)
+        return self._hits(query, [[points[row] for row in rows] for rows in groups], ranking)
 
-    def _ranked(
-        self, query: EncodedQuery, options: SearchOptions
-    ) -> tuple[list[Match], dict[str, float], bool]:
-        """All candidates by S, best first; their similarity at the local level; and whether these
-        are all items that match the filter and the threshold."""
+    def _ranked(self, query: EncodedQuery, options: SearchOptions) -> _Ranking:
+        """Find all candidates, and score them by S."""
         limit = _candidates(options) + len(query.excluded)
         if not len(query.dense):  # only the local level: the first stage cannot rank
             limit = max(limit, len(self))
@@ -132,7 +147,7 @@ class Index(Finder):
         # The order of equal scores must not depend on the engine.
         scored.sort(key=lambda match: (-match.score, match.id))
         complete = len(matches) < limit or len(scored) < len(local)
-        return scored, local, complete
+        return _Ranking(scored, found, local, complete)
 
     def _points(self, scored: list[Match], options: SearchOptions) -> list[Point]:
         """The points to return, or to group; items that were deleted meanwhile are replaced by
@@ -147,6 +162,20 @@ class Index(Finder):
             position += len(chosen)
         return points
 
+    def _unchanged(
+        self, points: list[Point], query: EncodedQuery, ranking: _Ranking
+    ) -> list[Point]:
+        """The points that were not replaced while the search ran: otherwise, S would be the sum of
+        one photo's similarity at the dense levels and another one's at the local level."""
+        if not len(query.dense):
+            return points
+        most = SAME * dense_bound(query.dense, self.bundle.weights)
+        return [
+            point
+            for point in points
+            if abs(float(point.dense @ query.dense) - ranking.dense[point.entry.id]) <= most
+        ]
+
     def _check(self, level: str, scores: Mapping[str, float], bound: float) -> None:
         """Raise `IndexingError` if a score is larger than any that intact vectors can have."""
         allowed = bound * ROUNDING + 1e-3
@@ -154,7 +183,8 @@ class Index(Finder):
             if not abs(score) <= allowed:  # also for NaN
                 raise IndexingError(
                     f"{self._where}: damaged, an item has the score {score:.4g} at the level "
-                    f"{level}, and at most {bound:.4g} is possible; {HEAL}"
+                    f"{level}, and at most {bound:.4g} is possible; "
+                    f"{repair(self._where)}"
                 )
 
     def _local(self, query: EncodedQuery, ids: list[str]) -> dict[str, float]:
@@ -179,21 +209,16 @@ class Index(Finder):
             total += part.weight * sentence_levels(words, part.local, part.is_photo)
         return {point.entry.id: float(score) for point, score in zip(points, total, strict=True)}
 
-    def _hits(
-        self,
-        query: EncodedQuery,
-        groups: list[list[Point]],
-        scores: dict[str, float],
-        local: dict[str, float],
-    ) -> list[Hit]:
+    def _hits(self, query: EncodedQuery, groups: list[list[Point]], ranking: _Ranking) -> list[Hit]:
         """A hit for each group of points: the first one, with the others as its duplicates."""
+        scores = {match.id: match.score for match in ranking.matches}
         widths, weights = self.bundle.widths, self.bundle.weights
         hits = []
         for point, *others in groups:
             levels = dense_levels(point.dense[None], query.dense, widths, weights)
             parts = {name: float(values[0]) for name, values in levels.items()}
             if weights["local"]:
-                parts["local"] = local[point.entry.id]
+                parts["local"] = ranking.local[point.entry.id]
             hits.append(
                 Hit(
                     self._path(point.entry),

@@ -25,7 +25,7 @@ from hgan.serve.metrics import Metrics
 from hgan.serve.originals import Original, open_original
 from hgan.serve.public_ids import PublicIds, open_public_ids
 from hgan.serve.settings import Settings
-from hgan.serve.stopping import stop_if_unwanted
+from hgan.serve.stopping import begin_change, stop_if_unwanted
 from hgan.serve.uploads import Uploads
 from hgan.sources.folder import FolderSource
 from hgan.sources.open import open_source, place_of
@@ -153,7 +153,10 @@ class Library:
         Raises:
             HTTPException: 404, there is no photo with this id.
         """
-        if not self.writer.remove(self.ids.stored(key)):
+        with self.writer.exclusive():
+            begin_change()
+            removed = self.writer.remove(self.ids.stored(key))
+        if not removed:
             raise HTTPException(404, f"no photo has the id {key}")
 
     def watcher(self) -> Watcher:

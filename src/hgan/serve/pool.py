@@ -64,7 +64,8 @@ class Pool:
         """Call a function of this cost in a thread.
 
         If the caller is cancelled while the function waits, it is removed from the queue; a
-        function that already runs is told to stop, and is counted until it returns.
+        function that already runs is told to stop, and is counted until it returns. If it can no
+        longer stop, its result is returned in spite of the cancellation.
 
         Raises:
             HTTPException: 503, the queue is full.
@@ -82,11 +83,14 @@ class Pool:
         stop = context.run(new_stop)
         future = self._threads.submit(lambda: context.run(function, *args, **kwargs))
         future.add_done_callback(partial(self._done, cost))
+        answer = asyncio.wrap_future(future)
         try:
-            return await asyncio.wrap_future(future)
+            return await asyncio.shield(answer)
         except asyncio.CancelledError:
-            stop.set()
-            raise
+            if stop.stop():
+                answer.cancel()
+                raise
+            return await answer
 
     def close(self) -> None:
         """Wait until all functions have returned."""

@@ -15,20 +15,26 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from hgan.errors import DataError, HganError, IndexingError
+from hgan.index.store.contract import ReadOnlyError
 from hgan.serve.logs import LOG
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_LATER = {"Retry-After": "5"}
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_SAYS_DISK_FULL = ("No space left on device", "Disk quota exceeded", "(os error 28)")
-"""Parts of the messages of index engines, which do not pass the system's error number on."""
+_SAYS_DISK_FULL = (
+    "the disk is full",  # the store's own check
+    "No space left on device",
+    "Disk quota exceeded",
+    "(os error 28)",
+)
+"""Parts of the messages of stores; engines do not pass the system's error number on."""
 
 _MEANINGS = {
     400: "The body cannot be read.",
     401: "A valid key is required in the header X-API-Key.",
     403: "A page of another site; or no keys are configured, so the index cannot be changed; or "
-    "the folder is read-only.",
+    "the folder or the index is read-only.",
     404: "There is no such photo.",
     409: "A file with this name already exists.",
     413: "The body is too large.",
@@ -113,6 +119,10 @@ def _failed(request: Request, error: Exception) -> Response:
     if isinstance(error, DataError):
         return problem(422, _printable(request.app.state.service.library.public(str(error))))
     LOG.error("the index or the model failed: %s", error)
+    if is_disk_full(error):
+        return problem(507, "the disk is full; nothing was changed")
+    if isinstance(error, ReadOnlyError):
+        return problem(403, "the index is read-only; it can only be searched")
     return problem(503, "the index does not respond; try again later", RETRY_LATER)
 
 

@@ -23,7 +23,7 @@ from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import media_type, open_photo, to_pixels
 from hgan.runtime.photo_file import LARGEST_PHOTO
 from hgan.serve.problems import is_disk_full
-from hgan.serve.stopping import stop_if_unwanted
+from hgan.serve.stopping import begin_change
 from hgan.serve.upload_paths import TakenError, parts_of, place_of
 from hgan.sources.types import Photo, PhotoContent
 
@@ -113,7 +113,7 @@ class Uploads:
         encoded: Encoded[np.ndarray],
     ) -> tuple[Entry, bool]:
         with self._writer.exclusive():
-            stop_if_unwanted()  # a request that was answered with an error must not store anything
+            begin_change()  # a request that was answered with an error must not store anything
             if not self._root.is_dir():
                 raise HTTPException(403, "the folder of photos no longer exists")
             place = place_of(self._root, parts, self._index)

@@ -283,7 +283,7 @@ def test_vectors_of_another_point_are_damage(open_store, monkeypatch, level, qua
             store.upsert([stored[2]])
         damaged = [entry.id for entry, state in store.verify() if state == "damaged"]
         assert damaged == [key]
-        with pytest.raises(DamagedError, match="--verify"):
+        with pytest.raises(DamagedError, match="--repair"):
             store.fetch([key], local=True)
         others = [point.entry.id for point in stored if point.entry.id != key]
         assert len(store.fetch(others, local=True)) == 5

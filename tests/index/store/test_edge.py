@@ -57,7 +57,7 @@ def test_one_process_at_a_time(tmp_path):
 
 
 def test_nothing_to_load(tmp_path):
-    with pytest.raises(IndexingError, match="index again"):
+    with pytest.raises(IndexingError, match="--repair"):
         EdgeStore.load(tmp_path / "nowhere", DENSE, LOCAL)
 
 
@@ -69,7 +69,7 @@ def test_damaged_files(tmp_path, file):
     for path in folder.rglob(file):
         path.write_bytes(b"")
     with (
-        pytest.raises(IndexingError, match="remove the folder and index again"),
+        pytest.raises(IndexingError, match="--repair"),
         EdgeStore.load(folder, DENSE, LOCAL) as store,
     ):
         store.search(points(1)[0].dense, 5)

@@ -1,5 +1,6 @@
 """The interface of a store, for every engine: store vectors and metadata, search, and re-rank."""
 
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -99,11 +100,9 @@ class Checked(NamedTuple):
     state: State
 
 
-HEAL = (
-    "find all damage with `hgan index ... --verify`, then repair it with the same command without "
-    "--verify"
-)
-"""What to do about damage, in error messages."""
+def repair(where: object) -> str:
+    """What to do about damage, in error messages: the command that repairs the index in `where`."""
+    return f"repair it with `hgan index --to {shlex.quote(str(where))} --repair`"
 
 
 class DamagedError(IndexingError):
@@ -111,7 +110,19 @@ class DamagedError(IndexingError):
 
     def __init__(self, where: object, entry: Entry) -> None:
         item = entry.text or entry.path
-        super().__init__(f"{where}: the vectors of {item!r} are damaged; {HEAL}")
+        super().__init__(f"{where}: damaged, the vectors of {item!r} are wrong; {repair(where)}")
+
+
+class BrokenError(IndexingError):
+    """The engine cannot read its files."""
+
+    def __init__(self, where: object, reason: str) -> None:
+        super().__init__(f"{where}: damaged, the engine fails ({reason}); {repair(where)}")
+        self.reason = reason
+
+
+class ReadOnlyError(IndexingError):
+    """A change of an index that can only be searched."""
 
 
 @dataclass(frozen=True)

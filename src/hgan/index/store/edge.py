@@ -13,10 +13,12 @@ from hgan.errors import IndexingError
 from hgan.index.store.contract import (
     BEAM,
     OVERSAMPLING,
+    BrokenError,
     Checked,
     Entry,
     Match,
     Point,
+    ReadOnlyError,
     Store,
     StoreFacts,
 )
@@ -44,6 +46,9 @@ Smaller segments are searched exhaustively in one or two milliseconds."""
 _CHANGED = "changed"
 """An empty file whose modification time is the time of the last change. The engine's own files
 cannot be used for this, because it writes some of them whenever it opens."""
+
+_REFUSED = "Too many open files", "Cannot allocate memory", "Permission denied"
+"""Parts of the engine's messages if the system refuses something; the files are not damaged."""
 
 _PAGE = 2000
 """Entries per request."""
@@ -83,13 +88,16 @@ class EdgeStore(Store):
         local: int,
         quantize: Quantize | None = None,
         commit: Commit | None = None,
+        where: Path | None = None,
     ) -> "EdgeStore":
         """Create a store for vectors of these widths; a level of width zero is not stored.
+
+        Args: see `load`.
 
         Raises:
             IndexingError: the folder cannot be written, or already contains a store.
         """
-        with _engine(folder):
+        with _engine(where or folder):
             folder.mkdir(parents=True, exist_ok=True)
             _require_space(folder, SPACE_KEPT)
             # The threshold applies to the largest vectors, the local ones; int8 halves their size.
@@ -100,7 +108,7 @@ class EdgeStore(Store):
             )
             shard = edge.EdgeShard.create(str(folder), config)
             _index_payload(shard)
-            return cls(folder, shard, Widths(dense, local, quantize), commit)
+            return cls(folder, shard, Widths(dense, local, quantize), commit, where=where)
 
     @classmethod
     def load(
@@ -276,7 +284,7 @@ class EdgeStore(Store):
     def _update(self, operation: "edge.UpdateOperation") -> None:
         with self._open() as shard:
             if self._read_only is not None:
-                raise IndexingError(
+                raise ReadOnlyError(
                     f"{self._where}: the index cannot be changed, because {self._read_only}"
                 )
             _require_space(self._folder, SPACE_KEPT)
@@ -367,6 +375,8 @@ def _engine(folder: Path) -> Iterator[None]:
             message = "another process is using this index; wait until it ends, or stop it"
         elif any(text in reason for text in ("No space left", "File too large", "quota")):
             message = f"cannot be written ({reason}); free some space and index again"
+        elif isinstance(error, (OSError, MemoryError)) or any(text in reason for text in _REFUSED):
+            message = f"cannot be used now ({reason or type(error).__name__})"
         else:
-            message = f"the index failed ({reason}); remove the folder and index again"
+            raise BrokenError(folder, reason) from error
         raise IndexingError(f"{folder}: {message}") from error

@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from hgan.errors import IndexingError
-from hgan.files import lock_file, parse_json, remove_stale, write_json
-from hgan.index.store.contract import Store
+from hgan.files import lock_file, parse_json, remove_stale, sync_folder, write_json
+from hgan.index.store.contract import Store, repair
 from hgan.index.store.manifest import FORMAT_VERSION, IndexManifest
 from hgan.index.store.secret import create_secret
 from hgan.index.store.snapshot import temporary_copy, why_not_writable
@@ -99,7 +99,9 @@ def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
         if new := not file.exists():
             _clear(folder)
             widths = manifest.dense, manifest.local
-            store = EdgeStore.create(folder / "edge", *widths, manifest.quantize, commit)
+            store = EdgeStore.create(
+                folder / "edge", *widths, manifest.quantize, commit, where=folder
+            )
         else:
             found = read_manifest(folder)
             found.check_same(folder, manifest)
@@ -111,6 +113,18 @@ def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
                     write_json(file, asdict(manifest))
                     create_secret(folder)
             yield store
+
+
+def discard_store(folder: Path) -> None:
+    """Remove the manifest of an index, so that the next `create_store` creates it again, with its
+    secret.
+
+    Raises:
+        IndexingError: another process has the index open, or the folder cannot be written.
+    """
+    with _locked(folder), _writing(folder):
+        (folder / "index.json").unlink()
+        sync_folder(folder)
 
 
 def _commit(folder: Path, count: int | None) -> None:
@@ -125,8 +139,8 @@ def _check_count(folder: Path, count: int) -> None:
     committed = read_manifest(folder).points
     if committed not in (None, count):
         raise IndexingError(
-            f"{folder}: damaged, it contains {count} items instead of {committed}; index again, "
-            "and what is missing is added"
+            f"{folder}: damaged, it contains {count} items instead of {committed}; "
+            f"{repair(folder)}"
         )
 
 

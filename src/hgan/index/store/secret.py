@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from hgan.errors import IndexingError
-from hgan.files import sync_folder
+from hgan.files import owner, sync_folder
 
 NAME = "secret"
 BYTES = 32
@@ -65,7 +65,7 @@ def create_secret(folder: Path) -> bytes:
     if (present := load_secret(folder)) is not None:
         return present
     text = new_secret()
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{NAME}.")  # mode 0600
+    descriptor, temporary = tempfile.mkstemp(f".{owner()}.tmp", f".{NAME}.", folder)  # 0600
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(text)

@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hgan.errors import IndexingError
@@ -76,8 +76,10 @@ def temporary_copy(folder: Path, reason: str) -> Iterator[Path]:
 def _remove_abandoned(place: Path) -> None:
     """Remove the copies of processes that were killed."""
     for copy in place.glob(f"{_PREFIX}*.*"):
-        if is_abandoned(copy.name.removeprefix(_PREFIX).partition(".")[0]):
-            shutil.rmtree(copy, ignore_errors=True)
+        with suppress(OSError):  # another process may have removed it
+            owner = copy.name.removeprefix(_PREFIX).partition(".")[0]
+            if is_abandoned(owner, copy.stat().st_mtime):
+                shutil.rmtree(copy, ignore_errors=True)
 
 
 def space_used(folder: Path) -> int:

@@ -137,7 +137,8 @@ class LimitsMiddleware:
                     nonlocal started
                     if not started:
                         started = True
-                        clock.reschedule(None)
+                        if not clock.expired():  # a change that could not be stopped
+                            clock.reschedule(None)
                     await send(message)
 
                 await self._app(scope, body.receive, answer)

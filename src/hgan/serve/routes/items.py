@@ -43,7 +43,7 @@ async def add(
     return item
 
 
-@router.delete("/{key}", status_code=204, responses=problem_responses(401, 403, 404))
+@router.delete("/{key}", status_code=204, responses=problem_responses(401, 403, 404, 507))
 async def remove(key: UUID, service: ServiceDependency) -> None:
     """Remove a photo from the index, but keep its file. The next indexing adds it again."""
     await service.texts.run(service.library.remove, key)

@@ -1,0 +1,408 @@
+"""Run the service for minutes under everything at once, and check every answer and its memory.
+
+    python benchmarks/soak.py
+    python benchmarks/soak.py --minutes 1 --number 300 --json soak.json
+
+Starts `hgan serve --watch` in a separate process. 64 clients search with words, photos and batches,
+upload photos, replace them, and delete them; photos are put into the folder and removed from it;
+and `hgan index` updates another index of the same folder, and is refused by the served one.
+
+The scores of all photos for all queries are computed before, in this process. An answer is wrong
+if it has fewer hits than were asked for, hits that are not in order, a score that the photo does
+not have, a photo that nobody has stored, or one whose removal was acknowledged before the request.
+No other status is accepted than those of the API for success, and 503 and 504 for too much load; a
+change that was answered with these must not have happened. At the end, the index must contain
+exactly what was acknowledged.
+
+The memory of the process, without the files that it maps, is measured after a warm-up and at the
+end, each time after a pause. The exit status is 1 if an answer was wrong or a target was missed.
+"""
+
+import argparse
+import asyncio
+import io
+import json
+import math
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import numpy as np
+from PIL import Image
+from pydantic import BaseModel, ValidationError
+
+from hgan.answers import BatchSearchResult, Item, SearchResult
+from hgan.files import write_json
+from hgan.index.indexer import IndexReport, index_folder
+from hgan.index.store.snapshot import space_used
+from hgan.index.verify import verify_index
+from hgan.requester import KEEP_OPEN
+from hgan.runtime.images import open_photo
+from hgan.search.query import Query
+from hgan.search.searcher import open_index
+from hgan.serve.settings import API_KEYS
+from kills import copy_photos
+from service import read_queries, serving
+from truth import Asked, Truth
+
+GROWTH = 1.05
+"""Target: maximum ratio of the memory at the end to the memory after the warm-up."""
+BUSY = {
+    503: (
+        "too many requests are waiting; try again",
+        "too many photos are being uploaded; try again",
+        "too much data is being received; try again",
+    ),
+    504: ("the request took more than 30 seconds; request less",),
+}
+"""The answers of a service that has too much to do."""
+LOCKED = "another process is using this index"
+KEY = "the key of the soak test"
+WORDS, PHOTOS = 32, 8
+"""Numbers of queries of each kind."""
+LARGE = 4000
+"""Length of the longer side of one of the photos that are searched with, in pixels."""
+EACH = 4
+"""Photos that each client uploads, replaces and deletes."""
+PAUSE = 10.0
+"""Seconds without requests before the memory is measured."""
+WARM_UP = 60.0
+"""Minimum seconds of load before the first measurement; otherwise, a fifth of the whole time."""
+UPDATES = 5
+"""Number of times that the folder is changed and indexed by others."""
+MIX = {"words": 40, "batch": 12, "photo": 16, "upload": 20, "delete": 12}
+"""What a client does next, in percent."""
+
+
+def main() -> None:
+    """Run the soak test; exit with 1 if anything was wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    data = Path(os.environ.get("HGAN_DATA", "data")) / "flickr8k"
+    parser.add_argument("--photos", type=Path, default=data / "images", help="folder of photos")
+    parser.add_argument("--queries", type=Path, default=data / "captions.jsonl", help="captions")
+    parser.add_argument("--number", type=int, default=1000, help="number of photos to index")
+    parser.add_argument("--clients", type=int, default=64, help="number of concurrent clients")
+    parser.add_argument("--minutes", type=float, default=10.0, help="duration of the load")
+    parser.add_argument("--json", type=Path, help="file for the results")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        soak = prepare(Path(scratch), options)
+        log = Path(scratch) / "log"
+        with serving(soak.index, "--watch", env={API_KEYS: KEY}, log=log) as (process, url):
+            asyncio.run(soak.run(url, process.pid, options.clients, 60 * options.minutes))
+            soak.exited = process.poll()
+        soak.check_log(log)
+        soak.check_end()
+    results = soak.results() | {"minutes": options.minutes, "clients": options.clients}
+    print_results(results)
+    if options.json:
+        write_json(options.json, results)
+    sys.exit(0 if results["met"] else 1)
+
+
+@dataclass
+class Soak:
+    """A running soak test."""
+
+    folder: Path
+    index: Path
+    other: Path
+    """Another index of the folder, which `hgan index` updates."""
+    files: list[Path]
+    """Photos whose contents are uploaded; those of the folder before the test."""
+    words: list[Asked]
+    photos: list[Asked]
+    truth: Truth
+    statuses: dict[str, Counter[int]] = field(default_factory=dict)
+    """Statuses by what a client did."""
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    """Latencies of successful requests by what a client did."""
+    updates: Counter[str] = field(default_factory=Counter)
+    """Results of `hgan index`."""
+    memory: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Memory of the service and size of its index in bytes, at several times."""
+    exited: int | None = None
+    """Exit status of the service, if it ended by itself."""
+
+    async def run(self, url: str, process: int, clients: int, seconds: float) -> None:
+        """Warm up, measure the memory, load the service for some time, and measure again."""
+        limits = httpx.Limits(max_connections=clients, keepalive_expiry=KEEP_OPEN)
+        async with httpx.AsyncClient(
+            base_url=url, headers={"X-API-Key": KEY}, timeout=120, limits=limits
+        ) as http:
+            people = [Client(self, http, number) for number in range(clients)]
+            for name, part in (("warm", max(WARM_UP, seconds / 5)), ("end", seconds)):
+                until = time.monotonic() + part
+                others = asyncio.create_task(self.update_folder(part, name))
+                await asyncio.gather(*(one.work(until) for one in people))
+                await others
+                self.memory[f"{name}, busy"] = memory_of(process, self.index)
+                await asyncio.sleep(PAUSE)
+                self.memory[name] = memory_of(process, self.index)
+
+    async def update_folder(self, seconds: float, name: str) -> None:
+        """Change the folder, and run `hgan index`, several times."""
+        started = time.monotonic()
+        number = UPDATES if name == "end" else 1
+        for turn in range(number):
+            path = self.folder / hand_path(turn)
+            path.parent.mkdir(exist_ok=True)
+            temporary = path.with_suffix(".part")  # the name of no photo
+            shutil.copy(self.files[turn], temporary)
+            temporary.rename(path)
+            if turn > 1:
+                (self.folder / hand_path(turn - 2)).unlink()
+            for to, expected in ((self.index, LOCKED), (self.other, f" skipped: {self.other}")):
+                code, output = await _run("index", str(self.folder), "--to", str(to))
+                right = expected in output and (code == 0) == (to == self.other)
+                self.updates["refused" if expected == LOCKED else "updated"] += right
+                if not right:
+                    self.truth.blame("hgan index", output[-500:])
+            await asyncio.sleep(max(0, started + (turn + 1) * seconds / number - time.monotonic()))
+
+    def check_log(self, log: Path) -> None:
+        """Look for errors in the log of the service."""
+        for line in log.read_text().splitlines():
+            if not line.startswith("{") or json.loads(line)["level"] not in ("info", "warning"):
+                self.truth.blame("log", line[:2000])
+
+    def check_end(self) -> None:
+        """Compare the index with what was acknowledged, after the service has ended."""
+        files = {path.relative_to(self.folder).as_posix() for path in photos_of(self.folder)}
+        expected = files - self.truth.gone.keys()
+        with open_index(self.index) as index:
+            found = {entry.path for entry in index._store.entries()}
+        for path in sorted(expected ^ found):
+            kind = "lost photo" if path in expected else "photo that came back"
+            self.truth.blame(kind, path)
+        if not verify_index(self.index).good:
+            self.truth.blame("damage", verify_index(self.index))
+        report = index_folder(self.folder, self.index)
+        if report != IndexReport(added=len(files - found), unchanged=len(files & found)):
+            self.truth.blame("last update", report)
+        if left := [path.name for path in self.folder.rglob(".*")]:
+            self.truth.blame("temporary file", left)
+        if self.exited is not None:
+            self.truth.blame("service ended", self.exited)
+
+    def results(self) -> dict[str, Any]:
+        """All results as JSON values."""
+        growth = self.memory["end"]["RssAnon"] / self.memory["warm"]["RssAnon"]
+        quantiles = {
+            name: np.quantile(found, [0.5, 0.99]).round(3).tolist()
+            for name, found in self.seconds.items()
+        }
+        return {
+            "photos": len(self.files),
+            "statuses": {name: dict(found) for name, found in self.statuses.items()},
+            "seconds": quantiles,
+            "updates": dict(self.updates),
+            "wrong": dict(self.truth.wrong),
+            "examples": self.truth.examples,
+            "memory": self.memory,
+            "growth": growth,
+            "met": not self.truth.wrong and growth <= GROWTH,
+        }
+
+
+class Client:
+    """A client that does one thing after another, and owns a few paths."""
+
+    def __init__(self, soak: Soak, http: httpx.AsyncClient, number: int) -> None:
+        """Create the client with this number."""
+        self._soak = soak
+        self._truth = soak.truth
+        self._http = http
+        self._random = random.Random(number)
+        self._paths = [upload_path(number, i) for i in range(EACH)]
+
+    async def work(self, until: float) -> None:
+        """Search and change the index until a time."""
+        while time.monotonic() < until:
+            [task] = self._random.choices(list(MIX), list(MIX.values()))
+            try:
+                await getattr(self, f"_{task}")()
+            except (httpx.HTTPError, ValidationError) as error:
+                self._truth.blame(task, repr(error)[:300])
+                await asyncio.sleep(0.5)
+
+    async def _words(self) -> None:
+        query, k = self._random.choice(self._soak.words), self._random.choice((1, 10, 20, 50))
+        started = time.monotonic()
+        asked = {"text": query.text, "k": k}
+        answer = await self._ask("words", "POST", "/v1/search", json=asked)
+        if found := _parsed(answer, SearchResult):
+            self._truth.check(found.hits, query, k, started)
+
+    async def _batch(self) -> None:
+        queries, k = self._random.sample(self._soak.words, 6), self._random.choice((10, 20))
+        started = time.monotonic()
+        asked = {"queries": [{"text": query.text} for query in queries], "k": k}
+        answer = await self._ask("batch", "POST", "/v1/search/batch", json=asked)
+        if found := _parsed(answer, BatchSearchResult):
+            for query, result in zip(queries, found.results, strict=True):
+                self._truth.check(result.hits, query, k, started)
+
+    async def _photo(self) -> None:
+        query, k = self._random.choice(self._soak.photos), self._random.choice((10, 20))
+        started = time.monotonic()
+        asked: dict[str, Any] = {"files": {"photo": query.photo}, "data": {"k": str(k)}}
+        answer = await self._ask("photo", "POST", "/v1/search/photo", **asked)
+        if found := _parsed(answer, SearchResult):
+            self._truth.check(found.hits, query, k, started)
+
+    async def _upload(self) -> None:
+        path = self._random.choice(self._paths)
+        name = self._random.choice(sorted(self._truth.contents[path]))
+        data = (self._soak.folder / name).read_bytes()
+        was_gone = self._truth.gone.pop(path, None) is not None
+        asked: dict[str, Any] = {
+            "files": {"photo": data},
+            "data": {"path": path, "replace": "true", "tags": "soak"},
+        }
+        answer = await self._ask("upload", "POST", "/v1/items", **asked)
+        if stored := _parsed(answer, Item):
+            if (stored.path, stored.bytes) != (path, len(data)):
+                self._truth.blame("upload", stored)
+            self._truth.ids[path] = stored.id
+        elif was_gone:  # it was answered with an error, and so nothing was stored
+            self._truth.gone[path] = time.monotonic()
+
+    async def _delete(self) -> None:
+        known = (path for path in self._paths if path in self._truth.ids)
+        present = [path for path in known if path not in self._truth.gone]
+        if not present:
+            return
+        path = self._random.choice(present)
+        item = f"/v1/items/{self._truth.ids[path]}"
+        answer = await self._ask("delete", "DELETE", item)
+        if answer is not None:
+            self._truth.gone[path] = time.monotonic()
+            await self._ask("deleted", "GET", item)
+
+    async def _ask(self, task: str, method: str, url: str, **body: Any) -> httpx.Response | None:
+        """Send a request; returns the response, or None if the service was too busy."""
+        started = time.monotonic()
+        answer = await self._http.request(method, url, **body)
+        self._soak.statuses.setdefault(task, Counter())[answer.status_code] += 1
+        success = {"upload": (200, 201), "delete": (204,), "deleted": (404,)}.get(task, (200,))
+        if answer.status_code in success:
+            taken = time.monotonic() - started
+            self._soak.seconds.setdefault(task, []).append(taken)
+            return answer
+        detail = answer.json().get("detail")
+        if detail not in BUSY.get(answer.status_code, ()):
+            self._truth.blame("status", f"{task}: {answer.status_code} {detail} {answer.headers}")
+        await asyncio.sleep(float(answer.headers.get("Retry-After", 0)))
+        return None
+
+
+def prepare(scratch: Path, options: argparse.Namespace) -> Soak:
+    """Index photos twice, and compute the score of each of them for each query."""
+    folder, index, other = (scratch / name for name in ("photos", "index", "other.index"))
+    copy_photos(options.photos, folder, options.number)
+    files = photos_of(folder)
+    index_folder(folder, index)
+    shutil.copytree(index, other)
+    texts = [Query(text) for text in read_queries(options.queries)[:WORDS]]
+    contents = [path.read_bytes() for path in random.Random(0).sample(files, PHOTOS)]
+    contents[0] = enlarged(contents[0])
+    with open_index(index) as opened:
+        size = opened.bundle.config.size
+        queries = [*texts, *(Query(photo=open_photo(data, hint=size)) for data in contents)]
+        found = opened.find_many(queries, len(files), candidates=len(files))
+    scores = [{hit.path.name: hit.score for hit in hits} for hits in found]
+    words = [Asked(query.text, b"", known) for query, known in zip(texts, scores, strict=False)]
+    photos = [Asked("", data, known) for data, known in zip(contents, scores[WORDS:], strict=True)]
+    uploads = [upload_path(client, i) for client in range(options.clients) for i in range(EACH)]
+    names = [path.name for path in files]
+    allowed = {name: frozenset([name]) for name in names}
+    allowed |= {hand_path(i): frozenset([names[i]]) for i in range(UPDATES)}
+    for number, path in enumerate(uploads):
+        allowed[path] = frozenset(names[(2 * number + i) % len(names)] for i in range(2))
+    truth = Truth(allowed, dict.fromkeys(uploads, 0.0))
+    return Soak(folder, index, other, files, words, photos, truth)
+
+
+def photos_of(folder: Path) -> list[Path]:
+    """All photos of a folder, which are JPEGs."""
+    return sorted(folder.rglob("*.jpg"))
+
+
+def upload_path(client: int, number: int) -> str:
+    """The path of a photo that a client uploads."""
+    return f"uploads/{client:02}/{number}.jpg"
+
+
+def hand_path(number: int) -> str:
+    """The path of a photo that is put into the folder."""
+    return f"by hand/{number}.jpg"
+
+
+def enlarged(data: bytes) -> bytes:
+    """A photo with a longer side of `LARGE` pixels, as cameras make them."""
+    photo = Image.open(io.BytesIO(data))
+    factor = LARGE / max(photo.size)
+    size = round(photo.width * factor), round(photo.height * factor)
+    file = io.BytesIO()
+    photo.resize(size).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def memory_of(process: int, index: Path) -> dict[str, int]:
+    """The resident memory of a process in bytes, without mapped files (`RssAnon`) and of mapped
+    files, which the system can take back at any time; and the size of its index on disk."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    values = dict(line.split(":", 1) for line in lines)
+    sizes = {name: 1024 * int(values[name].split()[0]) for name in ("RssAnon", "RssFile")}
+    return sizes | {"disk": space_used(index)}
+
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+def _parsed(answer: httpx.Response | None, kind: type[Answer]) -> Answer | None:
+    return None if answer is None else kind.model_validate_json(answer.content)
+
+
+async def _run(*arguments: str) -> tuple[int | None, str]:
+    """Run `hgan` with arguments; returns its exit status and its output."""
+    command = [sys.executable, "-m", "hgan", *arguments]
+    process = await asyncio.create_subprocess_exec(*command, stdout=-1, stderr=subprocess.STDOUT)
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
+def print_results(results: dict[str, Any]) -> None:
+    """Print one table of statuses and latencies, then what was wrong, and the memory."""
+    print(
+        f"{results['photos']:,} photos, {results['clients']} clients, {results['minutes']:g} min\n"
+    )
+    print(f"{'':10}{'requests':>10}{'p50':>9}{'p99':>9}  statuses")
+    for name, statuses in sorted(results["statuses"].items()):
+        middle, high = results["seconds"].get(name, (math.nan, math.nan))
+        shown = ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items()))
+        total = sum(statuses.values())
+        print(f"{name:10}{total:10,}{middle:8.2f}s{high:8.2f}s  {shown}")
+    print(f"\n{'hgan index beside it':24}{results['updates']}")
+    print(f"{'wrong answers':24}{sum(results['wrong'].values())}  {results['wrong'] or ''}")
+    for example in results["examples"]:
+        print(f"  {example}")
+    for name, memory in results["memory"].items():
+        parts = ", ".join(f"{kind} {size / 2**20:.0f}" for kind, size in memory.items())
+        print(f"{f'memory, {name}':24}{parts} MB")
+    met = "met" if results["growth"] <= GROWTH else "MISSED"
+    print(f"{'memory, end / warm':24}{results['growth']:.3f}  ({met}: <= {GROWTH:g})")
+
+
+if __name__ == "__main__":
+    main()
