@@ -144,9 +144,10 @@ def test_a_run_that_is_killed_twenty_times_ends_as_if_nothing_had_happened(
     first, second = (run_folder(config) for config in (whole, broken))
     files, others = contents(first), contents(second)
     assert files.keys() == others.keys()  # no temporary file is left
-    equal = {name for name in files if files[name] == others[name]}
-    # The others contain the name of the run, or durations.
-    assert equal >= {"val.npz", *(name for name in files if name.startswith("best/"))}
+    # The others contain durations or the name of the run; safetensors writes the names of shared
+    # tensors in any order, so the best weights are compared above.
+    for name in ("best/config.json", "best/README.md", "best/tokenizer.json", "val.npz"):
+        assert files[name] == others[name], name
     assert record(first) == record(second)
     assert log(first) == log(second)
 
@@ -640,10 +641,11 @@ def test_two_commands_at_once(data: Path, tmp_path: Path) -> None:
     second = tmp_path / "second.txt"
     assert run_hgan(words, second) == 2
     assert re.search(BUSY, " ".join(second.read_text().split())) and first.is_alive()
+    while not (run_folder(config) / "log.csv").exists():
+        time.sleep(0.01)
     first.kill()
     first.join()
-    done = len(load_state(run_folder(config) / "last")["history"])
-    train(config, resume=True, stop_after=done + 1)
+    assert train(config, resume=True, stop_after=0).epoch > 0
 
 
 def test_a_file_system_without_locks(
