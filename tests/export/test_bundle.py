@@ -208,7 +208,7 @@ def test_a_linear_map_replaces_the_pretrained_text_layers(prior_checkpoint: Path
     tokens = pad(tokenise(kept.tokenizer, TEXTS, 16))
     with torch.inference_mode():
         expected, found = (m.network.encode_text(tokens) for m in (kept, fitted))
-        unfitted = torch.nn.Linear(32, 32)
+        unfitted = torch.nn.Linear(3 * 32, 32)  # embeddings and two layers
         fitted.network.text.replace_pretrained(unfitted)
         random = fitted.network.encode_text(tokens)
     prior = slice(24, 40)

@@ -88,8 +88,13 @@ class TextEncoder(nn.Module, ABC):
             "a pretrained text.encoder, or model.prior none"
         )
 
+    def states_of_layers(self, ids: Tensor, mask: Tensor) -> list[Tensor]:
+        """States (T, W, D_t) after each layer, the first of them before all layers, the last those
+        of `encode`. An encoder without a list of layers has the last ones alone."""
+        return [self.encode(ids, mask, None)]
+
     def replace_pretrained(self, head: nn.Linear) -> None:
-        """Use a linear map of the trained states in place of the pretrained layers."""
+        """Use a linear map of `states_of_layers` side by side in place of the pretrained layers."""
         self.keeps_pretrained, self.pretrained_head = False, head
 
     @abstractmethod
@@ -115,9 +120,11 @@ class TextEncoder(nn.Module, ABC):
                 # Both encoders have the frozen layers, so that they are computed only once.
                 frozen_cache = self.pretrained_states(ids, mask, self.frozen_layers)
             pretrained = self.pretrained_states(ids, mask, None, frozen_cache)
-        states = self.encode(ids, mask, frozen_cache)
-        if pretrained is None and self.pretrained_head is not None:
-            pretrained = self.pretrained_head(states)
+        if self.pretrained_head is not None:
+            layers = self.states_of_layers(ids, mask)
+            states, pretrained = layers[-1], self.pretrained_head(torch.cat(layers, dim=-1))
+        else:
+            states = self.encode(ids, mask, frozen_cache)
         real = mask.bool()
         weight = real[..., None].to(states.dtype)
         context = (states * weight).sum(1) / weight.sum(1).clamp_min(1)

@@ -45,6 +45,11 @@ class TransformerEncoder(TextEncoder):
             return self.transformer(input_ids=ids, attention_mask=mask).last_hidden_state
         return _run(self._layers()[self.frozen_layers :], frozen_cache, mask)
 
+    def states_of_layers(self, ids: Tensor, mask: Tensor) -> list[Tensor]:
+        """States (T, W, D_t) after the embeddings, and after each layer."""
+        found = self.transformer(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        return list(found.hidden_states)
+
     def describe(self) -> dict[str, Any]:
         """The transformer's configuration."""
         return self.transformer.config.to_dict()
@@ -75,7 +80,7 @@ class TransformerEncoder(TextEncoder):
             self.pretrained.requires_grad_(False)
 
     def replace_pretrained(self, head: nn.Linear) -> None:
-        """Use a linear map of the trained states in place of the pretrained layers."""
+        """Use a linear map of `states_of_layers` side by side in place of the pretrained layers."""
         super().replace_pretrained(head)
         self.pretrained = None
 
