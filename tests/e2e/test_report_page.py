@@ -14,9 +14,6 @@ from tests.fixtures.records import write_captions, write_run
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytest.importorskip("axe_playwright_python")
-from axe_playwright_python.sync_playwright import Axe
-
 LOADED = "([...document.images]).every((i) => i.complete && i.naturalWidth > 0)"
 
 
@@ -62,12 +59,8 @@ def test_plots_and_photos_are_seen(page: "Page") -> None:
     assert all(abs(a - b) < 6 for a, b in zip(middle, expected, strict=True))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_it_is_accessible_and_fits_the_window(page: "Page", width: int, scheme: str) -> None:
+def test_it_fits_the_window(page: "Page", width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
-    page.emulate_media(color_scheme=scheme)
     page.locator("summary").first.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    found = Axe().run(page).response["violations"]
-    assert [violation["id"] for violation in found] == []
