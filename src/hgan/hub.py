@@ -44,8 +44,7 @@ def is_out_of_reach(source: str) -> bool:
     if Path(source).exists() or ("/" in source and hub_name(source) is None):
         return False  # a path; old models on the hub have names without an organisation
     try:
-        from huggingface_hub import constants
-        from huggingface_hub.utils import get_session
+        from huggingface_hub import constants, get_session
     except ImportError as error:
         raise ConfigError(_needs_package(source)) from error
     try:

@@ -22,7 +22,7 @@ _KINDS = {
     "list": "a list, such as [a, b]",
 }
 """Names of types in errors."""
-_VALUE = re.compile(r'Parser key "(?P<key>[^"]*)":?\s*(?P<problem>.*)', re.DOTALL)
+_VALUE = re.compile(r'(Parser key "|argument )(?P<key>[^":]*)"?:\s*(?P<problem>.*)', re.DOTALL)
 _WRONG = (
     (r"Not of type PositiveInt: (?P<value>.*) does not conform.*", "a whole number of at least 1"),
     (r"Not of type NonNegativeInt: (?P<value>.*) does not conform.*",
@@ -31,7 +31,7 @@ _WRONG = (
     (r"Expected a <class '(?P<kind>\w+)'>\. Got value: (?P<value>.*)", None),
     (r"Expected a (?P<kind>list)\b.*\. Got value: (?P<value>.*)", None),
     (r"Expected a typing\.Literal\[(?P<choices>.*)\]\. Got value: (?P<value>.*)", None),
-    (r"(?P<value>.*) not among choices \[(?P<choices>.*)\]", None),
+    (r"invalid choice: (?P<value>.*) \(choose from (?P<choices>.*)\)", None),
 )  # fmt: skip
 """Problems of values, and what the value must be, if the problem itself does not say it."""
 
@@ -50,9 +50,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     A name with the same last part comes first, as `optim.epochs` for `epochs` and `model.epochs`.
     """
     known = list(known)
-    same = [name for name in known if _last(name) == _last(word)]
-    found = [*same, *difflib.get_close_matches(word, known, n=1)]
-    return f"; did you mean {found[0]}?" if found else ""
+    last = _last(word)
+    same = [name for name in known if _last(name) == last]
+    near = difflib.get_close_matches(word, known, n=5)
+    near = [name for name in near if difflib.get_close_matches(last, [_last(name)])]
+    return f"; did you mean {(same + near)[0]}?" if same or near else ""
 
 
 def _last(name: str) -> str:
@@ -74,7 +76,6 @@ def _plain(message: str, parser: ArgumentParser) -> str:
         return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing{see}"
     if (found := _VALUE.fullmatch(message)) is not None:
         return f"{_shown(found['key'], parser)}: {_problem(found['problem'])}"
-    message = message.removeprefix("argument ").replace("expected one argument", "needs a value")
     return " ".join(message.split())
 
 
@@ -89,7 +90,7 @@ def _problem(text: str) -> str:
                 wanted = " or ".join(part.strip(" '\"") for part in named["choices"].split(","))
             value = named["value"].strip(" '\"")
             return f"must be {wanted}, not {value or 'empty'}"
-    return " ".join(text.split())
+    return " ".join(text.replace("expected one argument", "needs a value").split())
 
 
 def _shown(key: str, parser: ArgumentParser) -> str:

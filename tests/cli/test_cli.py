@@ -170,15 +170,16 @@ def test_search_into_a_pipe_prints_lines(index: Path, photos: Path) -> None:
     assert result.stderr == ""
 
 
-def test_paths_alone(index: Path, photos: Path) -> None:
+def test_paths_alone(index: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [str(photos / f"{name}.png") for name in ("green", "red", "blue")]
-    lines = hgan("search", "green", "--index", index, "-f").stdout.splitlines()
+    words = ["search", "green", "--index", str(index)]
+    assert main([*words, "-f"]) == 0
+    lines = capsys.readouterr().out.splitlines()
     assert lines[0] == paths[0] and sorted(lines) == sorted(paths)
-    ended = hgan("search", "green", "--index", index, "--print0").stdout.split("\0")
-    assert ended == [*lines, ""]
-    nothing = hgan("search", "green", "--index", index, "-f", "--min-score", "9")
-    assert (nothing.returncode, nothing.stdout) == (0, "")
-    assert nothing.stderr == "nothing found\n"
+    assert main([*words, "--print0"]) == 0
+    assert capsys.readouterr().out.split("\0") == [*lines, ""]
+    assert main([*words, "-f", "--min-score", "9"]) == 0
+    assert capsys.readouterr() == ("", "nothing found\n")
 
 
 def test_paths_alone_are_those_of_photos(

@@ -60,6 +60,11 @@ def shown(record: dict[str, Any], names: list[str]) -> str:
 def test_the_folder_of_a_run_stands_for_its_best_checkpoint(config: Config, best: Path) -> None:
     record = evaluate_checkpoints([best.parent], "test")
     assert record["checkpoint"] == str(best) and read(best.parent / "test.json") == record
+    empty = best.parents[1] / "seed5"
+    empty.mkdir()
+    write_json(empty / "config.json", config.as_dict())  # as in the first epoch
+    with pytest.raises(DataError, match=r"seed5: no checkpoint here .* after its first epoch"):
+        evaluate_checkpoints([empty], "test")
     write_run(config, best.parents[1] / "seed4", 1)
     with pytest.raises(DataError, match=r"run: contains 2 runs, .* name one of .*seed3, .*seed4"):
         evaluate_checkpoints([best.parents[1]], "test")

@@ -217,7 +217,7 @@ def checkpoint_of(folder: Path) -> Path:
     """The folder itself, or the best checkpoint in it if it is the folder of a run, `RUN/seedN`.
 
     Raises:
-        DataError: it contains several runs.
+        DataError: it contains several runs, or settings without a model.
     """
     if (folder / "model.safetensors").exists():
         return folder
@@ -228,6 +228,11 @@ def checkpoint_of(folder: Path) -> Path:
         raise DataError(
             f"{folder}: contains {len(runs)} runs, not a checkpoint; name one of "
             f"{', '.join(map(str, runs))}"
+        )
+    if (folder / "config.json").is_file():
+        raise DataError(
+            f"{folder}: no checkpoint here (neither model.safetensors nor a folder best); a run "
+            "has one after its first epoch"
         )
     return folder
 

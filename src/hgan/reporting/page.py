@@ -64,10 +64,10 @@ def page(title: str, head: str, parts: Sequence[Part], unseen: str = "") -> str:
 <html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>
 <body>{unseen}
-<h1>{escape(title)}</h1>
+<main><h1>{escape(title)}</h1>
 {head}
 <nav>{links}</nav>
-{body}</body></html>
+{body}</main></body></html>
 """
 
 

@@ -26,7 +26,7 @@ class TextTable:
         head = self._row("th", self.head)
         body = "".join(self._row("td", row) for row in self.rows)
         return (
-            '<div class="table" tabindex="0" role="region" aria-label="table"><table>'
+            '<div class="table" tabindex="0" role="group" aria-label="table"><table>'
             f"<thead>{head}</thead><tbody>{body}</tbody></table></div>"
         )
 
@@ -34,7 +34,8 @@ class TextTable:
         found = ""
         for i, cell in enumerate(cells):
             mark = ' class="number"' if i in self.numbers else ""
-            found += f"<{tag}{mark}>{escape(cell)}</{tag}>"
+            name = tag if cell else "td"  # an empty heading would be read out
+            found += f"<{name}{mark}>{escape(cell)}</{name}>"
         return f"<tr>{found}</tr>"
 
 

@@ -142,12 +142,17 @@ def _config_files(words: Sequence[str]) -> Iterator[tuple[int, str, str]]:
 
 
 def _read(path: str) -> dict[str, Any]:
-    """The sections of a YAML file; none if it is missing or malformed, which the parser reports."""
+    """The sections of a YAML file; none if it is missing, which the parser reports."""
     try:
         document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+    except OSError:
         return {}
-    return document if isinstance(document, dict) else {}
+    except (ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict):
+        found = "is empty" if document is None else "has no sections"
+        raise ConfigError(f"{path}: {found}; it needs settings, such as `optim: {{epochs: 3}}`")
+    return document
 
 
 def _options(words: Sequence[str], prefix: str) -> list[str]:
@@ -177,7 +182,9 @@ def _check_names(document: Mapping[str, Any], where: str = "") -> None:
         if section not in top:
             meant = did_you_mean(str(section), top + full)
             raise ConfigError(f"{where}{section} is not a setting{meant}")
-        for key in values if section in known and isinstance(values, dict) else ():
+        if section in known | chosen and not isinstance(values, dict | None):
+            raise ConfigError(f"{where}{section}: must have keys and values, not {values}")
+        for key in values or () if section in known else ():
             if key not in known[section]:
                 name = f"{section}.{key}"
                 raise ConfigError(f"{where}{name} is not a setting{did_you_mean(name, full)}")

@@ -84,7 +84,7 @@ def _check_folder(photos: Path, ids: Sequence[str]) -> None:
         raise DataError(
             f"{photos}: {len(missing):,} of {len(names):,} photos are not in this folder, the "
             f"first is {missing[0]}; set data.photos to the folder that the names in the caption "
-            "file are relative to"
+            "file are relative to, or remove these photos from the caption file"
         )
 
 

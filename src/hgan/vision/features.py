@@ -53,7 +53,7 @@ def features_of(vision: VisionConfig, path: Path) -> Features:
 def _grid(store: FeatureStore) -> int | None:
     """Number of regions along each side; None if they are not the cells of a grid, as those of a
     detector."""
-    side = isqrt(len(store.manifest.boxes))
-    cells = grid_boxes(side)
-    same = store.boxes is not None and store.boxes.shape == cells.shape
-    return side if same and np.allclose(store.boxes, cells, atol=1e-5) else None
+    boxes = np.array(store.manifest.boxes, np.float32)
+    side = isqrt(len(boxes))
+    is_grid = side**2 == len(boxes) and np.allclose(boxes, grid_boxes(side), atol=1e-5)
+    return side if is_grid else None
