@@ -61,7 +61,7 @@ def test_a_service_on_a_full_disk(
         assert upload(client, new, "before.png").status_code == 201
         scores = search(client)
         assert len(scores) == 13
-        item = client.post("/v1/lookup", json={"path": "red 1.png"}).json()["id"]
+        item = client.post("/v1/lookup", json={"path": "red/red 1.png"}).json()["id"]
         ballast = fill(disk, left)
         for filling in (0, 8 * MB):  # a large upload is kept on disk while it is received
             answer = upload(client, new, "new.png", filling)
@@ -75,7 +75,7 @@ def test_a_service_on_a_full_disk(
         ballast.unlink()
         assert upload(client, new, "new.png").status_code == 201
         assert client.delete(f"/v1/items/{item}").status_code == 204
-        expected = scores.keys() - {"red 1.png"} | {"new.png"}
+        expected = scores.keys() - {"red/red 1.png"} | {"new.png"}
         assert search(client).keys() == expected
         fill(disk, left)  # also when the service ends
     (disk / "ballast").unlink()

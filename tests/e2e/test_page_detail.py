@@ -62,10 +62,11 @@ def test_what_is_known_of_a_photo(page: Page, address, library):
     assert box["width"] / box["height"] == pytest.approx(natural, rel=0.02)
 
 
-def test_the_levels_shares_are_those_of_the_score(opened: Page, address):
+def test_the_levels_shares_are_those_of_the_score(opened: Page, indexed, address):
+    with open_index(indexed) as index:
+        weights = index.bundle.config.weights
     [hit] = Client(address).search(WORDS, 1)
     expect(opened.locator(".score")).to_have_text(f"{hit.score:.3f}")
-    weights = {"context": 0.4, "shared": 0.4, "local": 0.2}
     parts = {name: weights[name] * value for name, value in hit.levels.items()}
     said = opened.locator(".levels .share-of").all_inner_texts()
     expected = [100 * part / sum(parts.values()) for part in parts.values()]

@@ -63,7 +63,7 @@ def test_encode_and_compare(shown: tuple[Path, dict[str, str]]) -> None:
     lines = run("encode_and_compare.py", *captions, *texts, where=folder).splitlines()
     best = [line for line in lines if line.startswith("best for ")]
     assert best == [f"best for {name}: {caption}" for name, caption in captions.items()]
-    assert lines[-1] == "dense vectors: (3, 1024) and (3, 1024)"
+    assert lines[-1] == "dense vectors: (3, 1152) and (3, 1152)"
 
 
 def test_explain_a_match(shown: tuple[Path, dict[str, str]], tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def photos_at(batch: ImageBatch, chosen: Any) -> ImageBatch:
 
 
 def assert_close(one: Tensor, other: Tensor) -> None:
-    torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+    torch.testing.assert_close(one, other, atol=5e-5, rtol=0)
 
 
 def test_every_name_builds() -> None:

@@ -88,6 +88,7 @@ class Pool:
             return await asyncio.shield(answer)
         except asyncio.CancelledError:
             if stop.stop():
+                future.cancel()  # at once, if it still waits
                 answer.cancel()
                 raise
             return await answer
