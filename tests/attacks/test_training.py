@@ -9,7 +9,6 @@ import random
 import re
 import resource
 import signal
-import subprocess
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -35,6 +34,7 @@ from hgan.training.config import Config
 from hgan.training.folder import STOPPED, only_process, run_folder
 from hgan.training.losses.loss import LOSSES
 from hgan.training.trainer import Trainer, train
+from tests.fixtures.disks import mounted
 from tests.fixtures.killed import run_hgan, start_hgan
 from tests.fixtures.runs import CLOCK, assert_same_run
 from tests.fixtures.tiny_model import tiny_config
@@ -190,17 +190,8 @@ SMALL = 8 << 20
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system that has few bytes."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(place)]
-    try:
-        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount program")
-    if mounted.returncode:
-        pytest.skip(f"file systems cannot be mounted: {mounted.stderr.strip()}")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with mounted(tmp_path / "disk", SMALL) as place:
+        yield place
 
 
 def size(folder: Path) -> int:

@@ -245,26 +245,12 @@ def test_no_store(tmp_path: Path) -> None:
             FeatureStore(path)
 
 
-@pytest.mark.parametrize("name", ["regions.npy", "context.npy"])
-def test_a_damaged_byte_anywhere_in_an_array(folder: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["regions.npy", "context.npy", "manifest.json"])
+def test_a_damaged_byte_anywhere_in_a_file(folder: Path, name: str) -> None:
     path = folder / name
     data = path.read_bytes()
     for place in range(len(data)):
-        for bit in (1, 64):
-            damaged = bytearray(data)
-            damaged[place] ^= bit
-            path.write_bytes(damaged)
-            with pytest.raises(DataError):
-                FeatureStore(folder)
-    path.write_bytes(data)
-    FeatureStore(folder)
-
-
-def test_a_damaged_byte_anywhere_in_the_manifest(folder: Path) -> None:
-    path = folder / "manifest.json"
-    data = path.read_bytes()
-    for place in range(len(data)):
-        for bit in (1, 32):
+        for bit in (1, 32, 64):
             damaged = bytearray(data)
             damaged[place] ^= bit
             path.write_bytes(damaged)

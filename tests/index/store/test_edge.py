@@ -15,6 +15,7 @@ import pytest
 from hgan.errors import IndexingError
 from hgan.index.store import edge
 from hgan.index.store.edge import EdgeStore
+from tests.fixtures.disks import mounted
 from tests.fixtures.points import DENSE, LOCAL, points
 
 
@@ -156,18 +157,8 @@ def test_small_disk(small_disk: Path):
 
 @pytest.fixture
 def small_disk(tmp_path: Path):
-    place = tmp_path / "disk"
-    place.mkdir()
-    size = f"size={edge.SPACE_KEPT + 2**28}"
-    try:
-        mount = ["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(place)]
-        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("mounting a small disk needs root")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    with mounted(tmp_path / "disk", edge.SPACE_KEPT + 2**28) as place:
+        yield place
 
 
 def test_the_time_of_the_last_change_is_not_that_of_opening(tmp_path):
