@@ -10,6 +10,7 @@ from hgan.config import OptimConfig
 from hgan.data.batches.augmentation import Augmenter
 from hgan.data.batches.dataset import Dataset, read_images
 from hgan.data.batches.types import Batch
+from hgan.data.features.mosaics import Mosaics
 
 TEXT_PARTS = 4
 """Number of parts into which the captions of a batch are split by length, to reduce padding."""
@@ -24,7 +25,8 @@ def training_batches(
     """
     order = np.random.default_rng((seed, epoch))
     rng = torch.Generator().manual_seed(seed * 100_003 + epoch)
-    images, rows = _order(data, epoch, order)
+    mosaics = _mosaics(data, config, epoch)
+    images, rows = _order(data, mosaics, epoch, order)
     size = min(config.batch_images, len(images))
     for start in range(0, len(images) - size + 1, size):
         chosen = images[start : start + size]
@@ -42,19 +44,26 @@ def training_batches(
             captions=captions[by_length],
             sentences=None if data.sentences is None else data.sentences[captions[by_length]],
             mosaics=None
-            if data.mosaics is None
-            else read_images(data.mosaics.store, rows[start // 4 : (start + size) // 4]),
+            if mosaics is None
+            else read_images(mosaics.store, rows[start // 4 : (start + size) // 4]),
         )
 
 
-def _order(data: Dataset, epoch: int, order: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _mosaics(data: Dataset, config: OptimConfig, epoch: int) -> Mosaics | None:
+    """The mosaics of the data, in the second half of the epochs: before, they cost recall."""
+    return data.mosaics if 2 * epoch >= config.epochs else None
+
+
+def _order(
+    data: Dataset, mosaics: Mosaics | None, epoch: int, order: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """The photos of an epoch in random order (N), and the rows of their mosaics (N // 4), if there
     are any: photos of a mosaic are together."""
-    if data.mosaics is None:
+    if mosaics is None:
         return order.permutation(len(data.rows)), np.empty(0, np.int64)
-    number = epoch % len(data.mosaics.rows)
-    groups = order.permutation(data.mosaics.rows.shape[1])
-    return data.mosaics.photos[number, groups].ravel(), data.mosaics.rows[number, groups]
+    number = epoch % len(mosaics.rows)
+    groups = order.permutation(mosaics.rows.shape[1])
+    return mosaics.photos[number, groups].ravel(), mosaics.rows[number, groups]
 
 
 def _draw(captions: np.ndarray, count: int, order: np.random.Generator) -> np.ndarray:
