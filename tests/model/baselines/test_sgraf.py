@@ -21,9 +21,11 @@ sizes = st.integers(1, 4)
 both = pytest.mark.parametrize("reasoning", ["sgr", "saf"])
 
 
-def network(reasoning: Reasoning) -> SGRAF:
+def network(reasoning: Reasoning, batch_norm: bool = False) -> SGRAF:
     torch.manual_seed(2)
-    config = SGRAFConfig(width=D, dropout=0.3, similarity_width=5, reasoning=reasoning)
+    config = SGRAFConfig(
+        width=D, dropout=0.3, similarity_width=5, reasoning=reasoning, batch_norm=batch_norm
+    )
     return SGRAF(config, WIDTH, text_encoder()).eval()
 
 
@@ -156,6 +158,21 @@ def test_batch_norm_counts_no_padding_and_leaks_nothing_in_evaluation() -> None:
         together = norm(made.local, made.mask)
         alone = [norm(made.local[i : i + 1], made.mask[i : i + 1])[0] for i in range(6)]
         torch.testing.assert_close(together, torch.stack(alone))
+
+
+def test_batch_norm_of_a_caption_is_over_its_nodes_with_all_photos_in_training() -> None:
+    torch.manual_seed(0)
+    net = network("saf", batch_norm=True).train()
+    images, texts = items(20, 5, seed=1), items(18, 4, seed=2, full=False)
+    together = net.compare(images, texts)["reasoning"]  # (20, 18): more than a block each way
+    for t in range(18):
+        one = Encoded(
+            texts.context[t : t + 1],
+            texts.slots[t : t + 1],
+            texts.local[t : t + 1],
+            texts.mask[t : t + 1],
+        )
+        torch.testing.assert_close(together[:, t], net.compare(images, one)["reasoning"][:, 0])
 
 
 @both

@@ -102,7 +102,10 @@ class SGRAF(Matcher):
 
     def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
         """Scores (B, T) between 0 and 1 of the reasoning network."""
-        return {"reasoning": score_blocks(images, texts, self._score, PHOTOS, CAPTIONS)}
+        size = PHOTOS, CAPTIONS
+        if self.training and self.config.batch_norm and self.config.reasoning == "saf":
+            size = len(images.local), 1  # statistics of a caption with all photos, as in their code
+        return {"reasoning": score_blocks(images, texts, self._score, *size)}
 
     def describe_parts(self) -> dict[str, str]:
         """SGR or SAF, and the width of the similarity vectors."""
