@@ -13,18 +13,20 @@ In the text-to-image variant, words are the queries and regions the keys, in the
 The authors' code has [s] = max(s, 0.1 s), a leaky ReLU (`leak`), in place of the paper's max(s, 0).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 
 from hgan.config import Bounds
 from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import Encoded
-from hgan.model.baselines.blocks import score_blocks
+from hgan.model.baselines.attention import attention, cosines, inverse_length
+from hgan.model.baselines.blocks import Captions, Size
 from hgan.model.baselines.inputs import BaselineConfig, region_rows, word_rows
+from hgan.model.baselines.pairs import score_pairs
 from hgan.model.encoding import make_encoded
 from hgan.model.layers import LOW, projection, unit
 from hgan.model.matcher import MATCHERS, Matcher
@@ -34,8 +36,8 @@ INVERSE_TEMPERATURE = {"t2i": 9.0, "i2t": 4.0}
 """Inverse temperature of the attention, lambda_1 in the paper."""
 LSE_INVERSE_TEMPERATURE = {"t2i": 6.0, "i2t": 5.0}
 """Inverse temperature of the LogSumExp over queries, lambda_2 in the paper (for Flickr30K)."""
-PHOTOS, CAPTIONS = 32, 32
-"""Size of a block that is scored at once."""
+SIZE = Size(photos=32, words=1024, group=256)
+"""Size of the blocks that are scored at once."""
 
 
 @dataclass
@@ -86,7 +88,11 @@ class SCAN(Matcher):
 
     def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
         """Aggregated similarity of the queries and the keys that they attend to, (B, T)."""
-        return {"local": score_blocks(images, texts, self._score, PHOTOS, CAPTIONS)}
+        regions = images.local
+        if self.config.attention == "t2i":
+            gram = regions @ regions.transpose(1, 2)  # (B, R, R)
+            return {"local": score_pairs((regions, gram), texts, self._words, SIZE)}
+        return {"local": score_pairs((regions, images.mask), texts, self._regions, SIZE)}
 
     def describe_parts(self) -> dict[str, str]:
         """Direction of the attention, and the aggregation."""
@@ -96,60 +102,57 @@ class SCAN(Matcher):
             "aggregation": self.config.aggregation,
         }
 
-    def _score(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
-        """Scores (b, t) of a block."""
-        scale, leak = INVERSE_TEMPERATURE[self.config.attention], self.config.leak
-        if self.config.attention == "t2i":
-            return self._aggregate(relevance(texts, images, scale, leak), texts.mask)
-        return self._aggregate(relevance(images, texts, scale, leak), images.mask).T
+    def _words(self, photos: Sequence[Tensor], captions: Captions) -> Tensor:
+        """Scores (b, t) of a block; words attend to regions (b, R, D), whose Gram matrices are
+        (b, R, R)."""
+        regions, gram = photos
+        scores = []
+        for cosine in captions.split(cosines(regions, captions.words), -1):  # (b, R, t, w)
+            weights = attention(cosine, -1, INVERSE_TEMPERATURE["t2i"], self.config.leak)
+            mixed = (gram @ weights.flatten(2)).view_as(weights)
+            found = relevance(cosine, weights, mixed, 1)  # (b, t, w)
+            scores.append(self._aggregate(found, torch.ones_like(found, dtype=torch.bool), -1))
+        return torch.cat(scores, dim=1)
 
-    def _aggregate(self, relevances: Tensor, mask: Tensor) -> Tensor:
-        """Aggregate relevances (K, Q, n) with mask (Q, n) to (K, Q); zero if all are padding."""
+    def _regions(self, photos: Sequence[Tensor], captions: Captions) -> Tensor:
+        """Scores (b, t) of a block; regions (b, R, D) with mask (b, R) attend to words."""
+        regions, mask = photos
+        scores = []
+        for cosine, words in zip(
+            captions.split(cosines(regions, captions.words), -1),  # (b, R, t, w)
+            captions.split(captions.words, 1),  # (g, t, w, D)
+            strict=True,
+        ):
+            weights = attention(cosine, 1, INVERSE_TEMPERATURE["i2t"], self.config.leak)
+            gram = words @ words.transpose(2, 3)  # (g, t, w, w)
+            mixed = torch.einsum("brtw,btwv->brtv", weights, gram)
+            found = relevance(cosine, weights, mixed, -1)  # (b, R, t)
+            scores.append(self._aggregate(found, mask[..., None], 1))
+        return torch.cat(scores, dim=1)
+
+    def _aggregate(self, relevances: Tensor, mask: Tensor, queries: int) -> Tensor:
+        """Aggregate relevances over the dimension of the queries, of which the mask has the real
+        ones; zero if there is none."""
         if self.config.aggregation == "mean":
-            return (relevances * mask).sum(-1) / mask.sum(-1).clamp_min(1)  # (6)
+            return (relevances * mask).sum(queries) / mask.sum(queries).clamp_min(1)  # (6)
         inverse_temperature = LSE_INVERSE_TEMPERATURE[self.config.attention]
-        scores = (inverse_temperature * relevances).masked_fill(~mask, LOW)  # (K, Q, n)
-        return torch.where(mask.any(-1), scores.logsumexp(-1) / inverse_temperature, 0.0)  # (5)
+        scores = (inverse_temperature * relevances).masked_fill(~mask, LOW)
+        summed = scores.logsumexp(queries) / inverse_temperature  # (5)
+        return torch.where(mask.any(queries), summed, 0.0)
 
 
-def cosines(queries: Tensor, keys: Tensor) -> Tensor:
-    """Cosines (K, Q, n, m) of unit rows (Q, n, D) and (K, m, D), zero for padding; equation 1."""
-    return torch.einsum("qnd,kmd->kqnm", queries, keys).contiguous()
-
-
-def attention(
-    cosine: Tensor, keys: Tensor, inverse_temperature: float, leak: float = 0.0
-) -> Tensor:
-    """Attention weights of each query over the keys; equation 3.
-
-    Args:
-        cosine: (K, Q, n, m), zero for padding.
-        keys: (K, m) mask, False for padding.
-        inverse_temperature: lambda_1.
-        leak: part of a negative cosine that counts.
-
-    Returns:
-        (K, Q, n, m), with sum one over the keys.
-    """
-    share = F.leaky_relu(cosine, leak) if leak else cosine.clamp_min(0)
-    # Normalise each key over the queries; F.normalize would take three times as long.
-    share = share * share.square().sum(2, keepdim=True).clamp_min(1e-12).rsqrt()
-    return (inverse_temperature * share).masked_fill(~keys[:, None, None], LOW).softmax(-1)
-
-
-def relevance(
-    queries: Encoded[Tensor], keys: Encoded[Tensor], inverse_temperature: float, leak: float = 0.0
-) -> Tensor:
-    """Cosine of each query and its attended mean of the keys, (K, Q, n); equation 4.
+def relevance(cosine: Tensor, weights: Tensor, mixed: Tensor, keys: int) -> Tensor:
+    """Cosine of each query and its attended mean of the keys; equation 4.
 
     The mean a = sum_j w_j k_j of equation 2 is not computed: its dot product with a query is the
     weighted mean of the cosines, and its length follows from the Gram matrix K of the keys,
     |a|^2 = w^T K w.
+
+    Args:
+        cosine: (b, R, t, w) of regions and words.
+        weights: w, as large.
+        mixed: K w, as large.
+        keys: dimension of the keys.
     """
-    cosine = cosines(queries.local, keys.local)  # (K, Q, n, m)
-    weights = attention(cosine, keys.mask, inverse_temperature, leak)  # (K, Q, n, m)
-    dot = (weights * cosine).sum(-1)  # (K, Q, n)
-    gram = keys.local @ keys.local.transpose(1, 2)  # (K, m, m)
-    flat = weights.flatten(1, 2)  # (K, Q n, m)
-    squared = ((flat @ gram) * flat).sum(-1).view_as(dot)  # (K, Q, n)
-    return dot / squared.clamp_min(1e-12).sqrt()
+    squared = (mixed * weights).sum(keys)
+    return (weights * cosine).sum(keys) * inverse_length(squared, weights.sum(keys))

@@ -13,6 +13,7 @@ output of a sigmoid. It is between 0 and 1, which suits the margin of the hinge 
 temperature of InfoNCE.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import ClassVar, Literal
@@ -25,9 +26,12 @@ from torch.utils.checkpoint import checkpoint
 from hgan.config import Bounds
 from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import Encoded
-from hgan.model.baselines.blocks import score_blocks
+from hgan.model.baselines.attention import attention, cosines, inverse_length
+from hgan.model.baselines.blocks import Captions, Size
 from hgan.model.baselines.inputs import BaselineConfig, region_rows, word_rows
-from hgan.model.baselines.scan import INVERSE_TEMPERATURE, attention, cosines
+from hgan.model.baselines.pairs import score_pairs
+from hgan.model.baselines.scan import INVERSE_TEMPERATURE
+from hgan.model.baselines.similarity import SimilarityVector
 from hgan.model.encoding import make_encoded
 from hgan.model.layers import LOW, projection, unit
 from hgan.model.matcher import MATCHERS, Matcher
@@ -35,8 +39,8 @@ from hgan.text.encoder import TextEncoder
 
 STEPS = 3
 """Number of steps of similarity graph reasoning."""
-PHOTOS, CAPTIONS = 16, 16
-"""Size of a block that is scored at once."""
+SIZE = Size(photos=32, words=1024, group=128)
+"""Size of the blocks that are scored at once."""
 
 
 @dataclass
@@ -102,10 +106,12 @@ class SGRAF(Matcher):
 
     def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
         """Scores (B, T) between 0 and 1 of the reasoning network."""
-        size = PHOTOS, CAPTIONS
-        if self.training and self.config.batch_norm and self.config.reasoning == "saf":
-            size = len(images.local), 1  # statistics of a caption with all photos, as in their code
-        return {"reasoning": score_blocks(images, texts, self._score, *size)}
+        gram = images.local @ images.local.transpose(1, 2)  # (B, R, R)
+        photos = images.context, images.local, gram
+        parts = (self.compare_whole, self.compare_local, self.reasoning, self.score)
+        parameters = [p for part in parts for p in part.parameters()]
+        apart = not (self.training and self.config.batch_norm and self.config.reasoning == "saf")
+        return {"reasoning": score_pairs(photos, texts, self._score, SIZE, parameters, apart)}
 
     def describe_parts(self) -> dict[str, str]:
         """SGR or SAF, and the width of the similarity vectors."""
@@ -116,29 +122,27 @@ class SGRAF(Matcher):
         local = unit(x) * mask[..., None]  # (B, n, D)
         return make_encoded(context=gather(local, mask), local=local, mask=mask)
 
-    def _score(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
-        if not torch.is_grad_enabled():
-            return self._reason(images, texts)
-        # The similarity vectors of all pairs would take gigabytes until the backward pass, so each
-        # block is computed again there.
-        scores = checkpoint(
-            self._reason, images, texts, use_reentrant=False, preserve_rng_state=False
-        )
-        assert isinstance(scores, Tensor)
-        return scores
-
-    def _reason(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor:
-        """Scores (b, t) of a block."""
-        regions, words = images.local, texts.local  # (b, R, D), (t, w, D)
-        scale, leak = INVERSE_TEMPERATURE["t2i"], self.config.leak
-        weights = attention(cosines(words, regions), images.mask, scale, leak)  # (b, t, w, R)
-        attended = unit(weights.flatten(1, 2) @ regions)  # (b, t w, D)
-        local = self.compare_local(attended, words.flatten(0, 1)).unflatten(1, words.shape[:2])
-        whole = self.compare_whole(images.context[:, None], texts.context)  # (b, t, S)
-        nodes = torch.cat([whole[:, :, None], local], dim=2)  # (b, t, 1 + w, S)
-        mask = F.pad(texts.mask, (1, 0), value=True).expand(nodes.shape[:-1])  # (b, t, 1 + w)
-        reasoned = self.reasoning(nodes.flatten(0, 1), mask.flatten(0, 1))  # (b t, S)
-        return torch.sigmoid(self.score(reasoned)).view(nodes.shape[:2])  # (b, t)
+    def _score(self, photos: Sequence[Tensor], captions: Captions) -> Tensor:
+        """Scores (b, t) of a block. Photos are given as vectors of the whole (b, D), regions
+        (b, R, D), and Gram matrices of the regions (b, R, R)."""
+        whole, regions, gram = photos
+        scores = []
+        for cosine, words, texts in zip(
+            captions.split(cosines(regions, captions.words), -1),  # (b, R, t, w)
+            captions.split(captions.words, 1),  # (g, t, w, D)
+            torch.split(captions.whole, [count for count, _ in captions.groups], 1),  # (g, t, D)
+            strict=True,
+        ):
+            scale, leak = INVERSE_TEMPERATURE["t2i"], self.config.leak
+            weights = attention(cosine, -1, scale, leak).flatten(2)  # (b, R, t w)
+            squared = ((gram @ weights) * weights).sum(1)  # (b, t w)
+            weights = weights * inverse_length(squared, weights.sum(1))[:, None]
+            local = self.compare_local(weights, regions, words.flatten(1, 2))  # (b, t w, S)
+            alone = whole.new_ones(len(whole), 1, texts.shape[1])
+            both = self.compare_whole(alone, whole[:, None], texts)  # (b, t, S)
+            nodes = torch.cat([both[:, :, None], local.unflatten(1, words.shape[1:3])], dim=2)
+            scores.append(torch.sigmoid(self.score(self.reasoning(nodes)))[..., 0])  # (b, t)
+        return torch.cat(scores, dim=1)
 
 
 class Gather(nn.Module):
@@ -175,19 +179,6 @@ def over_rows(norm: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
     return torch.zeros_like(x).masked_scatter(mask[..., None], norm(x[mask]))
 
 
-class SimilarityVector(nn.Module):
-    """`W |x - y|^2`, squared element by element and normalised to length one; equation 1."""
-
-    def __init__(self, width: int, similarity_width: int) -> None:
-        super().__init__()
-        self.weight = nn.Linear(width, similarity_width)
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Compare x and y (..., D), with broadcasting; return (..., S)."""
-        x = self.weight((x - y).square())
-        return x * x.square().sum(-1, keepdim=True).clamp_min(1e-12).rsqrt()
-
-
 class GraphReasoning(nn.Module):
     """SGR: three steps on a graph whose nodes are the similarity vectors. The output is the node of
     the whole photo and caption."""
@@ -196,11 +187,21 @@ class GraphReasoning(nn.Module):
         super().__init__()
         self.steps = nn.ModuleList(ReasoningStep(width) for _ in range(STEPS))
 
-    def forward(self, nodes: Tensor, mask: Tensor) -> Tensor:
-        """Nodes (P, n, S) with mask (P, n) to (P, S); the first node is that of the whole."""
+    def forward(self, nodes: Tensor) -> Tensor:
+        """Nodes (b, t, n, S) to (b, t, S); the first node of a pair is that of the whole."""
+        flat = nodes.flatten(0, 1)  # (b t, n, S)
+        if not torch.is_grad_enabled():
+            return self._reason(flat).view(*nodes.shape[:2], -1)
+        # The steps of all pairs would take gigabytes until the backward pass, so they are computed
+        # again there.
+        reasoned = checkpoint(self._reason, flat, use_reentrant=False, preserve_rng_state=False)
+        assert isinstance(reasoned, Tensor)
+        return reasoned.view(*nodes.shape[:2], -1)
+
+    def _reason(self, nodes: Tensor) -> Tensor:
         for step in self.steps[:-1]:
-            nodes = step(nodes, nodes, mask)
-        return self.steps[-1](nodes[:, :1], nodes, mask)[:, 0]  # only the first node is used
+            nodes = step(nodes, nodes)
+        return self.steps[-1](nodes[:, :1], nodes)[:, 0]  # only the first node is used
 
 
 class ReasoningStep(nn.Module):
@@ -216,13 +217,14 @@ class ReasoningStep(nn.Module):
         # vector to a tenth: all scores start near 0.5, and short runs are too short to learn.
         nn.init.kaiming_uniform_(self.update.weight, nonlinearity="relu")
 
-    def forward(self, queries: Tensor, nodes: Tensor, mask: Tensor) -> Tensor:
-        """Update the query nodes (P, q, S) from all nodes (P, n, S) with mask (P, n)."""
+    def forward(self, queries: Tensor, nodes: Tensor) -> Tensor:
+        """Update the query nodes (P, q, S) from all nodes (P, n, S)."""
         # W_in^T W_out is computed once, which saves one product for each node.
-        both = self.into.weight.T @ self.out.weight  # (S, S)
-        scores = (queries @ both + self.into.bias @ self.out.weight) @ nodes.transpose(1, 2)
-        edges = scores.masked_fill(~mask[:, None], LOW).softmax(-1)  # (P, q, n)
-        return F.relu(self.update(edges @ nodes))  # (P, q, S)
+        both = self.out.weight.T @ self.into.weight  # (S, S)
+        asked = F.linear(queries, both, self.into.bias @ self.out.weight)  # (P, q, S)
+        # Softmax is many times faster over the first of two dimensions than over a short last one.
+        edges = (nodes @ asked.transpose(1, 2)).softmax(1)  # (P, n, q)
+        return F.relu(self.update(edges.transpose(1, 2) @ nodes))  # (P, q, S)
 
 
 class Filtration(nn.Module):
@@ -233,9 +235,16 @@ class Filtration(nn.Module):
         self.importance = nn.Linear(width, 1)
         self.norm = nn.BatchNorm1d(1) if batch_norm else nn.Identity()
 
-    def forward(self, nodes: Tensor, mask: Tensor) -> Tensor:
-        """Vectors (P, n, S) to (P, S); the mask (P, n) has at least one vector per pair."""
-        scores = over_rows(self.norm, self.importance(nodes), mask)[..., 0]  # (P, n)
-        gates = torch.sigmoid(scores) * mask  # (P, n)
-        weights = gates / gates.sum(-1, keepdim=True).clamp_min(1e-6)  # (P, n)
-        return unit((weights[:, None] @ nodes)[:, 0])
+    def forward(self, nodes: Tensor) -> Tensor:
+        """Vectors (b, t, n, S) to (b, t, S), n at least one."""
+        gates = torch.sigmoid(self._normalise(self.importance(nodes)[..., 0]))  # (b, t, n)
+        weights = gates / gates.sum(-1, keepdim=True).clamp_min(1e-6)
+        return unit((weights[..., None, :] @ nodes)[..., 0, :])
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        """Batch norm of x (b, t, n). As in the authors' code, the batch of a caption is its nodes
+        with all photos."""
+        if isinstance(self.norm, nn.Identity):
+            return x
+        captions = torch.split(x, 1 if self.training else x.shape[1], dim=1)
+        return torch.cat([self.norm(part.reshape(-1, 1)).view_as(part) for part in captions], 1)
