@@ -77,6 +77,8 @@ PAUSE = 10.0
 """Seconds without requests before the memory is measured."""
 WARM_UP = 60.0
 """Minimum seconds of load before the first measurement; otherwise, a fifth of the whole time."""
+SAMPLE = 30.0
+"""Seconds between two samples of the memory."""
 UPDATES = 5
 """Number of times that the folder is changed and indexed by others."""
 MIX = {"words": 40, "batch": 12, "photo": 16, "upload": 20, "delete": 12}
@@ -130,6 +132,8 @@ class Soak:
     """Results of `hgan index`."""
     memory: dict[str, dict[str, int]] = field(default_factory=dict)
     """Memory of the service and size of its index in bytes, at several times."""
+    samples: list[int] = field(default_factory=list)
+    """Anonymous memory of the service in bytes, every `SAMPLE` seconds, also while warming up."""
     exited: int | None = None
     """Exit status of the service, if it ended by itself."""
 
@@ -143,11 +147,19 @@ class Soak:
             for name, part in (("warm", max(WARM_UP, seconds / 5)), ("end", seconds)):
                 until = time.monotonic() + part
                 others = asyncio.create_task(self.update_folder(part, name))
+                watching = asyncio.create_task(self.watch_memory(process, until))
                 await asyncio.gather(*(one.work(until) for one in people))
                 await others
+                await watching
                 self.memory[f"{name}, busy"] = memory_of(process, self.index)
                 await asyncio.sleep(PAUSE)
                 self.memory[name] = memory_of(process, self.index)
+
+    async def watch_memory(self, process: int, until: float) -> None:
+        """Record the anonymous memory of the service every half a minute."""
+        while time.monotonic() < until:
+            self.samples.append(memory_of(process, self.index)["RssAnon"])
+            await asyncio.sleep(SAMPLE)
 
     async def update_folder(self, seconds: float, name: str) -> None:
         """Change the folder, and run `hgan index`, several times."""
@@ -209,6 +221,7 @@ class Soak:
             "wrong": dict(self.truth.wrong),
             "examples": self.truth.examples,
             "memory": self.memory,
+            "samples": self.samples,
             "growth": growth,
             "met": not self.truth.wrong and growth <= GROWTH,
         }
@@ -400,6 +413,8 @@ def print_results(results: dict[str, Any]) -> None:
     for name, memory in results["memory"].items():
         parts = ", ".join(f"{kind} {size / 2**20:.0f}" for kind, size in memory.items())
         print(f"{f'memory, {name}':24}{parts} MB")
+    samples = " ".join(f"{size / 2**20:.0f}" for size in results["samples"])
+    print(f"{f'RssAnon each {SAMPLE:g} s':24}{samples} MB")
     met = "met" if results["growth"] <= GROWTH else "MISSED"
     print(f"{'memory, end / warm':24}{results['growth']:.3f}  ({met}: <= {GROWTH:g})")
 

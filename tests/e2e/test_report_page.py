@@ -14,6 +14,9 @@ from tests.fixtures.records import write_captions, write_run
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+pytest.importorskip("axe_playwright_python")
+from axe_playwright_python.sync_playwright import Axe
+
 LOADED = "([...document.images]).every((i) => i.complete && i.naturalWidth > 0)"
 
 
@@ -64,3 +67,12 @@ def test_it_fits_the_window(page: "Page", width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     page.locator("summary").first.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(page: "Page", scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.locator("summary").first.click()
+    found = Axe().run(page).response
+    assert len(found["passes"]) > 10
+    assert [violation["id"] for violation in found["violations"]] == []

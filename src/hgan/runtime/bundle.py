@@ -6,10 +6,8 @@ opened. A file is loaded when it is first needed, so a search by text does not w
 tower.
 """
 
-import ctypes
 import hashlib
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +21,7 @@ from hgan.files import sha256
 from hgan.runtime.bundle_config import BundleConfig, parse_config
 from hgan.runtime.embeddings import concatenate, empty
 from hgan.runtime.inputs import texts_of
+from hgan.runtime.memory import return_memory
 from hgan.runtime.model import IMAGE_BATCH as IMAGE_BATCH
 from hgan.runtime.model import TEXT_BATCH as TEXT_BATCH
 from hgan.runtime.model import Model, check_pixels
@@ -218,7 +217,7 @@ class Bundle(Model):
             )
         except Exception as error:  # ONNX Runtime's errors have no common base class
             raise BundleError(f"{path}: not a model that ONNX Runtime can run ({error})") from error
-        _release_memory()
+        return_memory()  # loading a model frees tens of megabytes
         if missing := outputs - {output.name for output in session.get_outputs()}:
             raise BundleError(f"{path}: the model has no output {', '.join(sorted(missing))}")
         return session
@@ -244,10 +243,3 @@ def _check_file(path: Path, digest: str) -> None:
             f"{path}: some of its numbers are in another file, which has no checksum; export the "
             "model into one file, and get the bundle again"
         )
-
-
-def _release_memory() -> None:
-    """Return freed memory to the system: loading a model frees tens of megabytes that glibc would
-    keep."""
-    with suppress(OSError, AttributeError, TypeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
