@@ -1,5 +1,8 @@
 """The byte budget of decoding: never exceeded, in order of arrival, and given back."""
 
+import platform
+import subprocess
+import sys
 import threading
 import time
 
@@ -75,3 +78,34 @@ def test_an_error_gives_the_bytes_back() -> None:
             raise ValueError
     return_memory()
     assert 2 * PHOTO_BYTES == BUDGET_BYTES <= 800 * 10**6
+
+
+HEAPS = """
+import ctypes, sys, threading
+from hgan.runtime.memory import share_heaps
+if sys.argv[1] == "share":
+    share_heaps()
+waiting, done = threading.Barrier(13), threading.Event()
+def allocate():
+    held = [bytes(2000) for _ in range(100)]
+    waiting.wait()
+    done.wait()
+threads = [threading.Thread(target=allocate) for _ in range(12)]
+for thread in threads:
+    thread.start()
+waiting.wait()
+library = ctypes.CDLL(None)
+library.malloc_info(0, ctypes.c_void_p.in_dll(library, "stdout"))
+library.fflush(None)
+done.set()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="heaps of glibc")
+def test_threads_share_two_heaps() -> None:
+    counts = {}
+    for how in ("share", "default"):
+        command = [sys.executable, "-c", HEAPS, how]
+        output = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+        counts[how] = output.count("<heap nr=")
+    assert counts["share"] <= 2 < counts["default"]

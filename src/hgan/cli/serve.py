@@ -15,6 +15,7 @@ from jsonargparse import ArgumentParser, Namespace
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 from hgan.locations import default_index
+from hgan.runtime.memory import share_heaps
 from hgan.terminal import print_visible
 
 _NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
@@ -83,6 +84,7 @@ def _serve_arguments(parser: ArgumentParser) -> None:
 def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         raise ConfigError(f"`hgan serve` needs {missing[0]}; pip install 'hgan[serve]'")
+    share_heaps()  # before there are threads
     import uvicorn
 
     from hgan.serve.app import create_app

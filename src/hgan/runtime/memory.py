@@ -15,6 +15,8 @@ PHOTO_BYTES = 380 * 10**6
 """Maximum number of bytes for one photo: its file, its decoded pixels, and working copies."""
 BUDGET_BYTES = 2 * PHOTO_BYTES
 """Maximum number of bytes for all photos that the process decodes at the same time."""
+_M_ARENA_MAX = -8
+"""The number of `mallopt`'s setting of the maximum number of heaps."""
 _RETURNED_FROM = 32 * 10**6
 """Reservations of at least this size are returned to the system, which takes milliseconds."""
 
@@ -65,16 +67,26 @@ DECODING = ByteBudget(BUDGET_BYTES)
 """The budget of this process."""
 
 
+def share_heaps() -> None:
+    """Let all threads of the process share two heaps, where the C library allows it (glibc).
+
+    By default, a process has up to eight heaps for each processor. Memory that is free in one of
+    them cannot be used by the threads of another, so a service that answers in many threads would
+    grow for a long time.
+    """
+    if change := _function("mallopt"):
+        change(_M_ARENA_MAX, 2)
+
+
 def return_memory() -> None:
     """Return unused memory of the C library to the system, where the library can (glibc)."""
-    trim = _malloc_trim()
-    if trim is not None:
+    if trim := _function("malloc_trim"):
         trim(0)
 
 
 @cache
-def _malloc_trim() -> Callable[[int], int] | None:
+def _function(name: str) -> Callable[..., int] | None:
     try:
-        return ctypes.CDLL(None).malloc_trim
+        return getattr(ctypes.CDLL(None), name)
     except (AttributeError, OSError, TypeError):  # not glibc; Windows
         return None
