@@ -94,7 +94,7 @@ def memory(photos: Path) -> Iterator[Callable[[str, bytes], None]]:
 
 def png(colour: str = "red", **options: object) -> bytes:
     file = io.BytesIO()
-    Image.new("RGB", (40, 30), colour).save(file, "JPEG", **options)
+    Image.new("RGB", (80, 64), colour).save(file, "JPEG", **options)
     return file.getvalue()
 
 
