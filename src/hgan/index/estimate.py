@@ -63,7 +63,7 @@ class Estimate:
         return [
             _row("photos", f"{self.photos:,}"),
             *([_row("skipped", f"{self.skipped:,}", "cannot be read")] if self.skipped else []),
-            *(_row("left out", f"{count:,}", why) for count, why in self.left_out.reasons()),
+            *(_row("left out", f"{one.count:,}", one.text) for one in self.left_out.reasons()),
             _row("disk", _bytes(self.disk)),
             _row("memory", _bytes(self.memory), "to search"),
             _row(

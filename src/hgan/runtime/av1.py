@@ -92,7 +92,7 @@ def _items(data: memoryview) -> Iterator[bytes]:
 def _types(iinf: memoryview) -> dict[int, bytes]:
     """The type of each item by its id."""
     found = {}
-    for kind, content in _boxes(iinf[8 if iinf[:1] != b"\0" else 6 :]):
+    for kind, content in _boxes(iinf[8 if bytes(iinf[:1]) != b"\0" else 6 :]):
         if kind == b"infe" and content[0] >= 2:
             form = ">HH4s" if content[0] == 2 else ">IH4s"
             number, _, name = struct.unpack_from(form, content, 4)

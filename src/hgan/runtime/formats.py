@@ -187,7 +187,7 @@ def open_image(file: BinaryIO, name: str) -> ImageFile.ImageFile:
     from pillow_heif import HeifImageFile
 
     # Not registered in Pillow, whose registry belongs to the whole process.
-    return HeifImageFile(file)
+    return HeifImageFile(file)  # type: ignore[no-untyped-call]
 
 
 def _is_heic(start: bytes) -> bool:

@@ -40,12 +40,12 @@ def preview_of(source: Path | bytes, name: str) -> bytes:
         try:
             file = str(source) if isinstance(source, Path) else io.BytesIO(source)
             with rawpy.imread(file) as photo:
-                preview = photo.extract_thumb()
-                if preview.format == rawpy.ThumbFormat.JPEG:
-                    return preview.data
-                if preview.data.nbytes > size:  # not from the file; LibRaw has not filled it
+                preview = photo.extract_thumb().data
+                if isinstance(preview, bytes):
+                    return preview
+                if preview.nbytes > size:  # not from the file; LibRaw has not filled it
                     raise DataError(f"{name}: damaged, its preview is larger than the file")
-                return _png(preview.data, _ORIENTATIONS.get(photo.sizes.flip, 1))
+                return _png(preview, _ORIENTATIONS.get(photo.sizes.flip, 1))
         except DataError:
             raise
         except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError) as error:

@@ -6,7 +6,6 @@ Files that look like photos but cannot be read are not counted here: they are li
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import NamedTuple
 
 from hgan.runtime.formats import VIDEO_SUFFIXES, Kind, kind_of
 
@@ -72,7 +71,8 @@ class LeftOut:
         return reasons
 
 
-class Reason(NamedTuple):
+@dataclass(frozen=True)
+class Reason:
     """Why files are left out."""
 
     count: int

@@ -98,6 +98,8 @@ class Rules:
         """
         rules, problems = list[str](), dict[int, str]()
         for number, line in enumerate(text.splitlines(), 1):
+            if not line.strip():  # pathspec does not number empty lines
+                continue
             try:
                 _check(line)
                 rules.append(line)

@@ -140,7 +140,7 @@ def test_no_photo_is_added_that_the_next_indexing_would_leave_out(place, folder,
             ("2023/@eaDir/a.png", "@eaDir/"),
         ):
             answer = send(client, photo(), path)
-            assert answer.status_code == 400, answer.text
+            assert answer.status_code == 422, answer.text
             assert f"files with this path are ignored ({rule})" in answer.json()["detail"]
         file = io.BytesIO()
         Image.new("RGB", (500, 63)).save(file, "PNG")
