@@ -1,6 +1,11 @@
-"""Estimate the cost of indexing a folder from a sample of its photos; nothing is written."""
+"""Estimate the cost of indexing a folder; nothing is written.
 
-from dataclasses import dataclass
+The start of each file shows whether it is a photo of a sufficient size, so the numbers of files are
+those of the index, except for damage inside a photo. Time and size are measured on a sample.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
@@ -9,12 +14,18 @@ import numpy as np
 from hgan.errors import HganError
 from hgan.index.points import entry_of
 from hgan.index.store.manifest import IndexManifest, Quantize
+from hgan.progress import progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
+from hgan.runtime.images import TooSmallError
 from hgan.runtime.region_grid import pooled
 from hgan.runtime.stream import stream
+from hgan.sources.left_out import LEAST_SIDE, LeftOut
 from hgan.sources.open import open_source
-from hgan.sources.types import Photo, Source
+from hgan.sources.types import Listing, Photo, Source
+from hgan.sources.walk import count_files
 
+_TOGETHER = 64
+"""Files that are opened before the progress is shown again."""
 TRIED = 2 * IMAGE_BATCH
 """Number of photos in the sample, taken at even distances from the folder."""
 ENTRY_BYTES = 700
@@ -31,9 +42,11 @@ class Estimate:
     """The cost of indexing a folder whose photos are all new."""
 
     photos: int
-    """Number of photos in the folder."""
+    """Number of photos that would be indexed."""
     skipped: int
-    """Number of files that look like photos but are skipped because of their name or file type."""
+    """Number of files that look like photos but cannot be read."""
+    left_out: LeftOut
+    """Other files of the folder."""
     tried: int
     """Number of photos on which the time was measured."""
     disk: int
@@ -47,13 +60,17 @@ class Estimate:
     def lines(self) -> list[str]:
         """The estimate as lines of a table, with numbers rounded to two digits."""
         pace = self.photos / self.seconds
-        skipped = f"; {self.skipped:,} files are skipped" if self.skipped else ""
         return [
-            f"photos  {self.photos:>12,}{skipped}",
-            f"disk    {_bytes(self.disk):>12}",
-            f"memory  {_bytes(self.memory):>12}  to search",
-            f"time    {_duration(self.seconds):>12}  at {_two_digits(pace)} photos per second, "
-            f"measured on {self.tried}",
+            _row("photos", f"{self.photos:,}"),
+            *([_row("skipped", f"{self.skipped:,}", "cannot be read")] if self.skipped else []),
+            *(_row("left out", f"{one.count:,}", one.text) for one in self.left_out.reasons()),
+            _row("disk", _bytes(self.disk)),
+            _row("memory", _bytes(self.memory), "to search"),
+            _row(
+                "time",
+                _duration(self.seconds),
+                f"at {_two_digits(pace)} photos per second, measured on {self.tried}",
+            ),
         ]
 
 
@@ -62,33 +79,75 @@ def estimate(
     bundle: Bundle | Path | None = None,
     quantize: Quantize | None = None,
     regions: int | None = None,
+    exclude: Sequence[str] = (),
 ) -> Estimate:
     """Find the photos of a folder, and measure how long it takes to encode a sample of them.
 
+    Args:
+        folder: see `index_folder`, also for the other arguments.
+        bundle: the model.
+        quantize: format of the vectors.
+        regions: number of local vectors per photo.
+        exclude: rules of gitignore for files to leave out.
+
     Raises:
+        ConfigError: a rule is not valid.
         HganError: the folder does not exist, contains no photos, or no photo of the sample can be
             read.
     """
-    source = open_source(folder)
+    source = open_source(folder).excluding(exclude)
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
     bundle = pooled(bundle, regions)
     listing = source.find()
-    photos = listing.photos
+    photos = _readable(source, listing)
     measured = _measure(source, photos[:: max(1, len(photos) // TRIED)][:TRIED], bundle)
+    count = len(photos) - len(measured.failed)
     widths = IndexManifest.of(source.root, bundle, quantize)
     # 8-bit local vectors replace those in float16; 8-bit dense vectors are stored in addition.
     local, dense, searched = (1, 3, 1) if quantize else (2, 2, 2)
     vectors = round(measured.regions * widths.local * local) + widths.dense * dense
     model = sum((bundle.folder / name).stat().st_size for name in bundle.config.files)
     return Estimate(
-        photos=len(photos),
-        skipped=len(listing.skipped),
+        photos=count,
+        skipped=len(listing.skipped) + len(measured.failed),
+        left_out=listing.left_out,
         tried=measured.photos,
-        disk=LOG_BYTES + len(photos) * (vectors + ENTRY_BYTES),
-        memory=PROGRAM_BYTES + model + len(photos) * widths.dense * searched,
-        seconds=measured.seconds / measured.photos * len(photos),
+        disk=LOG_BYTES + count * (vectors + ENTRY_BYTES),
+        memory=PROGRAM_BYTES + model + count * widths.dense * searched,
+        seconds=measured.seconds / measured.photos * count,
     )
+
+
+def _readable(source: Source, listing: Listing) -> list[Photo]:
+    """The photos of a listing whose files start well; all other files are counted in it.
+
+    Raises:
+        HganError: there are none.
+    """
+    photos = listing.photos
+    kept: list[Photo] = []
+
+    def glance(photo: Photo) -> np.ndarray:
+        source.glance(photo)
+        return np.zeros(0, np.uint8)
+
+    with progress("look", total=len(photos), unit="photos") as bar:
+        for batch in stream(photos, glance, _TOGETHER, source.threads):
+            kept += batch.items
+            for photo, error in batch.failed:
+                if isinstance(error, TooSmallError):
+                    listing.left_out.small.add(photo.path)
+                else:
+                    listing.skipped[photo.path] = str(error)
+            bar.advance(len(batch.items) + len(batch.failed))
+    for folder, rule in listing.ignored.items():
+        if files := count_files(source, folder):
+            listing.left_out.ignored[rule] += files
+    if not kept:
+        why = next(iter(listing.skipped.values()), f"they have a side below {LEAST_SIDE} pixels")
+        raise HganError(f"{source.root}: none of the {len(photos)} photos can be indexed: {why}")
+    return kept
 
 
 @dataclass(frozen=True)
@@ -97,6 +156,8 @@ class _Measurement:
     seconds: float
     regions: float
     """Average number of regions per photo."""
+    failed: list[str] = field(default_factory=list)
+    """Reasons why photos cannot be read."""
 
 
 def _measure(source: Source, photos: list[Photo], bundle: Bundle) -> _Measurement:
@@ -118,7 +179,12 @@ def _measure(source: Source, photos: list[Photo], bundle: Bundle) -> _Measuremen
             regions += bundle.encode_images(batch.arrays).mask.sum(axis=1).tolist()
     if not regions:
         raise HganError(f"none of the {len(photos)} photos in the sample can be read: {reasons[0]}")
-    return _Measurement(len(regions), perf_counter() - start, sum(regions) / len(regions))
+    seconds = perf_counter() - start
+    return _Measurement(len(regions), seconds, sum(regions) / len(regions), reasons)
+
+
+def _row(name: str, value: str, more: str = "") -> str:
+    return f"{name:8}  {value:>12}  {more}".rstrip()
 
 
 def _two_digits(number: float) -> str:

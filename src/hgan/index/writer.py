@@ -11,6 +11,7 @@ store, including those that another process wrote to an index on a server.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from threading import RLock
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hgan.encoded import Encoded
-from hgan.errors import IndexingError
+from hgan.errors import DataError, IndexingError
 from hgan.index.open import optimize
 from hgan.index.points import entry_of, is_same, points_of
 from hgan.index.report import IndexReport
@@ -26,8 +27,10 @@ from hgan.index.shard import WHOLE, Shard
 from hgan.index.store.contract import FLUSH_EVERY, DamagedError, Entry, Point, Store
 from hgan.progress import progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
+from hgan.runtime.images import TooSmallError
 from hgan.runtime.stream import Batch, stream
 from hgan.sources.types import Listing, Photo, PhotoContent, Source
+from hgan.sources.walk import count_files
 
 Tags = tuple[str, ...]
 
@@ -114,8 +117,9 @@ class IndexWriter:
             SourceError: the photos can no longer be reached.
             IndexingError: the index cannot be written.
         """
-        report = IndexReport(skipped=dict(changes.listing.skipped))
-        report.unchanged = len(changes.listing.photos) - len(changes.changed)
+        listing = changes.listing
+        report = IndexReport(skipped=dict(listing.skipped), left_out=deepcopy(listing.left_out))
+        report.unchanged = len(listing.photos) - len(changes.changed)
         todo = [_Reading(p) for path, p in changes.changed.items() if path not in exclude]
         moved = {
             entry.digest: entry.user_tags
@@ -125,7 +129,7 @@ class IndexWriter:
         with progress("index", total=len(todo), unit="photos") as bar:
             unsaved = 0
             for batch in stream(todo, self._load, IMAGE_BATCH, self._source.threads):
-                report.skipped |= {read.photo.path: str(error) for read, error in batch.failed}
+                _note(batch.failed, report)
                 self._put(self._encode(batch), changes.revision, moved, report)
                 unsaved += len(batch.items)
                 if unsaved >= FLUSH_EVERY:
@@ -134,6 +138,12 @@ class IndexWriter:
                 bar.advance(len(batch.items) + len(batch.failed))
         self._remove_missing(changes, exclude, report)
         return report
+
+    def count_ignored(self, changes: Changes, report: IndexReport) -> None:
+        """Count the files in ignored folders, which takes a while if there are many."""
+        for folder, rule in changes.listing.ignored.items():
+            if files := count_files(self._source, folder):
+                report.left_out.ignored[rule] += files
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -303,6 +313,7 @@ class IndexWriter:
         self, changes: Changes, exclude: Collection[str], report: IndexReport
     ) -> None:
         """Remove photos that no longer exist, or could not be read."""
+        unreadable = report.unreadable
         with self._lock:
             view = self._view()
             # A new photo that is read later may be a missing one that was renamed.
@@ -313,8 +324,8 @@ class IndexWriter:
             }
             gone = [
                 entry
-                for entry in self._missing(changes, report.skipped)
-                if not (entry.user_tags and (entry.path in report.skipped or entry.size in later))
+                for entry in self._missing(changes, unreadable)
+                if not (entry.user_tags and (entry.path in unreadable or entry.size in later))
             ]
             # On a server, another process may have stored one of them again.
             current = {entry.id: entry for entry in self._store.entries([e.id for e in gone])}
@@ -360,6 +371,15 @@ class IndexWriter:
                     self._remember([before.entry])
             if replaced:
                 self._store.flush()
+
+
+def _note(failed: Sequence[tuple[_Reading, DataError]], report: IndexReport) -> None:
+    """Add the photos of a batch that are not indexed to a report."""
+    for reading, error in failed:
+        if isinstance(error, TooSmallError):
+            report.left_out.small.add(reading.photo.path)
+        else:
+            report.skipped[reading.photo.path] = str(error)
 
 
 def _kept_tags(entry: Entry, before: Entry | None, moved: Mapping[str, Tags]) -> Tags:
