@@ -1,11 +1,19 @@
 """Rules of gitignore: which of them decides, what is ignored by default, and bad ones."""
 
+import random
+import re
+import shutil
+import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from hgan.errors import ConfigError
-from hgan.sources.rules import MOST_STARS, Rules
+from hgan.sources.folder import FolderSource
+from hgan.sources.rules import IGNORE_FILE, MOST_STARS, Rules
+from hgan.sources.types import Listing
+from hgan.sources.walk import walk
 
 
 @pytest.mark.parametrize(
@@ -54,13 +62,58 @@ def test_within_one_file_the_last_rule_decides_as_in_git() -> None:
     # A folder that is taken back does not take back files that a rule of their own ignores.
     assert rules.ignoring("keep/") is None
     assert rules.ignoring("keep/b.png") == "*.png in .hganignore"
+    assert rules.ignoring("drafts/") is None
     assert rules.ignoring("drafts/bad/") == "/drafts/** in .hganignore"
     assert rules.ignoring("drafts/good/") is None
     assert rules.ignoring("#1.jpg") == "\\#1.jpg in .hganignore"
     assert rules.ignoring("space.jpg") == "space.jpg in .hganignore"
 
 
-@pytest.mark.parametrize("rule", ["!", "[z-a]", "a\\", "*a*a*a*a*b"])
+def test_everything_but_some_files_as_in_git() -> None:
+    rules, _ = Rules.of().within("", "*\n!*/\n!*.jpg\n@eaDir/\n")
+    assert rules.ignoring("2023/") is rules.ignoring("2023/italy/a.jpg") is None
+    assert rules.ignoring("2023/a.png") == "* in .hganignore"
+    assert rules.ignoring("2023/@eaDir/") == "@eaDir/ in .hganignore"
+    one, _ = Rules.of().within("", "/*\n!/2023/\n/a/**/b\n")
+    assert one.ignoring("2022/") == "/* in .hganignore"
+    assert one.ignoring("2023/") is one.ignoring("2023/2022/") is one.ignoring("2023/a.jpg") is None
+    assert one.ignoring("2023") == "/* in .hganignore"  # a file
+    assert one.ignoring("a/b") == one.ignoring("a/x/y/b/") == "/a/**/b in .hganignore"
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_random_rules_keep_the_same_files_as_git(tmp_path: Path) -> None:
+    for folder in ("", "a/", "b/", "a/b/", "a/b/c/", "b/a/"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name in ("a.jpg", "b.png", "d e.jpg"):
+            (tmp_path / folder / name).touch()
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    rng = random.Random(0)
+    parts = ("a", "b", "c", "*", "**", "a.jpg", "*.jpg", "*.png", "?", "[ab]", "d e.jpg")
+    for _ in range(60):
+        bodies = ["/".join(rng.choices(parts, k=rng.choice([1, 1, 2, 3]))) for _ in range(5)]
+        rules = [
+            rng.choice(["", "", "!"]) + rng.choice(["", "/"]) + body + rng.choice(["", "/", "  "])
+            for body in bodies
+            if len(re.findall(r"\*+", body)) <= MOST_STARS
+        ]
+        for name in (".gitignore", IGNORE_FILE):
+            (tmp_path / name).write_text("\n".join(rules))
+        command = ["git", "ls-files", "--others", "--exclude-standard", "-z", "*.jpg", "*.png"]
+        shown = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+        found = {photo.path for photo in walk(FolderSource(tmp_path), Listing())}
+        # The rules may take back `.git`, which has no photos, but git never lists it.
+        assert found == set(shown.stdout.split("\0")) - {""}, rules
+
+
+def test_a_folder_that_is_taken_back_is_ignored_inside_as_usual() -> None:
+    rules, _ = Rules.of().within("", "!Trash/\n!.photos/\n")
+    assert rules.ignoring("Trash/") is rules.ignoring(".photos/a.jpg") is None
+    assert rules.ignoring("Trash/.a.jpg") == "hidden"
+    assert rules.ignoring("Trash/@eaDir/") == "@eaDir/"
+
+
+@pytest.mark.parametrize("rule", ["!", "!/", "[z-a]", "a\\", "*a*a*a*a*b"])
 def test_bad_rules(rule: str) -> None:
     with pytest.raises(ConfigError, match=r"^--exclude .* write one such as"):
         Rules.of([rule])

@@ -4,7 +4,7 @@ import pytest
 
 from hgan.errors import DataError, HganError
 from hgan.sources.types import FolderItem, Photo, PhotoContent, Source, UnreadableFolderError
-from hgan.sources.walk import check_any, count_files, find_all, rule_for
+from hgan.sources.walk import check_any, count_ignored, find_all, rule_for
 
 Tree = dict[str, list[FolderItem] | None]
 
@@ -58,7 +58,7 @@ class Folders(Source):
         return items
 
     def read(self, photo: Photo) -> PhotoContent:
-        if not self.files[photo.path]:
+        if not self.files.get(photo.path):
             raise DataError(f"{photo.path}: cannot be read (not yours)")
         return PhotoContent(photo, self.files[photo.path])
 
@@ -84,9 +84,10 @@ def test_photos_come_in_order_and_all_else_is_told() -> None:
 
 def test_ignored_folders_are_counted_only_if_asked() -> None:
     source = Folders(TREE)
-    source.find()
+    ignored = source.find().ignored
     assert not [folder for folder in source.asked if folder.startswith(".hidden")]
-    assert count_files(source, ".hidden/") == 3  # and a folder that cannot be listed
+    assert count_ignored(source, ignored) == {"hidden": 3}  # and a folder that cannot be listed
+    assert count_ignored(source, {".hidden/deep/no/": "hidden"}) == {}
 
 
 def test_rules_of_folders_hold_below_them() -> None:

@@ -5,24 +5,23 @@ those of the index, except for damage inside a photo. Time and size are measured
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
-from hgan.errors import HganError
+from hgan.errors import DataError, HganError
 from hgan.index.points import entry_of
 from hgan.index.store.manifest import IndexManifest, Quantize
 from hgan.progress import progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
-from hgan.runtime.images import TooSmallError
 from hgan.runtime.region_grid import pooled
 from hgan.runtime.stream import stream
-from hgan.sources.left_out import LEAST_SIDE, LeftOut
+from hgan.sources.left_out import LEAST_SIDE, LeftOut, note_failed
 from hgan.sources.open import open_source
 from hgan.sources.types import Listing, Photo, Source
-from hgan.sources.walk import count_files
+from hgan.sources.walk import count_ignored
 
 _TOGETHER = 64
 """Files that are opened before the progress is shown again."""
@@ -102,6 +101,8 @@ def estimate(
     listing = source.find()
     photos = _readable(source, listing)
     measured = _measure(source, photos[:: max(1, len(photos) // TRIED)][:TRIED], bundle)
+    for photo, error in measured.failed:
+        note_failed(photo.path, error, listing.skipped, listing.left_out)
     count = len(photos) - len(measured.failed)
     widths = IndexManifest.of(source.root, bundle, quantize)
     # 8-bit local vectors replace those in float16; 8-bit dense vectors are stored in addition.
@@ -110,7 +111,7 @@ def estimate(
     model = sum((bundle.folder / name).stat().st_size for name in bundle.config.files)
     return Estimate(
         photos=count,
-        skipped=len(listing.skipped) + len(measured.failed),
+        skipped=len(listing.skipped),
         left_out=listing.left_out,
         tried=measured.photos,
         disk=LOG_BYTES + count * (vectors + ENTRY_BYTES),
@@ -136,14 +137,9 @@ def _readable(source: Source, listing: Listing) -> list[Photo]:
         for batch in stream(photos, glance, _TOGETHER, source.threads):
             kept += batch.items
             for photo, error in batch.failed:
-                if isinstance(error, TooSmallError):
-                    listing.left_out.small.add(photo.path)
-                else:
-                    listing.skipped[photo.path] = str(error)
+                note_failed(photo.path, error, listing.skipped, listing.left_out)
             bar.advance(len(batch.items) + len(batch.failed))
-    for folder, rule in listing.ignored.items():
-        if files := count_files(source, folder):
-            listing.left_out.ignored[rule] += files
+    listing.left_out.ignored += count_ignored(source, listing.ignored)
     if not kept:
         why = next(iter(listing.skipped.values()), f"they have a side below {LEAST_SIDE} pixels")
         raise HganError(f"{source.root}: none of the {len(photos)} photos can be indexed: {why}")
@@ -156,8 +152,8 @@ class _Measurement:
     seconds: float
     regions: float
     """Average number of regions per photo."""
-    failed: list[str] = field(default_factory=list)
-    """Reasons why photos cannot be read."""
+    failed: list[tuple[Photo, DataError]]
+    """Photos that cannot be read, with the reason."""
 
 
 def _measure(source: Source, photos: list[Photo], bundle: Bundle) -> _Measurement:
@@ -172,15 +168,17 @@ def _measure(source: Source, photos: list[Photo], bundle: Bundle) -> _Measuremen
     bundle.encode_images([np.zeros((size, size, 3), np.uint8)])  # loads the model
     start = perf_counter()
     regions: list[int] = []
-    reasons: list[str] = []
+    failed: list[tuple[Photo, DataError]] = []
     for batch in stream(photos, load, IMAGE_BATCH, source.threads):
-        reasons += [str(error) for _, error in batch.failed]
+        failed += batch.failed
         if batch.arrays:
             regions += bundle.encode_images(batch.arrays).mask.sum(axis=1).tolist()
     if not regions:
-        raise HganError(f"none of the {len(photos)} photos in the sample can be read: {reasons[0]}")
+        raise HganError(
+            f"none of the {len(photos)} photos in the sample can be read: {failed[0][1]}"
+        )
     seconds = perf_counter() - start
-    return _Measurement(len(regions), seconds, sum(regions) / len(regions), reasons)
+    return _Measurement(len(regions), seconds, sum(regions) / len(regions), failed)
 
 
 def _row(name: str, value: str, more: str = "") -> str:

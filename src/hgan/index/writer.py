@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hgan.encoded import Encoded
-from hgan.errors import DataError, IndexingError
+from hgan.errors import IndexingError
 from hgan.index.open import optimize
 from hgan.index.points import entry_of, is_same, points_of
 from hgan.index.report import IndexReport
@@ -27,10 +27,10 @@ from hgan.index.shard import WHOLE, Shard
 from hgan.index.store.contract import FLUSH_EVERY, DamagedError, Entry, Point, Store
 from hgan.progress import progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
-from hgan.runtime.images import TooSmallError
 from hgan.runtime.stream import Batch, stream
+from hgan.sources.left_out import note_failed
 from hgan.sources.types import Listing, Photo, PhotoContent, Source
-from hgan.sources.walk import count_files
+from hgan.sources.walk import count_ignored
 
 Tags = tuple[str, ...]
 
@@ -129,7 +129,8 @@ class IndexWriter:
         with progress("index", total=len(todo), unit="photos") as bar:
             unsaved = 0
             for batch in stream(todo, self._load, IMAGE_BATCH, self._source.threads):
-                _note(batch.failed, report)
+                for read, error in batch.failed:
+                    note_failed(read.photo.path, error, report.skipped, report.left_out)
                 self._put(self._encode(batch), changes.revision, moved, report)
                 unsaved += len(batch.items)
                 if unsaved >= FLUSH_EVERY:
@@ -141,9 +142,7 @@ class IndexWriter:
 
     def count_ignored(self, changes: Changes, report: IndexReport) -> None:
         """Count the files in ignored folders, which takes a while if there are many."""
-        for folder, rule in changes.listing.ignored.items():
-            if files := count_files(self._source, folder):
-                report.left_out.ignored[rule] += files
+        report.left_out.ignored += count_ignored(self._source, changes.listing.ignored)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -371,15 +370,6 @@ class IndexWriter:
                     self._remember([before.entry])
             if replaced:
                 self._store.flush()
-
-
-def _note(failed: Sequence[tuple[_Reading, DataError]], report: IndexReport) -> None:
-    """Add the photos of a batch that are not indexed to a report."""
-    for reading, error in failed:
-        if isinstance(error, TooSmallError):
-            report.left_out.small.add(reading.photo.path)
-        else:
-            report.skipped[reading.photo.path] = str(error)
 
 
 def _kept_tags(entry: Entry, before: Entry | None, moved: Mapping[str, Tags]) -> Tags:

@@ -7,7 +7,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
+from hgan.errors import DataError
 from hgan.runtime.formats import VIDEO_SUFFIXES, Kind, kind_of
+from hgan.runtime.images import TooSmallError
 
 LEAST_SIDE = 64
 """Photos with a side of fewer pixels are left out: icons, trackers, buttons."""
@@ -81,6 +83,14 @@ class Reason:
 
     def __str__(self) -> str:
         return f"{self.count:,} {self.text}"
+
+
+def note_failed(path: str, error: DataError, skipped: dict[str, str], left_out: LeftOut) -> None:
+    """Record a photo that cannot be indexed: as left out if it is small, or else as skipped."""
+    if isinstance(error, TooSmallError):
+        left_out.small.add(path)
+    else:
+        skipped[path] = str(error)
 
 
 def _listed(counts: Counter[str]) -> str:

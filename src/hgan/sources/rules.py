@@ -10,11 +10,11 @@ the one that is nearest to the file. Within one place, the last rule that matche
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Self
 
-from pathspec import GitIgnoreSpec
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from hgan.errors import ConfigError
 
@@ -46,14 +46,48 @@ class BadRuleError(ValueError):
 
 
 @dataclass(frozen=True)
+class _Rule:
+    """One rule."""
+
+    name: str
+    """What it is called in messages."""
+    pattern: GitIgnoreSpecPattern
+    """Its pattern without the slash at the end."""
+    only_folders: bool
+
+    @property
+    def ignores(self) -> bool:
+        """Whether what it matches is ignored; False if it is taken back."""
+        return self.pattern.include is True
+
+    def matches(self, path: str, is_folder: bool) -> bool:
+        """Whether it matches a path itself, and not only a folder above it, as in git.
+
+        Args:
+            path: the path relative to the folder of the rule, without a slash at the end.
+            is_folder: whether this is a folder.
+        """
+        if self.only_folders and not is_folder:
+            return False
+        found = self.pattern.match_file(path)
+        # The only group in the pattern is the slash behind a folder above the path.
+        return found is not None and found.match.lastgroup is None
+
+
+@dataclass(frozen=True)
 class _Place:
     """The rules of one place."""
 
     folder: str
     """The folder to which they are relative, with a trailing slash; empty for the root."""
-    spec: GitIgnoreSpec
-    names: tuple[str, ...]
-    """What each rule is called in messages."""
+    rules: tuple[_Rule, ...]
+    """The last one that matches decides."""
+
+    def decision(self, path: str) -> _Rule | None:
+        """The rule that decides about a path, see `Rules.ignoring`; None if none matches."""
+        inner, is_folder = path[len(self.folder) :].removesuffix("/"), path.endswith("/")
+        matching = (rule for rule in reversed(self.rules) if rule.matches(inner, is_folder))
+        return next(matching, None)
 
 
 @dataclass(frozen=True)
@@ -77,13 +111,14 @@ class Rules:
         """
         exclude = tuple(rule for rule in exclude if rule.strip())
         try:
-            first = _place("", exclude, [f"--exclude {rule}" for rule in exclude])
+            chosen = tuple(_rule(rule, f"--exclude {rule}") for rule in exclude)
         except BadRuleError as error:
             raise ConfigError(
                 f"--exclude {error}; write one such as '*.png' or 'drafts/'"
             ) from error
-        names = ["hidden", *(rule.lstrip("\\") for rule in DEFAULTS[1:])]
-        return cls(exclude, (first, _place("", DEFAULTS, names)))
+        names = {".*": "hidden"}
+        built_in = tuple(_rule(rule, names.get(rule, rule.lstrip("\\"))) for rule in DEFAULTS)
+        return cls(exclude, (_Place("", chosen), _Place("", built_in)))
 
     def within(self, folder: str, text: str) -> "tuple[Rules, dict[int, str]]":
         """Add the rules of a folder's `.hganignore`.
@@ -96,19 +131,17 @@ class Rules:
             The rules for this folder; and for each line that is not valid and has no effect, its
             number and the reason.
         """
-        rules, problems = list[str](), dict[int, str]()
+        rules, problems = list[_Rule](), dict[int, str]()
         for number, line in enumerate(text.splitlines(), 1):
-            if not line.strip():  # pathspec does not number empty lines
+            if not line.strip() or line.startswith("#"):
                 continue
             try:
-                _check(line)
-                rules.append(line)
+                rules.append(_rule(line, f"{line.strip()} in {folder}{IGNORE_FILE}"))
             except BadRuleError as error:
                 problems[number] = str(error)
-        name = folder + IGNORE_FILE
-        place = _place(folder, rules, [f"{rule.strip()} in {name}" for rule in rules])
         command_line, *others = self._places
-        return replace(self, _places=(command_line, place, *others)), problems
+        places = (command_line, _Place(folder, tuple(rules)), *others)
+        return replace(self, _places=places), problems
 
     def ignoring(self, path: str) -> str | None:
         """The name of the rule that ignores a file or folder of this folder; None if none does.
@@ -117,27 +150,24 @@ class Rules:
             path: the path relative to the root; that of a folder ends with a slash.
         """
         for place in self._places:
-            found = place.spec.check_file(path[len(place.folder) :])
-            if found.include is not None and found.index is not None:
-                return place.names[found.index] if found.include else None
+            if rule := place.decision(path):
+                return rule.name if rule.ignores else None
         return None
 
 
-def _place(folder: str, rules: Sequence[str], names: Sequence[str]) -> _Place:
-    for rule in rules:
-        _check(rule)
-    return _Place(folder, GitIgnoreSpec.from_lines(rules), tuple(names))
+def _rule(text: str, name: str) -> _Rule:
+    """A rule of gitignore.
 
-
-def _check(rule: str) -> None:
-    """Raise `BadRuleError` if a line is not a valid rule."""
-    shown = repr(rule.strip()[:80])
-    if rule.startswith("#"):  # a comment
-        return
-    if len(re.findall(r"\*+", rule)) > MOST_STARS:
+    Raises:
+        BadRuleError: it is not valid.
+    """
+    shown = repr(text.strip()[:80])
+    if len(re.findall(r"\*+", text)) > MOST_STARS:
         raise BadRuleError(f"{shown} has more than {MOST_STARS} stars")
+    end = text if text.endswith("\\ ") else text.rstrip()  # an escaped space is part of the name
     try:
-        GitIgnoreSpec.from_lines([rule])
+        pattern = GitIgnoreSpecPattern(end.removesuffix("/"))
     except (ValueError, re.error) as error:
         reason = error.msg if isinstance(error, re.error) else error
         raise BadRuleError(f"{shown} is not a rule of gitignore ({reason})") from error
+    return _Rule(name, pattern, only_folders=end.endswith("/"))

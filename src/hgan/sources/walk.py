@@ -1,6 +1,7 @@
 """Walk through the folders of a source, follow its rules, and account for every file."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
 from hgan.errors import DataError, HganError
@@ -41,7 +42,8 @@ def walk(source: Source, listing: Listing) -> Iterator[Photo]:
             listing.skipped[printable(folder)] = f"the folder cannot be read ({error})"
             listing.unread += (folder,)
             continue
-        rules = _inside(source, folder, items, rules, listing)
+        if any(item.name == IGNORE_FILE and not item.is_folder for item in items):
+            rules = _inside(source, folder, rules, listing)
         folders = []
         items = _kept(folder, items, rules, listing)
         others = {_stem(item) for item in items if _is_photo(item) and not _is_raw(item)}
@@ -89,24 +91,25 @@ def rule_for(source: Source, path: str) -> str | None:
     """
     rules, folder = source.rules, ""
     for part in path.split("/"):
-        try:
-            items = list(source.list_folder(folder))
-        except UnreadableFolderError:  # it does not exist yet
-            items = []
-        rules = _inside(source, folder, items, rules, Listing())
+        rules = _inside(source, folder, rules, Listing())
         folder = f"{folder}{part}/"
         if rule := rules.ignoring(path if folder == f"{path}/" else folder):
             return rule
     return None
 
 
-def count_files(source: Source, folder: str) -> int:
-    """The number of files in a folder and its subfolders; those that cannot be listed are empty.
+def count_ignored(source: Source, ignored: Mapping[str, str]) -> Counter[str]:
+    """The number of files in ignored folders by rule, see `Listing.ignored`.
 
-    Args:
-        source: the source of the folder.
-        folder: path of the folder with a trailing slash.
+    This takes a while if there are many; folders that cannot be listed count as empty.
     """
+    found = Counter[str]()
+    for folder, rule in ignored.items():
+        found[rule] += _count_files(source, folder)
+    return +found  # without zeros
+
+
+def _count_files(source: Source, folder: str) -> int:
     count, waiting = 0, [folder]
     while waiting:
         place = waiting.pop()
@@ -127,9 +130,9 @@ def _kept(
     kept = []
     for item in items:
         path = f"{folder}{item.name}/" if item.is_folder else folder + item.name
-        rule = rules.ignoring(path)
-        if path in listing.skipped:  # a file of rules
+        if printable(path) in listing.skipped:  # a file of rules
             continue
+        rule = rules.ignoring(path)
         if rule is None:
             kept.append(item)
         elif item.is_folder:
@@ -153,29 +156,23 @@ def _stem(item: FolderItem) -> str:
     return PurePath(item.name).stem.lower()
 
 
-def _inside(
-    source: Source, folder: str, items: Sequence[FolderItem], rules: Rules, listing: Listing
-) -> Rules:
-    """The rules in a folder with these items, which may include an `.hganignore`; what is wrong
-    with it is added to `listing.skipped`."""
-    if not any(item.name == IGNORE_FILE and not item.is_folder for item in items):
-        return rules
+def _inside(source: Source, folder: str, rules: Rules, listing: Listing) -> Rules:
+    """The rules in a folder with the `.hganignore` in it; what is wrong with this file is added to
+    `listing.skipped`."""
     path = folder + IGNORE_FILE
+    name = printable(path)
     try:
         data = source.read(Photo(path, 0, 0)).data
+        if len(data) > LARGEST_IGNORE_FILE:
+            raise DataError(f"larger than the limit of {LARGEST_IGNORE_FILE // 2**20} MB")
     except DataError as error:
-        listing.skipped[path] = f"{error}; its rules have no effect"
-        return rules
-    if len(data) > LARGEST_IGNORE_FILE:
-        listing.skipped[path] = (
-            f"larger than the limit of {LARGEST_IGNORE_FILE // 2**20} MB; its rules have no effect"
-        )
+        listing.skipped[name] = f"{error}; its rules have no effect"
         return rules
     rules, problems = rules.within(folder, data.decode("utf-8-sig", "replace"))
     if problems:
         lines = [f"line {number}: {why}" for number, why in list(problems.items())[:_MOST_LINES]]
         more = ["and more"] if len(problems) > _MOST_LINES else []
-        listing.skipped[path] = f"{'; '.join(lines + more)}; these lines have no effect"
+        listing.skipped[name] = f"{'; '.join(lines + more)}; these lines have no effect"
     return rules
 
 
