@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import re
 import resource
 import shlex
 import shutil
@@ -67,7 +68,7 @@ def test_help_describes_a_verb_and_shows_its_examples(
     assert stop.value.code == 0
     shown = capsys.readouterr().out
     verb = VERBS[name]
-    assert shown.startswith(f"usage: hgan {name} ")
+    assert re.match(rf"usage: hgan {name}\s", shown)
     assert verb.summary in shown and verb.details in shown
     assert verb.examples
     for example in verb.examples:
