@@ -28,7 +28,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from hgan.runtime.images import PHOTO_SUFFIXES, open_photo, to_pixels
+from hgan.runtime.formats import PHOTO
+from hgan.runtime.images import open_photo, to_pixels
 from hgan.vision.backbone import Backbone
 from hgan.vision.extract import BATCH, backbone_session, extract
 from hgan.vision.load import load_backbone
@@ -97,7 +98,7 @@ def report(rates: dict[str, float], title: str) -> int:
 
 def photo_names(folder: Path, count: int) -> list[str]:
     """The names of the first photos of a folder, in alphabetical order."""
-    names = sorted(p.name for p in folder.glob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
+    names = sorted(p.name for p in folder.glob("*") if p.suffix.lower() in PHOTO.suffixes)
     return names[:count]
 
 

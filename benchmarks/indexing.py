@@ -17,7 +17,8 @@ import numpy as np
 
 from hgan.index.indexer import index_folder
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
-from hgan.runtime.images import PHOTO_SUFFIXES, open_photo, to_pixels
+from hgan.runtime.formats import PHOTO
+from hgan.runtime.images import open_photo, to_pixels
 from hgan.runtime.stream import stream
 
 
@@ -54,7 +55,7 @@ def main() -> None:
 def copy_photos(source: Path, folder: Path, number: int) -> list[Path]:
     """Copy the first photos of a folder to another folder."""
     folder.mkdir()
-    found = sorted(p for p in source.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
+    found = sorted(p for p in source.rglob("*") if p.suffix.lower() in PHOTO.suffixes)
     for i, path in enumerate(found[:number]):
         shutil.copy(path, folder / f"{i:06}{path.suffix}")
     return sorted(folder.iterdir())

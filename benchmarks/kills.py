@@ -30,7 +30,7 @@ from hgan.index.store.contract import Point
 from hgan.index.store.edge import EdgeStore
 from hgan.index.store.open import open_store, read_manifest
 from hgan.progress import progress
-from hgan.runtime.images import PHOTO_SUFFIXES
+from hgan.runtime.formats import PHOTO
 
 OPENING, OPTIMIZING = 0.1, 0.1
 """Shares of the kills while the index is opened, and while it is optimized."""
@@ -200,7 +200,7 @@ def count(log: Path, line: str) -> int:
 def copy_photos(source: Path, folder: Path, number: int) -> Path:
     """Copy the first photos of a folder to another folder."""
     folder.mkdir()
-    found = sorted(p for p in source.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
+    found = sorted(p for p in source.rglob("*") if p.suffix.lower() in PHOTO.suffixes)
     if len(found) < number:
         sys.exit(f"{source}: {len(found)} photos, but {number} are needed; use a smaller --number")
     for i, path in enumerate(found[:number]):

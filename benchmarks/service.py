@@ -36,7 +36,7 @@ import numpy as np
 
 from hgan.index.indexer import index_folder
 from hgan.index.store.open import read_manifest
-from hgan.runtime.images import PHOTO_SUFFIXES
+from hgan.runtime.formats import PHOTO
 from hgan.search.searcher import Index, open_index
 from hgan.serve.settings import Settings
 
@@ -82,7 +82,7 @@ def read_queries(path: Path) -> list[str]:
 def make_index(photos: Path, number: int | None, scratch: Path) -> Path:
     """Index the first photos of a folder; by default, all of them."""
     if number is not None:
-        found = sorted(p for p in photos.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
+        found = sorted(p for p in photos.rglob("*") if p.suffix.lower() in PHOTO.suffixes)
         photos = scratch / "photos"
         photos.mkdir()
         for path in found[:number]:

@@ -1,6 +1,7 @@
 """Memory of decoding: photos of up to 10^8 pixels in formats that need much of it."""
 
 import json
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,6 +52,12 @@ def _gray16(path: Path, side: int) -> None:
     Image.fromarray(values).save(path, compression="tiff_adobe_deflate")
 
 
+def _heic(path: Path, side: int) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    photo = Image.new("RGB", (side, side), (128,) * 3)
+    pillow_heif.from_pillow(photo).save(path, enc_params={"preset": "ultrafast"})
+
+
 FLOAT = _save("F", 0.5, compression="tiff_adobe_deflate")
 RGBA = _save("RGBA", (255, 0, 0, 128), compress_level=1)
 # name, how it is saved, side of the largest square that is decoded, its mean colour
@@ -71,6 +78,13 @@ FORMATS: dict[str, tuple[Save, int, list[float]]] = {
         [128.0, 128.0, 128.0],
     ),
     "baseline.jpg": (_save("RGB", (128,) * 3), 10_000, [128.0, 128.0, 128.0]),
+    "opaque.avif": (_save("RGB", (128,) * 3, speed=10), 6_200, [128.0, 128.0, 128.0]),
+    "full.avif": (
+        _save("RGB", (128,) * 3, speed=10, subsampling="4:4:4"),
+        5_700,
+        [128.0, 128.0, 128.0],
+    ),
+    "photo.heic": (_heic, 7_000, [128.0, 128.0, 128.0]),
     "cmyk.tif": (
         _save("CMYK", (0, 255, 255, 0), compression="tiff_lzw"),
         9_400,
@@ -99,6 +113,18 @@ def test_a_photo_of_10_to_the_8_pixels_needs_at_most_400_mb(tmp_path: Path, name
     assert one.after <= 50 * MB
     [found] = one.found
     assert "more than the limit of 380 MB; make a smaller copy" in found and name in found
+
+
+def test_an_avif_photo_that_says_it_is_small(tmp_path: Path) -> None:
+    """The decoder believes the AV1 data."""
+    Image.new("RGB", (16_000, 9_000)).save(tmp_path / "a.avif", speed=10)
+    data = (tmp_path / "a.avif").read_bytes()
+    at = data.index(b"ispe") + 8
+    (tmp_path / "a.avif").write_bytes(data[:at] + struct.pack(">II", 64, 64) + data[at + 8 :])
+    one = measured(tmp_path / "a.avif")
+    print(one)
+    assert one.peak <= 50 * MB
+    assert "64 x 64 pixels as AVIF need" in one.found[0]
 
 
 @pytest.mark.parametrize("name", ["gray16.tif", "rgba.png"])

@@ -30,7 +30,7 @@ def test_searches_photos_of_ones_own(tmp_path: Path) -> None:
     photos = tmp_path / "my photos" / "inside"
     photos.mkdir(parents=True)
     for name, colour in COLOURS.items():
-        Image.new("RGB", (40, 30), colour).save(photos / f"{name}.jpg")
+        Image.new("RGB", (80, 64), colour).save(photos / f"{name}.jpg")
     (photos / "broken.jpg").write_bytes(b"no photo")
     first = run_demo(tmp_path, "--photos", str(tmp_path / "my photos"))
     assert first.returncode == 0, first.stderr
@@ -56,7 +56,7 @@ def test_a_folder_without_photos_is_an_error(tmp_path: Path) -> None:
 def test_serves_them_as_a_page(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for name, colour in COLOURS.items():
-        Image.new("RGB", (40, 30), colour).save(tmp_path / f"photos/{name}.jpg")
+        Image.new("RGB", (80, 64), colour).save(tmp_path / f"photos/{name}.jpg")
     command = [sys.executable, ROOT / "scripts" / "demo.py", "--to", tmp_path / "demo", "--serve"]
     bundle = write_tiny_bundle(tmp_path / "bundle")
     with subprocess.Popen(

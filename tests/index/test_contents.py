@@ -27,7 +27,7 @@ def test_what_photos_say_is_remembered(photos, tmp_path, bundle):
     exif[ExifTags.Base.Model] = "Pixel 9"
     exif[ExifTags.Base.XPKeywords] = "Beach;sun".encode("utf-16-le")
     exif[ExifTags.IFD.Exif] = {ExifTags.Base.DateTimeOriginal: "1970:01:02 00:00:01"}
-    Image.new("RGB", (40, 30), COLOURS["red"]).save(photos / "says.jpg", exif=exif)
+    Image.new("RGB", (80, 64), COLOURS["red"]).save(photos / "says.jpg", exif=exif)
     shutil.copy(photos / "says.jpg", photos / "copy.jpg")
     to = tmp_path / "index"
     assert index_folder(photos, to, bundle).added == 14
@@ -43,7 +43,7 @@ def test_index_of_version_1(photos, tmp_path, bundle, monkeypatch):
     """It opens, and the next run reads what photos say without encoding them."""
     exif = Image.Exif()
     exif[ExifTags.Base.Model] = "Pixel 9"
-    Image.new("RGB", (40, 30), COLOURS["red"]).save(photos / "says.jpg", exif=exif)
+    Image.new("RGB", (80, 64), COLOURS["red"]).save(photos / "says.jpg", exif=exif)
     to = tmp_path / "index"
     with monkeypatch.context() as patch:
         patch.setattr(Widths, "payload", lambda _, point: payload_of_version_1(point.entry))

@@ -335,7 +335,7 @@ def test_second_process_on_the_same_index(photos, tmp_path, bundle):
 
 
 def test_photo_formats_come_through(photos, tmp_path, bundle):
-    red = Image.new("RGB", (40, 30), COLOURS["red"])
+    red = Image.new("RGB", (80, 64), COLOURS["red"])
     for suffix in ("jpg", "JPEG", "png", "webp", "gif", "bmp", "tif", "TIFF"):
         red.save(photos / f"format.{suffix}")
     red.convert("CMYK").save(photos / "cmyk.jpg")

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 
@@ -20,7 +21,9 @@ from hgan.index.watcher import Watcher, WatchEvent, watch_folder
 from hgan.index.writer import IndexWriter
 from hgan.search.searcher import open_index
 from hgan.sources.folder import FolderSource
+from hgan.sources.left_out import LeftOut
 from hgan.sources.open import open_source
+from tests.fixtures.messy import picture
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.points import LocalServer
 
@@ -149,7 +152,9 @@ def test_a_folder_is_followed(photos, tmp_path, bundle, settle, kind, monkeypatc
     to = places.get(kind, "http://qdrant:6333/photos")
     told: list[WatchEvent] = []
     with following(photos, to, bundle, told):
-        assert told.pop(0).report == IndexReport(added=12)
+        first = told.pop(0).report
+        assert first is not None and replace(first, left_out=LeftOut()) == IndexReport(added=12)
+        assert (first.left_out.total > 0) == (kind == "inside")  # the files of the index
         save_photo(photos / "new folder.2023" / "deep" / "new.png", (200, 200, 0))
         shutil.move(photos / "red", photos / "moved")
         (photos / "blue/blue 2.png").unlink()
@@ -165,6 +170,43 @@ def test_a_folder_is_followed(photos, tmp_path, bundle, settle, kind, monkeypatc
     expected = {path.relative_to(photos).as_posix() for path in photos.rglob("*.png")}
     assert names == expected
     assert "new folder.2023/deep/new.png" in names
+
+
+def test_rules_are_followed_and_may_change(photos, tmp_path, bundle, settle):
+    told: list[WatchEvent] = []
+
+    def counts() -> tuple[int, int]:
+        reports = [event.report for event in told if event.report]
+        return sum(r.added for r in reports), sum(r.removed for r in reports)
+
+    index_folder(photos, tmp_path / "index", bundle, exclude=["*.gif"])
+    with following(photos, tmp_path / "index", bundle, told):
+        assert told.pop(0).report == IndexReport(unchanged=12)
+        save_photo(photos / "no.gif", COLOURS["red"])
+        save_photo(photos / "@eaDir/no.png", COLOURS["red"])
+        picture(1, (400, 30)).save(photos / "small.png")
+        save_photo(photos / "yes.png", COLOURS["red"], seed=5)
+        wait_for(lambda: counts() == (1, 0))
+        (photos / ".hganignore").write_text("red/\n!@eaDir/\n")
+        wait_for(lambda: counts() == (2, 3))
+        (photos / ".hganignore").unlink()
+        wait_for(lambda: counts() == (5, 4))
+        assert not any(event.report.skipped for event in told if event.report)
+
+
+def test_events_in_ignored_folders_change_nothing(photos, writer):
+    watchfiles = pytest.importorskip("watchfiles")
+    save_photo(photos / "@eaDir/1.png", COLOURS["red"])
+    watcher = Watcher(photos, writer, photos / "my.index")
+    watcher.look()
+
+    def relevant(path: str, change: str = "modified") -> bool:
+        return watcher._is_relevant(watchfiles.Change[change], str(photos / path))
+
+    assert relevant("new.png") and relevant("new.heic") and relevant("red/.hganignore")
+    assert relevant("red") and relevant("gone.txt", "deleted")
+    assert not relevant("notes.txt") and not relevant("my.index/index.json", "deleted")
+    assert not relevant("@eaDir/2.png") and not relevant("@eaDir", "deleted")
 
 
 def test_trouble_is_told_once_and_tried_again(photos, tmp_path, bundle, settle):

@@ -16,7 +16,8 @@ from PIL import Image
 from hgan.errors import DataError
 from hgan.runtime import images
 from hgan.runtime.decoding_cost import decoding_bytes
-from hgan.runtime.images import MAX_PIXELS, PHOTO_SUFFIXES, open_photo, to_pixels
+from hgan.runtime.formats import PHOTO
+from hgan.runtime.images import MAX_PIXELS, open_photo, to_pixels
 from hgan.runtime.stream import stream
 
 # Pillow warns of damaged metadata and of large photos, here as it should.
@@ -350,7 +351,7 @@ def test_the_hint_changes_pixels_little() -> None:
 
 def test_suffixes_are_those_that_decode() -> None:
     Image.init()
-    for form in {Image.EXTENSION[suffix] for suffix in PHOTO_SUFFIXES}:
+    for form in {Image.EXTENSION[suffix] for suffix in PHOTO.suffixes}:
         assert pixels(saved(Image.new("RGB", (8, 8), WHITE), form))[0] == WHITE
 
 

@@ -40,7 +40,7 @@ def index(request, tmp_path_factory):
 
 
 def encode(index: Index, *paths: Path):
-    return index.bundle.encode_images([to_pixels(open_photo(path), SIZE) for path in paths])
+    return index.bundle.encode_images([to_pixels(open_photo(path, SIZE), SIZE) for path in paths])
 
 
 def naive(index: Index, query: Query) -> dict[Path, float]:

@@ -87,9 +87,9 @@ def test_second_stage_reorders(photos, tmp_path):
     """The local level counts: with one candidate a hit, the best photo can be missed."""
     weights = {"context": 0.05, "shared": 0.0, "local": 0.95}
     bundle = Bundle.load(write_tiny_bundle(tmp_path / "local", weights=weights))
-    half = np.zeros((16, 16, 3), np.uint8)
-    half[:8] = COLOURS["red"]
-    half[8:] = (0, 255, 255)  # on the whole it is grey, and one region of it is red
+    half = np.zeros((64, 64, 3), np.uint8)
+    half[:32] = COLOURS["red"]
+    half[32:] = (0, 255, 255)  # on the whole it is grey, and one region of it is red
     Image.fromarray(half).save(photos / "half.png")
     index_folder(photos, tmp_path / "index", bundle)
     with open_index(tmp_path / "index", bundle) as index:

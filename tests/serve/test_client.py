@@ -29,7 +29,8 @@ def test_a_client_finds_what_the_index_finds(address, photos):
         with Image.open(file) as opened:
             opened.load()
             for photo in (file, str(file), file.read_bytes(), opened):
-                assert client.search_image(photo, 1)[0].path.name == "blue 0.png"
+                names = sorted(hit.path.name for hit in client.search_image(photo, 4))
+                assert names == [f"blue {i}.png" for i in range(4)]
         query = Query("green", photo=file, without=("red", "a\r\n--x"), photo_share=0.0)
         found = client.find(query, 5, offset=1, where=("folder=green",), threshold=-9.0, fold=False)
         assert [hit.path.parent.name for hit in found] == ["green"] * 2

@@ -144,5 +144,5 @@ def _good(operation, key):
 
 def photo() -> bytes:
     file = io.BytesIO()
-    Image.new("RGB", (32, 32), (230, 230, 20)).save(file, "PNG")
+    Image.new("RGB", (64, 64), (230, 230, 20)).save(file, "PNG")
     return file.getvalue()

@@ -51,7 +51,7 @@ def library_of(client: TestClient) -> Library:
 def photo(seed: int) -> bytes:
     file = io.BytesIO()
     colour = ((seed * 37) % 256, (seed * 101) % 256, (seed * 53) % 256)
-    Image.new("RGB", (40, 30), colour).save(file, "PNG")
+    Image.new("RGB", (80, 64), colour).save(file, "PNG")
     return file.getvalue()
 
 

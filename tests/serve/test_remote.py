@@ -36,7 +36,7 @@ def server(tmp_path, bundle, monkeypatch):
 def test_a_server_that_goes_away_and_comes_back(server, bundle, tmp_path):
     place = f"{server.url}/photos?attempts=2&timeout=5"
     file = io.BytesIO()
-    Image.new("RGB", (32, 32), (230, 230, 20)).save(file, "PNG")
+    Image.new("RGB", (64, 64), (230, 230, 20)).save(file, "PNG")
     with open_index(place, bundle) as index:
         found = index.search("red")
     with TestClient(create_app(place, Settings(keys=(KEY,))), base_url=HERE) as client:

@@ -31,7 +31,8 @@ PIECES = st.sampled_from(
 
 
 @pytest.mark.parametrize(
-    "path", ["a.jpg", "2023/été à Nîmes/IMG 1.JPEG", "犬/🐕.webp", "a..b/c...png", "-rf.tiff"]
+    "path",
+    ["a.jpg", "2023/été à Nîmes/IMG 1.JPEG", "犬/🐕.webp", "a..b/c...png", "-rf.tiff", "a.HEIC"],
 )
 def test_places_below_the_folder(path):
     assert "/".join(parts_of(path)) == path
@@ -44,7 +45,7 @@ def test_places_below_the_folder(path):
         "a//b.png", "a/", "~/a/..", "C:/a.png", "C:a.png", "a\\b.png", "..\\a.png", "a.png:stream",
         "a\0.png", "a\n.png", "a\u202egnp.png", "\ud800.png", ".hidden/a.png", ".a.png", "a/.png",
         " a.png", "a /b.png", "a./b.png", "con/a.png", "nul.png", "COM1.jpg", "lpt³/a.png",
-        "a", "a.txt", "a.html", "a.png.exe", "a.heic", "photo.png/", "a" * 300 + ".png",
+        "a", "a.txt", "a.html", "a.png.exe", "a.dng", "photo.png/", "a" * 300 + ".png",
         "/".join(["a"] * DEEPEST) + "/a.png", "x" * LONGEST_NAME + ".png",
     ],
 )  # fmt: skip

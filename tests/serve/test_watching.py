@@ -63,6 +63,24 @@ def test_searches_see_what_comes_and_goes(library, tmp_path):
     assert len(library.index) == 22
 
 
+def test_rules_that_the_index_keeps_are_followed(library, tmp_path):
+    library.close()
+    photos = tmp_path / "photos"
+    index_folder(photos, tmp_path / "index", tmp_path / "bundle", exclude=["red*", "drafts/"])
+    opened = open_library(tmp_path / "index", Settings(), Metrics())
+    try:
+        with following(opened):
+            assert len(opened.index) == 2
+            save_photo(photos / "drafts/blue.png", COLOURS["blue"], seed=1)
+            save_photo(photos / "red 2.png", COLOURS["red"], seed=2)
+            save_photo(photos / "green 2.png", COLOURS["green"], seed=3)
+            wait_for(lambda: len(opened.index) == 3)
+        found = {hit.path.name for hit in opened.index.search("red", 9)}
+        assert found == {"blue.png", "green.png", "green 2.png"}
+    finally:
+        opened.close()
+
+
 def test_photos_that_are_in_no_folder(library):
     library._source = object()
     with pytest.raises(ConfigError, match="only folders can be watched"), following(library):

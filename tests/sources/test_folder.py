@@ -30,7 +30,7 @@ def test_everything_comes_from_the_same_bytes(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Model] = "Pixel 9"
     path = tmp_path / "a.jpg"
-    Image.new("RGB", (40, 30), COLOURS["red"]).save(path, exif=exif)
+    Image.new("RGB", (80, 64), COLOURS["red"]).save(path, exif=exif)
     status, digest = path.stat(), sha256(path)
     content = FolderSource(tmp_path).read(Photo("a.jpg", 0, 0))
     path.unlink()

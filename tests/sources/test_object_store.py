@@ -94,7 +94,7 @@ def memory(photos: Path) -> Iterator[Callable[[str, bytes], None]]:
 
 def png(colour: str = "red", **options: object) -> bytes:
     file = io.BytesIO()
-    Image.new("RGB", (40, 30), colour).save(file, "JPEG", **options)
+    Image.new("RGB", (80, 64), colour).save(file, "JPEG", **options)
     return file.getvalue()
 
 
@@ -243,7 +243,7 @@ def test_by_command(s3, tmp_path, bundle, capsys) -> None:
     assert main(["search", "blue", "--index", to, "-k", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["path"].startswith(f"{PLACE}/blue")
     assert main(["index", PLACE, "--bundle", str(bundle.folder), "--estimate"]) == 0
-    assert capsys.readouterr().out.startswith("photos            12")
+    assert capsys.readouterr().out.startswith("photos              12")
 
 
 # What follows needs no server.

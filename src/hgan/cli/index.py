@@ -48,6 +48,14 @@ def _index_arguments(parser: ArgumentParser) -> None:
         "neighbouring regions: much smaller, slightly less exact",
     )
     parser.add_argument(
+        "--exclude",
+        type=str,
+        metavar="RULE",
+        action="append",
+        help="leave out files that match a rule of gitignore, such as '*.png' or 'drafts/'; can be "
+        'repeated. Later runs and `hgan serve` follow it too; "" removes all of them',
+    )
+    parser.add_argument(
         "--part",
         type=str,
         metavar="N/OF",
@@ -81,6 +89,7 @@ def _index_arguments(parser: ArgumentParser) -> None:
 def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
     folder, to = chosen.folder, chosen.to or default_index()
     bundle, quantize, regions = chosen.bundle, chosen.quantize, chosen.regions
+    exclude = chosen.exclude
     if chosen.verify:
         return _verify(to)
     if chosen.repair:
@@ -88,7 +97,7 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
     if folder is None:
         raise ConfigError("name the photos or texts to index, as in `hgan index ~/Pictures`")
     if Path(folder).is_file():
-        for option in ("estimate", "part", "regions", "watch"):
+        for option in ("estimate", "exclude", "part", "regions", "watch"):
             if chosen[option]:
                 raise ConfigError(f"{folder} is a file of texts; --{option} is only for photos")
         from hgan.index.texts import index_texts
@@ -96,17 +105,22 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
         _print_report(index_texts(folder, to, bundle, quantize), to)
     elif chosen.estimate:
         from hgan.index.estimate import estimate
+        from hgan.index.open import kept_rules
 
         if chosen.part is not None:
             raise ConfigError("--estimate estimates all photos; omit --part")
-        print(*estimate(folder, bundle, quantize, regions).lines(), sep="\n")
+        rules = kept_rules(to) if exclude is None else exclude
+        for line in estimate(folder, bundle, quantize, regions, rules).lines():
+            print_visible(line)
     elif chosen.watch:
         from hgan.index.watcher import watch_folder
 
         if chosen.part is not None:
             raise ConfigError("--watch indexes all photos; omit --part")
         try:
-            watch_folder(folder, to, bundle, quantize, regions, lambda done: _print_event(done, to))
+            watch_folder(
+                folder, to, bundle, quantize, regions, exclude, lambda done: _print_event(done, to)
+            )
         except KeyboardInterrupt:  # the usual end of watching; pending writes are finished
             print("stopped", file=sys.stderr)
     else:
@@ -114,7 +128,7 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
         from hgan.index.shard import WHOLE, Shard
 
         shard = WHOLE if chosen.part is None else Shard.parse(chosen.part)
-        _print_report(index_folder(folder, to, bundle, quantize, shard, regions), to)
+        _print_report(index_folder(folder, to, bundle, quantize, shard, regions, exclude), to)
     return 0
 
 
@@ -151,13 +165,22 @@ def _repair(to: Path | str) -> int:
     return 0
 
 
-def _print_report(report: "IndexReport", to: Path | str) -> None:
-    """Print counts to standard output, and skipped photos to standard error."""
-    for path, reason in sorted(report.skipped.items()):
+def print_not_indexed(report: "IndexReport") -> None:
+    """Print to standard error which files were skipped, and how many were left out and why."""
+    for path, why in sorted(report.skipped.items()):
+        reason = why.partition(f"{path}: ")[2] or why  # errors begin with the path
         print_visible(f"skipped {path}: {reason}", file=sys.stderr)
+    for left_out in report.left_out.reasons():
+        print_visible(f"left out: {left_out}", file=sys.stderr)
+
+
+def _print_report(report: "IndexReport", to: Path | str) -> None:
+    """Print counts to standard output, and what was not indexed to standard error."""
+    print_not_indexed(report)
+    left_out = f", {report.left_out.total} left out" if report.left_out.total else ""
     print_visible(
         f"{report.added} added, {report.updated} updated, {report.removed} removed, "
-        f"{report.unchanged} unchanged, {len(report.skipped)} skipped: {to}",
+        f"{report.unchanged} unchanged, {len(report.skipped)} skipped{left_out}: {to}",
         flush=True,
     )
 
@@ -175,8 +198,10 @@ INDEX = Verb(
     details=(
         "Reads every photo of the folder once. Run it again to update the index: only new and\n"
         "changed photos are read, and missing photos are removed. An interrupted run continues\n"
-        "where it stopped. Photos that cannot be read are skipped and listed. An index contains\n"
-        "one folder and its subfolders. Without --to, it is stored in $HGAN_INDEX, or else in a\n"
+        "where it stopped. Photos that cannot be read are skipped and listed; other files, hidden\n"
+        "files and images with a side below 64 pixels are left out and counted. Rules of\n"
+        "gitignore in files named .hganignore, or given with --exclude, leave out more. An index\n"
+        "contains one folder and its subfolders. Without --to, it is in $HGAN_INDEX, or else in a\n"
         "folder in your user data. Photos can also be in S3 (pip install 'hgan[cloud]') and in\n"
         "other stores that fsspec reads; credentials are read from the same places as by the\n"
         "stores' own tools.\n\n"
@@ -199,6 +224,7 @@ INDEX = Verb(
         "hgan index ~/Pictures --to http://localhost:6333/pictures",
         "hgan index s3://bucket/2023 --to http://localhost:6333/pictures --part 2/8",
         "hgan index ~/Pictures --estimate",
+        "hgan index ~/Pictures --exclude '*.png' --exclude drafts/",
         "hgan index ~/Pictures --to small.index --regions 9 --quantize int8",
         "hgan index ~/Pictures --watch",
         "hgan index --to holidays.index --verify",

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from hgan.cli.index import print_not_indexed
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 from hgan.locations import default_index
 from hgan.runtime.memory import share_heaps
-from hgan.terminal import print_visible
 
 _NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 SHUTDOWN = 30
@@ -173,9 +173,7 @@ def _ready_index(chosen: Namespace) -> Path | str:
     from hgan.index.indexer import index_folder
 
     to = chosen.index or default_index()
-    report = index_folder(source, to)
-    for path, reason in sorted(report.skipped.items()):
-        print_visible(f"skipped {path}: {reason}", file=sys.stderr)
+    print_not_indexed(index_folder(source, to))
     return to
 
 

@@ -1,20 +1,30 @@
-"""Estimate the cost of indexing a folder from a sample of its photos; nothing is written."""
+"""Estimate the cost of indexing a folder; nothing is written.
 
+The start of each file shows whether it is a photo of a sufficient size, so the numbers of files are
+those of the index, except for damage inside a photo. Time and size are measured on a sample.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
-from hgan.errors import HganError
+from hgan.errors import DataError, HganError
 from hgan.index.points import entry_of
 from hgan.index.store.manifest import IndexManifest, Quantize
+from hgan.progress import progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
 from hgan.runtime.region_grid import pooled
 from hgan.runtime.stream import stream
+from hgan.sources.left_out import LEAST_SIDE, LeftOut, note_failed
 from hgan.sources.open import open_source
-from hgan.sources.types import Photo, Source
+from hgan.sources.types import Listing, Photo, Source
+from hgan.sources.walk import count_ignored
 
+_TOGETHER = 64
+"""Files that are opened before the progress is shown again."""
 TRIED = 2 * IMAGE_BATCH
 """Number of photos in the sample, taken at even distances from the folder."""
 ENTRY_BYTES = 700
@@ -31,9 +41,11 @@ class Estimate:
     """The cost of indexing a folder whose photos are all new."""
 
     photos: int
-    """Number of photos in the folder."""
+    """Number of photos that would be indexed."""
     skipped: int
-    """Number of files that look like photos but are skipped because of their name or file type."""
+    """Number of files that look like photos but cannot be read."""
+    left_out: LeftOut
+    """Other files of the folder."""
     tried: int
     """Number of photos on which the time was measured."""
     disk: int
@@ -47,13 +59,17 @@ class Estimate:
     def lines(self) -> list[str]:
         """The estimate as lines of a table, with numbers rounded to two digits."""
         pace = self.photos / self.seconds
-        skipped = f"; {self.skipped:,} files are skipped" if self.skipped else ""
         return [
-            f"photos  {self.photos:>12,}{skipped}",
-            f"disk    {_bytes(self.disk):>12}",
-            f"memory  {_bytes(self.memory):>12}  to search",
-            f"time    {_duration(self.seconds):>12}  at {_two_digits(pace)} photos per second, "
-            f"measured on {self.tried}",
+            _row("photos", f"{self.photos:,}"),
+            *([_row("skipped", f"{self.skipped:,}", "cannot be read")] if self.skipped else []),
+            *(_row("left out", f"{one.count:,}", one.text) for one in self.left_out.reasons()),
+            _row("disk", _bytes(self.disk)),
+            _row("memory", _bytes(self.memory), "to search"),
+            _row(
+                "time",
+                _duration(self.seconds),
+                f"at {_two_digits(pace)} photos per second, measured on {self.tried}",
+            ),
         ]
 
 
@@ -62,33 +78,72 @@ def estimate(
     bundle: Bundle | Path | None = None,
     quantize: Quantize | None = None,
     regions: int | None = None,
+    exclude: Sequence[str] = (),
 ) -> Estimate:
     """Find the photos of a folder, and measure how long it takes to encode a sample of them.
 
+    Args:
+        folder: see `index_folder`, also for the other arguments.
+        bundle: the model.
+        quantize: format of the vectors.
+        regions: number of local vectors per photo.
+        exclude: rules of gitignore for files to leave out.
+
     Raises:
+        ConfigError: a rule is not valid.
         HganError: the folder does not exist, contains no photos, or no photo of the sample can be
             read.
     """
-    source = open_source(folder)
+    source = open_source(folder).excluding(exclude)
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
     bundle = pooled(bundle, regions)
     listing = source.find()
-    photos = listing.photos
+    photos = _readable(source, listing)
     measured = _measure(source, photos[:: max(1, len(photos) // TRIED)][:TRIED], bundle)
+    for photo, error in measured.failed:
+        note_failed(photo.path, error, listing.skipped, listing.left_out)
+    count = len(photos) - len(measured.failed)
     widths = IndexManifest.of(source.root, bundle, quantize)
     # 8-bit local vectors replace those in float16; 8-bit dense vectors are stored in addition.
     local, dense, searched = (1, 3, 1) if quantize else (2, 2, 2)
     vectors = round(measured.regions * widths.local * local) + widths.dense * dense
     model = sum((bundle.folder / name).stat().st_size for name in bundle.config.files)
     return Estimate(
-        photos=len(photos),
+        photos=count,
         skipped=len(listing.skipped),
+        left_out=listing.left_out,
         tried=measured.photos,
-        disk=LOG_BYTES + len(photos) * (vectors + ENTRY_BYTES),
-        memory=PROGRAM_BYTES + model + len(photos) * widths.dense * searched,
-        seconds=measured.seconds / measured.photos * len(photos),
+        disk=LOG_BYTES + count * (vectors + ENTRY_BYTES),
+        memory=PROGRAM_BYTES + model + count * widths.dense * searched,
+        seconds=measured.seconds / measured.photos * count,
     )
+
+
+def _readable(source: Source, listing: Listing) -> list[Photo]:
+    """The photos of a listing whose files start well; all other files are counted in it.
+
+    Raises:
+        HganError: there are none.
+    """
+    photos = listing.photos
+    kept: list[Photo] = []
+
+    def glance(photo: Photo) -> np.ndarray:
+        source.glance(photo)
+        return np.zeros(0, np.uint8)
+
+    with progress("look", total=len(photos), unit="photos") as bar:
+        for batch in stream(photos, glance, _TOGETHER, source.threads):
+            kept += batch.items
+            for photo, error in batch.failed:
+                note_failed(photo.path, error, listing.skipped, listing.left_out)
+            bar.advance(len(batch.items) + len(batch.failed))
+    listing.left_out.ignored += count_ignored(source, listing.ignored)
+    if not kept:
+        why = next(iter(listing.skipped.values()), f"they have a side below {LEAST_SIDE} pixels")
+        raise HganError(f"{source.root}: none of the {len(photos)} photos can be indexed: {why}")
+    return kept
 
 
 @dataclass(frozen=True)
@@ -97,6 +152,8 @@ class _Measurement:
     seconds: float
     regions: float
     """Average number of regions per photo."""
+    failed: list[tuple[Photo, DataError]]
+    """Photos that cannot be read, with the reason."""
 
 
 def _measure(source: Source, photos: list[Photo], bundle: Bundle) -> _Measurement:
@@ -111,14 +168,21 @@ def _measure(source: Source, photos: list[Photo], bundle: Bundle) -> _Measuremen
     bundle.encode_images([np.zeros((size, size, 3), np.uint8)])  # loads the model
     start = perf_counter()
     regions: list[int] = []
-    reasons: list[str] = []
+    failed: list[tuple[Photo, DataError]] = []
     for batch in stream(photos, load, IMAGE_BATCH, source.threads):
-        reasons += [str(error) for _, error in batch.failed]
+        failed += batch.failed
         if batch.arrays:
             regions += bundle.encode_images(batch.arrays).mask.sum(axis=1).tolist()
     if not regions:
-        raise HganError(f"none of the {len(photos)} photos in the sample can be read: {reasons[0]}")
-    return _Measurement(len(regions), perf_counter() - start, sum(regions) / len(regions))
+        raise HganError(
+            f"none of the {len(photos)} photos in the sample can be read: {failed[0][1]}"
+        )
+    seconds = perf_counter() - start
+    return _Measurement(len(regions), seconds, sum(regions) / len(regions), failed)
+
+
+def _row(name: str, value: str, more: str = "") -> str:
+    return f"{name:8}  {value:>12}  {more}".rstrip()
 
 
 def _two_digits(number: float) -> str:

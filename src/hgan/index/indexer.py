@@ -3,7 +3,7 @@
 Photos are stored as they are encoded, so the next run continues an interrupted one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from hgan.index.store.manifest import Quantize
 from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
 from hgan.sources.open import open_source
+from hgan.sources.rules import Rules
 from hgan.sources.types import Source
 
 
@@ -24,11 +25,13 @@ def index_folder(
     quantize: Quantize | None = None,
     shard: Shard = WHOLE,
     regions: int | None = None,
+    exclude: Sequence[str] | None = None,
 ) -> IndexReport:
     """Bring an index up to date with a folder of photos, including its subfolders.
 
-    Hidden folders and links to folders are skipped. A photo that cannot be read is skipped and
-    listed in the report. User tags are kept.
+    Files that the rules of `hgan.sources.rules` ignore are left out, among them hidden ones, and
+    so are photos with a side below 64 pixels; they are counted in the report. A photo that cannot
+    be read is skipped and listed in the report. User tags are kept.
 
     Args:
         folder: the photos, or an address of photos such as `s3://bucket/2023`.
@@ -39,17 +42,22 @@ def index_folder(
         shard: the part of the photos that this run indexes.
         regions: number of local vectors per photo in a new index, see
             `hgan.runtime.region_grid`; by default all regions of the model.
+        exclude: rules of gitignore, such as `*.png`, for files to leave out. The index keeps them
+            for later runs; by default, those that it has kept are used.
 
     Raises:
+        ConfigError: a rule is not valid.
         HganError: the folder does not exist or contains no photos.
         SourceError: the photos cannot be reached.
         IndexingError: the index contains other photos, was made with another bundle, is open in
             another process, or cannot be written.
     """
     source = open_source(folder)
-    source.check()  # before an index is created
-    with open_writer(source, to, bundle, quantize, shard, regions) as writer:
-        report = writer.update(writer.compare())
+    (source if exclude is None else source.excluding(exclude)).check()  # before it is created
+    with open_writer(source, to, bundle, quantize, shard, regions, exclude) as writer:
+        changes = writer.compare()
+        report = writer.update(changes)
+        writer.count_ignored(changes, report)
         writer.optimize()
     return report
 
@@ -62,7 +70,10 @@ def open_writer(
     quantize: Quantize | None = None,
     shard: Shard = WHOLE,
     regions: int | None = None,
+    exclude: Sequence[str] | None = None,
 ) -> Iterator[IndexWriter]:
     """Open or create an index of photos for writing; see `index_folder`."""
-    with open_to_write(source.root, to, bundle, quantize, regions=regions) as (store, used):
-        yield IndexWriter(source, store, used, shard)
+    rules = None if exclude is None else Rules.of(exclude).exclude
+    opening = open_to_write(source.root, to, bundle, quantize, regions=regions, exclude=rules)
+    with opening as (store, used, manifest):
+        yield IndexWriter(source.excluding(manifest.exclude or ()), store, used, shard)

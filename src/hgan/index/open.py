@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hgan.errors import IndexingError
 from hgan.index.store.contract import Store
 from hgan.index.store.manifest import Holds, IndexManifest, Quantize
 from hgan.index.store.open import create_store, is_address, read_manifest
@@ -20,8 +21,10 @@ def open_to_write(
     quantize: Quantize | None = None,
     holds: Holds = "photos",
     regions: int | None = None,
-) -> Iterator[tuple[Store, Bundle]]:
-    """Open or create an index; yields its store, and the bundle with the index's regions.
+    exclude: tuple[str, ...] | None = None,
+) -> Iterator[tuple[Store, Bundle, IndexManifest]]:
+    """Open or create an index; yields its store, the bundle with the index's regions, and its
+    manifest.
 
     Args:
         root: the folder or address of the photos, or the file of the texts.
@@ -30,6 +33,7 @@ def open_to_write(
         quantize: format of the vectors of a new index, see `IndexManifest`.
         holds: whether the index contains photos or texts.
         regions: number of local vectors per photo of a new index, see `IndexManifest`.
+        exclude: rules for files to leave out; None for those of the index.
 
     Raises:
         BundleError: the bundle is missing or damaged.
@@ -41,9 +45,18 @@ def open_to_write(
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
     pooled(bundle, regions)  # raises before anything is created
-    manifest = IndexManifest.of(root, bundle, quantize, holds, regions)
-    with create_store(target, manifest) as store:
-        yield store, pooled(bundle, read_manifest(target).regions)
+    wanted = IndexManifest.of(root, bundle, quantize, holds, regions, exclude)
+    with create_store(target, wanted) as store:
+        manifest = read_manifest(target)
+        yield store, pooled(bundle, manifest.regions), manifest
+
+
+def kept_rules(to: Path | str) -> tuple[str, ...]:
+    """The rules for files to leave out that an index has kept; none if there is no index."""
+    try:
+        return read_manifest(to if is_address(to) else Path(to)).exclude or ()
+    except IndexingError:
+        return ()
 
 
 def optimize(store: Store) -> None:

@@ -48,6 +48,13 @@ def repair_index(to: Path | str) -> Repair:
     if manifest.holds == "texts":
         return Repair(index_texts(manifest.root, target, bundle, manifest.quantize), lost)
     return Repair(
-        index_folder(manifest.root, target, bundle, manifest.quantize, regions=manifest.regions),
+        index_folder(
+            manifest.root,
+            target,
+            bundle,
+            manifest.quantize,
+            regions=manifest.regions,
+            exclude=manifest.exclude,
+        ),
         lost,
     )

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from hgan.sources.left_out import LeftOut
+
 
 @dataclass
 class IndexReport:
-    """Counts of an indexing run; every photo of the folder, or text of the file, is counted."""
+    """Counts of an indexing run; every file of the folder, or text of the file, is counted."""
 
     added: int = 0
     updated: int = 0
@@ -14,3 +16,10 @@ class IndexReport:
     unchanged: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
     """Files, or places in a file, that were skipped, with the reason."""
+    left_out: LeftOut = field(default_factory=LeftOut)
+    """Other files of the folder."""
+
+    @property
+    def unreadable(self) -> set[str]:
+        """Paths that were skipped, and those of photos that are too small."""
+        return self.skipped.keys() | self.left_out.small

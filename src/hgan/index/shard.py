@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from hgan.errors import ConfigError
+from hgan.sources.left_out import LeftOut
 from hgan.sources.types import Listing
 
 MAX_SHARDS = 10_000
@@ -44,9 +45,13 @@ class Shard:
         return int.from_bytes(digest[:8], "big") % self.shards == self.number - 1
 
     def select(self, listing: Listing) -> Listing:
-        """The part of a listing that belongs to this shard, including its skipped paths."""
+        """The part of a listing that belongs to this shard, including its skipped paths; files that
+        are left out belong to the first shard."""
+        first = self.number == 1
         return replace(
             listing,
+            left_out=listing.left_out if first else LeftOut(),
+            ignored=listing.ignored if first else {},
             photos=[photo for photo in listing.photos if self.holds(photo.path)],
             skipped={path: why for path, why in listing.skipped.items() if self.holds(path)},
         )

@@ -41,7 +41,7 @@ def index_texts(
     file = Path(file)
     report = IndexReport()
     entries = find_sentences(file, report.skipped)  # before an index is created
-    with open_to_write(file, to, bundle, quantize, "texts") as (store, used):
+    with open_to_write(file, to, bundle, quantize, "texts") as (store, used, _):
         stored = {entry.id: entry for entry in store.entries()}
         changed = [entry for entry in entries if stored.get(entry.id) != entry]
         report.unchanged = len(entries) - len(changed)

@@ -5,7 +5,7 @@ moved and missed photos are found as well. A photo is read once its size and tim
 same for `SETTLE` seconds, so that files are not read while they are written or copied.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -16,11 +16,12 @@ from hgan.index.indexer import open_writer
 from hgan.index.report import IndexReport
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.open import is_address
-from hgan.index.writer import IndexWriter
+from hgan.index.writer import Changes, IndexWriter
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.images import PHOTO_SUFFIXES
+from hgan.runtime.formats import kind_of
 from hgan.sources.folder import FolderSource
 from hgan.sources.open import open_source
+from hgan.sources.rules import IGNORE_FILE
 from hgan.sources.types import Photo
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Watcher:
         self._unreadable: dict[str, tuple[int, int]] = {}
         self._reported: dict[str, str] = {}
         self._changes = 0
+        self._ignored: tuple[str, ...] = ()
 
     @property
     def has_unsettled(self) -> bool:
@@ -136,7 +138,7 @@ class Watcher:
         Raises:
             HganError: see `index_folder`.
         """
-        changes = self._writer.compare()
+        changes = self._compare()
         changed = changes.changed
         self._unreadable = {
             path: was for path, was in self._unreadable.items() if _matches(changed.get(path), was)
@@ -146,7 +148,7 @@ class Watcher:
         self._unreadable |= {
             path: (photo.size, photo.mtime)
             for path, photo in changed.items()
-            if path in report.skipped
+            if path in report.unreadable
         }
         self._changes += report.added + report.updated + report.removed
         if self._changes >= OPTIMIZE_AFTER:
@@ -162,10 +164,17 @@ class Watcher:
         Raises:
             HganError: see `index_folder`.
         """
-        report = self._writer.update(self._writer.compare())
+        changes = self._compare()
+        report = self._writer.update(changes)
+        self._writer.count_ignored(changes, report)
         self._writer.optimize()
         self._reported = dict(report.skipped)
         return report
+
+    def _compare(self) -> Changes:
+        changes = self._writer.compare()
+        self._ignored = tuple(changes.listing.ignored)
+        return changes
 
     def _find_unsettled(self, changed: dict[str, Photo]) -> dict[str, _Seen]:
         """The changed photos that must not be read yet."""
@@ -186,11 +195,13 @@ class Watcher:
         path = Path(name)
         if self._ignore and path.is_relative_to(self._ignore):
             return False
-        if any(part.startswith(".") for part in path.relative_to(self._root).parts):
+        if f"{path.relative_to(self._root).as_posix()}/".startswith(self._ignored):
             return False
+        if path.name == IGNORE_FILE or kind_of(path.name) is not None:
+            return True
         from watchfiles import Change
 
-        return path.suffix.lower() in PHOTO_SUFFIXES or change == Change.deleted or path.is_dir()
+        return change == Change.deleted or path.is_dir()
 
 
 def watch_folder(
@@ -199,6 +210,7 @@ def watch_folder(
     bundle: Bundle | Path | None = None,
     quantize: Quantize | None = None,
     regions: int | None = None,
+    exclude: Sequence[str] | None = None,
     on_event: Callable[[WatchEvent], object] = lambda _event: None,
     stop: Event | None = None,
 ) -> None:
@@ -213,6 +225,7 @@ def watch_folder(
         bundle: the model.
         quantize: see `index_folder`.
         regions: see `index_folder`.
+        exclude: see `index_folder`.
         on_event: called with the report of the first run and of each update, and with problems.
         stop: stops the watcher when it is set; without it, Ctrl-C stops the watcher and is raised
             as `KeyboardInterrupt`.
@@ -227,8 +240,8 @@ def watch_folder(
         raise ConfigError(
             f"{folder}: only folders can be watched; run `hgan index` again to update the index"
         )
-    source.check()  # before an index is created
-    with open_writer(source, to, bundle, quantize, regions=regions) as writer:
+    (source if exclude is None else source.excluding(exclude)).check()  # before it is created
+    with open_writer(source, to, bundle, quantize, regions=regions, exclude=exclude) as writer:
         watcher = Watcher(source.root, writer, None if is_address(to) else Path(to))
         on_event(WatchEvent(watcher.first()))
         watcher.follow(on_event, stop)

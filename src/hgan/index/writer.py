@@ -11,6 +11,7 @@ store, including those that another process wrote to an index on a server.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from threading import RLock
 from typing import NamedTuple
@@ -27,7 +28,9 @@ from hgan.index.store.contract import FLUSH_EVERY, DamagedError, Entry, Point, S
 from hgan.progress import progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
 from hgan.runtime.stream import Batch, stream
+from hgan.sources.left_out import note_failed
 from hgan.sources.types import Listing, Photo, PhotoContent, Source
+from hgan.sources.walk import count_ignored
 
 Tags = tuple[str, ...]
 
@@ -114,8 +117,9 @@ class IndexWriter:
             SourceError: the photos can no longer be reached.
             IndexingError: the index cannot be written.
         """
-        report = IndexReport(skipped=dict(changes.listing.skipped))
-        report.unchanged = len(changes.listing.photos) - len(changes.changed)
+        listing = changes.listing
+        report = IndexReport(skipped=dict(listing.skipped), left_out=deepcopy(listing.left_out))
+        report.unchanged = len(listing.photos) - len(changes.changed)
         todo = [_Reading(p) for path, p in changes.changed.items() if path not in exclude]
         moved = {
             entry.digest: entry.user_tags
@@ -125,7 +129,8 @@ class IndexWriter:
         with progress("index", total=len(todo), unit="photos") as bar:
             unsaved = 0
             for batch in stream(todo, self._load, IMAGE_BATCH, self._source.threads):
-                report.skipped |= {read.photo.path: str(error) for read, error in batch.failed}
+                for read, error in batch.failed:
+                    note_failed(read.photo.path, error, report.skipped, report.left_out)
                 self._put(self._encode(batch), changes.revision, moved, report)
                 unsaved += len(batch.items)
                 if unsaved >= FLUSH_EVERY:
@@ -134,6 +139,10 @@ class IndexWriter:
                 bar.advance(len(batch.items) + len(batch.failed))
         self._remove_missing(changes, exclude, report)
         return report
+
+    def count_ignored(self, changes: Changes, report: IndexReport) -> None:
+        """Count the files in ignored folders, which takes a while if there are many."""
+        report.left_out.ignored += count_ignored(self._source, changes.listing.ignored)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -303,6 +312,7 @@ class IndexWriter:
         self, changes: Changes, exclude: Collection[str], report: IndexReport
     ) -> None:
         """Remove photos that no longer exist, or could not be read."""
+        unreadable = report.unreadable
         with self._lock:
             view = self._view()
             # A new photo that is read later may be a missing one that was renamed.
@@ -313,8 +323,8 @@ class IndexWriter:
             }
             gone = [
                 entry
-                for entry in self._missing(changes, report.skipped)
-                if not (entry.user_tags and (entry.path in report.skipped or entry.size in later))
+                for entry in self._missing(changes, unreadable)
+                if not (entry.user_tags and (entry.path in unreadable or entry.size in later))
             ]
             # On a server, another process may have stored one of them again.
             current = {entry.id: entry for entry in self._store.entries([e.id for e in gone])}

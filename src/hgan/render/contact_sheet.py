@@ -67,7 +67,8 @@ def _draw_hit(sheet: Image.Image, corner: tuple[int, int], rank: int, hit: Hit) 
     frame = (left, top, left + _CELL - 1, top + _CELL - 1)
     ImageDraw.Draw(sheet).rectangle(frame, _FRAME)
     try:
-        photo = ImageOps.contain(open_photo(content_of(hit.path), hint=_CELL), (_CELL, _CELL))
+        photo = open_photo(content_of(hit.path), _CELL, hit.path.name)
+        photo = ImageOps.contain(photo, (_CELL, _CELL))
         middle = (left + (_CELL - photo.width) // 2, top + (_CELL - photo.height) // 2)
         sheet.paste(photo, middle)
     except (DataError, SourceError):

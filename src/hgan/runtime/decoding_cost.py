@@ -6,6 +6,8 @@ Formats differ: a WebP decoder keeps two canvases, a progressive JPEG all its co
 from PIL import ExifTags, Image, JpegImagePlugin, TiffImagePlugin
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from hgan.runtime.av1 import largest_av1
+
 RGB_BYTES = 4
 """Pillow stores RGB, like all modes of several channels, in four bytes per pixel."""
 
@@ -55,9 +57,40 @@ def _decoder_bytes(photo: Image.Image, data: bytes, full: int, decoded: int, tur
             return len(data) + block + (decoded if turned else 0)
         case "PNG" if getattr(photo, "is_animated", False):
             return 2 * decoded
+        case "AVIF" if data:
+            return 2 * len(data) + _avif_bytes(photo, data)
+        case "HEIF":
+            return 2 * len(data) + _heic_bytes(photo, decoded)
         case "GIF" | "BMP":  # a canvas; run-length encoded BMPs in Python
             return 3 * full
     return 0
+
+
+def _avif_bytes(photo: Image.Image, data: bytes) -> int:
+    """The AV1 image, its transparency, a copy with the channels of the photo, and what dav1d needs.
+
+    Raises:
+        ValueError: the size of the AV1 image cannot be found.
+    """
+    coded, bands = largest_av1(data), len(photo.getbands())
+    clear = coded.pixels * (2 if coded.deep else 1) if bands in (2, 4) else 0
+    return coded.bytes + clear + photo.width * photo.height * bands + 5 * coded.pixels // 4
+
+
+def _heic_bytes(photo: Image.Image, decoded: int) -> int:
+    """What libheif needs, as measured: the HEVC image and its conversion to RGB, which ends before
+    the pixels are copied.
+
+    Chroma and depth are those that the file claims. If they are others, libheif refuses the photo,
+    but after it has needed up to twice as much.
+    """
+    pixels, bands = photo.width * photo.height, len(photo.getbands())
+    deep = photo.info.get("bit_depth", 8) > 8
+    full = photo.info.get("chroma") in (422, 444)
+    samples = pixels * ((6 if full else 3) + 2 * (bands in (2, 4))) // 2
+    most = samples * (1 + deep) + pixels * bands
+    most += pixels * bands * (1 + deep) if full else samples * deep
+    return max(most - decoded, pixels * bands) + pixels // 2
 
 
 def _coefficient_bytes(photo: JpegImagePlugin.JpegImageFile, data: bytes, full: int) -> int:

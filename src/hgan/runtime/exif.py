@@ -7,16 +7,17 @@ field XPKeywords. Metadata can be damaged or malicious, so nothing here raises e
 import io
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from PIL import ExifTags, Image, IptcImagePlugin
+from PIL import ExifTags, IptcImagePlugin
 from PIL.ImageFile import ImageFile
 
-from hgan.runtime.images import FORMATS
+from hgan.runtime.formats import RAW, kind_of, open_image
 from hgan.runtime.photo_file import open_file
+from hgan.runtime.raw import preview_of
 
 _LONGEST = 100
 """Maximum length of a camera or a tag in characters; longer ones are truncated."""
@@ -42,18 +43,30 @@ class Exif:
     """Keywords in lower case."""
 
 
-def read_exif(source: Path | bytes) -> Exif:
-    """The metadata of a photo, given as a file or its bytes; empty if it is damaged."""
+def read_exif(source: Path | bytes, name: str = "photo") -> Exif:
+    """The metadata of a photo, given as a file or its bytes; empty if it is damaged.
+
+    Args:
+        source: the file, or its bytes.
+        name: name of the photo if `source` is bytes; a RAW photo is told by it.
+    """
     try:
+        name = str(source) if isinstance(source, Path) else name
+        raw = kind_of(name) is RAW
+        if raw:
+            source = preview_of(source, name)
         file = open_file(source)[0] if isinstance(source, Path) else io.BytesIO(source)
-        with file, Image.open(file, formats=FORMATS) as photo:
+        with file, open_image(file, "photo") as photo:
             exif = photo.getexif()
             inner = exif.get_ifd(ExifTags.IFD.Exif)
             windows = exif.get(ExifTags.Base.XPKeywords)
             keywords = [*_windows_keywords(windows), *_iptc_keywords(photo)]
     except Exception:  # malicious bytes make decoders raise any exception: struct.error, ...
         return Exif()
-    return Exif(_taken(inner), _camera(exif), _tags(keywords))
+    times = [inner.get(ExifTags.Base.DateTimeOriginal), inner.get(ExifTags.Base.DateTimeDigitized)]
+    # The preview of a RAW photo may have this time only; in others, it is that of the last change.
+    times += [exif.get(ExifTags.Base.DateTime)] if raw else []
+    return Exif(_taken(times), _camera(exif), _tags(keywords))
 
 
 def clean_tag(tag: str) -> str:
@@ -66,9 +79,10 @@ def seconds(moment: datetime) -> int:
     return round(moment.replace(tzinfo=UTC).timestamp())
 
 
-def _taken(inner: Mapping[int, object]) -> int | None:
-    for tag in (ExifTags.Base.DateTimeOriginal, ExifTags.Base.DateTimeDigitized):
-        found = _TIME.match(_text(inner.get(tag)))
+def _taken(times: Iterable[object]) -> int | None:
+    """The first of several times that is valid."""
+    for time in times:
+        found = _TIME.match(_text(time))
         if found:
             year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
             try:

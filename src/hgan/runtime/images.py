@@ -5,7 +5,8 @@ Training, indexing and searching all use this, so a photo has the same pixels ev
 
 import io
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,14 +15,13 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, WebPImagePlug
 
 from hgan.errors import DataError
 from hgan.runtime.decoding_cost import decoding_bytes
+from hgan.runtime.formats import RAW, RAW_TYPE, kind_of, open_image, type_of
 from hgan.runtime.memory import DECODING, PHOTO_BYTES
 from hgan.runtime.photo_file import open_file, read_file
+from hgan.runtime.raw import preview_of
 
 MAX_PIXELS = 100_000_000
 """Photos with more pixels are rejected before they are decoded (decompression bombs)."""
-
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-"""Supported formats, a subset of Pillow's: some others, such as EPS, run external programs."""
 
 _STRIP_PIXELS = 2**19
 """Number of pixels that are converted together."""
@@ -32,15 +32,17 @@ _MAX_SHRINK = 16
 # would not be thread-safe: filters belong to the process, and photos are decoded in threads.)
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
-"""File name suffixes of photos, in lower case."""
-
-
 PhotoSource = Path | str | bytes | Image.Image | np.ndarray
 """A photo file, its bytes, an image, or a uint8 array (H, W, 3) or (H, W)."""
 
 
-def open_photo(source: Path | bytes, hint: int | None = None, name: str = "photo") -> Image.Image:
+class TooSmallError(DataError):
+    """A photo has fewer pixels than its caller asks for."""
+
+
+def open_photo(
+    source: Path | bytes, hint: int | None = None, name: str = "photo", least: int = 1
+) -> Image.Image:
     """Decode a photo of any mode to upright 8-bit RGB.
 
     Grayscale, palette, CMYK and 16-bit photos are converted, transparency becomes white, EXIF
@@ -50,22 +52,53 @@ def open_photo(source: Path | bytes, hint: int | None = None, name: str = "photo
         source: a file, or the bytes of one.
         hint: side of the square that the photo will be resized to. A larger photo is decoded
             at a smaller scale, or reduced, to at least twice this size, and needs less memory.
-        name: name in error messages if `source` is bytes.
+        name: name of the photo if `source` is bytes, for error messages; and a RAW photo is told
+            by it.
+        least: minimum number of pixels at each side.
 
     Raises:
+        TooSmallError: a side has fewer than `least` pixels.
         DataError: the photo is missing, empty, truncated, too large, or not a photo; or decoding
             it needs more memory than `PHOTO_BYTES`.
     """
     if isinstance(source, Path):
         name, source = str(source), read_file(source)[0]
+    held = 0
+    if kind_of(name) is RAW:
+        held, source = len(source), preview_of(source, name)
+    with _opened(io.BytesIO(source), name, least) as photo:
+        return _convert(photo, hint, source, name, held)
+
+
+def check_photo(path: Path, least: int = 1) -> None:
+    """Raise the errors of `open_photo` that the start of a file shows, without decoding it.
+
+    Raises:
+        TooSmallError: a side has fewer than `least` pixels.
+        DataError: the photo is missing, empty, too large, or not a photo.
+    """
+    with open_file(path)[0] as file:
+        start = io.BytesIO(preview_of(path, str(path))) if kind_of(path.name) is RAW else file
+        with _opened(start, str(path), least):
+            pass
+
+
+@contextmanager
+def _opened(file: BinaryIO, name: str, least: int) -> Iterator[Image.Image]:
+    """Open a photo of allowed size; whatever the block raises becomes a `DataError`."""
     try:
-        with Image.open(io.BytesIO(source), formats=FORMATS) as photo:
+        with open_image(file, name) as photo:
             if photo.width * photo.height > MAX_PIXELS:
                 raise DataError(
                     f"{name}: {photo.width} x {photo.height} pixels is more than the limit of "
                     f"{MAX_PIXELS:,}; make a smaller copy of it"
                 )
-            return _convert(photo, hint, source, name)
+            if min(photo.size) < least:
+                raise TooSmallError(
+                    f"{name}: {photo.width} x {photo.height} pixels; at least {least} at each "
+                    "side are needed"
+                )
+            yield photo
     except DataError:
         raise
     except UnidentifiedImageError as error:
@@ -76,33 +109,36 @@ def open_photo(source: Path | bytes, hint: int | None = None, name: str = "photo
         raise DataError(f"{name}: cannot be decoded ({error})") from error
 
 
-def media_type(source: Path | bytes | BinaryIO) -> str:
+def media_type(source: Path | bytes | BinaryIO, name: str = "photo") -> str:
     """The media type of a photo, such as `image/jpeg`, by its content and not by its name.
 
     Args:
         source: a file, its bytes, or an open file, which stays open.
+        name: see `open_photo`.
 
     Raises:
         DataError: the source is not a photo, or its file cannot be read.
     """
+    name = str(source) if isinstance(source, Path) else name
     try:
-        with _opened(source) as file, Image.open(file, formats=FORMATS) as photo:
-            # Some cameras store several JPEGs in one file; the first one is read.
-            return Image.MIME["JPEG" if photo.format == "MPO" else photo.format or ""]
+        if kind_of(name) is RAW:
+            preview_of(source if isinstance(source, Path | bytes) else source.read(), name)
+            return RAW_TYPE
+        with _file_of(source) as file, open_image(file, name) as photo:
+            return type_of(photo)
     except DataError:
         raise
     except Exception as error:  # malicious bytes make decoders raise any exception
-        name = str(source) if isinstance(source, Path) else "photo"
         raise DataError(f"{name}: not a photo in a supported format") from error
 
 
-def _opened(source: Path | bytes | BinaryIO) -> AbstractContextManager[BinaryIO]:
+def _file_of(source: Path | bytes | BinaryIO) -> AbstractContextManager[BinaryIO]:
     if isinstance(source, Path):
         return open_file(source)[0]
     return io.BytesIO(source) if isinstance(source, bytes) else nullcontext(source)
 
 
-def read_photo(photo: PhotoSource, hint: int | None = None) -> Image.Image:
+def read_photo(photo: PhotoSource, hint: int | None = None, name: str = "photo") -> Image.Image:
     """Decode a photo in any supported form; see `open_photo`.
 
     Raises:
@@ -111,7 +147,7 @@ def read_photo(photo: PhotoSource, hint: int | None = None) -> Image.Image:
     if isinstance(photo, str) and photo.startswith(("http://", "https://")):
         raise DataError(f"{photo}: URLs are not supported; download the photo and pass its bytes")
     if isinstance(photo, bytes | str | Path):
-        return open_photo(photo if isinstance(photo, bytes) else Path(photo), hint)
+        return open_photo(photo if isinstance(photo, bytes) else Path(photo), hint, name)
     if isinstance(photo, np.ndarray):
         photo = _from_array(photo)
     if not isinstance(photo, Image.Image):
@@ -153,7 +189,11 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 
 def _convert(
-    photo: Image.Image, hint: int | None, data: bytes = b"", name: str = "photo"
+    photo: Image.Image,
+    hint: int | None,
+    data: bytes = b"",
+    name: str = "photo",
+    held: int = 0,
 ) -> Image.Image:
     """Decode an opened photo within the budget of the process, and convert it to upright RGB.
 
@@ -162,13 +202,14 @@ def _convert(
         hint: see `open_photo`.
         data: the file of the photo; its memory is limited only if there is one.
         name: the name in error messages.
+        held: number of bytes of the file that contains `data`.
     """
     width, height = photo.size
-    if hint is not None and data:
+    if hint is not None and data and photo.format in ("JPEG", "MPO"):  # not HEIC's thumbnails
         photo.draft("RGB", (2 * hint, 2 * hint))
     shrink = _shrink(photo.size, hint)
     plain = shrink == 1 and _is_rgb(photo)
-    needed = decoding_bytes(
+    needed = held + decoding_bytes(
         photo,
         data,
         full=width * height,

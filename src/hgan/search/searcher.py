@@ -91,7 +91,8 @@ class Index(Finder):
         entry = self._stored(item).entry
         if entry.text:
             raise DataError(f"{item}: is a sentence; only photos can be explained")
-        return self.bundle.explain(read_photo(content_of(self._path(entry))), text)
+        path = self._path(entry)
+        return self.bundle.explain(read_photo(content_of(path), name=path.name), text)
 
     def __len__(self) -> int:
         return self._store.count()

@@ -78,7 +78,7 @@ class Library:
         self._places = places
         self._adding: Uploads | None = None
         if isinstance(source, FolderSource):
-            self._adding = Uploads(source.root, folder, self.writer, index.bundle)
+            self._adding = Uploads(source, folder, self.writer, index.bundle)
 
     @property
     def adding(self) -> Uploads:
@@ -205,7 +205,7 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
         ids = open_public_ids(target)
         index = ServedIndex(store, batching, place_of(manifest.root), closing=stack.pop_all())
     folder = target.resolve() if isinstance(target, Path) else None
-    source = open_source(manifest.root)
+    source = open_source(manifest.root).excluding(manifest.exclude or ())
     places = [manifest.root, str(bundle.folder), str(target)]
     # The longest first: one may be part of another.
     places.sort(key=len, reverse=True)

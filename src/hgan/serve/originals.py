@@ -64,7 +64,7 @@ class _File(Original):
 
     def response(self, headers: Mapping[str, str]) -> Response:
         self._file.seek(0)
-        kind = media_type(self._file)
+        kind = media_type(self._file, self._path.name)
         own = os.fdopen(os.dup(self._file.fileno()), "rb")
         return _OpenFileResponse(own, self._path, self._status, headers, kind)
 
@@ -83,7 +83,7 @@ class _Object(Original):
 
     def response(self, headers: Mapping[str, str]) -> Response:
         data = self.read()
-        return Response(data, 200, headers, media_type(data))
+        return Response(data, 200, headers, media_type(data, self._photo.path))
 
 
 class _OpenFileResponse(FileResponse):

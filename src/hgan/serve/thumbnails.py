@@ -14,11 +14,13 @@ QUALITY = 82
 
 
 class Size(IntEnum):
-    """Length of the longer side in pixels; only three sizes, so that the cache stays effective."""
+    """Length of the longer side in pixels; only a few sizes, so that the cache stays effective."""
 
     SMALL = 128
     MEDIUM = 256
     LARGE = 512
+    SCREEN = 2048
+    """For a whole screen, if browsers do not show the photo's format."""
 
 
 def etag(version: str, size: Size) -> str:
@@ -36,7 +38,7 @@ class Thumbnails:
         self._cache: OrderedDict[tuple[str, str], bytes] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, photo: str, tag: str, size: Size, read: Callable[[], bytes]) -> bytes:
+    def get(self, photo: str, tag: str, size: Size, read: Callable[[], bytes], name: str) -> bytes:
         """The thumbnail of a photo as JPEG; a small photo is not enlarged.
 
         Args:
@@ -44,6 +46,7 @@ class Thumbnails:
             tag: the ETag of the thumbnail.
             size: length of the longer side.
             read: reads the photo; called only if the thumbnail is not in the cache.
+            name: the name of the photo, see `open_photo`.
 
         Raises:
             DataError: the photo cannot be read.
@@ -53,7 +56,7 @@ class Thumbnails:
             if key in self._cache:
                 self._cache.move_to_end(key)
                 return self._cache[key]
-        made = _thumbnail(read(), size)
+        made = _thumbnail(read(), size, name)
         with self._lock:
             if key not in self._cache:
                 self._cache[key] = made
@@ -64,8 +67,8 @@ class Thumbnails:
         return made
 
 
-def _thumbnail(content: bytes, size: Size) -> bytes:
-    photo = open_photo(content, hint=size)
+def _thumbnail(content: bytes, size: Size, name: str) -> bytes:
+    photo = open_photo(content, size, name)
     photo.thumbnail((size, size), Image.Resampling.LANCZOS)
     # A new image without the metadata of the photo, such as its location and camera.
     plain = Image.new("RGB", photo.size)

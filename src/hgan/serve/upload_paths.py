@@ -8,10 +8,12 @@ import re
 from pathlib import Path
 
 from hgan.errors import DataError
-from hgan.runtime.images import PHOTO_SUFFIXES
+from hgan.runtime.formats import HEIC, PHOTO, kind_of
 
 LONGEST_NAME = 200
 """Maximum bytes of a file or folder name; file systems allow 255, temporary names are longer."""
+UPLOADED = (PHOTO, HEIC)
+"""The kinds of files that can be uploaded."""
 DEEPEST = 32
 """Maximum number of parts of a path."""
 
@@ -37,10 +39,11 @@ def parts_of(path: str) -> list[str]:
     for part in parts:
         if reason := _refusal(part):
             raise DataError(f"path: {part[:80]!r} {reason}; write one such as 2023/italy/dog.jpg")
-    if Path(parts[-1]).suffix.lower() not in PHOTO_SUFFIXES:
+    if kind_of(parts[-1]) not in UPLOADED:
+        suffixes = sorted(suffix for kind in UPLOADED for suffix in kind.suffixes)
         raise DataError(
             f"path: {parts[-1][:80]!r} is not the name of a photo; it must end with one of "
-            f"{', '.join(sorted(PHOTO_SUFFIXES))}"
+            f"{', '.join(suffixes)}"
         )
     return parts
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
-from PIL import Image
 from starlette.exceptions import HTTPException
 
 from hgan.encoded import Encoded
@@ -20,20 +19,28 @@ from hgan.files import atomic_write
 from hgan.index.store.contract import Entry
 from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
+from hgan.runtime.formats import named_type
 from hgan.runtime.images import media_type, open_photo, to_pixels
 from hgan.runtime.photo_file import LARGEST_PHOTO
 from hgan.serve.problems import is_disk_full
 from hgan.serve.stopping import begin_change
 from hgan.serve.upload_paths import TakenError, parts_of, place_of
+from hgan.sources.folder import FolderSource
+from hgan.sources.left_out import LEAST_SIDE
 from hgan.sources.types import Photo, PhotoContent
+from hgan.sources.walk import rule_for
 
 
 class Uploads:
     """Adds photos; all methods are thread-safe."""
 
-    def __init__(self, root: Path, index: Path | None, writer: IndexWriter, bundle: Bundle) -> None:
-        """Add photos to `root`; `index` is the folder of the index, or None if on a server."""
-        self._root = root
+    def __init__(
+        self, source: FolderSource, index: Path | None, writer: IndexWriter, bundle: Bundle
+    ) -> None:
+        """Add photos to the folder of `source`; `index` is the folder of the index, or None if it
+        is on a server."""
+        self._source = source
+        self._root = source.root
         self._index = index
         self._writer = writer
         self._bundle = bundle
@@ -62,16 +69,18 @@ class Uploads:
             The stored metadata, and whether another photo was replaced.
 
         Raises:
-            DataError: the path is not valid, or is outside the folder.
+            DataError: the path is not valid, is outside the folder, or is ignored by a rule.
             HTTPException: 403, the folder cannot be written; 409, the path already exists; 413, the
-                photo is too large; 415, the data is not a photo, or its format does not match its
-                name; 507, the disk is full.
+                photo is too large; 415, the data is not a photo, it is too small, or its format
+                does not match its name; 507, the disk is full.
             IndexingError: the index cannot be written.
         """
         with self._counting:
             self._running += 1
         try:
             parts = parts_of(path)
+            if rule := rule_for(self._source, path):
+                raise DataError(f"path: files with this path are ignored ({rule}); choose another")
             encoded = self._encode(data, parts[-1])
             return self._write(data, parts, tags, overwrite, encoded)
         except TakenError as error:
@@ -94,11 +103,10 @@ class Uploads:
         size = self._bundle.config.size
         try:
             found = media_type(data)
-            pixels = to_pixels(open_photo(data, hint=size), size)
+            pixels = to_pixels(open_photo(data, size, least=LEAST_SIDE), size)
         except DataError as error:
             raise HTTPException(415, str(error)) from error
-        named = Image.MIME[Image.registered_extensions()[Path(name).suffix.lower()]]
-        if found != named:
+        if found != (named := named_type(name)):
             raise HTTPException(
                 415, f"{name!r} is a name for {named}, but the photo is {found}; rename it"
             )

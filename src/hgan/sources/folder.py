@@ -5,13 +5,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hgan.errors import DataError
+from hgan.runtime.images import check_photo
 from hgan.runtime.photo_file import read_file
-from hgan.sources.types import Listing, Photo, PhotoContent, Source, is_photo_name, printable
-from hgan.sources.walk import FolderItem, UnreadableFolderError, check_any, find_all
+from hgan.sources.left_out import LEAST_SIDE
+from hgan.sources.types import (
+    FolderItem,
+    Listing,
+    Photo,
+    PhotoContent,
+    Source,
+    UnreadableFolderError,
+    is_photo_name,
+    printable,
+)
+from hgan.sources.walk import check_any, find_all
 
 
 class FolderSource(Source):
-    """Photos in a folder and its subfolders; hidden folders and links to folders are skipped."""
+    """Photos in a folder and its subfolders; links to folders are skipped."""
 
     def __init__(self, root: Path) -> None:
         """Use the photos below `root`."""
@@ -24,12 +35,12 @@ class FolderSource(Source):
             HganError: the folder does not exist, cannot be read, or contains no photos.
         """
         self._check_root()
-        return find_all(self.root, self._list)
+        return find_all(self)
 
     def check(self) -> None:
         """Raise the errors of `find`, but stop at the first photo."""
         self._check_root()
-        check_any(self.root, self._list)
+        check_any(self)
 
     def read(self, photo: Photo) -> PhotoContent:
         """Read a photo; the size and time in the result are those of the file that was read.
@@ -40,6 +51,14 @@ class FolderSource(Source):
         data, status = read_file(self.root / photo.path)
         return PhotoContent(Photo(photo.path, status.st_size, status.st_mtime_ns), data)
 
+    def glance(self, photo: Photo) -> None:
+        """Look at the start of a photo's file.
+
+        Raises:
+            DataError: see `check_photo`.
+        """
+        check_photo(self.root / photo.path, LEAST_SIDE)
+
     def _check_root(self) -> None:
         if not self.root.is_dir():
             raise DataError(f"{self.root}: no such folder")
@@ -47,7 +66,12 @@ class FolderSource(Source):
         if printable(name) != name:
             raise DataError(f"{printable(name)}: the folder's name is not UTF-8; rename it")
 
-    def _list(self, folder: str) -> Iterator[FolderItem]:
+    def list_folder(self, folder: str) -> Iterator[FolderItem]:
+        """List one folder.
+
+        Raises:
+            UnreadableFolderError: it cannot be listed.
+        """
         try:
             with os.scandir(self.root / folder) as found:
                 entries = list(found)

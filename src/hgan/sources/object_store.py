@@ -13,8 +13,16 @@ from urllib.parse import urlsplit
 
 from hgan.errors import ConfigError, DataError, SourceError
 from hgan.runtime.photo_file import LARGEST_PHOTO, TOO_LARGE
-from hgan.sources.types import Listing, Photo, PhotoContent, Source, is_photo_name
-from hgan.sources.walk import FolderItem, UnreadableFolderError, check_any, find_all
+from hgan.sources.types import (
+    FolderItem,
+    Listing,
+    Photo,
+    PhotoContent,
+    Source,
+    UnreadableFolderError,
+    is_photo_name,
+)
+from hgan.sources.walk import check_any, find_all
 
 THREADS = 16
 """Number of objects that are read at the same time; reading is mostly waiting."""
@@ -68,11 +76,11 @@ class ObjectStoreSource(Source):
         Raises:
             HganError: there are no photos below the prefix, or the store cannot be reached.
         """
-        return find_all(self.root, self._list)
+        return find_all(self)
 
     def check(self) -> None:
         """Raise the errors of `find`, but stop at the first photo."""
-        check_any(self.root, self._list)
+        check_any(self)
 
     def read(self, photo: Photo) -> PhotoContent:
         """Read an object.
@@ -99,7 +107,16 @@ class ObjectStoreSource(Source):
             raise DataError(f"{self.root}/{photo.path}: {TOO_LARGE}")
         return PhotoContent(photo, data)
 
-    def _list(self, folder: str) -> Iterator[FolderItem]:
+    def glance(self, photo: Photo) -> None:
+        """Do nothing: objects are only read as a whole."""
+
+    def list_folder(self, folder: str) -> Iterator[FolderItem]:
+        """List the objects and folders in a folder.
+
+        Raises:
+            UnreadableFolderError: access to it is denied.
+            SourceError: the store cannot be reached, or denies access to the root.
+        """
         try:
             found = self._list_objects(folder)
         except PermissionError as error:

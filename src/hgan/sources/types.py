@@ -3,14 +3,21 @@
 import hashlib
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
+from typing import NamedTuple, Self
 
 import numpy as np
 
+from hgan.errors import DataError
 from hgan.runtime.exif import Exif, read_exif
-from hgan.runtime.images import PHOTO_SUFFIXES, open_photo, to_pixels
+from hgan.runtime.formats import kind_of
+from hgan.runtime.images import open_photo, to_pixels
+from hgan.sources.left_out import LEAST_SIDE, LeftOut
+from hgan.sources.rules import Rules
 
 
 @dataclass(frozen=True)
@@ -42,15 +49,16 @@ class PhotoContent:
 
     def exif(self) -> Exif:
         """Time, camera and keywords; empty if the photo has none, or is damaged."""
-        return read_exif(self.data)
+        return read_exif(self.data, self.photo.path)
 
     def pixels(self, size: int) -> np.ndarray:
         """The input of a model, (size, size, 3) uint8.
 
         Raises:
+            TooSmallError: a side has fewer than `LEAST_SIDE` pixels.
             DataError: the bytes are not a photo, or the photo is damaged.
         """
-        return to_pixels(open_photo(self.data, hint=size, name=self.photo.path), size)
+        return to_pixels(open_photo(self.data, size, self.photo.path, LEAST_SIDE), size)
 
 
 @dataclass
@@ -61,8 +69,28 @@ class Listing:
     """The photos, folder by folder, sorted by name."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Paths of files and folders that look like photos but cannot be read, with the reason."""
+    left_out: LeftOut = field(default_factory=LeftOut)
+    """Other files, except those in ignored folders."""
+    ignored: dict[str, str] = field(default_factory=dict)
+    """Ignored folders, as prefixes of paths, with the rule that ignores each."""
     unread: tuple[str, ...] = ()
     """Folders that could not be listed, as prefixes of paths; their content is unknown."""
+
+
+class FolderItem(NamedTuple):
+    """A file or folder in the listing of a folder."""
+
+    name: str
+    is_folder: bool = False
+    refusal: str = ""
+    """Reason to skip it, although it looks like a photo or a folder of photos; empty for none."""
+    size: int = 0
+    mtime: int = 0
+    etag: str = ""
+
+
+class UnreadableFolderError(DataError):
+    """A folder cannot be listed; the message contains only the reason."""
 
 
 class Source(ABC):
@@ -70,8 +98,20 @@ class Source(ABC):
 
     root: Path | str
     """A folder, or an address without a trailing slash."""
+    rules: Rules = Rules.of()
+    """Which files are ignored, apart from the `.hganignore` files of the source."""
     threads: int | None = None
     """Number of photos that are read at the same time; None for one per processor."""
+
+    def excluding(self, rules: Iterable[str]) -> Self:
+        """The same source without the files that these rules of gitignore match.
+
+        Raises:
+            ConfigError: a rule is not valid.
+        """
+        source = copy(self)
+        source.rules = Rules.of(rules)
+        return source
 
     @abstractmethod
     def find(self) -> Listing:
@@ -84,6 +124,26 @@ class Source(ABC):
     @abstractmethod
     def check(self) -> None:
         """Raise the errors of `find`, but stop at the first photo."""
+
+    @abstractmethod
+    def glance(self, photo: Photo) -> None:
+        """Look at the start of a photo's file, without reading all of it.
+
+        Raises:
+            DataError: an error of `PhotoContent.pixels` that is seen there.
+        """
+
+    @abstractmethod
+    def list_folder(self, folder: str) -> Iterable[FolderItem]:
+        """List one folder, in any order.
+
+        Args:
+            folder: `""` for the root, or a path with a trailing slash such as `2023/italy/`.
+
+        Raises:
+            UnreadableFolderError: this folder cannot be listed, but others may.
+            HganError: the source cannot be read.
+        """
 
     @abstractmethod
     def read(self, photo: Photo) -> PhotoContent:
@@ -109,8 +169,9 @@ class Address(PurePosixPath):
 
 
 def is_photo_name(name: str) -> bool:
-    """Whether this is the name of a photo file that is not hidden."""
-    return Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".")
+    """Whether this is the name of a photo that can be read here."""
+    kind = kind_of(name)
+    return kind is not None and kind.readable
 
 
 def printable(name: str) -> str:

@@ -1,93 +1,188 @@
-"""Walk through the folders of a source; the source provides a function that lists one folder."""
+"""Walk through the folders of a source, follow its rules, and account for every file."""
 
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 
 from hgan.errors import DataError, HganError
-from hgan.runtime.images import PHOTO_SUFFIXES
-from hgan.sources.types import Listing, Photo, is_photo_name, printable
+from hgan.runtime.formats import RAW, kind_of, readable_suffixes
+from hgan.sources.rules import IGNORE_FILE, LARGEST_IGNORE_FILE, Rules
+from hgan.sources.types import (
+    FolderItem,
+    Listing,
+    Photo,
+    Source,
+    UnreadableFolderError,
+    is_photo_name,
+    printable,
+)
+
+_MOST_LINES = 5
+"""Number of bad lines of a file of rules that are listed."""
 
 
-class FolderItem(NamedTuple):
-    """A file or folder in the listing of a folder."""
-
-    name: str
-    is_folder: bool = False
-    refusal: str = ""
-    """Reason to skip it, although it looks like a photo or a folder of photos; empty for none."""
-    size: int = 0
-    mtime: int = 0
-    etag: str = ""
-
-
-ListFolder = Callable[[str], Iterable[FolderItem]]
-"""Lists one folder: `""` for the root, or a path with a trailing slash such as `2023/italy/`."""
-
-
-class UnreadableFolderError(DataError):
-    """A folder cannot be listed; the message contains only the reason."""
-
-
-def walk(root: Path | str, list_folder: ListFolder, listing: Listing) -> Iterator[Photo]:
-    """Yield all photos below a root in order; hidden folders are skipped.
+def walk(source: Source, listing: Listing) -> Iterator[Photo]:
+    """Yield all photos of a source in order, folder by folder; ignored folders are not listed.
 
     Args:
-        root: the root, for error messages.
-        list_folder: lists one folder, in any order.
-        listing: `skipped` and `unread` are filled in.
+        source: the source.
+        listing: all but its photos is filled in.
 
     Raises:
         DataError: the root cannot be listed.
     """
-    waiting = [""]
+    waiting = [("", source.rules)]
     while waiting:
-        folder = waiting.pop()
+        folder, rules = waiting.pop()
         try:
-            items = sorted(list_folder(folder))
+            items = sorted(source.list_folder(folder))
         except UnreadableFolderError as error:
             if not folder:
-                raise DataError(f"{root}: cannot be read ({error})") from error
+                raise DataError(f"{source.root}: cannot be read ({error})") from error
             listing.skipped[printable(folder)] = f"the folder cannot be read ({error})"
             listing.unread += (folder,)
             continue
+        if any(item.name == IGNORE_FILE and not item.is_folder for item in items):
+            rules = _inside(source, folder, rules, listing)
         folders = []
+        items = _kept(folder, items, rules, listing)
+        others = {_stem(item) for item in items if _is_photo(item) and not _is_raw(item)}
         for item in items:
             path = folder + item.name
             if item.is_folder:
-                if not item.name.startswith("."):
-                    folders.append(f"{path}/")
+                folders.append(f"{path}/")
             elif item.refusal:
                 listing.skipped[printable(path)] = item.refusal
-            elif is_photo_name(item.name):
-                if printable(path) == path:
-                    yield Photo(path, item.size, item.mtime, item.etag)
-                else:
-                    listing.skipped[printable(path)] = "its name is not UTF-8; rename it"
-        waiting.extend(reversed(folders))
+            elif _is_raw(item) and _stem(item) in others:
+                listing.left_out.beside += 1
+            elif not _is_photo(item):
+                listing.left_out.add(item.name)
+            elif printable(path) == path:
+                yield Photo(path, item.size, item.mtime, item.etag)
+            else:
+                listing.skipped[printable(path)] = "its name is not UTF-8; rename it"
+        waiting.extend((inner, rules) for inner in reversed(folders))
 
 
-def find_all(root: Path | str, list_folder: ListFolder) -> Listing:
-    """List all photos below a root; see `walk`.
+def find_all(source: Source) -> Listing:
+    """List all photos of a source; see `walk`.
 
     Raises:
         HganError: there are no photos.
     """
     listing = Listing()
-    listing.photos = list(walk(root, list_folder, listing))
+    listing.photos = list(walk(source, listing))
     if not listing.photos:
-        raise _no_photos(root)
+        raise _no_photos(source, listing)
     return listing
 
 
-def check_any(root: Path | str, list_folder: ListFolder) -> None:
-    """Raise `HganError` unless there is a photo below a root."""
-    if next(walk(root, list_folder, Listing()), None) is None:
-        raise _no_photos(root)
+def check_any(source: Source) -> None:
+    """Raise `HganError` unless there is a photo in a source."""
+    listing = Listing()
+    if next(walk(source, listing), None) is None:
+        raise _no_photos(source, listing)
 
 
-def _no_photos(root: Path | str) -> HganError:
+def rule_for(source: Source, path: str) -> str | None:
+    """The rule that ignores the file with this path, or a folder of it; None if none does.
+
+    The file need not exist.
+    """
+    rules, folder = source.rules, ""
+    for part in path.split("/"):
+        rules = _inside(source, folder, rules, Listing())
+        folder = f"{folder}{part}/"
+        if rule := rules.ignoring(path if folder == f"{path}/" else folder):
+            return rule
+    return None
+
+
+def count_ignored(source: Source, ignored: Mapping[str, str]) -> Counter[str]:
+    """The number of files in ignored folders by rule, see `Listing.ignored`.
+
+    This takes a while if there are many; folders that cannot be listed count as empty.
+    """
+    found = Counter[str]()
+    for folder, rule in ignored.items():
+        found[rule] += _count_files(source, folder)
+    return +found  # without zeros
+
+
+def _count_files(source: Source, folder: str) -> int:
+    count, waiting = 0, [folder]
+    while waiting:
+        place = waiting.pop()
+        try:
+            items = list(source.list_folder(place))
+        except UnreadableFolderError:
+            continue
+        folders = [f"{place}{item.name}/" for item in items if item.is_folder]
+        count += len(items) - len(folders)
+        waiting += folders
+    return count
+
+
+def _kept(
+    folder: str, items: Sequence[FolderItem], rules: Rules, listing: Listing
+) -> list[FolderItem]:
+    """The items of a folder that no rule ignores; the others are added to the listing."""
+    kept = []
+    for item in items:
+        path = f"{folder}{item.name}/" if item.is_folder else folder + item.name
+        if printable(path) in listing.skipped:  # a file of rules
+            continue
+        rule = rules.ignoring(path)
+        if rule is None:
+            kept.append(item)
+        elif item.is_folder:
+            listing.ignored[path] = rule
+        else:
+            listing.left_out.ignored[rule] += 1
+    return kept
+
+
+def _is_photo(item: FolderItem) -> bool:
+    """Whether an item is a photo that can be read here, as far as the listing shows."""
+    return is_photo_name(item.name) and not item.is_folder and not item.refusal
+
+
+def _is_raw(item: FolderItem) -> bool:
+    return kind_of(item.name) is RAW
+
+
+def _stem(item: FolderItem) -> str:
+    """The name without its suffix, as cameras give it to both files of a photo."""
+    return PurePath(item.name).stem.lower()
+
+
+def _inside(source: Source, folder: str, rules: Rules, listing: Listing) -> Rules:
+    """The rules in a folder with the `.hganignore` in it; what is wrong with this file is added to
+    `listing.skipped`."""
+    path = folder + IGNORE_FILE
+    name = printable(path)
+    try:
+        data = source.read(Photo(path, 0, 0)).data
+        if len(data) > LARGEST_IGNORE_FILE:
+            raise DataError(f"larger than the limit of {LARGEST_IGNORE_FILE // 2**20} MB")
+    except DataError as error:
+        listing.skipped[name] = f"{error}; its rules have no effect"
+        return rules
+    rules, problems = rules.within(folder, data.decode("utf-8-sig", "replace"))
+    if problems:
+        lines = [f"line {number}: {why}" for number, why in list(problems.items())[:_MOST_LINES]]
+        more = ["and more"] if len(problems) > _MOST_LINES else []
+        listing.skipped[name] = f"{'; '.join(lines + more)}; these lines have no effect"
+    return rules
+
+
+def _no_photos(source: Source, listing: Listing) -> HganError:
+    left_out = [f"; left out: {reason}" for reason in listing.left_out.reasons()]
+    if listing.ignored:
+        rules = ", ".join(sorted(set(listing.ignored.values())))
+        left_out.append(f"; ignored folders: {rules}")
+    suffixes = ", ".join(readable_suffixes())
     return HganError(
-        f"{root}: no photos here or in its subfolders "
-        f"(files with {', '.join(sorted(PHOTO_SUFFIXES))})"
+        f"{source.root}: no photos here or in its subfolders (files with {suffixes})"
+        f"{''.join(left_out)}"
     )

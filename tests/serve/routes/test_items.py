@@ -16,6 +16,7 @@ from hgan.search.ids import id_of_path
 from hgan.search.searcher import open_index
 from hgan.serve.app import create_app
 from hgan.serve.settings import Settings
+from tests.fixtures.messy import write_heic
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.serve.conftest import HERE, KEY, public_id
 from tests.serve.middleware.test_limits import streamed
@@ -49,8 +50,8 @@ def manager(place):
 
 def photo(colour=YELLOW, kind="PNG", seed=1, **more):
     file = io.BytesIO()
-    picture = Image.effect_noise((64, 48), 10).convert("RGB")
-    Image.blend(picture, Image.new("RGB", (64, 48), colour), 0.9 + seed / 100).save(
+    picture = Image.effect_noise((80, 64), 10).convert("RGB")
+    Image.blend(picture, Image.new("RGB", (80, 64), colour), 0.9 + seed / 100).save(
         file, kind, **more
     )
     return file.getvalue()
@@ -127,6 +128,29 @@ def test_the_file_of_a_photo_that_is_removed_stays(manager, folder, place, bundl
     assert index_folder(folder, place, bundle) == IndexReport(added=1, unchanged=3)
 
 
+def test_no_photo_is_added_that_the_next_indexing_would_leave_out(place, folder, bundle):
+    (folder / ".hganignore").write_text("drafts/\n")
+    index_folder(folder, place, bundle, exclude=["*.gif"])
+    before = listed(folder)
+    with TestClient(create_app(place, Settings(keys=(KEY,))), base_url=HERE) as client:
+        client.headers["x-api-key"] = KEY
+        for path, rule in (
+            ("new/drafts/a.png", "drafts/ in .hganignore"),
+            ("a.gif", "--exclude *.gif"),
+            ("2023/@eaDir/a.png", "@eaDir/"),
+        ):
+            answer = send(client, photo(), path)
+            assert answer.status_code == 422, answer.text
+            assert f"files with this path are ignored ({rule})" in answer.json()["detail"]
+        file = io.BytesIO()
+        Image.new("RGB", (500, 63)).save(file, "PNG")
+        answer = send(client, file.getvalue(), "small.png")
+        assert answer.status_code == 415
+        assert "500 x 63 pixels; at least 64" in answer.json()["detail"]
+        assert listed(folder) == before
+        assert send(client, photo(), "drafts.png").status_code == 201
+
+
 NONE = {
     "empty": (b"", "a.png"),
     "cut": (photo()[:-200], "a.png"),
@@ -149,8 +173,22 @@ def test_what_is_no_photo_leaves_nothing_behind(manager, folder):
     assert manager.get("/v1/status").json()["photos"] == 3
 
 
+def test_an_heic_photo(manager, folder, tmp_path):
+    """Browsers do not show its file, so there is a JPEG for the whole screen."""
+    write_heic(tmp_path / "a.heic", Image.effect_noise((3000, 1500), 9).convert("RGB"))
+    data = (tmp_path / "a.heic").read_bytes()
+    answer = send(manager, data, "2024/a.HEIC")
+    assert answer.status_code == 201, answer.text
+    item = f"/v1/items/{answer.json()['id']}"
+    shown = manager.get(f"{item}/photo")
+    assert (shown.headers["content-type"], shown.content) == ("image/heic", data)
+    shown = manager.get(f"{item}/thumbnail", params={"size": 2048})
+    assert Image.open(io.BytesIO(shown.content)).size == (2048, 1024)
+    assert send(manager, data, "a.jpg").status_code == 415
+
+
 def test_every_kind_of_photo(manager):
-    several = {"save_all": True, "append_images": [Image.new("RGB", (64, 48))]}
+    several = {"save_all": True, "append_images": [Image.new("RGB", (80, 64))]}
     for kind, suffix, media_type in (
         ("JPEG", "JPG", "jpeg"),
         ("MPO", "jpeg", "jpeg"),
@@ -158,6 +196,7 @@ def test_every_kind_of_photo(manager):
         ("GIF", "gif", "gif"),
         ("BMP", "bmp", "bmp"),
         ("TIFF", "tif", "tiff"),
+        ("AVIF", "avif", "avif"),
     ):
         data = photo(kind=kind, **(several if kind == "MPO" else {}))
         answer = send(manager, data, f"{kind}.{suffix}")

@@ -62,8 +62,8 @@ def test_photos_like_one_of_the_index(client):
 def test_photos_like_one_that_is_sent(client, photos):
     data = (photos / "blue 0.png").read_bytes()
     found = hits(client.post("/v1/search/photo", files={"photo": data}, data={"k": "4"}))
-    assert found[0]["path"] == "blue 0.png"
-    assert all(Path(hit["path"]).name.startswith("blue") for hit in found)
+    # Photos of one colour are so alike that float16 decides about their order.
+    assert sorted(Path(hit["path"]).name for hit in found) == [f"blue {i}.png" for i in range(4)]
     form = {"text": "green", "share": "0", "k": "4", "where": ["folder=green"], "fold": "true"}
     found = hits(client.post("/v1/search/photo", files={"photo": data}, data=form))
     names = [hit["path"] for hit in found] + [name for hit in found for name in hit["duplicates"]]

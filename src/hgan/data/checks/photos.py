@@ -10,7 +10,8 @@ from hgan.data.captions.types import Record
 from hgan.data.checks.report import Report
 from hgan.files import sha256
 from hgan.progress import progress
-from hgan.runtime.images import PHOTO_SUFFIXES, open_photo
+from hgan.runtime.formats import kind_of
+from hgan.runtime.images import open_photo
 from hgan.runtime.stream import stream
 
 
@@ -65,7 +66,7 @@ def _add_identical(report: Report, group: list[Record]) -> None:
 def _unnamed(photos: Path, named: set[str]) -> Iterable[str]:
     """Photos in the folder that are not in the caption file."""
     for path in sorted(photos.rglob("*")):
-        if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file():
+        if kind_of(path.name) is not None and path.is_file():
             name = path.relative_to(photos).as_posix()
             if name not in named:
                 yield name

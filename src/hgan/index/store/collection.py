@@ -5,7 +5,7 @@ One request creates the collection together with its manifest, so every index ha
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from hgan.errors import IndexingError
 from hgan.index.store.contract import Store
@@ -56,7 +56,12 @@ def create_store(address: str, manifest: IndexManifest) -> Iterator[Store]:
     with QdrantStore(server, manifest.dense, manifest.local, manifest.quantize) as store:
         metadata = {_MANIFEST_KEY: asdict(manifest), _SECRET_KEY: new_secret()}
         create_collection(server, manifest.dense, manifest.local, manifest.quantize, metadata)
-        _manifest(server).check_same(server.settings, manifest)
+        found = _manifest(server)
+        found.check_same(server.settings, manifest)
+        if manifest.exclude not in (None, found.exclude):
+            changed = {_MANIFEST_KEY: asdict(replace(found, exclude=manifest.exclude))}
+            name = server.settings.collection
+            server.ask(lambda client: client.update_collection(name, metadata=changed))
         index_payload(server)
         yield store
 

@@ -105,6 +105,9 @@ def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
         else:
             found = read_manifest(folder)
             found.check_same(folder, manifest)
+            if manifest.exclude not in (None, found.exclude):
+                with _writing(folder):
+                    write_json(file, asdict(replace(found, exclude=manifest.exclude)))
             widths = found.dense, found.local
             store = EdgeStore.load(folder / "edge", *widths, found.quantize, commit, where=folder)
         with store:

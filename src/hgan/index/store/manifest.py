@@ -46,6 +46,8 @@ class IndexManifest:
     holds: Holds = "photos"
     regions: int | None = None
     """Number of local vectors per photo, if fewer than the model has; None for all of them."""
+    exclude: tuple[str, ...] | None = None
+    """Rules of gitignore for files that are left out, see `hgan.sources.rules`; None for none."""
     points: int | None = None
     """Number of items when the index was last closed; None while it is changed, after a change that
     was interrupted, and on a server, where several processes may change it at once."""
@@ -67,6 +69,8 @@ class IndexManifest:
         check_choice("holds", self.holds, get_args(Holds))
         if self.regions is not None:
             check_integer("regions", self.regions, 1, MAX_REGIONS)
+        for rule in self.exclude or ():
+            check_text("exclude", rule)
         if self.points is not None:
             check_integer("points", self.points, 0, 2**53)
         check_integer("format_version", self.format_version, 1, FORMAT_VERSION)
@@ -79,6 +83,7 @@ class IndexManifest:
         quantize: Quantize | None = None,
         holds: Holds = "photos",
         regions: int | None = None,
+        exclude: tuple[str, ...] | None = None,
     ) -> "IndexManifest":
         """The manifest of an index of these photos or texts with this bundle.
 
@@ -98,6 +103,7 @@ class IndexManifest:
                 quantize=quantize,
                 holds=holds,
                 regions=regions,
+                exclude=exclude,
             )
         except ValueError as error:
             raise ConfigError(
@@ -118,7 +124,8 @@ class IndexManifest:
                     f"{where}: format version {version}, this program reads up to "
                     f"{FORMAT_VERSION}; upgrade hgan"
                 )
-            return cls(**values)
+            exclude = values.get("exclude")
+            return cls(**{**values, "exclude": exclude if exclude is None else tuple(exclude)})
         except (KeyError, TypeError, ValueError) as error:
             raise IndexingError(f"{where}: damaged ({error}); remove it and index again") from error
 
@@ -141,7 +148,8 @@ class IndexManifest:
     def check_same(self, where: object, wanted: "IndexManifest") -> None:
         """Raise `IndexingError` unless the index in `where` matches the manifest `wanted`.
 
-        `quantize` and `regions` may be None in `wanted`, and then match any value.
+        `quantize` and `regions` may be None in `wanted`, and then match any value; `exclude` may
+        differ.
         """
         self.check_bundle(where, wanted)
         if wanted.root != self.root:

@@ -18,7 +18,17 @@ router = APIRouter(prefix="/v1/items/{key}", tags=["photos"], dependencies=[Sear
 
 CACHE = "private, max-age=3600"
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
-_MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/tiff")
+_MEDIA_TYPES = (
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "image/gif",
+    "image/bmp",
+    "image/tiff",
+    "image/avif",
+    "image/heic",
+    "image/x-dcraw",
+)
 
 
 @router.get("", responses=problem_responses(401, 404))
@@ -70,7 +80,7 @@ def _thumbnail(service: Service, key: UUID, size: Size, known: str | None) -> Re
         headers = {"ETag": tag, "Cache-Control": CACHE}
         if known is not None and tag in (one.strip() for one in known.split(",")):
             return Response(status_code=304, headers=headers)
-        made = service.thumbnails.get(entry.id, tag, size, original.read)
+        made = service.thumbnails.get(entry.id, tag, size, original.read, entry.path)
         return Response(made, 200, headers, "image/jpeg")
 
 

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 from hgan.answers import BatchSearchResult, ExplanationResult, Item, SearchHit, SearchResult
 from hgan.errors import DataError
-from hgan.runtime.images import media_type, open_photo
+from hgan.runtime.images import media_type, open_photo, read_photo
 from hgan.search.query import Query
 from hgan.serve.keys import SearchAccess, SearchRoute
 from hgan.serve.library import Library
@@ -111,7 +111,9 @@ def _decode(data: bytes, size: int) -> Image.Image:
 
 
 def _explain(library: Library, key: UUID, text: str) -> ExplanationResult:
-    with library.original(library.entry(key)) as original:
-        photo = original.read()
-        media_type(photo)  # what is no photo any more is not found
+    entry = library.entry(key)
+    with library.original(entry) as original:
+        data = original.read()
+        media_type(data, entry.path)  # what is no photo any more is not found
+    photo = read_photo(data, library.index.bundle.config.size, entry.path)
     return ExplanationResult.model_validate(library.index.bundle.explain(photo, text).as_dict())

@@ -21,6 +21,7 @@ export const key = {
 
 export const address = (path) => new URL(path, base).href;
 export const thumbnailPath = (id) => `items/${encodeURIComponent(id)}/thumbnail?size=512`;
+export const screenPath = (id) => `items/${encodeURIComponent(id)}/thumbnail?size=2048`;
 export const photoPath = (id) => `items/${encodeURIComponent(id)}/photo`;
 
 export const status = () => json("status");

@@ -1,6 +1,6 @@
 // One photo in full size: its metadata, why it was found, and links to the photos next to it.
 
-import { explain, item, photoPath, thumbnailPath } from "./api.js";
+import { explain, item, photoPath, screenPath, thumbnailPath } from "./api.js";
 import { counted, element, find, folderOf, nameOf } from "./dom.js";
 import { levelBars, sentence, slotBars } from "./explain.js";
 import { draw } from "./heat.js";
@@ -110,13 +110,20 @@ export class Detail {
       const url = await located(photoPath(hit.id));
       if (this.id !== hit.id) return;
       original.href = url;
-      const large = new Image();
-      large.src = url;
-      await large.decode();
-      if (this.id === hit.id) photo.src = url;
+      await this.enlarge(hit, url);
     } catch {
-      // A format that browsers do not show, such as TIFF, or no response: the thumbnail stays.
+      // Browsers do not show this format, such as HEIC. Without a response, the thumbnail stays.
+      const url = await located(screenPath(hit.id)).catch(() => null);
+      if (url) await this.enlarge(hit, url).catch(() => {});
     }
+  }
+
+  /** Show the image at this address in place of the thumbnail, as soon as it is loaded. */
+  async enlarge(hit, url) {
+    const large = new Image();
+    large.src = url;
+    await large.decode();
+    if (this.id === hit.id) photo.src = url;
   }
 
   fit() {

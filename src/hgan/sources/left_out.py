@@ -1,0 +1,101 @@
+"""Files of a folder that are left out of an index, counted by reason.
+
+Files that look like photos but cannot be read are not counted here: they are listed by name.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import PurePath
+
+from hgan.errors import DataError
+from hgan.runtime.formats import VIDEO_SUFFIXES, Kind, kind_of
+from hgan.runtime.images import TooSmallError
+
+LEAST_SIDE = 64
+"""Photos with a side of fewer pixels are left out: icons, trackers, buttons."""
+
+_MOST_SHOWN = 6
+"""Number of suffixes or rules in a line."""
+_LONGEST_SUFFIX = 10
+"""Number of characters; what is longer is the end of a sentence with a dot."""
+
+
+@dataclass
+class LeftOut:
+    """Numbers of files that are left out."""
+
+    ignored: Counter[str] = field(default_factory=Counter)
+    """Files that a rule ignores, and those in folders that a rule ignores, by rule; see
+    `hgan.sources.rules`."""
+    small: set[str] = field(default_factory=set)
+    """Paths of photos with a side shorter than `LEAST_SIDE`."""
+    beside: int = 0
+    """RAW photos beside a photo of the same name, which is indexed."""
+    unreadable: Counter[Kind] = field(default_factory=Counter)
+    """Files that can be read once an extra of this package is installed, by kind."""
+    videos: int = 0
+    """Videos, which are not read."""
+    others: Counter[str] = field(default_factory=Counter)
+    """Files that are not photos, by suffix in lower case; empty for a name without one."""
+
+    @property
+    def total(self) -> int:
+        """The number of files."""
+        counts = (self.ignored, self.unreadable, self.others)
+        return self.beside + self.videos + len(self.small) + sum(one.total() for one in counts)
+
+    def add(self, name: str) -> None:
+        """Count a file that is not a photo, or of a kind that cannot be read here."""
+        suffix = PurePath(name).suffix.lower()
+        if kind := kind_of(name):
+            self.unreadable[kind] += 1
+        elif suffix in VIDEO_SUFFIXES:
+            self.videos += 1
+        else:
+            self.others[suffix if len(suffix) <= _LONGEST_SUFFIX else ""] += 1
+
+    def reasons(self) -> list["Reason"]:
+        """Each reason with its number of files."""
+        reasons = [
+            Reason(count, f"{kind.name}; to read them: {kind.advice}")
+            for kind, count in self.unreadable.most_common()
+        ]
+        if self.videos:
+            reasons.append(Reason(self.videos, "videos, which are not read"))
+        if self.ignored:
+            reasons.append(Reason(self.ignored.total(), f"ignored: {_listed(self.ignored)}"))
+        if self.beside:
+            reasons.append(Reason(self.beside, "RAW photos beside a photo of the same name"))
+        if self.small:
+            reasons.append(Reason(len(self.small), f"with a side below {LEAST_SIDE} pixels"))
+        if self.others:
+            reasons.append(Reason(self.others.total(), f"not photos: {_listed(self.others)}"))
+        return reasons
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why files are left out."""
+
+    count: int
+    text: str
+    """The reason, and what can be done; it completes the number."""
+
+    def __str__(self) -> str:
+        return f"{self.count:,} {self.text}"
+
+
+def note_failed(path: str, error: DataError, skipped: dict[str, str], left_out: LeftOut) -> None:
+    """Record a photo that cannot be indexed: as left out if it is small, or else as skipped."""
+    if isinstance(error, TooSmallError):
+        left_out.small.add(path)
+    else:
+        skipped[path] = str(error)
+
+
+def _listed(counts: Counter[str]) -> str:
+    """The most frequent items with their counts, such as `.txt 12, .mp3 3, others 2`."""
+    shown = counts.most_common(_MOST_SHOWN)
+    rest = counts.total() - sum(count for _, count in shown)
+    parts = [f"{name or 'no suffix'} {count:,}" for name, count in shown]
+    return ", ".join([*parts, f"others {rest:,}"] if rest else parts)
