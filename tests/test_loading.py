@@ -73,8 +73,9 @@ def test_a_name_on_the_hub(hub: Path, model: Path, cache: Path) -> None:
     bundle = hgan.load(NAME)
     assert isinstance(bundle, Bundle) and bundle.folder.is_relative_to(cache)
     assert (bundle.name, bundle.languages) == (NAME, ("de",))
-    images, texts = own_features(model, [draw_scene(0)], TEXTS)
-    found = hgan.similarity(bundle.encode_image(draw_scene(0)), bundle.encode_text(TEXTS))
+    photo = draw_scene(0).resize((120, 90))
+    images, texts = own_features(model, [photo], TEXTS)
+    found = hgan.similarity(bundle.encode_image(photo), bundle.encode_text(TEXTS))
     np.testing.assert_allclose(found, images @ texts.T, atol=1e-4)
     made = (bundle.folder / "config.json").stat().st_mtime_ns
     for again in (load_bundle(NAME), load_bundle(f"hf-hub:{NAME}")):
