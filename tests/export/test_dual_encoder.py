@@ -128,7 +128,7 @@ def test_siglip2_keeps_the_aspect_ratio(exported: Exported) -> None:
 @pytest.mark.slow
 def test_the_probability_of_a_match_is_siglips(exported: Exported) -> None:
     folder, bundle = exported("siglip, gemma")
-    photo = draw_scene(1)
+    photo = draw_scene(1).resize((120, 90))
     model = hf.AutoModel.from_pretrained(folder).eval()
     tokens = hf.AutoTokenizer.from_pretrained(folder)(
         TEXTS[0], padding="max_length", return_tensors="pt"
