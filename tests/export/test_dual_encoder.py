@@ -21,7 +21,6 @@ from hgan.runtime.bundle import Bundle
 from hgan.runtime.preprocessing import Preprocessing
 from tests.fixtures.dual_encoders import (
     MODELS,
-    PATCH,
     SIZE,
     TEXTS,
     WORDS,
@@ -114,15 +113,6 @@ def test_siglip_pads_all_texts_to_one_length(exported: Exported) -> None:
     for text in ("a dog", TEXTS[3]):
         assert bundle.ids([text])[0].shape == (1, WORDS)
     assert bundle.preprocessing == Preprocessing(SIZE)
-
-
-@pytest.mark.slow
-def test_siglip2_keeps_the_aspect_ratio(exported: Exported) -> None:
-    _, bundle = exported("siglip2")
-    size = PATCH * math.isqrt(20)
-    assert bundle.preprocessing == Preprocessing(
-        size, "patches", "bilinear", patch=PATCH, patches=20
-    )
 
 
 @pytest.mark.slow
@@ -220,7 +210,7 @@ def edit(file: Path, **values: object) -> None:
 @pytest.mark.parametrize("kind", ["clip_vision_model", "bert", "blip", "no_such_model"])
 def test_another_class_is_refused_with_what_is_supported(model_folder: Path, kind: str) -> None:
     edit(model_folder / "config.json", model_type=kind)
-    refused(model_folder, f"class {kind}; .*CLIP, SigLIP, SigLIP 2, AltCLIP.*hgan train")
+    refused(model_folder, f"class {kind}; .*CLIP, SigLIP, AltCLIP.*hgan train")
 
 
 def test_code_of_a_repository_is_not_run(model_folder: Path) -> None:

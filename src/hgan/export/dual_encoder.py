@@ -18,7 +18,6 @@ from transformers.utils.logging import disable_progress_bar
 from hgan.errors import ConfigError
 from hgan.export.card import dual_encoder_card, read_card
 from hgan.export.processor import Processor, read_processor
-from hgan.export.siglip2 import PositionTable
 from hgan.export.tokenizer import read_tokenizer
 from hgan.export.write import BundleParts, write_bundle
 from hgan.hub import HubModel
@@ -37,21 +36,16 @@ class Family:
         title: its name for display.
         pads: whether all texts are padded to the longest that the model reads, because it was
             trained with padding that it does not mask.
-        patches: whether it reads patches of photos of any shape.
     """
 
     title: str
     pads: bool = False
-    patches: bool = False
 
 
 FAMILIES = {
     "clip": Family("CLIP"),
     "siglip": Family("SigLIP", pads=True),
-    "siglip2": Family("SigLIP 2", pads=True, patches=True),
     "altclip": Family("AltCLIP"),
-    "chinese_clip": Family("Chinese CLIP"),
-    "metaclip_2": Family("MetaCLIP 2"),
 }
 """Supported classes, by `model_type` of their configuration."""
 
@@ -95,36 +89,6 @@ class TextTower(nn.Module):
         return encoded.context, encoded.slots, encoded.local, encoded.mask
 
 
-class PatchTower(nn.Module):
-    """The image tower of SigLIP 2, which reads patches, with normalisation before it."""
-
-    mean: Tensor  # (3)
-    std: Tensor  # (3)
-
-    def __init__(self, model: PreTrainedModel, processor: Processor) -> None:
-        super().__init__()
-        self.model = model
-        self.register_buffer("mean", torch.tensor(processor.mean))
-        self.register_buffer("std", torch.tensor(processor.std))
-        embeddings: Any = model.vision_model.embeddings
-        patches = processor.preprocessing.patches
-        assert patches is not None
-        table = PositionTable(embeddings.position_embedding_size, patches)
-        embeddings.resize_positional_embeddings = table
-
-    def forward(self, pixels: Tensor, shapes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Encode patches (N, P, patch * patch * 3) uint8 of photos of so many patches down and
-        across (N, 2) as context (N, D), and slots and local of width zero."""
-        values = (pixels.float().unflatten(2, (-1, 3)) - self.mean) / self.std
-        count = shapes[:, :1] * shapes[:, 1:]
-        mask = torch.arange(pixels.shape[1], device=pixels.device)[None] < count
-        found = self.model.get_image_features(  # type: ignore[operator]
-            pixel_values=values.flatten(2), pixel_attention_mask=mask.long(), spatial_shapes=shapes
-        )
-        encoded = make_encoded(context=unit(found.pooler_output))
-        return encoded.context, encoded.slots, encoded.local
-
-
 def export_dual_encoder(source: HubModel, folder: Path, compact_weights: bool = False) -> Path:
     """Export a dual encoder as a bundle, which the runtime reads without torch.
 
@@ -141,16 +105,15 @@ def export_dual_encoder(source: HubModel, folder: Path, compact_weights: bool = 
             or tokenizer is not supported.
     """
     family = family_of(source)
-    tower = PatchTower if family.patches else ImageTower
     processor = read_processor(source.source, _image_processor(source))
-    if family.patches != (processor.preprocessing.fit == "patches"):
+    if processor.preprocessing.fit == "patches":
         raise ConfigError(f"{source.source}: its image processor is not that of {family.title}")
     model = _model(source)
     tokenizer = read_tokenizer(source, model.config, family.pads)
     card = read_card(source)
     parts = BundleParts(
         name=source.name,
-        image=tower(model, processor),
+        image=ImageTower(model, processor),
         text=TextTower(model, tokenizer.masked),
         tokenizer=tokenizer.tokenizer,
         card=dual_encoder_card(source, family.title, card, processor.preprocessing),
