@@ -16,6 +16,7 @@ from hgan.cli.explain import EXPLAIN
 from hgan.cli.export import EXPORT
 from hgan.cli.extract import EXTRACT
 from hgan.cli.index import INDEX
+from hgan.cli.info import INFO
 from hgan.cli.report import REPORT
 from hgan.cli.search import SEARCH
 from hgan.cli.serve import SERVE
@@ -26,7 +27,13 @@ from hgan.errors import HganError
 from hgan.terminal import print_visible
 from hgan.version import __version__
 
-FIND: dict[str, Verb] = {"index": INDEX, "search": SEARCH, "explain": EXPLAIN, "serve": SERVE}
+FIND: dict[str, Verb] = {
+    "index": INDEX,
+    "search": SEARCH,
+    "explain": EXPLAIN,
+    "serve": SERVE,
+    "info": INFO,
+}
 LEARN: dict[str, Verb] = {
     "data check": DATA_CHECK,
     "data convert": DATA_CONVERT,

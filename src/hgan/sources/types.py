@@ -10,7 +10,8 @@ from pathlib import Path, PurePath, PurePosixPath
 import numpy as np
 
 from hgan.runtime.exif import Exif, read_exif
-from hgan.runtime.images import PHOTO_SUFFIXES, open_photo, to_pixels
+from hgan.runtime.images import PHOTO_SUFFIXES, open_photo
+from hgan.runtime.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,14 @@ class PhotoContent:
         """Time, camera and keywords; empty if the photo has none, or is damaged."""
         return read_exif(self.data)
 
-    def pixels(self, size: int) -> np.ndarray:
+    def pixels(self, preprocessing: Preprocessing) -> np.ndarray:
         """The input of a model, (size, size, 3) uint8.
 
         Raises:
             DataError: the bytes are not a photo, or the photo is damaged.
         """
-        return to_pixels(open_photo(self.data, hint=size, name=self.photo.path), size)
+        photo = open_photo(self.data, hint=preprocessing.hint, name=self.photo.path)
+        return preprocessing.pixels(photo)
 
 
 @dataclass

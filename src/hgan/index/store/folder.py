@@ -139,8 +139,7 @@ def _check_count(folder: Path, count: int) -> None:
     committed = read_manifest(folder).points
     if committed not in (None, count):
         raise IndexingError(
-            f"{folder}: damaged, it contains {count} items instead of {committed}; "
-            f"{repair(folder)}"
+            f"{folder}: damaged, it contains {count} items instead of {committed}; {repair(folder)}"
         )
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from hgan.errors import ConfigError, IndexingError
+from hgan.errors import BundleError, ConfigError, IndexingError
 from hgan.runtime.bundle import Bundle, default_bundle
 from hgan.runtime.bundle_config import MAX_REGIONS, MAX_WIDTH
 from hgan.runtime.ranges import check_choice, check_integer, check_text
@@ -121,6 +121,24 @@ class IndexManifest:
             return cls(**values)
         except (KeyError, TypeError, ValueError) as error:
             raise IndexingError(f"{where}: damaged ({error}); remove it and index again") from error
+
+    def load_bundle(self, spin: bool = True) -> Bundle:
+        """The bundle that encoded the items, from the folder where it was.
+
+        Args:
+            spin: see `Bundle.load`.
+
+        Raises:
+            BundleError: it is no longer there, or damaged.
+        """
+        folder = None if self.bundle_path is None else Path(self.bundle_path)
+        if folder is not None and not folder.is_dir():
+            raise BundleError(
+                f"{folder}: no model bundle here any more; the index was made with "
+                f"{self.bundle_name}. Restore the folder, or make it again: `hgan index "
+                f"{self.root} --model {self.bundle_name}`, with the --to of the index"
+            )
+        return Bundle.load(folder, spin)
 
     def check_bundle(self, where: object, wanted: "IndexManifest") -> None:
         """Raise `IndexingError` unless the index in `where` was made with the bundle of `wanted`,

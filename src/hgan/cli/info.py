@@ -1,0 +1,74 @@
+"""The verb `info`: show what an index contains, and which model it has."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from hgan.cli.verb import Verb
+from hgan.locations import default_index
+from hgan.terminal import print_visible, visible
+from hgan.version import __version__
+
+
+def _info_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        nargs="?",
+        type=str,
+        metavar="INDEX_OR_BUNDLE",
+        help="an index, or the folder of a bundle; by default your own index if there is one, or "
+        "else the bundle that ships with hgan",
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
+def _info(_parser: ArgumentParser, chosen: Namespace) -> int:
+    found = {"hgan": __version__} | _describe(chosen.source)
+    if chosen.json:
+        print(visible(json.dumps(found, indent=2, ensure_ascii=False), keep="\n"))
+        return 0
+    for name, value in found.items():
+        if value is not None:
+            print_visible(f"{name:10}{_shown(name, value)}")
+    return 0
+
+
+def _describe(source: str | None) -> dict[str, Any]:
+    from hgan.index.describe import describe_index, describe_model
+    from hgan.index.store.open import is_address
+    from hgan.runtime.bundle import Bundle
+
+    target = default_index() if source is None else source
+    if is_address(target) or (Path(target) / "index.json").is_file():
+        return describe_index(target)
+    return describe_model(Bundle.load(source))
+
+
+def _shown(name: str, value: Any) -> str:
+    """A value on one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {number:g}" for key, number in value.items() if number)
+    if name == "languages":
+        return ", ".join(value) or "not stated by the model card"
+    if name == "bytes":
+        return f"{value / 1e6:,.1f} MB"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+INFO = Verb(
+    summary="Show what an index contains, which model it has and which languages it understands.",
+    details=(
+        "The languages are those that the card of the model states. An index that another\n"
+        "process has open can be described too; its number of items is not known while it is\n"
+        "changed."
+    ),
+    examples=(
+        "hgan info",
+        "hgan info holidays.index",
+        "hgan info bundles/clip --json",
+    ),
+    arguments=_info_arguments,
+    run=_info,
+)
