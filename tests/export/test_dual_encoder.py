@@ -55,6 +55,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return get
 
 
+@pytest.fixture
+def model_folder(exported: Exported, tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    shutil.copytree(exported(FAST)[0], folder)
+    return folder
+
+
 def assert_same(folder: Path, bundle: Bundle, photos: list[Image.Image]) -> None:
     images, texts = own_features(folder, photos, TEXTS)
     expected = images @ texts.T
@@ -89,7 +96,7 @@ def test_every_class_is_tested() -> None:
 def test_the_bundle_describes_the_model(exported: Exported) -> None:
     _, bundle = exported(FAST)
     assert bundle.name == FAST
-    assert bundle.preprocessing == Preprocessing(SIZE, "crop", "bicubic", 36)
+    assert bundle.preprocessing == Preprocessing(SIZE, "crop", "bicubic", 36, scale=3)
     assert bundle.levels == ("context",) and bundle.dimension == 16
     assert bundle.config.max_words == WORDS
     assert bundle.logits is None and bundle.languages == ()
@@ -112,7 +119,7 @@ def test_siglip_pads_all_texts_to_one_length(exported: Exported) -> None:
     _, bundle = exported("siglip")
     for text in ("a dog", TEXTS[3]):
         assert bundle.ids([text])[0].shape == (1, WORDS)
-    assert bundle.preprocessing == Preprocessing(SIZE)
+    assert bundle.preprocessing == Preprocessing(SIZE, scale=3)
 
 
 @pytest.mark.slow
@@ -148,21 +155,28 @@ def test_exporting_again_gives_the_same_bundle(exported: Exported, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_languages_and_licence_are_kept(exported: Exported, tmp_path: Path) -> None:
-    folder, small = tmp_path / "model", tmp_path / "small"
-    shutil.copytree(exported(FAST)[0], folder)
-    (folder / "README.md").write_text(
+def test_languages_and_licence_are_kept(model_folder: Path, tmp_path: Path) -> None:
+    (model_folder / "README.md").write_text(
         "---\nlanguage:\n- en\n- zh\nlicense: mit\n---\n# A model\n", encoding="utf-8"
     )
-    bundle = Bundle.load(export_dual_encoder(HubModel.find(folder), small, compact_weights=True))
+    bundle = Bundle.load(export_dual_encoder(HubModel.find(model_folder), tmp_path / "out"))
     assert bundle.languages == ("en", "zh")
-    card = (small / "README.md").read_text(encoding="utf-8")
+    card = (bundle.folder / "README.md").read_text(encoding="utf-8")
     assert "license: mit" in card and "en, zh" in card
-    plain = exported(FAST)[1]
+
+
+@pytest.mark.slow
+def test_compact_weights(
+    exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, plain = exported(FAST)
+    monkeypatch.setattr("hgan.export.compact.SMALLEST", 500)  # the model has no larger ones
+    out = export_dual_encoder(HubModel.find(folder), tmp_path / "out", compact_weights=True)
+    small = Bundle.load(out)
     for tower in ("image.onnx", "text.onnx"):
-        sizes = [(each.folder / tower).stat().st_size for each in (bundle, plain)]
+        sizes = [(each.folder / tower).stat().st_size for each in (small, plain)]
         assert sizes[0] < 0.7 * sizes[1]
-    found = bundle.encode_text(TEXTS).context @ plain.encode_text(TEXTS).context.T
+    found = small.encode_text(TEXTS).context @ plain.encode_text(TEXTS).context.T
     np.testing.assert_allclose(np.diag(found), 1, atol=2e-3)
 
 
@@ -184,13 +198,6 @@ def test_large_weights_have_a_file_of_their_own(
 
 
 # --- bad input
-
-
-@pytest.fixture
-def model_folder(exported: Exported, tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    shutil.copytree(exported(FAST)[0], folder)
-    return folder
 
 
 def refused(folder: Path, message: str, kind: type[Exception] = ConfigError) -> None:

@@ -1,17 +1,18 @@
 """Preprocessing equals a plain resize and crop for photos of any shape, in bounded memory."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from hgan.errors import DataError
+from hgan.runtime.images import open_photo
 from hgan.runtime.preprocessing import Preprocessing
 
 SQUASH = Preprocessing(32)
 CROP = Preprocessing(32, "crop", "bicubic", shorter_side=40)
-PATCHES = Preprocessing(32, "patches", "bilinear", patch=8, patches=20)
 
 
 def noise(width: int, height: int) -> Image.Image:
@@ -47,13 +48,13 @@ def test_a_long_photo_is_cropped_before_it_is_resized(size: tuple[int, int]) -> 
 
 
 @pytest.mark.parametrize("size", [(1, 1_000_000), (1_000_000, 1), (1, 1)])
-@pytest.mark.parametrize("preprocessing", [SQUASH, CROP, PATCHES])
+@pytest.mark.parametrize("preprocessing", [SQUASH, CROP])
 def test_the_longest_photos_need_little_memory(
     preprocessing: Preprocessing, size: tuple[int, int]
 ) -> None:
     pixels = preprocessing.pixels(Image.new("RGB", size, (10, 20, 30)))
     preprocessing.check(pixels)
-    assert pixels.size <= 3 * 64 * 20 and (pixels == (10, 20, 30)).all()
+    assert (pixels == (10, 20, 30)).all()
 
 
 def test_the_filter_is_the_one_of_the_model() -> None:
@@ -64,41 +65,16 @@ def test_the_filter_is_the_one_of_the_model() -> None:
         np.testing.assert_array_equal(found, np.asarray(expected))
 
 
-@given(st.integers(1, 3000), st.integers(1, 3000))
-def test_patches_fill_the_shape_of_the_photo(width: int, height: int) -> None:
-    pixels = PATCHES.pixels(Image.new("RGB", (width, height)))
-    down, across = pixels.shape[0] // 8, pixels.shape[1] // 8
-    assert pixels.shape == (8 * down, 8 * across, 3)
-    assert 1 <= down * across <= 20
-    PATCHES.check(pixels)
-    assert (down + 1) * (across + 1) > 20, "one more row and column would fit"
-
-
-def test_patches_keep_their_place_in_the_photo() -> None:
-    wide, tall = PATCHES.pixels(noise(100, 40)), PATCHES.pixels(noise(30, 90))
-    found = PATCHES.inputs([wide, tall])
-    assert found["pixels"].shape == (2, 20, 8 * 8 * 3) and found["pixels"].dtype == np.uint8
-    for row, photo in enumerate((wide, tall)):
-        down, across = found["shapes"][row]
-        assert (8 * down, 8 * across) == photo.shape[:2]
-        for patch in range(20):
-            y, x = divmod(patch, int(across))
-            cell = photo[8 * y : 8 * y + 8, 8 * x : 8 * x + 8]
-            expected = cell.ravel() if patch < down * across else np.zeros(8 * 8 * 3)
-            np.testing.assert_array_equal(found["pixels"][row, patch], expected)
-
-
 @pytest.mark.parametrize(
     "pixels",
     [
         np.zeros((32, 32, 3)),
         np.zeros((31, 32, 3), np.uint8),
-        np.zeros((8, 8 * 21, 3), np.uint8),
         np.zeros((32, 32), np.uint8),
         "photo.jpg",
     ],
 )
-@pytest.mark.parametrize("preprocessing", [SQUASH, PATCHES])
+@pytest.mark.parametrize("preprocessing", [SQUASH, CROP])
 def test_what_has_not_been_resized_is_refused(preprocessing: Preprocessing, pixels: object) -> None:
     with pytest.raises(DataError, match="encode_image takes files"):
         preprocessing.check(pixels)
@@ -113,12 +89,26 @@ def test_what_has_not_been_resized_is_refused(preprocessing: Preprocessing, pixe
         ({"size": 32, "shorter_side": 40}, "shorter_side is not for fit: squash"),
         ({"size": 32, "fit": "crop"}, "shorter_side must be"),
         ({"size": 32, "fit": "crop", "shorter_side": 31}, "from 32 to"),
-        ({"size": 32, "fit": "patches", "patch": 8}, "patches must be"),
-        ({"size": 32, "fit": "patches", "patch": 7, "patches": 20}, "multiple of patch"),
-        ({"size": 32, "fit": "patches", "patch": 8, "patches": 15}, "at most so many"),
-        ({"size": 32, "fit": "patches", "patch": 8, "patches": 10**9}, "from 1 to 4096"),
+        ({"size": 32, "scale": 1}, "scale must be"),
+        ({"size": 32, "scale": 17}, "from 2 to 16"),
     ],
 )
 def test_settings_out_of_range_are_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Preprocessing(**fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("fields", [{}, {"fit": "crop", "shorter_side": 12}])
+def test_a_larger_scale_is_closer_to_resizing_the_whole_photo(
+    fields: dict[str, Any], flickr8k: Path
+) -> None:
+    """Of real photos that are more than ten times as large as what the model reads."""
+    errors = []
+    for scale in (2, 3, 16):
+        preprocessing = Preprocessing(12, scale=scale, **fields)
+        differences = []
+        for file in sorted((flickr8k / "images").iterdir())[:12]:
+            whole = preprocessing.pixels(open_photo(file)).astype(int)
+            differences.append(np.abs(preprocessing.read(file) - whole).mean())
+        errors.append(np.mean(differences))
+    assert errors[0] > 2 * errors[1] > 0 and errors[2] == 0

@@ -76,15 +76,13 @@ def _evaluate(_parser: ArgumentParser, chosen: Namespace) -> int:
 
 def _named(name: str) -> "Path | Bundle":
     """The folder of a checkpoint or a bundle; or the bundle of a dual encoder, exported once."""
-    from hgan.hub import HubModel, hub_name
+    from hgan.hub import HubModel
     from hgan.loading import load_bundle
 
-    folder = Path(name)
-    if folder.exists():
-        foreign = folder.is_dir() and HubModel(name, folder).kind == "dual encoder"
-    else:
-        foreign = hub_name(name) is not None
-    return load_bundle(name) if foreign else folder
+    model = HubModel.find(name)
+    if model.folder is None or model.kind == "dual encoder":
+        return load_bundle(name)
+    return model.folder
 
 
 def tables(record: dict[str, Any], protocols: Sequence[str]) -> "Iterator[Group]":

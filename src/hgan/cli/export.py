@@ -44,8 +44,8 @@ EXPORT = Verb(
     summary="Export a checkpoint, or a dual encoder such as CLIP, as a bundle for `hgan index`.",
     details=(
         "A bundle runs without torch: two ONNX networks, tokenizer, settings, model card. Dual\n"
-        "encoders are CLIP, SigLIP and AltCLIP, with weights\n"
-        "as safetensors. A name on the hub can have the prefix hf-hub:, to tell it from a folder."
+        "encoders are CLIP, SigLIP and AltCLIP, with weights as safetensors. A name on the hub\n"
+        "can have the prefix hf-hub:, to tell it from a folder."
     ),
     examples=(
         "hgan export runs/flickr8k/seed1 bundles/mine",

@@ -71,9 +71,6 @@ def read_card(source: HubModel) -> ModelCard:
 
 
 def _photos(preprocessing: Preprocessing) -> str:
-    if preprocessing.fit == "patches":
-        patch = f"{preprocessing.patch} x {preprocessing.patch} pixels"
-        return f"up to {preprocessing.patches} patches of {patch}, with the photo's aspect ratio"
     square = f"{preprocessing.size} x {preprocessing.size} pixels"
     if preprocessing.fit == "squash":
         return f"squashed to {square}"

@@ -106,8 +106,6 @@ def export_dual_encoder(source: HubModel, folder: Path, compact_weights: bool = 
     """
     family = family_of(source)
     processor = read_processor(source.source, _image_processor(source))
-    if processor.preprocessing.fit == "patches":
-        raise ConfigError(f"{source.source}: its image processor is not that of {family.title}")
     model = _model(source)
     tokenizer = read_tokenizer(source, model.config, family.pads)
     card = read_card(source)

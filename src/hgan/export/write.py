@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import nn
 
 from hgan.errors import ConfigError
 from hgan.export.compact import compact
@@ -31,7 +31,7 @@ class BundleParts:
 
     name: str
     image: nn.Module
-    """From the inputs of `Preprocessing.inputs` to context (N, D), slots (N, K, D_s) and local
+    """From photos (N, size, size, 3) uint8 to context (N, D), slots (N, K, D_s) and local
     (N, R, D_l)."""
     text: nn.Module
     """From ids and mask (N, W) int64 to context (N, D), slots (N, K, D_s), local (N, W, D_l) and
@@ -77,17 +77,16 @@ def write_bundle(parts: BundleParts, folder: Path, compact_weights: bool = False
 
 @torch.no_grad()
 def _export_networks(parts: BundleParts, folder: Path) -> None:
-    photos = parts.preprocessing.inputs([parts.preprocessing.blank()] * 2)
     export_onnx(
         parts.image,
-        {name: torch.from_numpy(array) for name, array in photos.items()},
-        {name: ("batch",) for name in photos},
+        {"pixels": torch.from_numpy(np.stack([parts.preprocessing.blank()] * 2))},
+        {"pixels": ("batch",)},
         ["context", "slots", "local"],
         folder / "image.onnx",
         _is_large(parts.image),
     )
     reader = TextReader(Tokenizer.from_str(parts.tokenizer.to_str()), parts.max_words)
-    ids, mask = (torch.from_numpy(array) for array in reader.ids(_EXAMPLES))
+    ids, mask = map(torch.from_numpy, reader.ids(_EXAMPLES))
     export_onnx(
         parts.text,
         {"ids": ids, "mask": mask},
@@ -102,11 +101,10 @@ def _export_networks(parts: BundleParts, folder: Path) -> None:
 def _check(parts: BundleParts, bundle: Bundle) -> None:
     """Compare the exported networks with the originals: not all that torch does can be exported."""
     photo = np.random.default_rng(0).integers(0, 256, parts.preprocessing.blank().shape, np.uint8)
-    inputs = parts.preprocessing.inputs([photo])
-    tokens = bundle.ids(_EXAMPLES)
+    tokens = map(torch.from_numpy, bundle.ids(_EXAMPLES))
     for name, found, expected in (
-        ("photos", bundle.encode_images([photo]), parts.image(*_tensors(*inputs.values()))),
-        ("texts", bundle.encode_texts(_EXAMPLES), parts.text(*_tensors(*tokens))),
+        ("photos", bundle.encode_images([photo]), parts.image(torch.from_numpy(photo)[None])),
+        ("texts", bundle.encode_texts(_EXAMPLES), parts.text(*tokens)),
     ):
         difference = np.abs(found.context - expected[0].numpy()).max(initial=0.0)
         if not difference <= TOLERANCE:
@@ -115,10 +113,6 @@ def _check(parts: BundleParts, bundle: Bundle) -> None:
                 f"by up to {difference:.2g}; this model cannot be exported with these versions of "
                 "torch and transformers"
             )
-
-
-def _tensors(*arrays: np.ndarray) -> list[Tensor]:
-    return [torch.from_numpy(array) for array in arrays]
 
 
 def _is_large(network: nn.Module) -> bool:

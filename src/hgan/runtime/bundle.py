@@ -151,7 +151,7 @@ class Bundle(Model):
             self.preprocessing.check(photo)
         parts = []
         for batch in chunks(pixels, batch_size):
-            part = self._run(self._image_tower, self.preprocessing.inputs(batch))
+            part = self._run(self._image_tower, {"pixels": np.stack(list(batch))})
             mask = np.ones(part["local"].shape[:2], np.bool_)
             parts.append(Encoded(part["context"], part["slots"], part["local"], mask))
         return self._join(parts)
