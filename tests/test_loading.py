@@ -163,7 +163,7 @@ def test_a_bundle_is_used_where_it_is(tmp_path: Path) -> None:
 def test_without_a_network_the_message_says_so(
     hub: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(DataError, match=r"someone/else: no such folder here.*cannot be reached"):
+    with pytest.raises(DataError, match=r"someone/else: no such folder here; .*cannot be reached"):
         load_bundle("someone/else")
     assert main(["export", "someone/else", "unused"]) == 2
     assert "cannot be reached" in capsys.readouterr().err

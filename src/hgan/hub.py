@@ -80,7 +80,11 @@ def download(name: str, revision: str | None = None) -> Path:
 
         return Path(
             snapshot_download(
-                name, revision=revision, allow_patterns=list(FILES), etag_timeout=SECONDS
+                name,
+                revision=revision,
+                allow_patterns=list(FILES),
+                etag_timeout=SECONDS,
+                local_files_only=is_out_of_reach(name),
             )
         )
 
@@ -121,6 +125,15 @@ class HubModel:
         """The argument of `from_pretrained` of Hugging Face classes."""
         return self.name if self.folder is None else str(self.folder)
 
+    @cached_property
+    def is_offline(self) -> bool:
+        """Whether the files of a model on the hub can only be read from the cache.
+
+        Raises:
+            ConfigError: huggingface_hub is not installed.
+        """
+        return self.folder is None and is_out_of_reach(self.name)
+
     def file(self, name: str) -> Path | None:
         """A file of the model, which is downloaded unless it is in the cache; None if the model has
         no such file.
@@ -138,7 +151,11 @@ class HubModel:
 
             try:
                 found = hf_hub_download(
-                    self.name, name, revision=self.revision, etag_timeout=SECONDS
+                    self.name,
+                    name,
+                    revision=self.revision,
+                    etag_timeout=SECONDS,
+                    local_files_only=self.is_offline,
                 )
             except LocalEntryNotFoundError:
                 raise
@@ -192,6 +209,7 @@ class HubModel:
 def _explained(name: str, revision: str | None) -> Iterator[None]:
     """Turn errors of huggingface_hub into errors that say what to do."""
     try:
+        import huggingface_hub  # noqa: F401  # its errors alone may have been imported
         from huggingface_hub.errors import (
             HfHubHTTPError,
             HFValidationError,
@@ -210,7 +228,9 @@ def _explained(name: str, revision: str | None) -> Iterator[None]:
             f"{name}: neither a folder here nor a model on the Hugging Face hub; log in with "
             "`hf auth login` if it is private"
         ) from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except LocalEntryNotFoundError as error:
+        raise DataError(f"{name}: no such folder here; {OUT_OF_REACH}") from error
+    except (HfHubHTTPError, OSError) as error:
         raise DataError(
             f"{name}: no such folder here, and the Hugging Face hub cannot be reached "
             f"({_reason(error)}); check the path or the network connection"

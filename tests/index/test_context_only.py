@@ -121,11 +121,15 @@ def test_a_model_that_is_gone(whole: Bundle, photos: Path, tmp_path: Path) -> No
     to = tmp_path / "index"
     index_folder(photos, to, whole)
     whole.folder.rename(tmp_path / "elsewhere")
-    message = f"no model bundle here any more; .* made with tiny.*hgan index {photos} --model tiny"
+    message = f"no model bundle here any more; .* made with tiny.*hgan index {photos} --model MODEL"
     with pytest.raises(BundleError, match=message):
         hgan.open_index(to)
     with pytest.raises(BundleError, match=message):
         index_folder(photos, to)
     assert "no model bundle here any more" in describe_index(to)["problem"]
     with hgan.open_index(to, tmp_path / "elsewhere") as index:
+        assert len(index) == 12
+    assert index_folder(photos, to, tmp_path / "elsewhere").unchanged == 12
+    assert read_manifest(to).bundle_path == str(tmp_path / "elsewhere")
+    with hgan.open_index(to) as index:  # it is found where it was named last
         assert len(index) == 12

@@ -17,9 +17,9 @@ def _info_arguments(parser: ArgumentParser) -> None:
         "source",
         nargs="?",
         type=str,
-        metavar="INDEX_OR_BUNDLE",
-        help="an index, or the folder of a bundle; by default your own index if there is one, or "
-        "else the bundle that ships with hgan",
+        metavar="INDEX_OR_MODEL",
+        help="an index, or a model as for --model of `hgan index`; by default your own index if "
+        "there is one, or else the bundle that ships with hgan",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
@@ -38,12 +38,12 @@ def _info(_parser: ArgumentParser, chosen: Namespace) -> int:
 def _describe(source: str | None) -> dict[str, Any]:
     from hgan.index.describe import describe_index, describe_model
     from hgan.index.store.open import is_address
-    from hgan.runtime.bundle import Bundle
+    from hgan.loading import load_bundle
 
     target = default_index() if source is None else source
     if is_address(target) or (Path(target) / "index.json").is_file():
         return describe_index(target)
-    return describe_model(Bundle.load(source))
+    return describe_model(load_bundle(source))
 
 
 def _shown(name: str, value: Any) -> str:

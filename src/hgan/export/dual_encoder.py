@@ -154,7 +154,10 @@ def _image_processor(source: HubModel) -> Any:
     """
     try:
         return AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-            source.source, revision=source.revision, trust_remote_code=False
+            source.source,
+            revision=source.revision,
+            trust_remote_code=False,
+            local_files_only=source.is_offline,
         )
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise ConfigError(
@@ -174,6 +177,7 @@ def _model(source: HubModel) -> PreTrainedModel:
             source.source,
             revision=source.revision,
             trust_remote_code=False,
+            local_files_only=source.is_offline,
             use_safetensors=True,
             dtype=torch.float32,
             attn_implementation="eager",  # the fused kernels' masks cannot be exported

@@ -75,7 +75,11 @@ def _load(source: HubModel) -> Any:
         return siglip_tokenizer(source, settings)
     try:
         return AutoTokenizer.from_pretrained(
-            source.source, revision=source.revision, use_fast=True, trust_remote_code=False
+            source.source,
+            revision=source.revision,
+            use_fast=True,
+            trust_remote_code=False,
+            local_files_only=source.is_offline,
         )
     except Exception as error:  # tokenizers raises a plain Exception for a damaged file
         reason = str(error).strip().split("\n")[0]

@@ -122,6 +122,11 @@ class IndexManifest:
         except (KeyError, TypeError, ValueError) as error:
             raise IndexingError(f"{where}: damaged ({error}); remove it and index again") from error
 
+    @property
+    def has_bundle(self) -> bool:
+        """Whether there is still a folder where the bundle was."""
+        return self.bundle_path is None or Path(self.bundle_path).is_dir()
+
     def load_bundle(self, spin: bool = True) -> Bundle:
         """The bundle that encoded the items, from the folder where it was.
 
@@ -131,14 +136,13 @@ class IndexManifest:
         Raises:
             BundleError: it is no longer there, or damaged.
         """
-        folder = None if self.bundle_path is None else Path(self.bundle_path)
-        if folder is not None and not folder.is_dir():
+        if not self.has_bundle:
             raise BundleError(
-                f"{folder}: no model bundle here any more; the index was made with "
-                f"{self.bundle_name}. Restore the folder, or make it again: `hgan index "
-                f"{self.root} --model {self.bundle_name}`, with the --to of the index"
+                f"{self.bundle_path}: no model bundle here any more; the index was made with "
+                f"{self.bundle_name}. Restore the folder, or name the model again: `hgan index "
+                f"{self.root} --model MODEL`, with the --to of the index"
             )
-        return Bundle.load(folder, spin)
+        return Bundle.load(None if self.bundle_path is None else Path(self.bundle_path), spin)
 
     def check_bundle(self, where: object, wanted: "IndexManifest") -> None:
         """Raise `IndexingError` unless the index in `where` was made with the bundle of `wanted`,
