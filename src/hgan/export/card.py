@@ -3,7 +3,7 @@
 from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
-from yaml import YAMLError
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from hgan.errors import DataError
 from hgan.hub import HubModel
@@ -41,7 +41,7 @@ def dual_encoder_card(
         card: its own card, whose languages and licence are kept.
         preprocessing: how it wants its photos.
     """
-    own = card.data.to_dict()
+    own: dict[str, Any] = card.data.to_dict()  # type: ignore[no-untyped-call]
     kept: dict[str, Any] = {key: own[key] for key in _KEPT if key in own}
     if source.folder is None:
         kept["base_model"] = source.name

@@ -47,7 +47,7 @@ def siglip_tokenizer(source: HubModel, settings: dict[str, Any]) -> PreTrainedTo
     tokenizer.post_processor = TemplateProcessing(
         single=f"$A {end}", special_tokens=[(end, tokenizer.token_to_id(end))]
     )
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         eos_token=end,
         unk_token=_token(settings, "unk_token", "<unk>"),

@@ -103,7 +103,7 @@ def model_card(
 
 def languages_of(card: ModelCard) -> tuple[str, ...]:
     """The languages in the metadata of a model card, such as `en`; empty if it does not say."""
-    found = card.data.to_dict().get("language") or []
+    found = card.data.get("language") or []
     listed = [found] if isinstance(found, str) else found
     return tuple(name for name in listed if isinstance(name, str) and name)
 

@@ -86,8 +86,8 @@ class BundleConfig:
             check_text("languages", language, 40)
         if self.logits is not None:
             _check_keys("logits", self.logits, ("scale", "bias"))
-            for name, value in self.logits.items():
-                check_number(f"logits.{name}", value, -1e6, 1e6)
+            for name, number in self.logits.items():
+                check_number(f"logits.{name}", number, -1e6, 1e6)
 
     @property
     def shape(self) -> tuple[int, ...]:
