@@ -16,8 +16,8 @@ resizes photos a little differently from Pillow."""
 _SIZES = (97, 61), (45, 120), (400, 333)
 """Widths and heights of photos on which the two are compared."""
 _SCALE = 3
-"""See `Preprocessing.scale`. The processor resizes the whole photo; this is close to it (vectors of
-large photos have a cosine of 0.997), as fast as a scale of 2 for a photo of a phone."""
+"""See `Preprocessing.scale`. The processor resizes the whole photo; this is close to it (see
+docs/models.md), and as fast as a scale of 2 for a photo of a phone."""
 
 
 class Processor(NamedTuple):
