@@ -122,6 +122,9 @@ class ExplanationResult(BaseModel):
     text: str
     score: Number
     levels: dict[str, Level]
+    probability: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="That photo and text match, if the model was trained to give it."
+    )
     slots: list[Number]
     boxes: list[Box]
     words: list[Word]

@@ -26,7 +26,7 @@ from hgan.model.matcher import Matcher
 from hgan.model.photos import encode_photos
 from hgan.runtime.embeddings import Embeddings, check_pair, concatenate
 from hgan.runtime.inputs import texts_of
-from hgan.runtime.model import IMAGE_BATCH, TEXT_BATCH, Model, check_pixels
+from hgan.runtime.model import IMAGE_BATCH, TEXT_BATCH, Model
 from hgan.runtime.similarity import Scores
 from hgan.runtime.tokens import TextReader
 from hgan.vision.backbone import Backbone
@@ -155,7 +155,8 @@ class HGAN(Model):
             DataError: a photo is not such an array, or there are none.
             ConfigError: the model cannot read photos.
         """
-        check_pixels(pixels, self.size)
+        for photo in pixels:
+            self.preprocessing.check(photo)
         boxes = self.trained.boxes
         places = None if boxes is None else torch.from_numpy(boxes).to(self.device)
         parts = []

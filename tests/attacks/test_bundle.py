@@ -13,7 +13,7 @@ import hgan.runtime.bundle
 from hgan.errors import BundleError
 from hgan.files import sha256
 from hgan.runtime.bundle import MAX_CONFIG, Bundle
-from hgan.runtime.onnx_file import has_external_data
+from hgan.runtime.onnx_file import external_files
 from tests.fixtures.tiny_bundle import SIZE, WEIGHTS, edit_config, write_tiny_bundle
 
 WIDTHS = {"context": 16, "slots": 2, "slot": 6, "local": 8}
@@ -86,6 +86,62 @@ def test_external_data(folder: Path) -> None:
         Bundle.load(folder)
 
 
+def _move_weights(folder: Path, location: str = "image.onnx.data") -> None:
+    """Move the weights of the image tower to another file, as an export of a large model does."""
+    model = onnx.load(folder / "image.onnx")
+    onnx.save(
+        model,
+        folder / "image.onnx",
+        save_as_external_data=True,
+        location=location,
+        size_threshold=100,  # shapes stay, which ONNX Runtime has to know
+    )
+
+
+def test_weights_in_a_file_with_a_checksum(folder: Path) -> None:
+    photo = [np.full((SIZE, SIZE, 3), 200, np.uint8)]
+    expected = Bundle.load(folder).encode_images(photo)
+    _move_weights(folder)
+    _sign(folder, "image.onnx.data")
+    found = Bundle.load(folder).encode_images(photo)
+    np.testing.assert_array_equal(found.context, expected.context)
+    data = bytearray((folder / "image.onnx.data").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "image.onnx.data").write_bytes(data)
+    with pytest.raises(BundleError, match=r"image\.onnx\.data: damaged"):
+        Bundle.load(folder)
+    (folder / "image.onnx.data").unlink()
+    with pytest.raises(BundleError, match=r"image\.onnx\.data: is missing"):
+        Bundle.load(folder)
+
+
+@pytest.mark.parametrize("location", ["text.onnx.data", "../image.onnx.data", "/etc/passwd", ""])
+def test_weights_in_the_file_of_another_network(folder: Path, location: str) -> None:
+    """Even if a file of the right name is there, with its checksum."""
+    _move_weights(folder)
+    model = onnx.load(folder / "image.onnx", load_external_data=False)
+    for weight in model.graph.initializer:
+        for entry in weight.external_data:
+            if entry.key == "location":
+                entry.value = location
+    onnx.save(model, folder / "image.onnx")
+    (folder / "text.onnx.data").write_bytes((folder / "image.onnx.data").read_bytes())
+    _sign(folder, "image.onnx.data", "text.onnx.data")
+    with pytest.raises(BundleError, match=r"image\.onnx: some of its numbers are in another file"):
+        Bundle.load(folder)
+
+
+@pytest.mark.parametrize("keys", [("location", "location"), ("offset", "location"), ()])
+def test_entries_that_could_be_read_in_two_ways(tmp_path: Path, keys: tuple[str, ...]) -> None:
+    """Of a field that is there twice, readers may take the first or the last."""
+    entry = b"".join(b"\x0a" + bytes([len(key)]) + key.encode() for key in keys) + b"\x12\x01x"
+    tensor = b"\x6a" + bytes([len(entry)]) + entry  # field 13, external_data
+    graph = b"\x2a" + bytes([len(tensor)]) + tensor  # field 5, initializer
+    (tmp_path / "m.onnx").write_bytes(b"\x3a" + bytes([len(graph)]) + graph)
+    with pytest.raises(ValueError, match="not a key with a value"):
+        external_files(tmp_path / "m.onnx")
+
+
 def test_external_data_of_a_tensor_inside_a_graph_inside_a_node(tmp_path: Path) -> None:
     for wrong in (False, True):
         tensor = TensorProto(data_type=TensorProto.FLOAT, dims=[1], name="w")
@@ -100,7 +156,7 @@ def test_external_data_of_a_tensor_inside_a_graph_inside_a_node(tmp_path: Path) 
         condition = helper.make_tensor_value_info("x", TensorProto.BOOL, [])
         graph = helper.make_graph([node], "graph", [condition], [output])
         (tmp_path / "m.onnx").write_bytes(helper.make_model(graph).SerializeToString())
-        assert has_external_data(tmp_path / "m.onnx") is wrong
+        assert external_files(tmp_path / "m.onnx") == ({"/etc/passwd"} if wrong else set())
 
 
 @pytest.mark.parametrize(
@@ -109,7 +165,7 @@ def test_external_data_of_a_tensor_inside_a_graph_inside_a_node(tmp_path: Path) 
 def test_files_that_are_not_messages(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.onnx").write_bytes(content)
     with pytest.raises(ValueError):
-        has_external_data(tmp_path / "m.onnx")
+        external_files(tmp_path / "m.onnx")
 
 
 def test_files_are_verified_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +183,7 @@ def test_files_are_verified_once(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(read) == 3
 
 
-def _sign(folder: Path) -> None:
-    """Write the checksums of the files as they are now."""
+def _sign(folder: Path, *more: str) -> None:
+    """Write the checksums of the files as they are now, and of more files."""
     files = json.loads((folder / "config.json").read_text())["files"]
-    edit_config(folder, files={name: sha256(folder / name) for name in files})
+    edit_config(folder, files={name: sha256(folder / name) for name in (*files, *more)})

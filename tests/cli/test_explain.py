@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from rich.console import Console
 from hgan.cli import main
 from hgan.cli.explain import levels_table, region_name, words_table
 from hgan.runtime.bundle import Bundle
-from tests.fixtures.tiny_bundle import write_tiny_bundle
+from tests.fixtures.tiny_bundle import edit_config, write_tiny_bundle
 
 
 @pytest.fixture
@@ -105,3 +106,22 @@ def test_errors_of_the_user(photo, bundle, tmp_path, capsys, name, text, message
 def test_no_bundle(photo, tmp_path, capsys):
     assert main(["explain", str(photo), "red", "--bundle", str(tmp_path / "none")]) == 2
     assert "none: no such folder" in capsys.readouterr().err
+
+
+def test_a_dual_encoder_has_no_words(photo, tmp_path, capsys):
+    one = {"context": 1.0, "shared": 0.0, "local": 0.0}
+    bundle = write_tiny_bundle(tmp_path / "one", weights=one)
+    edit_config(bundle, logits={"scale": 10.0, "bias": -4.0})
+    out = tmp_path / "why.png"
+    assert main(["explain", str(photo), "red", "--model", str(bundle), "--out", str(out)]) == 0
+    shown = capsys.readouterr()
+    rows = dict(line.split("\t", 1) for line in shown.out.splitlines())
+    expected = 1 / (1 + math.exp(-(10 * float(rows["similarity"]) - 4)))
+    assert float(rows["probability"]) == pytest.approx(expected, abs=1e-3)
+    assert "the whole photo with the whole sentence" in shown.err
+    with Image.open(out) as picture:
+        assert picture.height < 500  # the photo and its one level, without panels
+    screen = io.StringIO()
+    explanation = Bundle.load(bundle).explain(photo, "red")
+    Console(file=screen, width=100).print(levels_table(explanation))
+    assert f"probability of a match {explanation.probability:.1%}" in screen.getvalue()

@@ -70,7 +70,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path
     folder = tmp_path_factory.mktemp("export")
     checkpoint = save_model(folder, ["context", "shared", "local"])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hgan.export.bundle.export_onnx", once_each(folder / "kept"))
+        patch.setattr("hgan.export.write.export_onnx", once_each(folder / "kept"))
         plain = export(checkpoint, folder / "plain")
         small = export(checkpoint, folder / "small", compact_weights=True)
     return checkpoint, plain, small
@@ -156,7 +156,7 @@ def test_a_kill_while_exporting_leaves_the_old_bundle(
         raise KeyboardInterrupt
 
     before = {path.name: path.read_bytes() for path in exported[1].iterdir()}
-    monkeypatch.setattr("hgan.export.bundle.export_onnx", killed)
+    monkeypatch.setattr("hgan.export.write.export_onnx", killed)
     with pytest.raises(KeyboardInterrupt):
         export(exported[0], exported[1])
     assert {path.name: path.read_bytes() for path in exported[1].iterdir()} == before

@@ -1,5 +1,6 @@
 """What is left out of an index, by rules or as too small; each file of a folder is counted."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -82,18 +83,22 @@ def test_photos_that_need_an_extra_are_counted_with_what_installs_it(
     assert capsys.readouterr().err == line
     assert main(["info"]) == 0
     shown = capsys.readouterr().out
-    assert "HEIC photos  not yet: pip install 'hgan[heif]'  (.heic .heif .hif)\n" in shown
+    assert "HEIC photos: .heic .heif .hif\n            not yet: pip install 'hgan[heif]'\n" in shown
 
 
 def test_info(tmp_path, bundle, photos, monkeypatch, capsys):
     monkeypatch.setenv("HGAN_INDEX", str(tmp_path / "index"))
     assert main(["info"]) == 0
-    assert f"index: {tmp_path}/index: no index here; create one with" in capsys.readouterr().out
+    assert "reads     photos: .avif .bmp .gif" in capsys.readouterr().out
     index_folder(photos, tmp_path / "index", bundle)
     assert main(["info"]) == 0
     shown = capsys.readouterr().out
-    assert f"index: {tmp_path}/index, 12 photos of {photos}\n" in shown
-    assert ".avif .bmp .gif" in shown
+    assert f"photos    {photos}\ncount     12\n" in shown
+    assert "reads     photos: .avif .bmp .gif" in shown
+    assert main(["info", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["reads"][0]["install"] is None
+    assert main(["info", str(tmp_path / "index")]) == 0
+    assert "reads" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", ["folder", "server"])

@@ -3,16 +3,28 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
+from tokenizers import Tokenizer
 
 from hgan.errors import BundleError, DataError
 from hgan.files import sha256
 from hgan.runtime.bundle import Bundle
+from hgan.runtime.bundle_config import FORMAT_VERSION
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.similarity import score_levels
-from tests.fixtures.tiny_bundle import COLOURS, SIZE, WEIGHTS, edit_config, write_tiny_bundle
+from tests.fixtures.tiny_bundle import (
+    COLOURS,
+    MAX_WORDS,
+    SIZE,
+    WEIGHTS,
+    edit_config,
+    write_tiny_bundle,
+)
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -128,7 +140,7 @@ def test_a_file_that_is_missing_is_known_at_once(folder, name):
 
 
 def test_newer_version(folder):
-    edit_config(folder, format_version=2)
+    edit_config(folder, format_version=FORMAT_VERSION + 1)
     with pytest.raises(BundleError, match="upgrade"):
         Bundle.load(folder)
 
@@ -147,6 +159,13 @@ def test_newer_version(folder):
         {"max_words": 2},
         {"format_version": "one"},
         {"surprise": 1},
+        {"preprocessing": {"fit": "stretch"}},
+        {"preprocessing": {"fit": "crop", "shorter_side": 10**9}},
+        {"preprocessing": "squash"},
+        {"languages": [3]},
+        {"languages": ["en"] * 1000},
+        {"logits": {"scale": 1.0}},
+        {"logits": {"scale": float("nan"), "bias": 0.0}},
     ],
 )
 def test_wrong_field(folder, change):
@@ -196,6 +215,58 @@ def test_model_without_an_output(folder):
     onnx.save(model, folder / "text.onnx")
     _sign(folder)
     with pytest.raises(BundleError, match="no output local_mask"):
+        Bundle.load(folder).encode_texts(["red"])
+
+
+def test_preprocessing_and_languages_are_read(folder):
+    preprocessing = {"fit": "crop", "filter": "bilinear", "shorter_side": 20}
+    logits = {"scale": 10.0, "bias": -5.0}
+    edit_config(folder, preprocessing=preprocessing, languages=["en", "de"], logits=logits)
+    bundle = Bundle.load(folder)
+    assert bundle.preprocessing == Preprocessing(SIZE, "crop", "bilinear", 20)
+    assert bundle.languages == ("en", "de")
+    assert bundle.logits == logits
+    wide = Image.fromarray(
+        np.concatenate([np.full((20, 30, 3), colour, np.uint8) for colour in (RED, BLUE, RED)], 1)
+    )
+    found = bundle.encode_image(wide).context  # only the blue middle is seen
+    np.testing.assert_allclose(found, bundle.encode_images(plain(BLUE)).context, atol=1e-6)
+
+
+def test_version_1_squashes(folder):
+    assert json.loads((folder / "config.json").read_text())["format_version"] == 1
+    bundle = Bundle.load(folder)
+    assert bundle.preprocessing == Preprocessing(SIZE)
+    assert (bundle.languages, bundle.logits) == ((), None)
+
+
+def _pad(folder: Path, **padding: Any) -> None:
+    """Let the tokenizer of a bundle pad texts, as that of SigLIP does."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_padding(**padding)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    _sign(folder)
+
+
+def test_padding_of_the_tokenizer_is_kept(folder):
+    unpadded = Bundle.load(folder).encode_texts(["red dog"])
+    _pad(folder, length=MAX_WORDS, pad_id=3, pad_token="[UNK]", direction="left")
+    bundle = Bundle.load(folder)
+    [[short, long], _] = bundle.ids(["red dog", "red " * 100])
+    assert len(short) == MAX_WORDS and set(short[:8]) == {3} and 3 not in short[8:]
+    assert len(long) == MAX_WORDS and 3 not in long
+    found = bundle.encode_texts(["red dog", "a photo of a red dog", "red " * 100])
+    assert found.mask.shape == (3, MAX_WORDS)
+    np.testing.assert_allclose(found.context[:1], unpadded.context, atol=1e-6)
+    with pytest.raises(DataError, match="no words"):
+        bundle.encode_texts(["  "])
+
+
+@pytest.mark.parametrize("length", [MAX_WORDS - 1, 10**9])
+def test_padding_to_another_length_is_refused(folder, length):
+    """A file could ask for so much padding that the memory is full."""
+    _pad(folder, length=length)
+    with pytest.raises(BundleError, match=f"pads texts to {length} tokens, but must pad to 12"):
         Bundle.load(folder).encode_texts(["red"])
 
 

@@ -22,7 +22,7 @@ RED = "red 0.png"
 def test_status_and_health(client, photos, bundle):
     said = client.get("/v1/status").json()
     assert (said["name"], said["photos"], said["manageable"]) == (photos.name, 12, False)
-    assert said["bundle"] == {"name": "tiny", "id": bundle.id}
+    assert said["bundle"] == {"name": "tiny", "id": bundle.id, "languages": []}
     assert str(photos.parent) not in json.dumps(said)
     kept = said["index"]
     assert (kept["engine"], kept["shards"], kept["replicas"]) == ("edge", None, None)

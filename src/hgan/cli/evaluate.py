@@ -1,4 +1,4 @@
-"""The verb `evaluate`: compute metrics of checkpoints on a split, as tables or JSON."""
+"""The verb `evaluate`: compute metrics of checkpoints or bundles on a split, as tables or JSON."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
+    from hgan.runtime.bundle import Bundle
+
 
 TOTALS = {"rsum": "rSum", "tied": "tied"}
 
@@ -22,10 +24,12 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "checkpoint",
-        type=Path,
+        type=str,
         nargs="+",
-        help="folder of a run, such as runs/flickr8k/seed1, or of one of its checkpoints; the "
-        "scores of several are averaged",
+        metavar="MODEL",
+        help="folder of a run, such as runs/flickr8k/seed1, or of one of its checkpoints, of a "
+        "bundle or of a dual encoder, or the name of one on the Hugging Face hub; the scores of "
+        "several are averaged",
     )
     add("--split", default="test", help="split of the data set: test, val, ...")
     add(
@@ -35,6 +39,11 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
     )
     add("--captions", type=Path, help="caption file, by default the one of the run")
     add("--features", type=Path, help="feature store, by default the one of the run")
+    add(
+        "--photos",
+        type=Path,
+        help="folder of the photos, which bundles read; by default next to the caption file",
+    )
     add("--out", type=Path, help="folder of the record, by default the folder of the run")
     add("--json", action="store_true", help="print the record as JSON")
     plugin_argument(parser)
@@ -49,7 +58,13 @@ def _evaluate(_parser: ArgumentParser, chosen: Namespace) -> int:
 
     protocols = [name.strip() for name in chosen.protocol.split(",")]
     record = evaluate_checkpoints(
-        chosen.checkpoint, chosen.split, protocols, chosen.captions, chosen.features, chosen.out
+        [_named(name) for name in chosen.checkpoint],
+        chosen.split,
+        protocols,
+        chosen.captions,
+        chosen.features,
+        chosen.out,
+        chosen.photos,
     )
     if chosen.json:
         print(json.dumps(record, indent=2))
@@ -57,6 +72,17 @@ def _evaluate(_parser: ArgumentParser, chosen: Namespace) -> int:
         for table in tables(record, protocols):
             Console().print(table, "")
     return 0
+
+
+def _named(name: str) -> "Path | Bundle":
+    """The folder of a checkpoint or a bundle; or the bundle of a dual encoder, exported once."""
+    from hgan.hub import HubModel
+    from hgan.loading import load_bundle
+
+    model = HubModel.find(name)
+    if model.folder is None or model.kind == "dual encoder":
+        return load_bundle(name)
+    return model.folder
 
 
 def tables(record: dict[str, Any], protocols: Sequence[str]) -> "Iterator[Group]":
@@ -92,10 +118,12 @@ def _caption(record: dict[str, Any], recalls: bool) -> str:
     ties = f"ties {record['ties']}" if recalls else f"ties broken by position ({tied} queries)"
     weights = ", ".join(f"{name} {value:.1f}" for name, value in record["weights"].items())
     total = "the mean of the models' scores" if record["ensemble"] else weights
-    seed, epoch = together(record["seeds"]), together(record["epochs"])
+    trained = ""
+    if record["epochs"] != [None] * len(record["epochs"]):  # unknown for bundles
+        trained = f", seed {together(record['seeds'])}, epoch {together(record['epochs'])}"
     return (
         f"{record['photos']:,} photos, {record['texts']:,} captions of {record['captions']}; "
-        f"{record['model']}, seed {seed}, epoch {epoch}; in per cent, {ties}; S = {total}"
+        f"{record['model']}{trained}; in per cent, {ties}; S = {total}"
     )
 
 
@@ -130,12 +158,13 @@ def _cells(direction: dict[str, Any]) -> dict[str, str]:
 
 
 EVALUATE = Verb(
-    summary="Recall of a checkpoint in both directions, by level and combined.",
+    summary="Recall of a model in both directions, by level and combined.",
     details=(
         "Ties count against the model, and are reported. SPLIT.json and SPLIT.npz contain the\n"
         "metrics and the rank of every query. They are written to the run's folder if it is\n"
         "evaluated on its own captions, otherwise to --out. With several checkpoints, the\n"
-        "mean of their scores is evaluated, as an ensemble.\n\n"
+        "mean of their scores is evaluated, as an ensemble. A bundle, or a dual encoder such as\n"
+        "CLIP, reads the photos; name --captions, and --photos if they are not next to it.\n\n"
         "coco-1k is the mean over five folds of 1,000 photos; eccv and cxc have more correct\n"
         "answers than COCO's own pairs."
     ),
@@ -143,6 +172,7 @@ EVALUATE = Verb(
         "hgan evaluate runs/flickr8k/seed1 --split test",
         "hgan evaluate runs/flickr8k/seed1/best --split val --json",
         "hgan evaluate runs/coco/seed1/best --protocol coco-5k,coco-1k,eccv,cxc",
+        "hgan evaluate bundles/clip --captions data/flickr8k/captions.jsonl",
         "hgan evaluate runs/saf/seed1/best runs/sgr/seed1/best --out runs/sgraf",
     ),
     arguments=_evaluate_arguments,

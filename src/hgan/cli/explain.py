@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
+from hgan.cli.model import model_argument
 from hgan.cli.verb import Verb
 from hgan.terminal import print_visible, visible
 
@@ -16,31 +17,37 @@ if TYPE_CHECKING:
     from hgan.runtime.explain import Explanation
 
 
+WHOLE = (
+    "this model compares the whole photo with the whole sentence; it does not say which word "
+    "matches which part of the photo"
+)
+
+
 def _explain_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("photo", type=Path, help="the photo file")
     parser.add_argument("text", nargs="+", help="the sentence")
     parser.add_argument("--out", type=Path, metavar="PNG", help="also write a picture")
     parser.add_argument("--json", action="store_true", help="print all numbers as JSON")
-    parser.add_argument(
-        "--bundle",
-        type=str,
-        help="the model: the folder of a bundle or a checkpoint, or a name on the Hugging Face "
-        "hub; by default the bundle that ships with hgan",
-    )
+    model_argument(parser)
 
 
 def _explain(_parser: ArgumentParser, chosen: Namespace) -> int:
     from hgan.loading import load
 
-    explanation = load(chosen.bundle).explain(chosen.photo, " ".join(chosen.text))
+    explanation = load(chosen.model).explain(chosen.photo, " ".join(chosen.text))
     if chosen.json:
         print(visible(json.dumps(explanation.as_dict(), indent=2, ensure_ascii=False), keep="\n"))
     elif sys.stdout.isatty():
         from rich.console import Console
 
-        Console().print(levels_table(explanation), words_table(explanation), sep="\n")
+        tables = [levels_table(explanation)]
+        if explanation.words:
+            tables.append(words_table(explanation))
+        Console().print(*tables, sep="\n")
     else:
         _print_lines(explanation)
+    if explanation.is_whole:
+        print(WHOLE, file=sys.stderr)
     if chosen.out is not None:
         from hgan.render.heatmap import heatmap_sheet
 
@@ -55,6 +62,8 @@ def _print_lines(explanation: "Explanation") -> None:
         numbers = (level.similarity, level.weight, level.part)
         print("level", level.name, *(f"{number:.4f}" for number in numbers), sep="\t")
     print("similarity", f"{explanation.score:.4f}", sep="\t")
+    if explanation.probability is not None:
+        print("probability", f"{explanation.probability:.4f}", sep="\t")
     for word in explanation.words:
         where = region_name(explanation.boxes[word.region])
         print_visible("word", word.text, f"{word.best:.4f}", f"{word.weight:.4f}", where, sep="\t")
@@ -66,6 +75,8 @@ def levels_table(explanation: "Explanation") -> "Table":
     from rich.text import Text
 
     table = Table(title=Text(visible(explanation.text)), title_justify="left", show_footer=True)
+    if explanation.probability is not None:
+        table.caption = f"probability of a match {explanation.probability:.1%}"
     table.add_column("level", footer="sum")
     for name in ("similarity", "weight"):
         table.add_column(name, justify="right")
@@ -114,12 +125,14 @@ EXPLAIN = Verb(
         "Prints the contribution of each level to the similarity, and for each word the most\n"
         "similar region of the photo: its position from the left and from the top in per cent,\n"
         "and the similarity (cosine times the word's weight). Prints tables on a terminal, and\n"
-        "tab-separated lines into a pipe. The picture of --out shows all words with all regions."
+        "tab-separated lines into a pipe. The picture of --out shows all words with all regions.\n"
+        "A dual encoder has only the level of the whole photo and the whole sentence; SigLIP also\n"
+        "gives the probability that they match."
     ),
     examples=(
         'hgan explain dog.jpg "a black dog catches a ball" --out why.png',
         'hgan explain dog.jpg "a black dog catches a ball" --json',
-        'hgan explain dog.jpg "a black dog" --bundle bundles/mine',
+        'hgan explain dog.jpg "a black dog" --model bundles/mine',
     ),
     arguments=_explain_arguments,
     run=_explain,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
+from hgan.cli.model import SHIPPED, model_argument, named_model
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 from hgan.locations import default_index
@@ -33,9 +34,7 @@ def _index_arguments(parser: ArgumentParser) -> None:
         help="where the index is stored: a folder or http://SERVER/COLLECTION; by default a "
         "folder in your user data",
     )
-    parser.add_argument(
-        "--bundle", type=Path, help="folder of the model, by default the one that ships with hgan"
-    )
+    model_argument(parser, f"that of the index, or else {SHIPPED}")
     parser.add_argument(
         "--quantize",
         choices=["int8"],
@@ -88,14 +87,14 @@ def _index_arguments(parser: ArgumentParser) -> None:
 
 def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
     folder, to = chosen.folder, chosen.to or default_index()
-    bundle, quantize, regions = chosen.bundle, chosen.quantize, chosen.regions
-    exclude = chosen.exclude
     if chosen.verify:
         return _verify(to)
     if chosen.repair:
         return _repair(to)
     if folder is None:
         raise ConfigError("name the photos or texts to index, as in `hgan index ~/Pictures`")
+    bundle = named_model(chosen.model)
+    quantize, regions, exclude = chosen.quantize, chosen.regions, chosen.exclude
     if Path(folder).is_file():
         for option in ("estimate", "exclude", "part", "regions", "watch"):
             if chosen[option]:
@@ -220,7 +219,8 @@ INDEX = Verb(
     examples=(
         "hgan index ~/Pictures",
         "hgan index ~/Pictures --to holidays.index",
-        "hgan index ~/Pictures --to mine.index --bundle bundles/mine",
+        "hgan index ~/Pictures --to mine.index --model bundles/mine",
+        "hgan index ~/Pictures --to clip.index --model openai/clip-vit-base-patch32",
         "hgan index ~/Pictures --to http://localhost:6333/pictures",
         "hgan index s3://bucket/2023 --to http://localhost:6333/pictures --part 2/8",
         "hgan index ~/Pictures --estimate",

@@ -1,55 +1,96 @@
-"""The verb `info`: the version, your own index, and which files can be read."""
+"""The verb `info`: show what an index contains, which model it has, and which files can be read."""
 
-import platform
+import json
+from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
 from hgan.cli.verb import Verb
-from hgan.errors import HganError
 from hgan.locations import default_index
-from hgan.terminal import print_visible
+from hgan.terminal import print_visible, visible
 from hgan.version import __version__
 
 
-def _no_arguments(_parser: ArgumentParser) -> None:
-    pass
+def _info_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        nargs="?",
+        type=str,
+        metavar="INDEX_OR_MODEL",
+        help="an index, or a model as for --model of `hgan index`; by default your own index if "
+        "there is one, or else the bundle that ships with hgan",
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
-def _info(_parser: ArgumentParser, _chosen: Namespace) -> int:
-    from hgan.runtime.formats import KINDS
-
-    print(f"hgan {__version__}, Python {platform.python_version()}")
-    print_visible(f"index: {_own_index()}")
-    print("reads:")
-    width = max(len(kind.name) for kind in KINDS)
-    for kind in KINDS:
-        suffixes = " ".join(sorted(kind.suffixes))
-        shown = suffixes if kind.readable else f"not yet: {kind.advice}  ({suffixes})"
-        print(f"  {kind.name:{width}}  {shown}")
+def _info(_parser: ArgumentParser, chosen: Namespace) -> int:
+    found = {"hgan": __version__} | _describe(chosen.source)
+    reads = [] if chosen.source else _kinds()
+    if chosen.json:
+        values = found | ({"reads": reads} if reads else {})
+        print(visible(json.dumps(values, indent=2, ensure_ascii=False), keep="\n"))
+        return 0
+    for name, value in found.items():
+        if value is not None:
+            print_visible(f"{name:10}{_shown(name, value)}")
+    for kind in reads:
+        suffixes = " ".join(kind["suffixes"])
+        print(f"{'reads' if kind is reads[0] else '':10}{kind['name']}: {suffixes}")
+        if advice := kind["install"]:
+            print(f"{'':12}not yet: {advice}")
     return 0
 
 
-def _own_index() -> str:
-    """The default index and what it contains, on one line."""
-    from hgan.index.store.open import read_manifest
+def _describe(source: str | None) -> dict[str, Any]:
+    from hgan.index.describe import describe_index, describe_model
+    from hgan.index.store.open import is_address
+    from hgan.loading import load_bundle
 
-    where = default_index()
-    try:
-        manifest = read_manifest(where)
-    except HganError as error:
-        return str(error)
-    count = "" if manifest.points is None else f"{manifest.points:,} "
-    return f"{where}, {count}{manifest.holds} of {manifest.root}"
+    target = default_index() if source is None else source
+    if is_address(target) or (Path(target) / "index.json").is_file():
+        return describe_index(target)
+    return describe_model(load_bundle(source))
+
+
+def _kinds() -> list[dict[str, Any]]:
+    """The kinds of photo files: name, suffixes, and what must be installed to read them."""
+    from hgan.runtime.formats import KINDS
+
+    return [
+        {
+            "name": kind.name,
+            "suffixes": sorted(kind.suffixes),
+            "install": None if kind.readable else kind.advice,
+        }
+        for kind in KINDS
+    ]
+
+
+def _shown(name: str, value: Any) -> str:
+    """A value on one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {number:g}" for key, number in value.items() if number)
+    if name == "languages":
+        return ", ".join(value) or "not stated by the model card"
+    if name == "bytes":
+        return f"{value / 1e6:,.1f} MB"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 INFO = Verb(
-    summary="Show the version, your own index, and which files can be read.",
+    summary="Show what an index contains, which model it has, and which files can be read.",
     details=(
-        "Files of some kinds can be read once an extra of this package is installed; the line\n"
-        "that installs it is shown. Your own index is the one that commands use without --to or\n"
-        "--index: $HGAN_INDEX, or else a folder in your user data."
+        "The languages are those that the card of the model states. An index that another\n"
+        "process has open can be described too; its number of items is not known while it is\n"
+        "changed. Without an argument, the kinds of photo files are listed; some can be read\n"
+        "once an extra of this package is installed, and the line that installs it is shown."
     ),
-    examples=("hgan info",),
-    arguments=_no_arguments,
+    examples=(
+        "hgan info",
+        "hgan info holidays.index",
+        "hgan info bundles/clip --json",
+    ),
+    arguments=_info_arguments,
     run=_info,
 )

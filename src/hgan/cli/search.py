@@ -17,6 +17,7 @@ from hgan.terminal import print_visible, visible
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from hgan.runtime.model import Model
     from hgan.search.finder import Hit
     from hgan.search.query import Query
 
@@ -106,6 +107,7 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
             fold=chosen.fold,
             candidates=chosen.candidates,
         )
+        model = described(index.bundle)
         if chosen.sheet is not None and index.holds == "texts":
             raise ConfigError("a contact sheet shows photos, but this index contains texts")
         if (chosen.files or chosen.print0) and index.holds == "texts":
@@ -117,7 +119,7 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
         for hit in hits:
             print_visible(hit.path)
     else:
-        _print_hits(hits, title, first=chosen.offset + 1, as_json=chosen.json)
+        _print_hits(hits, title, first=chosen.offset + 1, as_json=chosen.json, model=model)
     if chosen.sheet is not None:
         from hgan.render.contact_sheet import contact_sheet
 
@@ -134,7 +136,7 @@ def _title(query: "Query") -> str:
     return ", ".join(part for part in (query.text, like, without) if part.strip())
 
 
-def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool) -> None:
+def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool, model: str) -> None:
     """Print as JSON, as a table on a terminal, or as tab-separated lines for other programs."""
     if as_json:
         rows = [
@@ -152,7 +154,7 @@ def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool) -> Non
     elif hits and sys.stdout.isatty():
         from rich.console import Console
 
-        Console().print(hits_table(hits, title, first))
+        Console().print(hits_table(hits, title, first, model))
     elif not hits:
         print("nothing found", file=sys.stderr)
     else:
@@ -172,12 +174,21 @@ def _named(hit: "Hit") -> str | None:
     return str(hit.path) if hit.path.name else None
 
 
-def hits_table(hits: "list[Hit]", title: str, first: int = 1) -> "Table":
+def described(model: "Model") -> str:
+    """The model, and the languages that it understands, if they are known."""
+    languages = f"; understands {', '.join(model.languages)}" if model.languages else ""
+    return f"model {model.name}{languages}"
+
+
+def hits_table(
+    hits: "list[Hit]", title: str, first: int = 1, caption: str | None = None
+) -> "Table":
     """Hits as a table for a terminal: rank, photo, score, and the similarity at each level."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(visible(title)), title_justify="left")
+    table = Table(title=Text(visible(title)), title_justify="left", caption_justify="left")
+    table.caption = None if caption is None else Text(visible(caption))
     table.add_column("", justify="right", style="dim")
     texts = any(hit.text for hit in hits)
     table.add_column("sentence" if texts else "photo", overflow="fold")

@@ -13,6 +13,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from hgan.cli.index import print_not_indexed
+from hgan.cli.model import SHIPPED, model_argument, named_model
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 from hgan.locations import default_index
@@ -34,6 +35,7 @@ def _serve_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--index", type=str, help="where the index of the folder of photos is stored"
     )
+    model_argument(parser, f"that of the index, or else {SHIPPED}")
     parser.add_argument(
         "--watch", action="store_true", help="keep the index up to date with the folder"
     )
@@ -164,16 +166,20 @@ def _has_browser(host: str) -> bool:
 def _ready_index(chosen: Namespace) -> Path | str:
     """The index to serve; it is updated first if a folder of photos is given."""
     source = chosen.source
+    is_address = source is not None and source.startswith(("http://", "https://"))
+    is_index = is_address or (source is not None and (Path(source) / "index.json").is_file())
+    if chosen.model is not None and (source is None or is_index):
+        raise ConfigError("an index has its own model; omit --model, or pass a folder of photos")
     if source is None:
         return chosen.index or default_index()
-    if source.startswith(("http://", "https://")) or (Path(source) / "index.json").is_file():
+    if is_index:
         if chosen.index is not None:
             raise ConfigError(f"{source} is an index; omit --index, or pass a folder of photos")
         return str(source)
     from hgan.index.indexer import index_folder
 
     to = chosen.index or default_index()
-    print_not_indexed(index_folder(source, to))
+    print_not_indexed(index_folder(source, to, named_model(chosen.model)))
     return to
 
 
@@ -201,6 +207,7 @@ SERVE = Verb(
         "hgan serve ~/Pictures --port 8080",
         "hgan serve ~/Pictures --watch",
         "hgan serve ~/Pictures --index holidays.index --no-browser",
+        "hgan serve ~/Pictures --index clip.index --model openai/clip-vit-base-patch32",
         "hgan serve http://localhost:6333/pictures --host 0.0.0.0 --require-key --rate 10",
         "hgan serve ~/Pictures --allow-host photos.example.org --proxy 127.0.0.1",
     ),

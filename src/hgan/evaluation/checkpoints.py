@@ -1,43 +1,51 @@
-"""Evaluate checkpoints on the data of their runs, and store the evaluation record."""
+"""Evaluate checkpoints and bundles on captions, and store the evaluation record."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hgan.data.batches.dataset import Dataset
-from hgan.data.captions.read import read_captions
+from hgan.data.captions.read import find_photos, read_captions
 from hgan.data.captions.types import Captions
 from hgan.errors import ConfigError, DataError
+from hgan.evaluation.bundles import bundle_member
 from hgan.evaluation.protocols import check_protocols, measure
-from hgan.evaluation.record import make_record, save_record
+from hgan.evaluation.record import Described, make_record, save_record
 from hgan.evaluation.scoring import Member, Scores, encode
 from hgan.files import parse_json
-from hgan.model.io import checkpoint_of, load_checkpoint
+from hgan.model.io import TrainedModel, checkpoint_of, load_checkpoint
 from hgan.progress import progress
+from hgan.runtime.bundle import Bundle
 from hgan.vision.features import features_of
+
+Evaluated = str | Path | Bundle
+"""Folder of a run, of a checkpoint or of a bundle; or a bundle."""
 
 
 def evaluate_checkpoints(
-    checkpoints: str | Path | Sequence[str | Path],
+    checkpoints: Evaluated | Sequence[Evaluated],
     split: str = "test",
     protocols: str | Sequence[str] = "full",
     captions: str | Path | None = None,
     features: str | Path | None = None,
     out: str | Path | None = None,
+    photos: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Evaluate a checkpoint on a split, in both directions, for each level and for their sum S.
+    """Evaluate a model on a split, in both directions, for each level and for their sum S.
 
     Args:
         checkpoints: folder of a checkpoint, such as `runs/flickr8k/seed1/best`, or of a run, whose
-            best checkpoint is evaluated. With several, the mean of their scores is evaluated (an
-            ensemble).
+            best checkpoint is evaluated, or of a bundle; or a bundle. With several, the mean of
+            their scores is evaluated (an ensemble).
         split: split of the captions: test, val, or another name.
         protocols: one or several of `full`, `flickr30k-1k`, `coco-5k`, `coco-1k`, `eccv`, `cxc`.
         captions: caption file; by default, the one of the checkpoint's run.
-        features: feature store; by default, the one of the checkpoint's run.
+        features: feature store of a checkpoint; by default, the one of the checkpoint's run.
         out: folder for `SPLIT.json` and `SPLIT.npz`. By default, they are written to the folder of
             the run if there is only one checkpoint and `captions` is not given; otherwise they are
             not written.
+        photos: folder of the photos, which a bundle reads; by default `images` next to the caption
+            file, or the folder of the caption file.
 
     Returns:
         The record, as in `SPLIT.json`. `record["protocols"][protocol][level]` contains the metrics
@@ -48,32 +56,37 @@ def evaluate_checkpoints(
 
     Raises:
         DataError: a checkpoint, its captions or its features are missing, damaged or do not match,
-            or a protocol is for other data.
-        ConfigError: a protocol is unknown, no checkpoint is given, or the features were extracted
-            with another grid or size than those that the model was trained on.
+            a photo cannot be read, or a protocol is for other data.
+        BundleError: a bundle is damaged.
+        ConfigError: a protocol is unknown, no checkpoint is given, a bundle without captions, or
+            the features were extracted with another grid or size than those that the model was
+            trained on.
     """
-    folders = [checkpoint_of(path) for path in _paths(checkpoints)]
-    if not folders:
+    given = _listed(checkpoints)
+    if not given:
         raise ConfigError("no checkpoint is given; name a folder such as runs/NAME/best")
     own = captions is None
     protocols = [protocols] if isinstance(protocols, str) else protocols
-    models = [load_checkpoint(path) for path in folders]
-    files = [Path(captions or _run_setting(path, "captions")) for path in folders]
+    models = [_load(source) for source in given]
+    files = [Path(captions or _captions_of(model, source)) for model, source in models]
     read = {file: read_captions(file).split(split) for file in dict.fromkeys(files)}
     chosen = _same(read)
     check_protocols(chosen, protocols)  # before encoding, which takes minutes
     members = []
-    for path, model in zip(folders, models, strict=True):
-        store = features_of(model.vision, Path(features or _run_setting(path, "features")))
-        data = Dataset(chosen, store, model.tokenizer, model.text.max_words)
-        with progress("encode", total=len(data.rows), unit="photos") as bar:
-            members.append(Member(model.network, *encode(model.network, data, bar)))
+    for model, folder in models:
+        if isinstance(model, Bundle):
+            place = find_photos(files[0]) if photos is None else Path(photos)
+            members.append(bundle_member(model, chosen, place))
+        else:
+            store = Path(features or _run_setting(folder, "features"))
+            members.append(_member(model, chosen, store))
     scores = Scores(members)
     measured = measure(scores, chosen, protocols)
     split = chosen.splits[0] or split  # the standard name
-    record = make_record(folders, models, files[0], split, chosen, scores, measured)
-    if out is None and own and len(folders) == 1:
-        out = folders[0].resolve().parent
+    described = [_describe(*found) for found in models]
+    record = make_record(described, files[0], split, chosen, scores, measured)
+    if out is None and own and len(models) == 1:
+        out = models[0][1].resolve().parent
     return record if out is None else save_record(Path(out), record, measured)
 
 
@@ -81,11 +94,46 @@ evaluate = evaluate_checkpoints
 """The name of `evaluate_checkpoints` in the public API, `hgan.evaluate`."""
 
 
-def _paths(checkpoints: str | Path | Sequence[str | Path]) -> list[Path]:
-    """One path, or several, as a list."""
-    if isinstance(checkpoints, str | Path):
-        return [Path(checkpoints)]
-    return [Path(path) for path in checkpoints]
+def _listed(checkpoints: Evaluated | Sequence[Evaluated]) -> list[Evaluated]:
+    """One model, or several, as a list."""
+    return [checkpoints] if isinstance(checkpoints, Evaluated) else list(checkpoints)
+
+
+def _load(source: Evaluated) -> tuple[TrainedModel | Bundle, Path]:
+    """A model, and its folder."""
+    if isinstance(source, Bundle):
+        return source, source.folder
+    folder = Path(source)
+    if (folder / "image.onnx").is_file():
+        return Bundle.load(folder), folder
+    folder = checkpoint_of(folder)
+    return load_checkpoint(folder), folder
+
+
+def _member(model: TrainedModel, captions: Captions, features: Path) -> Member:
+    """Encode the features and captions of a split with a checkpoint."""
+    store = features_of(model.vision, features)
+    data = Dataset(captions, store, model.tokenizer, model.text.max_words)
+    with progress("encode", total=len(data.rows), unit="photos") as bar:
+        return Member(model.network, *encode(model.network, data, bar))
+
+
+def _describe(model: TrainedModel | Bundle, folder: Path) -> Described:
+    if isinstance(model, Bundle):
+        weights = {level: model.weights[level] for level in model.levels}
+        return Described(folder, model.name, weights, {})
+    return Described(folder, model.network.config.name, model.network.weights, model.facts)
+
+
+def _captions_of(model: TrainedModel | Bundle, folder: Path) -> Path:
+    """The captions of the run of a checkpoint.
+
+    Raises:
+        ConfigError: the model is a bundle, which has none.
+    """
+    if isinstance(model, Bundle):
+        raise ConfigError(f"{folder}: is a bundle, without captions of its own; name --captions")
+    return _run_setting(folder, "captions")
 
 
 def _same(read: dict[Path, Captions]) -> Captions:

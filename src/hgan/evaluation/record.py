@@ -1,6 +1,7 @@
 """Save the record of an evaluation: metrics in `SPLIT.json`, and all ranks in `SPLIT.npz`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from hgan.evaluation.protocols import Measured
 from hgan.evaluation.scoring import Scores
 from hgan.evaluation.types import RECORD_VERSION
 from hgan.files import atomic_write, parse_json, write_json
-from hgan.model.io import TrainedModel
 
 TIES = "count against the model"
 TOP = 5
@@ -34,9 +34,25 @@ _SAME = (
 """Keys that are equal in two records if they are of the same model and data."""
 
 
+@dataclass(frozen=True)
+class Described:
+    """A model in a record.
+
+    Attributes:
+        place: its checkpoint or bundle.
+        name: the name of its method.
+        weights: the weight of each level in S.
+        facts: how it was trained, and its results; empty if unknown.
+    """
+
+    place: Path
+    name: str
+    weights: dict[str, float]
+    facts: dict[str, Any]
+
+
 def make_record(
-    checkpoints: Sequence[Path],
-    models: Sequence[TrainedModel],
+    models: Sequence[Described],
     captions_file: Path,
     split: str,
     captions: Captions,
@@ -49,22 +65,22 @@ def make_record(
     and `epoch` are null if they differ; `seeds` and `epochs` have a value for each model.
     """
     facts = [model.facts for model in models]
-    networks = [model.network for model in models]
+    places = [str(model.place) for model in models]
     return {
         "format_version": RECORD_VERSION,
-        "model": " + ".join(dict.fromkeys(network.config.name for network in networks)),
+        "model": " + ".join(dict.fromkeys(model.name for model in models)),
         "seed": _common([fact.get("seed") for fact in facts]),
         "epoch": _common([fact.get("epoch") for fact in facts]),
         "seeds": [fact.get("seed") for fact in facts],
         "epochs": [fact.get("epoch") for fact in facts],
-        "checkpoint": str(checkpoints[0]),
-        "ensemble": [str(path) for path in checkpoints] if len(checkpoints) > 1 else None,
+        "checkpoint": places[0],
+        "ensemble": places if len(places) > 1 else None,
         "captions": str(captions_file),
         "split": split,
         "photos": len(captions.images),
         "texts": len(captions.texts),
         "ties": TIES,
-        "weights": networks[0].weights if len(networks) == 1 else {},
+        "weights": models[0].weights if len(models) == 1 else {},
         "val_rsum": _val_rsum(facts[0]) if len(facts) == 1 else None,
         "cost": measure_cost(scores),
         "protocols": measured.protocols,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -52,11 +53,22 @@ def _unique(rows: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
     return np.unique(which, return_index=True)[1], which
 
 
+class Comparer(Protocol):
+    """What evaluation needs of a model once everything is encoded; a matcher has it."""
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each level in S."""
+
+    def levels(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
+        """The similarity at each level, (B, T) float32 each."""
+
+
 @dataclass(frozen=True)
 class Member:
     """A model, and the photos and captions of a split that it has encoded."""
 
-    model: Matcher
+    model: Comparer
     images: Encoded[Tensor]
     texts: Encoded[Tensor]
 

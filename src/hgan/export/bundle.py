@@ -1,31 +1,33 @@
-"""Export a checkpoint as a bundle: two ONNX networks, tokenizer, configuration and model card."""
+"""Export a checkpoint as a bundle: backbone and photo encoder as one network, texts as another."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
+from huggingface_hub import ModelCard
 from torch import Tensor, nn
 
 from hgan.data.batches.types import TextBatch
 from hgan.encoded import LEVELS
 from hgan.errors import ConfigError
-from hgan.export.compact import compact
 from hgan.export.distill import distill_pretrained
-from hgan.files import replace_folder, sha256, write_json
-from hgan.model.card import model_card
+from hgan.export.write import BundleParts, write_bundle
+from hgan.model.baselines.mean_pooling import Mean
+from hgan.model.card import languages_of, model_card
 from hgan.model.hgan import HGAN
 from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.model.photos import encode_photos
 from hgan.model.prior import TEMPLATE
 from hgan.progress import console
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.vision.backbone import Backbone
 from hgan.vision.load import backbone_of
-from hgan.vision.onnx_export import export_onnx
 
-FORMAT_VERSION = 1
 TEXTS = 4000
 """Number of texts that are used, evenly spaced, of all that are given."""
+
+Exportable = HGAN | Mean
+"""Matchers whose levels the runtime can compare: inner products of contexts, slots and rows."""
 
 
 class ImageNetwork(nn.Module):
@@ -33,7 +35,7 @@ class ImageNetwork(nn.Module):
 
     boxes: Tensor  # (R, 4)
 
-    def __init__(self, backbone: Backbone, network: HGAN, boxes: Tensor) -> None:
+    def __init__(self, backbone: Backbone, network: Exportable, boxes: Tensor) -> None:
         super().__init__()
         self.backbone, self.network = backbone, network
         self.register_buffer("boxes", boxes)
@@ -48,7 +50,7 @@ class ImageNetwork(nn.Module):
 class TextNetwork(nn.Module):
     """The text encoder with its tower as one network."""
 
-    def __init__(self, network: HGAN) -> None:
+    def __init__(self, network: Exportable) -> None:
         super().__init__()
         self.network = network
 
@@ -77,36 +79,26 @@ def export(
 
     Raises:
         DataError: the checkpoint is missing or damaged.
-        ConfigError: the model is not HGAN with a backbone of `hgan extract`, or has no context
-            level, which is needed to search an index.
+        ConfigError: the model is neither HGAN, VSE++, VSE-infinity nor mean pooling, has no
+            backbone of `hgan extract`, or has no context level, which is needed to search an index.
     """
     model = load_checkpoint(checkpoint)
-    if not isinstance(model.network, HGAN) or model.boxes is None:
+    network = model.network.eval()
+    if not isinstance(network, Exportable) or model.boxes is None:
         raise ConfigError(
-            f"{checkpoint}: only HGAN with a backbone of `hgan extract` can be exported; this is "
-            f"{model.network.config.name} with {model.vision.backbone}"
+            f"{checkpoint}: only HGAN, VSE++, VSE-infinity and mean pooling with a backbone of "
+            "`hgan extract` can be exported, because an index compares vectors; this is "
+            f"{network.config.name} with {model.vision.backbone}"
         )
-    if "context" not in model.network.level_names:
+    if "context" not in network.level_names:
         raise ConfigError(f"{checkpoint}: a bundle needs the context level, to search an index")
     backbone = backbone_of(model.vision)
-    if texts and model.network.text.keeps_pretrained:
+    if texts and network.text.keeps_pretrained:
         sentences = [*texts[:: max(1, len(texts) // TEXTS)], *_class_sentences(backbone)]
-        cosine = distill_pretrained(
-            model.network.text, model.tokenizer, sentences, model.text.max_words
-        )
+        cosine = distill_pretrained(network.text, model.tokenizer, sentences, model.text.max_words)
         console.print(f"pretrained text layers: estimated by a linear map, cosine {cosine:.3f}")
-
-    def write(new: Path) -> None:
-        _export_networks(model, backbone, new)
-        if compact_weights:
-            for name in ("image.onnx", "text.onnx"):
-                compact(new / name)
-        _save_tokenizer(model.tokenizer, new / "tokenizer.json")
-        card = model_card(model.network, model.vision, model.text, model.facts)
-        (new / "README.md").write_text(card, encoding="utf-8")
-        _write_config(model, backbone, new)
-
-    replace_folder(folder, write)
+    network.freeze_pooling(len(model.boxes), model.text.max_words)
+    write_bundle(_parts(model, network, backbone), folder, compact_weights)
     return folder
 
 
@@ -117,60 +109,23 @@ def _class_sentences(backbone: Backbone) -> list[str]:
     return [name if i % 2 else TEMPLATE.format(name) for i, name in enumerate(names)]
 
 
-def _export_networks(model: TrainedModel, backbone: Backbone, folder: Path) -> None:
-    network = model.network.eval()
-    assert isinstance(network, HGAN) and model.boxes is not None
-    boxes = torch.from_numpy(model.boxes)
-    network.image_tower.freeze_pooling(len(boxes))
-    network.text_tower.freeze_pooling(model.text.max_words)
-    export_onnx(
-        ImageNetwork(backbone, network, boxes),
-        {"pixels": torch.zeros(2, backbone.size, backbone.size, 3, dtype=torch.uint8)},
-        {"pixels": ("batch",)},
-        ["context", "slots", "local"],
-        folder / "image.onnx",
-    )
-    ids = torch.randint(1000, 1100, (2, 9))
-    export_onnx(
-        TextNetwork(network),
-        {"ids": ids, "mask": torch.ones_like(ids)},
-        {"ids": ("batch", "words"), "mask": ("batch", "words")},
-        ["context", "slots", "local", "local_mask"],
-        folder / "text.onnx",
-    )
-
-
-def _save_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.save(str(path))
-
-
-def _write_config(model: TrainedModel, backbone: Backbone, folder: Path) -> None:
-    boxes = model.boxes
-    assert boxes is not None and isinstance(model.network, HGAN)
-    config = model.network.config
-    weights = model.network.weights
-    files = ("image.onnx", "text.onnx", "tokenizer.json")
-    has = set(config.levels)
-    prior = model.network.prior is not None
-    local = config.local_width + (config.prior_local_width if prior else 0)
-    write_json(
-        folder / "config.json",
-        {
-            "format_version": FORMAT_VERSION,
-            "name": f"hgan-{model.vision.backbone}",
-            "size": backbone.size,
-            "grid": backbone.grid,
-            "boxes": boxes.tolist(),
-            "max_words": model.text.max_words,
-            "weights": {level: weights.get(level, 0.0) for level in LEVELS},
-            "widths": {
-                "context": config.width + (config.prior_width if prior else 0),
-                "slots": config.slots if "shared" in has else 0,
-                "slot": config.slot_width if "shared" in has else 0,
-                "local": local if "local" in has else 0,
-            },
-            "files": {name: sha256(folder / name) for name in files},
-        },
+def _parts(model: TrainedModel, network: Exportable, backbone: Backbone) -> BundleParts:
+    assert model.boxes is not None
+    card = model_card(network, model.vision, model.text, model.facts)
+    weights = network.weights
+    model.tokenizer.no_truncation()
+    model.tokenizer.no_padding()
+    return BundleParts(
+        name=f"{network.config.name}-{model.vision.backbone}",
+        image=ImageNetwork(backbone, network, torch.from_numpy(model.boxes)),
+        text=TextNetwork(network),
+        tokenizer=model.tokenizer,
+        card=card,
+        preprocessing=Preprocessing(backbone.size),
+        max_words=model.text.max_words,
+        weights={level: weights.get(level, 0.0) for level in LEVELS},
+        widths=network.widths,
+        grid=backbone.grid,
+        boxes=model.boxes.tolist(),
+        languages=languages_of(ModelCard(card)),
     )

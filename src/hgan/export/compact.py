@@ -44,6 +44,7 @@ def compact(path: Path) -> None:
     del graph.node[:]
     graph.node.extend(nodes + body)
     onnx.save(model, path)
+    path.with_name(f"{path.name}.data").unlink(missing_ok=True)  # now inside the file
 
 
 def _int8(name: str, values: np.ndarray, nodes: Nodes, weights: Weights) -> None:

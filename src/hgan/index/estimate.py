@@ -158,14 +158,14 @@ class _Measurement:
 
 def _measure(source: Source, photos: list[Photo], bundle: Bundle) -> _Measurement:
     """Read and encode photos as indexing does."""
-    size = bundle.config.size
+    preprocessing = bundle.preprocessing
 
     def load(photo: Photo) -> np.ndarray:
         content = source.read(photo)
         entry_of(content)  # digest and EXIF take time as well
-        return content.pixels(size)
+        return content.pixels(preprocessing)
 
-    bundle.encode_images([np.zeros((size, size, 3), np.uint8)])  # loads the model
+    bundle.encode_images([preprocessing.blank()])  # loads the model
     start = perf_counter()
     regions: list[int] = []
     failed: list[tuple[Photo, DataError]] = []

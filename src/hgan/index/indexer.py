@@ -37,7 +37,8 @@ def index_folder(
         folder: the photos, or an address of photos such as `s3://bucket/2023`.
         to: the index, a folder or the address of a collection on a server; it is created if it does
             not exist.
-        bundle: the model, or its folder; by default the bundle that ships with hgan.
+        bundle: the model, or its folder; by default that of the index if it exists, or else the
+            bundle that ships with hgan.
         quantize: `int8` for smaller vectors in a new index, see `IndexManifest`.
         shard: the part of the photos that this run indexes.
         regions: number of local vectors per photo in a new index, see

@@ -7,7 +7,7 @@ from pathlib import Path
 from hgan.errors import IndexingError
 from hgan.index.store.contract import Store
 from hgan.index.store.manifest import Holds, IndexManifest, Quantize
-from hgan.index.store.open import create_store, is_address, read_manifest
+from hgan.index.store.open import Target, create_store, is_address, read_manifest
 from hgan.progress import console
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.region_grid import pooled
@@ -29,7 +29,8 @@ def open_to_write(
     Args:
         root: the folder or address of the photos, or the file of the texts.
         to: the index, a folder or the address of a collection on a server.
-        bundle: the model, or its folder; by default the bundle that ships with hgan.
+        bundle: the model, or its folder; by default that of the index if it exists, or else the
+            bundle that ships with hgan.
         quantize: format of the vectors of a new index, see `IndexManifest`.
         holds: whether the index contains photos or texts.
         regions: number of local vectors per photo of a new index, see `IndexManifest`.
@@ -42,6 +43,8 @@ def open_to_write(
             another process, or cannot be written.
     """
     target = to if is_address(to) else Path(to)
+    if bundle is None:
+        bundle = _own_bundle(target)
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
     pooled(bundle, regions)  # raises before anything is created
@@ -57,6 +60,15 @@ def kept_rules(to: Path | str) -> tuple[str, ...]:
         return read_manifest(to if is_address(to) else Path(to)).exclude or ()
     except IndexingError:
         return ()
+
+
+def _own_bundle(target: Target) -> Bundle | None:
+    """The model of an index; None if there is no index yet."""
+    try:
+        manifest = read_manifest(target)
+    except IndexingError:  # a damaged index is reported when it is opened
+        return None
+    return manifest.load_bundle()
 
 
 def optimize(store: Store) -> None:

@@ -30,7 +30,8 @@ def index_texts(
     Args:
         file: a caption file of any format, or a `.txt` file with one sentence per line.
         to: the index, see `index_folder`.
-        bundle: the model, or its folder; by default the bundle that ships with hgan.
+        bundle: the model, or its folder; by default that of the index if it exists, or else the
+            bundle that ships with hgan.
         quantize: `int8` for smaller vectors in a new index, see `IndexManifest`.
 
     Raises:

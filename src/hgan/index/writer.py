@@ -219,7 +219,7 @@ class IndexWriter:
         reading.copy = self._stored_copy(content.digest)
         if reading.copy is not None:
             return np.zeros(0, np.uint8)
-        return content.pixels(self._bundle.config.size)
+        return content.pixels(self._bundle.preprocessing)
 
     def _stored_copy(self, digest: str) -> Point | None:
         key = self._copies.get(digest)

@@ -101,6 +101,13 @@ def model_card(
     return str(ModelCard(f"---\n{metadata.to_yaml()}\n---\n\n{body}"))
 
 
+def languages_of(card: ModelCard) -> tuple[str, ...]:
+    """The languages in the metadata of a model card, such as `en`; empty if it does not say."""
+    found = card.data.get("language") or []
+    listed = [found] if isinstance(found, str) else found
+    return tuple(name for name in listed if isinstance(name, str) and name)
+
+
 def _metadata(
     title: str, vision: VisionConfig, text: TextConfig, facts: dict[str, Any]
 ) -> ModelCardData:

@@ -383,6 +383,24 @@ class HGAN(Matcher):
         """The similarity at each level, (B, T) each."""
         return {name: SIMILARITY[name](images, texts) for name in self.config.levels}
 
+    @property
+    def widths(self) -> dict[str, int]:
+        """Widths of the levels, as in a bundle; zero for a missing level."""
+        config, has, prior = self.config, set(self.config.levels), self.prior is not None
+        return {
+            "context": config.width + (config.prior_width if prior else 0),
+            "slots": config.slots if "shared" in has else 0,
+            "slot": config.slot_width if "shared" in has else 0,
+            "local": (config.local_width + (config.prior_local_width if prior else 0))
+            if "local" in has
+            else 0,
+        }
+
+    def freeze_pooling(self, regions: int, words: int) -> None:
+        """Prepare for export: store the pooling weights for up to so many regions and words."""
+        self.image_tower.freeze_pooling(regions)
+        self.text_tower.freeze_pooling(words)
+
     def describe_parts(self) -> dict[str, str]:
         """Which feature graphs are used, and whether MFAR is used."""
         on = {True: "yes", False: "no"}

@@ -24,8 +24,9 @@ from hgan.runtime.inputs import texts_of
 from hgan.runtime.memory import return_memory
 from hgan.runtime.model import IMAGE_BATCH as IMAGE_BATCH
 from hgan.runtime.model import TEXT_BATCH as TEXT_BATCH
-from hgan.runtime.model import Model, check_pixels
-from hgan.runtime.onnx_file import has_external_data
+from hgan.runtime.model import Model
+from hgan.runtime.onnx_file import external_files
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.tokens import TextReader
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Bundle(Model):
         config = parse_config(file, content)
         # All of them now: damage should be reported before hours of indexing.
         for name, digest in config.files.items():
-            _check_file(folder / name, digest)
+            _check_file(folder / name, digest, set(config.files))
         return cls(folder, config, hashlib.sha256(content).hexdigest()[:16], spin)
 
     @property
@@ -105,6 +106,21 @@ class Bundle(Model):
     def size(self) -> int:
         """Side of the square photo that the model reads, in pixels."""
         return self.config.size
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the model wants its photos."""
+        return self.config.preprocessing
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages of texts that the model understands, by its model card; empty if unknown."""
+        return self.config.languages
+
+    @property
+    def logits(self) -> dict[str, float] | None:
+        """Scale and bias of the logit of a match; see `Model.logits`."""
+        return self.config.logits
 
     @property
     def boxes(self) -> list[list[float]]:
@@ -130,7 +146,8 @@ class Bundle(Model):
             DataError: a photo is not such an array.
             BundleError: the image tower is damaged.
         """
-        check_pixels(pixels, self.size)
+        for photo in pixels:
+            self.preprocessing.check(photo)
         parts = []
         for batch in chunks(pixels, batch_size):
             part = self._run(self._image_tower, {"pixels": np.stack(list(batch))})
@@ -149,10 +166,20 @@ class Bundle(Model):
         """
         parts = []
         for batch in chunks(texts_of(texts), batch_size):
-            ids, mask = self._reader.ids(batch)
+            ids, mask = self.ids(batch)
             part = self._run(self._text_tower, {"ids": ids, "mask": mask})
             parts.append(Encoded(part["context"], part["slots"], part["local"], part["local_mask"]))
         return self._join(parts)
+
+    def ids(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids and mask of texts, (N, W) int64 each, as the text tower reads them; padding is
+        outside the mask.
+
+        Raises:
+            DataError: a text contains no words.
+            BundleError: the tokenizer is damaged.
+        """
+        return self._reader.ids(texts)
 
     def words(self, text: str) -> list[tuple[int, int] | None]:
         """Start and end of each token's word in a text, in the order of `Encoded.local`.
@@ -199,10 +226,9 @@ class Bundle(Model):
 
         path = self.folder / "tokenizer.json"
         try:
-            tokenizer = Tokenizer.from_file(str(path))
+            return TextReader(Tokenizer.from_file(str(path)), self.config.max_words)
         except Exception as error:  # tokenizers raises plain Exception
             raise BundleError(f"{path}: not a tokenizer ({error})") from error
-        return TextReader(tokenizer, self.config.max_words)
 
     def _session(self, name: str, outputs: set[str], spin: bool) -> "InferenceSession":
         import onnxruntime
@@ -223,13 +249,14 @@ class Bundle(Model):
         return session
 
 
-def _check_file(path: Path, digest: str) -> None:
-    """Raise `BundleError` unless a file has this checksum and needs no other file."""
+def _check_file(path: Path, digest: str, known: set[str]) -> None:
+    """Raise `BundleError` unless a file has this checksum, and needs no other file but its own
+    `.data`, if that is among the known ones."""
     if not path.is_file():
         raise BundleError(f"{path}: is missing; get the bundle again")
     try:
         found = sha256(path)
-        external = found == digest and path.suffix == ".onnx" and has_external_data(path)
+        needed = external_files(path) if found == digest and path.suffix == ".onnx" else set()
     except OSError as error:
         raise BundleError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
@@ -238,8 +265,8 @@ def _check_file(path: Path, digest: str) -> None:
         raise BundleError(
             f"{path}: damaged, its checksum is not the one in config.json; get the bundle again"
         )
-    if external:
+    if not needed <= {f"{path.name}.data"} & known:
         raise BundleError(
-            f"{path}: some of its numbers are in another file, which has no checksum; export the "
-            "model into one file, and get the bundle again"
+            f"{path}: some of its numbers are in another file, which has no checksum in "
+            "config.json; export the model again, and get the bundle again"
         )

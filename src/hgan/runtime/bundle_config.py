@@ -7,16 +7,20 @@ from typing import Any
 
 from hgan.errors import BundleError
 from hgan.files import parse_json
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.ranges import check_integer, check_number, check_text
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 has neither `preprocessing` nor `languages`: photos are squashed to a square."""
 
 MAX_WIDTH = 65_536
 """Maximum width of a dense vector, which is that of the engine of the index."""
-MAX_SIZE, MAX_GRID, MAX_REGIONS, MAX_WORDS = 4096, 256, 65_536, 10_000
+MAX_GRID, MAX_REGIONS, MAX_WORDS, MAX_LANGUAGES = 256, 65_536, 10_000, 500
 """Maximum values of the fields; larger ones are a mistake, and would need too much memory."""
 
 _FILES = ("image.onnx", "text.onnx", "tokenizer.json")
+_DATA = ("image.onnx.data", "text.onnx.data")
+"""Weights of networks that are too large for one file."""
 _WEIGHTS = ("context", "shared", "local")
 _WIDTHS = ("context", "slots", "slot", "local")
 
@@ -27,7 +31,7 @@ class BundleConfig:
 
     name: str
     size: int
-    """Side of the square photos that the image tower reads, in pixels."""
+    """Side of the square photos that the image tower reads, in pixels; also in `preprocessing`."""
     grid: int
     """Regions per side of the grid."""
     boxes: list[list[float]]
@@ -39,7 +43,14 @@ class BundleConfig:
     widths: dict[str, int]
     """`context` D, `slots` K, `slot` D_s and `local` D_l."""
     files: dict[str, str]
-    """SHA-256 of each file."""
+    """SHA-256 of each file; the weights of a large network are in a file of their own."""
+    preprocessing: Preprocessing
+    """How a photo becomes that square."""
+    languages: tuple[str, ...] = ()
+    """Languages of queries by the model card, such as `en`; empty if it does not say."""
+    logits: dict[str, float] | None = None
+    """`scale` and `bias` of a model with a context level alone that was trained to give the
+    probability that a photo and a text match: the sigmoid of scale * S + bias."""
 
     def __post_init__(self) -> None:
         """Check all fields.
@@ -48,7 +59,6 @@ class BundleConfig:
             ValueError: a field has a wrong type, or is out of range.
         """
         check_text("name", self.name, 500)
-        check_integer("size", self.size, 1, MAX_SIZE)
         check_integer("grid", self.grid, 1, MAX_GRID)
         check_integer("max_words", self.max_words, 3, MAX_WORDS)
         _check_boxes(self.boxes)
@@ -66,10 +76,18 @@ class BundleConfig:
         sizes = {"context": width["context"], "shared": shared, "local": width["local"]}
         if any(weight and not sizes[level] for level, weight in self.weights.items()):
             raise ValueError("a level has a weight but no width")
-        _check_keys("files", self.files, _FILES)
+        _check_keys("files", self.files, _FILES, _DATA)
         for name, digest in self.files.items():
             if type(digest) is not str or not re.fullmatch("[0-9a-f]{64}", digest):
                 raise ValueError(f"files.{name} must be a SHA-256 of 64 hexadecimal digits")
+        if len(self.languages) > MAX_LANGUAGES:
+            raise ValueError(f"languages must be at most {MAX_LANGUAGES}")
+        for language in self.languages:
+            check_text("languages", language, 40)
+        if self.logits is not None:
+            _check_keys("logits", self.logits, ("scale", "bias"))
+            for name, number in self.logits.items():
+                check_number(f"logits.{name}", number, -1e6, 1e6)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -96,15 +114,19 @@ def parse_config(file: Path, content: bytes) -> BundleConfig:
                 f"{file}: format version {version}, this program reads up to {FORMAT_VERSION}; "
                 "upgrade hgan"
             )
-        return BundleConfig(**values)
+        preprocessing = Preprocessing(values["size"], **values.pop("preprocessing", {}))
+        languages = tuple(values.pop("languages", ()))
+        return BundleConfig(**values, preprocessing=preprocessing, languages=languages)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(
             f"{file}: not the configuration of a bundle ({error}); get the bundle again"
         ) from error
 
 
-def _check_keys(name: str, values: Any, keys: tuple[str, ...]) -> None:
-    if not isinstance(values, dict) or set(values) != set(keys):
+def _check_keys(
+    name: str, values: Any, keys: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> None:
+    if not isinstance(values, dict) or not set(keys) <= set(values) <= {*keys, *optional}:
         raise ValueError(f"{name} must have the fields {', '.join(keys)}")
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from math import tanh
 from typing import Any, Self
 
 import numpy as np
@@ -103,6 +104,15 @@ class Explanation:
     level."""
     boxes: list[list[float]]
     """(R, 4): each region's x0 y0 x1 y1 in 0..1 of the upright photo."""
+    probability: float | None = None
+    """Probability that photo and sentence match, by a model that was trained to give it (SigLIP);
+    None for other models."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the model compares only the whole photo with the whole sentence, as dual encoders
+        do."""
+        return [level.name for level in self.levels] == ["context"]
 
     @property
     def score(self) -> float:
@@ -122,6 +132,7 @@ class Explanation:
                 }
                 for level in self.levels
             },
+            "probability": self.probability,
             "slots": self.slots,
             "boxes": self.boxes,
             "words": [
@@ -162,7 +173,14 @@ class Explanation:
             )
             for word in values["words"]
         ]
-        return cls(values["text"], levels, values["slots"], words, values["boxes"])
+        return cls(
+            values["text"],
+            levels,
+            values["slots"],
+            words,
+            values["boxes"],
+            values.get("probability"),
+        )
 
 
 def take_apart(
@@ -172,6 +190,7 @@ def take_apart(
     spans: list[tuple[int, int] | None],
     weights: Mapping[str, float],
     boxes: list[list[float]],
+    logits: Mapping[str, float] | None = None,
 ) -> Explanation:
     """Split the similarity of a photo and a sentence into its parts; see `Model.explain`.
 
@@ -182,6 +201,7 @@ def take_apart(
         spans: start and end of the word for each row of `sentence.local[0]`.
         weights: weight of each level.
         boxes: (R, 4), boxes of the photo's regions.
+        logits: `scale` and `bias` of a model that gives the probability of a match.
     """
     slots: list[float] = []
     words: list[Word] = []
@@ -196,7 +216,11 @@ def take_apart(
         "local": sum(word.part for word in words),
     }
     levels = [Level(name, weights[name], similarity[name]) for name in LEVELS if weights[name]]
-    return Explanation(text, levels, slots, words, boxes)
+    probability = None
+    if logits is not None:
+        logit = logits["scale"] * sum(level.part for level in levels) + logits["bias"]
+        probability = 0.5 + 0.5 * tanh(logit / 2)  # the sigmoid, without overflow
+    return Explanation(text, levels, slots, words, boxes, probability)
 
 
 def _words(

@@ -18,8 +18,9 @@ from hgan.progress import Bar
 from hgan.progress import progress as progress_bar
 from hgan.runtime.embeddings import Embeddings, concatenate, empty, similarity
 from hgan.runtime.explain import Explanation, take_apart
-from hgan.runtime.images import PhotoSource, read_photo, to_pixels
+from hgan.runtime.images import PhotoSource
 from hgan.runtime.inputs import Photos, Texts, is_one_photo, photos_of, texts_of
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.similarity import Scores, dense_width
 from hgan.runtime.stream import stream
 
@@ -83,6 +84,22 @@ class Model(ABC):
         """Start and end of each token's word in a text, in the order of `Encoded.local`."""
 
     @property
+    def preprocessing(self) -> Preprocessing:
+        """How the model wants its photos."""
+        return Preprocessing(self.size)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages of texts that the model understands, such as `en`; empty if unknown."""
+        return ()
+
+    @property
+    def logits(self) -> Mapping[str, float] | None:
+        """`scale` and `bias` of a model that was trained to give the probability that a photo and a
+        text match, the sigmoid of scale * S + bias; None for other models."""
+        return None
+
+    @property
     def levels(self) -> tuple[str, ...]:
         """The levels of similarity that the model has, from coarse to fine."""
         weights = self.weights or {}
@@ -112,11 +129,11 @@ class Model(ABC):
             BundleError: the model is damaged.
         """
         _check_batch_size(batch_size)
-        size, single = self.size, is_one_photo(images)
+        preprocessing, single = self.preprocessing, is_one_photo(images)
         photos = enumerate(photos_of(images))
 
         def load(item: tuple[int, PhotoSource]) -> np.ndarray:  # (size, size, 3)
-            return to_pixels(read_photo(item[1], hint=size), size)
+            return preprocessing.read(item[1])
 
         parts = []
         with _bar("encode", images, "photos", progress) as bar:
@@ -201,9 +218,9 @@ class Model(ABC):
             raise DataError("explain takes one photo; call it once for each photo")
         text = text.encode("utf-8", "replace").decode()  # as the tokenizer reads it
         sentence = self.encode_texts([text])
-        image = self.encode_images([to_pixels(read_photo(photo, hint=self.size), self.size)])
+        image = self.encode_images([self.preprocessing.read(photo)])
         spans = self.words(text) if self.weights["local"] else []
-        return take_apart(image, sentence, text, spans, self.weights, self.boxes)
+        return take_apart(image, sentence, text, spans, self.weights, self.boxes, self.logits)
 
     def __repr__(self) -> str:
         weights = self.weights or {}
@@ -223,29 +240,6 @@ class Model(ABC):
             self.id,
             self.weights,
         )
-
-
-def check_pixels(pixels: Sequence[np.ndarray] | np.ndarray, size: int) -> None:
-    """Check that photos have been decoded and resized.
-
-    Raises:
-        DataError: they have not; use `Model.encode_image` for them.
-    """
-    for given in pixels:
-        if (
-            not isinstance(given, np.ndarray)
-            or given.dtype != np.uint8
-            or given.shape != (size, size, 3)
-        ):
-            found = (
-                f"{given.dtype} {given.shape}"
-                if isinstance(given, np.ndarray)
-                else type(given).__name__
-            )
-            raise DataError(
-                f"encode_images takes uint8 arrays ({size}, {size}, 3), not {found}; encode_image "
-                "takes files, images and arrays of any size"
-            )
 
 
 def _check_batch_size(batch_size: int) -> None:

@@ -1,7 +1,8 @@
-"""Find external data in an ONNX file: tensors whose numbers are in another file.
+"""Find external data of an ONNX file: tensors whose numbers are in another file.
 
 The checksum of an ONNX file does not include that other file, and its path is not limited to the
-bundle. ONNX Runtime loads it without a question, so a bundle with external data is refused.
+bundle. ONNX Runtime loads it without a question, so a bundle must name it, with a checksum of its
+own.
 
 The file is read without the `onnx` package, which searching does not need: an ONNX file is a
 protobuf message, and only the messages that can contain a tensor are read. Source of the field
@@ -25,18 +26,22 @@ _INSIDE = {
 """Fields of each message that contain other messages, by number."""
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 """Fields of a tensor."""
+_KEY, _VALUE = 1, 2
+"""Fields of an entry of external data."""
 
 Span = tuple[int, int]
 """Start and end of a message in the file."""
 
 
-def has_external_data(path: Path) -> bool:
-    """Whether a tensor of an ONNX file has its numbers in another file.
+def external_files(path: Path) -> set[str]:
+    """The files that tensors of an ONNX file have their numbers in, as they are named there; an
+    empty name for a tensor that names none.
 
     Raises:
         ValueError: the file is not a protobuf message.
         OSError: it cannot be read.
     """
+    found: set[str] = set()
     with path.open("rb") as file:
         if not file.seek(0, 2):
             raise ValueError("the file is empty")
@@ -44,16 +49,33 @@ def has_external_data(path: Path) -> bool:
             todo = [("model", (0, len(content)))]
             while todo:
                 kind, span = todo.pop()
+                external, names = False, set[str]()
                 for number, value in _fields(content, span):
                     if kind == "tensor" and number == _EXTERNAL_DATA:
-                        return True
+                        external, names = True, names | _location(content, value)
                     if kind == "tensor" and number == _DATA_LOCATION and value != 0:
-                        return True
+                        external = True
                     if number in _INSIDE[kind]:
-                        if isinstance(value, int):
-                            raise ValueError(f"field {number} of a {kind} is not a message")
-                        todo.append((_INSIDE[kind][number], value))
-    return False
+                        todo.append((_INSIDE[kind][number], _message(kind, number, value)))
+                if external:
+                    found |= names or {""}
+    return found
+
+
+def _location(content: mmap.mmap, value: int | Span) -> set[str]:
+    """The file that an entry of `external_data` names; none if it is about something else."""
+    entry = list(_fields(content, _message("tensor", _EXTERNAL_DATA, value)))
+    spans = {number: span for number, span in entry if not isinstance(span, int)}
+    if len(spans) != len(entry) or set(spans) != {_KEY, _VALUE}:
+        raise ValueError("an entry of external data is not a key with a value")
+    key, name = (content[slice(*spans[number])] for number in (_KEY, _VALUE))
+    return {name.decode("utf-8", "replace")} if key == b"location" else set()
+
+
+def _message(kind: str, number: int, value: int | Span) -> Span:
+    if isinstance(value, int):
+        raise ValueError(f"field {number} of a {kind} is not a message")
+    return value
 
 
 def _fields(content: mmap.mmap, span: Span) -> Iterator[tuple[int, int | Span]]:

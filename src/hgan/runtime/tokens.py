@@ -1,7 +1,7 @@
 """Convert texts to token ids, in the same way for a bundle and a checkpoint."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,11 +18,16 @@ class TextReader:
         """Configure a tokenizer.
 
         Args:
-            tokenizer: its truncation and padding are set here; pass a copy if others use it.
+            tokenizer: its truncation and padding are set here; pass a copy if others use it. If it
+                pads already, as that of a model that wants all texts padded to one length, its
+                token, side and length of padding are kept.
             max_words: maximum number of tokens of a text, including the start and end tokens.
+
+        Raises:
+            ValueError: the tokenizer pads texts to another length than `max_words`.
         """
         tokenizer.enable_truncation(max_words)
-        tokenizer.enable_padding(pad_id=tokenizer.token_to_id("[PAD]") or 0)
+        tokenizer.enable_padding(**_padding(tokenizer, max_words))
         self._tokenizer = tokenizer
 
     def ids(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -57,3 +62,13 @@ class TextReader:
             if all(encoding.special_tokens_mask):
                 raise DataError(f"{text!r} has no words in it; describe what the photo shows")
         return encodings
+
+
+def _padding(tokenizer: "Tokenizer", max_words: int) -> dict[str, Any]:
+    """Arguments for `Tokenizer.enable_padding`."""
+    own = tokenizer.padding
+    if own is None:
+        return {"pad_id": tokenizer.token_to_id("[PAD]") or 0}
+    if own["length"] not in (None, max_words):
+        raise ValueError(f"it pads texts to {own['length']} tokens, but must pad to {max_words}")
+    return {name: own[name] for name in ("direction", "pad_id", "pad_token", "length")}

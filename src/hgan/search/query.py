@@ -19,7 +19,7 @@ from hgan.encoded import Encoded
 from hgan.errors import DataError
 from hgan.index.store.contract import Point
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.images import PhotoSource, read_photo, to_pixels
+from hgan.runtime.images import PhotoSource
 from hgan.runtime.similarity import dense
 
 WITHOUT = -0.5
@@ -144,11 +144,11 @@ def encode(
         DataError: a text contains no words, or a photo cannot be read.
         BundleError: the bundle is damaged.
     """
-    weights, size = bundle.weights, bundle.size
+    weights = bundle.weights
     texts = list(dict.fromkeys(text for query in queries for _, text in query.weighted_texts))
     of_text = dict(zip(texts, _rows(bundle.encode_texts(texts), weights), strict=True))
     photos = [query.photo for query in queries if query.photo is not None]
-    pixels = [to_pixels(read_photo(photo, hint=size), size) for photo in photos]
+    pixels = [bundle.preprocessing.read(photo) for photo in photos]
     of_photos = iter(_rows(bundle.encode_images(pixels), weights))
     encoded = []
     for query in queries:

@@ -272,8 +272,8 @@ def bundle_of(
     manifest: IndexManifest, target: Target, bundle: Bundle | Path | str | None = None
 ) -> Bundle:
     """The bundle that made an index, with the index's number of regions; see `open_index`."""
-    if bundle is None and manifest.bundle_path is not None:
-        bundle = Path(manifest.bundle_path)
+    if bundle is None:
+        bundle = manifest.load_bundle()
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
     manifest.check_bundle(target, IndexManifest.of(manifest.root, bundle))

@@ -6,7 +6,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import numpy as np
 from starlette.exceptions import HTTPException
 
 from hgan.errors import ConfigError, DataError, IndexingError
@@ -15,7 +14,6 @@ from hgan.index.store.manifest import IndexManifest
 from hgan.index.store.open import Target, is_address, open_store, read_manifest
 from hgan.index.watcher import Watcher
 from hgan.index.writer import IndexWriter
-from hgan.runtime.bundle import Bundle
 from hgan.search.finder import Hit, SearchOptions
 from hgan.search.ids import id_of_path
 from hgan.search.query import EncodedQuery
@@ -194,11 +192,9 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
             f"{target}: contains texts, and only photos can be served; search texts with `hgan "
             f"search --index {target}`"
         )
-    loaded = Bundle.load(Path(manifest.bundle_path) if manifest.bundle_path else None, spin=False)
-    bundle = bundle_of(manifest, target, loaded)
+    bundle = bundle_of(manifest, target, manifest.load_bundle(spin=False))
     bundle.encode_texts(["a photo"])
-    size = bundle.config.size
-    bundle.encode_images([np.zeros((size, size, 3), np.uint8)])
+    bundle.encode_images([bundle.preprocessing.blank()])
     batching = BatchingBundle(bundle, settings.batch_window, metrics.batch.observe)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(target, manifest))

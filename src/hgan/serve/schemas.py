@@ -186,6 +186,9 @@ class BundleInfo(BaseModel):
 
     name: str
     id: str
+    languages: list[str] = Field(
+        description="Languages of texts by the model card, such as en; empty if it does not say."
+    )
 
 
 class Engine(BaseModel):

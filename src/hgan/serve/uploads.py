@@ -20,7 +20,7 @@ from hgan.index.store.contract import Entry
 from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.formats import named_type
-from hgan.runtime.images import media_type, open_photo, to_pixels
+from hgan.runtime.images import media_type, open_photo
 from hgan.runtime.photo_file import LARGEST_PHOTO
 from hgan.serve.problems import is_disk_full
 from hgan.serve.stopping import begin_change
@@ -100,10 +100,11 @@ class Uploads:
             raise HTTPException(
                 413, f"the photo is larger than the limit of {LARGEST_PHOTO // 2**20} MB"
             )
-        size = self._bundle.config.size
         try:
             found = media_type(data)
-            pixels = to_pixels(open_photo(data, size, least=LEAST_SIDE), size)
+            preprocessing = self._bundle.preprocessing
+            photo = open_photo(data, preprocessing.hint, least=LEAST_SIDE)
+            pixels = preprocessing.pixels(photo)
         except DataError as error:
             raise HTTPException(415, str(error)) from error
         if found != (named := named_type(name)):

@@ -15,7 +15,8 @@ import numpy as np
 from hgan.errors import DataError
 from hgan.runtime.exif import Exif, read_exif
 from hgan.runtime.formats import kind_of
-from hgan.runtime.images import open_photo, to_pixels
+from hgan.runtime.images import open_photo
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.sources.left_out import LEAST_SIDE, LeftOut
 from hgan.sources.rules import Rules
 
@@ -51,14 +52,15 @@ class PhotoContent:
         """Time, camera and keywords; empty if the photo has none, or is damaged."""
         return read_exif(self.data, self.photo.path)
 
-    def pixels(self, size: int) -> np.ndarray:
+    def pixels(self, preprocessing: Preprocessing) -> np.ndarray:
         """The input of a model, (size, size, 3) uint8.
 
         Raises:
             TooSmallError: a side has fewer than `LEAST_SIDE` pixels.
             DataError: the bytes are not a photo, or the photo is damaged.
         """
-        return to_pixels(open_photo(self.data, size, self.photo.path, LEAST_SIDE), size)
+        photo = open_photo(self.data, preprocessing.hint, self.photo.path, LEAST_SIDE)
+        return preprocessing.pixels(photo)
 
 
 @dataclass

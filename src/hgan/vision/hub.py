@@ -31,7 +31,7 @@ class HubBackbone(Backbone):
 
     def __init__(self, name: str, size: int | None = None, grid: int = 6) -> None:
         processor, net = _load(name)
-        super().__init__(*_normalisation(processor))
+        super().__init__(*normalisation(processor))
         self.net = net
         self.name = name
         self.grid = grid
@@ -60,6 +60,16 @@ class HubBackbone(Backbone):
                 f"pixels ({error}); try another vision.size, or another model"
             ) from error
         return shape[1]
+
+
+def normalisation(processor: BaseImageProcessor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation for pixels in 0..255; those of the model are for 0..1."""
+    settings = processor.to_dict()
+    scale = settings["rescale_factor"] if settings.get("do_rescale") else 1.0
+    mean, std = [0.0] * 3, [1.0] * 3
+    if settings.get("do_normalize"):
+        mean, std = settings["image_mean"], settings["image_std"]
+    return tuple(m / scale for m in mean), tuple(s / scale for s in std)
 
 
 def _load(name: str) -> tuple[BaseImageProcessor, PreTrainedModel]:
@@ -96,16 +106,6 @@ def _load(name: str) -> tuple[BaseImageProcessor, PreTrainedModel]:
         )
     tower = getattr(net, "vision_model", net)
     return processor, tower.eval().requires_grad_(False)
-
-
-def _normalisation(processor: BaseImageProcessor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation for pixels in 0..255; those of the model are for 0..1."""
-    settings = processor.to_dict()
-    scale = settings["rescale_factor"] if settings.get("do_rescale") else 1.0
-    mean, std = [0.0] * 3, [1.0] * 3
-    if settings.get("do_normalize"):
-        mean, std = settings["image_mean"], settings["image_std"]
-    return tuple(m / scale for m in mean), tuple(s / scale for s in std)
 
 
 def _default_size(processor: BaseImageProcessor, net: PreTrainedModel) -> int:

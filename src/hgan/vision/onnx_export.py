@@ -19,6 +19,7 @@ def export_onnx(
     free: dict[str, tuple[str, ...]],
     outputs: list[str],
     path: Path,
+    external_data: bool = False,
 ) -> None:
     """Export a network.
 
@@ -28,6 +29,8 @@ def export_onnx(
         free: for each input, the names of its leading axes that are dynamic.
         outputs: names of the outputs.
         path: the ONNX file, which also contains the weights.
+        external_data: write the weights to a file of their own, with `.data` after the name, as
+            they must be for networks of more than 2 GB.
     """
     network.eval()
     axes = {name: torch.export.Dim(name) for names in free.values() for name in names}
@@ -44,7 +47,7 @@ def export_onnx(
             output_names=outputs,
             dynamic_shapes=shapes,
             dynamo=True,
-            external_data=False,
+            external_data=external_data,
             verbose=False,
         )
     network.eval()  # the exporter restores the training mode
@@ -53,7 +56,7 @@ def export_onnx(
 
 def _remove_source_paths(path: Path) -> None:
     """Remove the stack trace that the exporter keeps of each node: it has paths of this machine."""
-    model = onnx.load(path)
+    model = onnx.load(path, load_external_data=False)
     for node in model.graph.node:
         del node.metadata_props[:]
     for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):

@@ -111,6 +111,17 @@ def find_captions(path: Path) -> Path:
     )
 
 
+def find_photos(path: Path) -> Path:
+    """The folder of the photos of a caption file, unless it is named: `images` next to the file if
+    there is such a folder, or else the folder of the file.
+
+    Raises:
+        DataError: see `find_captions`.
+    """
+    folder = find_captions(path).parent
+    return folder / "images" if (folder / "images").is_dir() else folder
+
+
 def _records(path: Path) -> Iterator[Record | Problem]:
     """The photos of a file of any format, or of a folder in SCAN's format."""
     if not path.is_file():

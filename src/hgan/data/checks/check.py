@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hgan.data.captions.precomp import splits
-from hgan.data.captions.read import find_captions
+from hgan.data.captions.read import find_captions, find_photos
 from hgan.data.checks.captions import check_captions
 from hgan.data.checks.photos import check_photos
 from hgan.data.checks.precomp import check_precomp, is_precomp
@@ -33,7 +33,7 @@ def check(path: Path, photos: Path | None = None) -> Report:
     else:
         file = find_captions(path)
         if photos is None:
-            photos = file.parent / "images" if (file.parent / "images").is_dir() else file.parent
+            photos = find_photos(file)
         records = check_captions(report, file)
     if photos is not None:
         check_photos(report, records, photos)

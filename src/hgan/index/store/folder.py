@@ -111,10 +111,12 @@ def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
             widths = found.dense, found.local
             store = EdgeStore.load(folder / "edge", *widths, found.quantize, commit, where=folder)
         with store:
-            if new:
-                with _writing(folder):
+            with _writing(folder):
+                if new:
                     write_json(file, asdict(manifest))
                     create_secret(folder)
+                elif not found.has_bundle:  # the same bundle is now elsewhere
+                    write_json(file, asdict(replace(found, bundle_path=manifest.bundle_path)))
             yield store
 
 

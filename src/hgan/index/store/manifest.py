@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from hgan.errors import ConfigError, IndexingError
+from hgan.errors import BundleError, ConfigError, IndexingError
 from hgan.runtime.bundle import Bundle, default_bundle
 from hgan.runtime.bundle_config import MAX_REGIONS, MAX_WIDTH
 from hgan.runtime.ranges import check_choice, check_integer, check_text
@@ -128,6 +128,28 @@ class IndexManifest:
             return cls(**{**values, "exclude": exclude if exclude is None else tuple(exclude)})
         except (KeyError, TypeError, ValueError) as error:
             raise IndexingError(f"{where}: damaged ({error}); remove it and index again") from error
+
+    @property
+    def has_bundle(self) -> bool:
+        """Whether there is still a folder where the bundle was."""
+        return self.bundle_path is None or Path(self.bundle_path).is_dir()
+
+    def load_bundle(self, spin: bool = True) -> Bundle:
+        """The bundle that encoded the items, from the folder where it was.
+
+        Args:
+            spin: see `Bundle.load`.
+
+        Raises:
+            BundleError: it is no longer there, or damaged.
+        """
+        if not self.has_bundle:
+            raise BundleError(
+                f"{self.bundle_path}: no model bundle here any more; the index was made with "
+                f"{self.bundle_name}. Restore the folder, or name the model again: `hgan index "
+                f"{self.root} --model MODEL`, with the --to of the index"
+            )
+        return Bundle.load(None if self.bundle_path is None else Path(self.bundle_path), spin)
 
     def check_bundle(self, where: object, wanted: "IndexManifest") -> None:
         """Raise `IndexingError` unless the index in `where` was made with the bundle of `wanted`,

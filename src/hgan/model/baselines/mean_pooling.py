@@ -16,7 +16,7 @@ from hgan.model.baselines.inputs import BaselineConfig, region_rows, word_rows
 from hgan.model.encoding import make_encoded
 from hgan.model.layers import projection, unit
 from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
-from hgan.model.pooling import MeanPooling
+from hgan.model.pooling import GeneralisedPooling, MeanPooling
 from hgan.text.encoder import TextEncoder
 
 
@@ -68,6 +68,18 @@ class Mean(Matcher):
     def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
         """Cosine of photos and sentences, (B, T)."""
         return {"context": images.context @ texts.context.T}
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Widths of the levels, as in a bundle."""
+        return {"context": self.config.width, "slots": 0, "slot": 0, "local": 0}
+
+    def freeze_pooling(self, regions: int, words: int) -> None:
+        """Prepare for export: store the pooling weights for up to so many regions and words."""
+        more = int(self.config.context)  # the whole is one more row
+        for pool, rows in ((self.pool_regions, regions + more), (self.pool_words, words + more)):
+            if isinstance(pool, GeneralisedPooling):
+                pool.freeze(rows)
 
     def describe_parts(self) -> dict[str, str]:
         """How regions and words are pooled."""

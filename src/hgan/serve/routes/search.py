@@ -84,7 +84,7 @@ def _search_batch(library: Library, body: BatchSearch) -> BatchSearchResult:
 
 def _search_photo(library: Library, form: PhotoSearch) -> SearchResult:
     # Read in the photo pool, where few do so at once: a large upload is kept on disk until then.
-    photo = _decode(form.photo.file.read(), library.index.bundle.config.size)
+    photo = _decode(form.photo.file.read(), library.index.bundle.preprocessing.hint)
     query = Query(form.text, photo, without=tuple(form.without), photo_share=form.share)
     [result] = _results(library, form, [query])
     return result
@@ -103,9 +103,9 @@ def _results(library: Library, page: Page, queries: list[Query]) -> list[SearchR
     ]
 
 
-def _decode(data: bytes, size: int) -> Image.Image:
+def _decode(data: bytes, hint: int) -> Image.Image:
     try:
-        return open_photo(data, hint=size)
+        return open_photo(data, hint=hint)
     except DataError as error:
         raise HTTPException(415, str(error)) from error
 

@@ -60,7 +60,7 @@ def _status(service: Service) -> Status:
         photos=len(library.index),
         adding=library.running,
         index=Engine.of(library.facts()),
-        bundle=BundleInfo(name=bundle.config.name, id=bundle.id),
+        bundle=BundleInfo(name=bundle.name, id=bundle.id, languages=list(bundle.languages)),
         weights=bundle.config.weights,
         thumbnails=list(Size),
         manageable=bool(service.settings.keys),

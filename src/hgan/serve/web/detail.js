@@ -2,7 +2,7 @@
 
 import { explain, item, photoPath, screenPath, thumbnailPath } from "./api.js";
 import { counted, element, find, folderOf, nameOf } from "./dom.js";
-import { levelBars, sentence, slotBars } from "./explain.js";
+import { levelBars, remarks, sentence, slotBars } from "./explain.js";
 import { draw } from "./heat.js";
 import { located, show as showImage } from "./images.js";
 
@@ -148,6 +148,7 @@ export class Detail {
     }
     if (parts.length) shown.push(levelBars(parts, hit.score ?? explained.score));
     if (explained?.slots.length) shown.push(slotBars(explained.slots));
+    if (explained) shown.push(...remarks(explained));
     part(".why").replaceChildren(...shown);
   }
 

@@ -112,6 +112,18 @@ export function sentence(explained, light) {
   return element("div", { class: "words" }, line, status);
 }
 
+/** What a dual encoder says about the pair: a probability, and no words. */
+export function remarks(explained) {
+  const lines = [];
+  if (explained.probability !== null) {
+    lines.push(`Probability of a match: ${(100 * explained.probability).toFixed(1)} %`);
+  }
+  if (Object.keys(explained.levels).join() === "context") {
+    lines.push("This model compares the whole photo with the whole sentence, not word by word.");
+  }
+  return lines.map((line) => element("p", { class: "quiet-text" }, line));
+}
+
 const HINT = "Point at a word to see which part of the photo matches it.";
 
 /** The position of a box, in words. */

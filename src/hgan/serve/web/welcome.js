@@ -46,9 +46,23 @@ export function show(status, link, choose) {
       {},
       "Describe a photo in your own words, or drop, paste or choose a photo to find similar ones.",
     ),
+    element("p", { class: "quiet-text model" }, modelLine(status.bundle)),
     cards,
   );
   fill(cards, link, choose);
+}
+
+/** The model, and the languages that it understands, if they are known. */
+function modelLine({ name, languages }) {
+  const names = new Intl.DisplayNames(["en"], { type: "language", fallback: "code" });
+  const shown = languages.map((code) => {
+    try {
+      return names.of(code);
+    } catch {
+      return code; // not a language code, such as "multilingual"
+    }
+  });
+  return `Model: ${name}${shown.length ? `, for ${shown.join(", ")}` : ""}`;
 }
 
 /** Fill the cards, each with the best photo of its example. */
