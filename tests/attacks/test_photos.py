@@ -18,6 +18,7 @@ from hgan.runtime import photo_file
 from hgan.runtime.exif import Exif, read_exif
 from hgan.runtime.images import media_type, open_photo, read_photo
 from hgan.runtime.photo_file import LARGEST_PHOTO, TOO_LARGE, open_inside
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.sources.folder import FolderSource
 from tests.fixtures.photos import COLOURS, save_photo
 
@@ -184,5 +185,5 @@ def test_reading_uses_one_descriptor(tmp_path: Path, monkeypatch) -> None:
         content = source.read(photo)
     (tmp_path / "a.png").unlink()
     assert opened == [tmp_path / "a.png"]
-    assert content.pixels(8).shape == (8, 8, 3)
+    assert content.pixels(Preprocessing(8)).shape == (8, 8, 3)
     assert content.exif() == Exif() and len(content.digest) == 64

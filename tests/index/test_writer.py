@@ -25,6 +25,7 @@ from hgan.index.store.filter import Filter
 from hgan.index.watcher import Watcher
 from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from hgan.sources.folder import FolderSource, read_file
@@ -60,7 +61,7 @@ def upload(
     with writer.exclusive():
         save_photo(root / path, COLOURS["green"], seed=seed)
         content = FolderSource(root).read(Photo(path, 0, 0))
-        encoded = writer._bundle.encode_images([content.pixels(SIZE)])
+        encoded = writer._bundle.encode_images([content.pixels(Preprocessing(SIZE))])
         return writer.add(content, encoded, tags)
 
 
@@ -175,7 +176,7 @@ class Pausing:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
-        self.config = bundle.config
+        self.config, self.preprocessing = bundle.config, bundle.preprocessing
         self.reached = threading.Event()
         self.go_on = threading.Event()
 

@@ -16,6 +16,7 @@ from hgan.runtime import photo_file
 from hgan.runtime.exif import Exif, read_exif
 from hgan.runtime.images import media_type, open_photo, read_photo
 from hgan.runtime.photo_file import LARGEST_PHOTO, read_file
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.sources import folder as module
 from hgan.sources.folder import FolderSource
 from hgan.sources.open import content_of
@@ -37,7 +38,7 @@ def test_everything_comes_from_the_same_bytes(tmp_path: Path) -> None:
     assert content.photo == Photo("a.jpg", status.st_size, status.st_mtime_ns)
     assert content.digest == digest
     assert content.exif().camera == "Pixel 9"
-    pixels = content.pixels(8)
+    pixels = content.pixels(Preprocessing(8))
     assert pixels.shape == (8, 8, 3)
     assert pixels.mean(axis=(0, 1)) == pytest.approx(COLOURS["red"], abs=5)
 
