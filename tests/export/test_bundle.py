@@ -39,7 +39,9 @@ CONVOLUTIONS = 64
 TEXTS = ["a red dog in the snow", "cat", "the white horse runs on the street at a water in a snow"]
 
 
-def save_model(folder: Path, levels: list[Level], prior: bool = False, blocks: int = 0) -> Path:
+def save_model(
+    folder: Path, levels: list[Level], prior: bool = False, blocks: int = 0, grid: int = GRID
+) -> Path:
     """A checkpoint with random weights everywhere, also where training starts from zeros. Layers
     and blocks that are trained differ from the pretrained ones."""
     torch.manual_seed(0)
@@ -53,7 +55,7 @@ def save_model(folder: Path, levels: list[Level], prior: bool = False, blocks: i
         VisionConfig("efficientnet-lite2", SIZE, GRID, trained_blocks=blocks),
         TextConfig(str(bert), trainable_layers=1, max_words=16),
         image_width=1280,
-        boxes=grid_boxes(GRID),
+        boxes=grid_boxes(grid),
     )
     for weight in model.network.parameters():
         if weight.count_nonzero() == 0:
@@ -279,6 +281,13 @@ def test_a_bundle_needs_the_context_level(tmp_path: Path) -> None:
     checkpoint = save_model(tmp_path, ["local"])
     with pytest.raises(ConfigError, match="context level"):
         export(checkpoint, tmp_path / "bundle")
+
+
+def test_other_regions_than_those_of_the_settings_are_refused(tmp_path: Path) -> None:
+    checkpoint = save_model(tmp_path, ["context"], grid=3)
+    with pytest.raises(ConfigError, match=r"9 regions a photo, but .* vision\.grid 2, .* gives 4"):
+        export(checkpoint, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_compact_keeps_small_weights_and_bounds_the_error(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ ROUND = Estimate(123_456, 0, LeftOut(), 16, 1_234_567_890, 987_654_321, 7_777.0)
             {"seconds": 0.01, "skipped": 1234},
             ["1 seconds", "skipped          1,234  cannot be read"],
         ),
-        ({"left_out": LeftOut(videos=12)}, ["left out            12  videos, which are not read"]),
+        ({"left_out": LeftOut(videos=12)}, ["left out            12  videos, not read"]),
         ({"disk": 12_300_000_000_000, "memory": 5_400_000}, ["12,000 GB", "5.4 MB"]),
     ],
 )

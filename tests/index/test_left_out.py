@@ -61,7 +61,7 @@ def test_every_file_of_a_messy_folder_is_in_one_count(tmp_path, bundle, capsys):
     assert f"{report.added} unchanged, {len(report.skipped)} skipped, " in shown.out
     assert f", {report.left_out.total} left out: " in shown.out
     assert "left out: 2 with a side below 64 pixels\n" in shown.err
-    assert "left out: 3 videos, which are not read\n" in shown.err
+    assert "left out: 3 videos, not read\n" in shown.err
     assert "left out: 2 RAW photos beside a photo of the same name\n" in shown.err
     assert f"left out: {len(found['ignored'])} ignored: hidden 4, " in shown.err
     assert "screenshot*.png in .hganignore 1" in shown.err

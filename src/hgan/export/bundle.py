@@ -80,7 +80,8 @@ def export(
     Raises:
         DataError: the checkpoint is missing or damaged.
         ConfigError: the model is neither HGAN, VSE++, VSE-infinity nor mean pooling, has no
-            backbone of `hgan extract`, or has no context level, which is needed to search an index.
+            backbone of `hgan extract`, other regions than its settings say, or no context level,
+            which is needed to search an index.
     """
     model = load_checkpoint(checkpoint)
     network = model.network.eval()
@@ -93,6 +94,12 @@ def export(
     if "context" not in network.level_names:
         raise ConfigError(f"{checkpoint}: a bundle needs the context level, to search an index")
     backbone = backbone_of(model.vision)
+    if len(model.boxes) != backbone.grid**2:
+        raise ConfigError(
+            f"{checkpoint}: was trained on {len(model.boxes)} regions a photo, but its settings "
+            f"say vision.grid {backbone.grid}, which gives {backbone.grid**2}; train it again with "
+            "the settings of its features"
+        )
     if texts and network.text.keeps_pretrained:
         sentences = [*texts[:: max(1, len(texts) // TEXTS)], *_class_sentences(backbone)]
         cosine = distill_pretrained(network.text, model.tokenizer, sentences, model.text.max_words)

@@ -57,15 +57,16 @@ class LeftOut:
     def reasons(self) -> list["Reason"]:
         """Each reason with its number of files."""
         reasons = [
-            Reason(count, f"{kind.name}; to read them: {kind.advice}")
+            Reason(count, f"{_some(count, kind.name)}; to read them: {kind.advice}")
             for kind, count in self.unreadable.most_common()
         ]
         if self.videos:
-            reasons.append(Reason(self.videos, "videos, which are not read"))
+            reasons.append(Reason(self.videos, f"{_some(self.videos, 'videos')}, not read"))
         if self.ignored:
             reasons.append(Reason(self.ignored.total(), f"ignored: {_listed(self.ignored)}"))
         if self.beside:
-            reasons.append(Reason(self.beside, "RAW photos beside a photo of the same name"))
+            photos = _some(self.beside, "RAW photos")
+            reasons.append(Reason(self.beside, f"{photos} beside a photo of the same name"))
         if self.small:
             reasons.append(Reason(len(self.small), f"with a side below {LEAST_SIDE} pixels"))
         if self.others:
@@ -91,6 +92,11 @@ def note_failed(path: str, error: DataError, skipped: dict[str, str], left_out: 
         left_out.small.add(path)
     else:
         skipped[path] = str(error)
+
+
+def _some(count: int, plural: str) -> str:
+    """A noun without its number, as `photo` or `photos`."""
+    return plural if count != 1 else plural.removesuffix("s")
 
 
 def _listed(counts: Counter[str]) -> str:
