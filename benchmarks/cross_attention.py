@@ -1,7 +1,7 @@
 """Compare the speed of SCAN and SGRAF with that of plain code that computes the same.
 
-    python -m benchmarks.cross_attention
-    python -m benchmarks.cross_attention --widths 256 --captions 384 --rounds 9
+    python benchmarks/cross_attention.py
+    python benchmarks/cross_attention.py --widths 256 --captions 384 --rounds 9
 
 Both get the same random regions and words of unit length; captions have 5 to 19 words. A training
 step is the scores of all pairs, a loss, and the gradients of regions, words and parameters; the
@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -36,6 +37,8 @@ from hgan.model.matcher import Matcher
 from hgan.text.transformer import TransformerEncoder
 from hgan.training.losses.hinge import Hinge, HingeConfig
 from hgan.training.losses.infonce import InfoNCE, InfoNCEConfig
+
+sys.path.append(str(Path(__file__).parents[1]))  # for the plain code, which is in the tests
 from tests.fixtures.cross_attention import plain_scores
 
 REGIONS = 36

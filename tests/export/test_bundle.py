@@ -82,9 +82,11 @@ def once_each(kept: Path) -> Callable[..., None]:
     """`export_onnx`, which traces a network once and gives a copy of its file after that."""
     kept.mkdir()
 
-    def traced_once(network: Any, inputs: Any, free: Any, outputs: list[str], path: Path) -> None:
+    def traced_once(
+        network: Any, inputs: Any, free: Any, outputs: list[str], path: Path, external: bool
+    ) -> None:
         if not (kept / path.name).exists():
-            export_onnx(network, inputs, free, outputs, kept / path.name)
+            export_onnx(network, inputs, free, outputs, kept / path.name, external)
         shutil.copyfile(kept / path.name, path)
 
     return traced_once
