@@ -173,7 +173,7 @@ class Soak:
             temporary.rename(path)
             if turn > 1:
                 (self.folder / hand_path(turn - 2)).unlink()
-            for to, expected in ((self.index, LOCKED), (self.other, f" skipped: {self.other}")):
+            for to, expected in ((self.index, LOCKED), (self.other, f": {self.other}")):
                 code, output = await _run("index", str(self.folder), "--to", str(to))
                 right = expected in output and (code == 0) == (to == self.other)
                 self.updates["refused" if expected == LOCKED else "updated"] += right
