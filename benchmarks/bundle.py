@@ -29,7 +29,6 @@ from hgan.model.hgan import SIMILARITY
 from hgan.model.matcher import combine
 from hgan.progress import progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
-from hgan.runtime.images import open_photo, to_pixels
 from hgan.runtime.stream import stream
 
 DATA = Path(os.environ.get("HGAN_DATA", "data")) / "flickr8k"
@@ -38,12 +37,11 @@ DATA = Path(os.environ.get("HGAN_DATA", "data")) / "flickr8k"
 def measure(bundle: Bundle, captions: Path, photos: Path, split: str) -> Metrics:
     """Encode a split with a bundle, rank it by S, and return the metrics."""
     chosen = read_captions(captions).split(split)
-    size = bundle.config.size
     parts = []
     with progress(bundle.folder.name, total=len(chosen.images), unit="photos") as bar:
         loading = stream(
             [photos / name for name in chosen.images],
-            lambda path: to_pixels(open_photo(path, hint=size), size),
+            bundle.preprocessing.read,
             IMAGE_BATCH,
         )
         for batch in loading:

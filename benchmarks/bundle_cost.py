@@ -21,7 +21,6 @@ from rich.table import Table
 
 from hgan.data.captions.read import read_captions
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
-from hgan.runtime.images import open_photo, to_pixels
 from hgan.runtime.similarity import dense_width
 
 DATA = Path(os.environ.get("HGAN_DATA", "data")) / "flickr8k"
@@ -57,8 +56,7 @@ def in_turns(new: Callable[[int], object], old: Callable[[int], object], turns: 
 
 def encode_photos(bundle: Bundle, paths: Sequence[Path]) -> Callable[[int], object]:
     """A function that encodes a batch of decoded photos."""
-    size = bundle.size
-    pixels = [to_pixels(open_photo(path, hint=size), size) for path in paths]
+    pixels = [bundle.preprocessing.read(path) for path in paths]
     return lambda _: bundle.encode_images(pixels)
 
 

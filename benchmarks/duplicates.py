@@ -23,7 +23,7 @@ from rich.table import Table
 
 from hgan.progress import progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
-from hgan.runtime.images import open_photo, to_pixels
+from hgan.runtime.images import open_photo
 from hgan.runtime.similarity import dense
 from hgan.runtime.stream import stream
 from hgan.search.duplicates import NEAR
@@ -58,10 +58,10 @@ def encode(
     bundle: Bundle, files: Sequence[Path], change: Callable[[Image.Image], Image.Image], title: str
 ) -> np.ndarray:
     """Unit dense vectors (N, E) of photos, each changed before it is encoded."""
-    size, parts = bundle.config.size, []
+    pixels, parts = bundle.preprocessing.pixels, []
     with progress(title, total=len(files), unit="photos") as bar:
         # At full size: copies are made of the photo as it is on disk.
-        read = stream(files, lambda path: to_pixels(change(open_photo(path)), size), IMAGE_BATCH)
+        read = stream(files, lambda path: pixels(change(open_photo(path))), IMAGE_BATCH)
         for batch in read:
             if batch.failed:
                 raise batch.failed[0][1]

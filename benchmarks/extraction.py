@@ -29,7 +29,8 @@ from rich.console import Console
 from rich.table import Table
 
 from hgan.runtime.formats import PHOTO
-from hgan.runtime.images import open_photo, to_pixels
+from hgan.runtime.images import open_photo
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.vision.backbone import Backbone
 from hgan.vision.extract import BATCH, backbone_session, extract
 from hgan.vision.load import load_backbone
@@ -104,7 +105,7 @@ def photo_names(folder: Path, count: int) -> list[str]:
 
 def load(path: Path, size: int) -> np.ndarray:
     """Pixels (size, size, 3) of a photo."""
-    return to_pixels(open_photo(path), size)
+    return Preprocessing(size).pixels(open_photo(path))
 
 
 def whole_extraction(backbone: Backbone, photos: Path, names: list[str]) -> None:

@@ -13,12 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
 from hgan.index.indexer import index_folder
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
 from hgan.runtime.formats import PHOTO
-from hgan.runtime.images import open_photo, to_pixels
 from hgan.runtime.stream import stream
 
 
@@ -63,12 +60,7 @@ def copy_photos(source: Path, folder: Path, number: int) -> list[Path]:
 
 def extract(photos: list[Path], bundle: Bundle) -> None:
     """Decode and encode photos, without storing the result."""
-
-    def load(path: Path) -> np.ndarray:
-        size = bundle.config.size
-        return to_pixels(open_photo(path, hint=size), size)
-
-    for batch in stream(photos, load, IMAGE_BATCH):
+    for batch in stream(photos, bundle.preprocessing.read, IMAGE_BATCH):
         bundle.encode_images(batch.arrays)
 
 

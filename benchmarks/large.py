@@ -30,7 +30,6 @@ from hgan.index.store.manifest import IndexManifest
 from hgan.index.store.open import create_store
 from hgan.progress import console, progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
-from hgan.runtime.images import open_photo, to_pixels
 from hgan.runtime.region_grid import pooled
 from hgan.runtime.similarity import dense
 from hgan.runtime.stream import stream
@@ -111,10 +110,10 @@ def build(folder: Path, options: argparse.Namespace) -> None:
 
 def encode_photos(root: Path, names: list[str], bundle: Bundle) -> Encoded[np.ndarray]:
     """Encode the photos."""
-    size, parts = bundle.config.size, []
+    parts = []
 
     def load(name: str) -> np.ndarray:
-        return to_pixels(open_photo(root / name, hint=size), size)
+        return bundle.preprocessing.read(root / name)
 
     with progress("encode", total=len(names), unit="photos") as bar:
         for batch in stream(names, load, IMAGE_BATCH):

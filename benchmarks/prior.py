@@ -27,7 +27,8 @@ from hgan.data.captions.types import Captions
 from hgan.evaluation.metrics import metrics
 from hgan.evaluation.ranking import rank
 from hgan.model.prior import SemanticPrior, build_prior
-from hgan.runtime.images import open_photo, to_pixels
+from hgan.runtime.images import open_photo
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.text.transformer import TransformerEncoder, load_transformer
 from hgan.vision.efficientnet_lite import EfficientNetLite
 
@@ -95,7 +96,9 @@ def prior_scores(files: list[Path], captions: Captions) -> Iterator[tuple[int, T
 def decoded(files: list[Path], size: int) -> Iterator[Tensor]:
     """Batches of photos (B, size, size, 3) uint8."""
     for part in chunks(files, BATCH):
-        yield torch.from_numpy(np.stack([to_pixels(open_photo(file), size) for file in part]))
+        yield torch.from_numpy(
+            np.stack([Preprocessing(size).pixels(open_photo(file)) for file in part])
+        )
 
 
 def positions(

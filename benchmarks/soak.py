@@ -46,7 +46,6 @@ from hgan.index.indexer import IndexReport, index_folder
 from hgan.index.store.snapshot import space_used
 from hgan.index.verify import verify_index
 from hgan.requester import KEEP_OPEN
-from hgan.runtime.images import open_photo
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from hgan.serve.settings import API_KEYS
@@ -330,8 +329,7 @@ def prepare(scratch: Path, options: argparse.Namespace) -> Soak:
     contents = [path.read_bytes() for path in random.Random(0).sample(files, PHOTOS)]
     contents[0] = enlarged(contents[0])
     with open_index(index) as opened:
-        size = opened.bundle.config.size
-        queries = [*texts, *(Query(photo=open_photo(data, hint=size)) for data in contents)]
+        queries = [*texts, *(Query(photo=data) for data in contents)]
         found = opened.find_many(queries, len(files), candidates=len(files))
     scores = [{hit.path.name: hit.score for hit in hits} for hits in found]
     words = [Asked(query.text, b"", known) for query, known in zip(texts, scores, strict=False)]

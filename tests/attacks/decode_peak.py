@@ -13,7 +13,8 @@ from pathlib import Path
 from PIL import Image
 
 from hgan.errors import DataError
-from hgan.runtime.images import open_photo, to_pixels
+from hgan.runtime.images import open_photo
+from hgan.runtime.preprocessing import Preprocessing
 
 
 def status(field: str, process: int | str = "self") -> int:
@@ -25,7 +26,13 @@ def status(field: str, process: int | str = "self") -> int:
 def decode(path: Path, size: int) -> str:
     """Decode and resize a photo; returns its mean colour, or the reason why it is refused."""
     try:
-        return str(to_pixels(open_photo(path, hint=size), size).mean(axis=(0, 1)).round().tolist())
+        return str(
+            Preprocessing(size)
+            .pixels(open_photo(path, hint=size))
+            .mean(axis=(0, 1))
+            .round()
+            .tolist()
+        )
     except DataError as error:
         return str(error)
 

@@ -7,7 +7,8 @@ from hgan.cli import main
 from hgan.errors import ConfigError, IndexingError
 from hgan.index.indexer import IndexReport, index_folder
 from hgan.index.store.open import read_manifest
-from hgan.runtime.images import open_photo, to_pixels
+from hgan.runtime.images import open_photo
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.region_grid import pooled
 from hgan.runtime.similarity import score_levels
 from hgan.search.query import Query
@@ -23,7 +24,7 @@ def test_scores_are_those_of_fewer_regions(photos, tmp_path, bundle, quantize):
     index_folder(photos, tmp_path / "index", bundle, quantize, regions=1)
     small = pooled(bundle, 1)
     paths = sorted(photos.rglob("*.png"))
-    encoded = small.encode_images([to_pixels(open_photo(path), SIZE) for path in paths])
+    encoded = small.encode_images([Preprocessing(SIZE).pixels(open_photo(path)) for path in paths])
     query = bundle.encode_texts(["a red photo"])
     expected = score_levels(encoded, query, bundle.config.weights).total[:, 0]
     with open_index(tmp_path / "index", bundle) as index:
@@ -37,7 +38,9 @@ def test_scores_are_those_of_fewer_regions(photos, tmp_path, bundle, quantize):
     # The photo that is searched with has as few regions as those that are searched.
     assert alike[paths[0]] == pytest.approx(1, abs=tolerance)
     expected = score_levels(
-        encoded, small.encode_images([to_pixels(open_photo(paths[0]), SIZE)]), bundle.config.weights
+        encoded,
+        small.encode_images([Preprocessing(SIZE).pixels(open_photo(paths[0]))]),
+        bundle.config.weights,
     ).total[:, 0]
     np.testing.assert_allclose([alike[path] for path in paths], expected, atol=tolerance)
     assert len(liked) == 3

@@ -15,7 +15,8 @@ from hgan.index.sentences import LONGEST, find_sentences
 from hgan.index.store.filter import Filter
 from hgan.index.texts import index_texts
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.images import open_photo, to_pixels
+from hgan.runtime.images import open_photo
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.similarity import score_levels
 from hgan.search.query import WITHOUT, Query
 from hgan.search.searcher import open_index
@@ -51,7 +52,7 @@ def photo(tmp_path: Path) -> Path:
 
 def naive_photo(bundle: Bundle, text: str, photo: Path) -> dict[str, float]:
     """S and levels of one pair, by encoding both again: the words ask, the photo answers."""
-    image = bundle.encode_images([to_pixels(open_photo(photo), SIZE)])
+    image = bundle.encode_images([Preprocessing(SIZE).pixels(open_photo(photo))])
     scores = score_levels(image, bundle.encode_texts([text]), bundle.config.weights)
     return {"S": float(scores.total[0, 0])} | {
         name: float(value[0, 0]) for name, value in scores.levels.items()

@@ -15,7 +15,7 @@ from PIL import Image
 from hgan.errors import DataError
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.explain import Explanation, take_apart
-from hgan.runtime.images import to_pixels
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.similarity import score_levels
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.tiny_bundle import COLOURS as COLOUR_WORDS
@@ -52,7 +52,7 @@ def noise(seed: int) -> Image.Image:
 def true_levels(
     bundle: Bundle, photo: Image.Image, text: str
 ) -> tuple[float, dict[str, np.ndarray]]:
-    photos = bundle.encode_images([to_pixels(photo, bundle.config.size)])
+    photos = bundle.encode_images([Preprocessing(bundle.config.size).pixels(photo)])
     scores = score_levels(photos, bundle.encode_texts([text]), bundle.config.weights)
     return float(scores.total[0, 0]), scores.levels
 
@@ -98,7 +98,7 @@ def test_the_parts_sum_to_what_a_search_scores(bundles, model, text, seed):
 def test_similarities_of_pieces_equal_plain_loops(bundles, text, seed):
     bundle, photo = bundles["all"], noise(seed)
     query = bundle.encode_texts([text])
-    image = bundle.encode_images([to_pixels(photo, SIZE)])
+    image = bundle.encode_images([Preprocessing(SIZE).pixels(photo)])
     expected = [
         [sum(float(a) * float(b) for a, b in zip(piece, region, strict=True)) for region in regions]
         for regions in [image.local[0]]
@@ -184,7 +184,7 @@ def test_levels_that_a_model_lacks_are_absent(bundles):
 def test_weights_of_words_average_one_also_where_rows_are_short(bundles):
     """In a model with a semantic prior, rows of photos and texts are shorter than one."""
     bundle = bundles["all"]
-    photo = bundle.encode_images([to_pixels(noise(0), SIZE)])
+    photo = bundle.encode_images([Preprocessing(SIZE).pixels(noise(0))])
     sentence = bundle.encode_texts(["a dog in snow"])
     spans = bundle.words("a dog in snow")
 

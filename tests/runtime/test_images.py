@@ -17,7 +17,8 @@ from hgan.errors import DataError
 from hgan.runtime import images
 from hgan.runtime.decoding_cost import decoding_bytes
 from hgan.runtime.formats import PHOTO
-from hgan.runtime.images import MAX_PIXELS, open_photo, to_pixels
+from hgan.runtime.images import MAX_PIXELS, open_photo
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.stream import stream
 
 # Pillow warns of damaged metadata and of large photos, here as it should.
@@ -311,7 +312,7 @@ def decodes_or_says_why(data: bytes) -> None:
     except DataError as error:
         assert str(error).startswith("photo: ")
     else:
-        assert to_pixels(photo, 8).shape == (8, 8, 3)
+        assert Preprocessing(8).pixels(photo).shape == (8, 8, 3)
 
 
 @settings(max_examples=500)
@@ -335,7 +336,7 @@ def test_damaged_photos(data: bytes, changes: list[tuple[float, int]]) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (7, 5), (64, 64)])
 def test_to_pixels_squashes(size: tuple[int, int]) -> None:
-    found = to_pixels(Image.new("RGB", size, (10, 20, 30)), 24)
+    found = Preprocessing(24).pixels(Image.new("RGB", size, (10, 20, 30)))
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, np.broadcast_to([10, 20, 30], (24, 24, 3)))
 
@@ -344,7 +345,9 @@ def test_the_hint_changes_pixels_little() -> None:
     y, x = np.mgrid[:480, :640]
     waves = np.stack([x / 3, y / 2, 127 + 80 * np.sin(x / 40 + y / 60)], -1).astype(np.uint8)
     data = saved(Image.fromarray(waves), "JPEG", quality=95)
-    full, small = (to_pixels(open_photo(data, hint), 64).astype(int) for hint in (None, 64))
+    full, small = (
+        Preprocessing(64).pixels(open_photo(data, hint)).astype(int) for hint in (None, 64)
+    )
     assert open_photo(data, 64).size == (320, 240)  # decoded at half the scale
     assert np.abs(full - small).mean() < 2
 

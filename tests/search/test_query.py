@@ -11,7 +11,8 @@ from hgan.errors import DataError
 from hgan.index.indexer import index_folder
 from hgan.index.store.filter import Filter
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.images import open_photo, to_pixels
+from hgan.runtime.images import open_photo
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.similarity import score_levels
 from hgan.search.query import WITHOUT, Query
 from hgan.search.searcher import Index, open_index
@@ -40,7 +41,9 @@ def index(request, tmp_path_factory):
 
 
 def encode(index: Index, *paths: Path):
-    return index.bundle.encode_images([to_pixels(open_photo(path, SIZE), SIZE) for path in paths])
+    return index.bundle.encode_images(
+        [Preprocessing(SIZE).pixels(open_photo(path, SIZE)) for path in paths]
+    )
 
 
 def naive(index: Index, query: Query) -> dict[Path, float]:

@@ -13,7 +13,8 @@ from hgan.errors import BundleError, DataError, IndexingError
 from hgan.index.indexer import index_folder
 from hgan.index.store.filter import Filter
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.images import open_photo, to_pixels
+from hgan.runtime.images import open_photo
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.similarity import score_levels
 from hgan.search.finder import Hit
 from hgan.search.query import Query
@@ -36,7 +37,9 @@ def index(photos, tmp_path, bundle):
 def naive(index: Index, text: str) -> dict[Path, tuple[float, dict[str, float]]]:
     """S of every photo, by encoding it again."""
     paths = sorted(index.root.rglob("*.png"))
-    encoded = index.bundle.encode_images([to_pixels(open_photo(path), SIZE) for path in paths])
+    encoded = index.bundle.encode_images(
+        [Preprocessing(SIZE).pixels(open_photo(path)) for path in paths]
+    )
     scores = score_levels(encoded, index.bundle.encode_texts([text]), index.bundle.config.weights)
     return {
         path: (float(scores.total[i, 0]), {n: float(v[i, 0]) for n, v in scores.levels.items()})

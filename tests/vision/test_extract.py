@@ -17,7 +17,8 @@ from torch import nn
 from hgan.data.features.mosaics import mosaic_ids
 from hgan.data.features.store import FeatureStore, FeatureWriter, read_manifest
 from hgan.errors import DataError
-from hgan.runtime.images import open_photo, to_pixels
+from hgan.runtime.images import open_photo
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.vision.backbone import Backbone, Blocks, grid_boxes
 from hgan.vision.extract import backbone_session, extract
 from hgan.vision.load import load_backbone
@@ -82,7 +83,9 @@ def naive(
     for name in names:
         for number in range(views):
             photo = view(open_photo(photos / name), number, name)
-            found = backbone(torch.from_numpy(to_pixels(photo, backbone.size).copy())[None])
+            found = backbone(
+                torch.from_numpy(Preprocessing(backbone.size).pixels(photo).copy())[None]
+            )
             regions.append(found.regions[0].numpy())
             context.append(found.context[0].numpy())
     r, d = regions[0].shape
@@ -134,7 +137,7 @@ def test_a_mosaic_shows_four_photos(hub_model: str, tmp_path: Path) -> None:
         for quarter, name in enumerate(key.split("\n")):
             y, x = quarter // 2 * half, quarter % 2 * half
             photo = open_photo(tmp_path / "photos" / name)
-            pixels[y : y + half, x : x + half] = to_pixels(photo, half)
+            pixels[y : y + half, x : x + half] = Preprocessing(half).pixels(photo)
         found = backbone(torch.from_numpy(pixels)[None])
         np.testing.assert_allclose(store.regions[row, 0], found.regions[0], rtol=1e-3, atol=1e-3)
 
@@ -359,7 +362,9 @@ def assert_maps(store: FeatureStore, backbone: Backbone, photos: Path, names: li
     for name in names:
         for number in range(store.views):
             photo = view(open_photo(photos / name), number, name)
-            expected = backbone(torch.from_numpy(to_pixels(photo, backbone.size).copy())[None])
+            expected = backbone(
+                torch.from_numpy(Preprocessing(backbone.size).pixels(photo).copy())[None]
+            )
             rows = np.array([store.rows[name]])
             found = store.read(rows, np.array([number]))
             np.testing.assert_allclose(found.maps, expected.maps.numpy(), rtol=2e-3, atol=2e-3)

@@ -307,12 +307,3 @@ def _white(photo: Image.Image, strips: list[tuple[int, int, int, int]]) -> float
         return 65535.0 if photo.mode.startswith("I;16") else 255.0
     top = max(_values(photo.crop(strip)).max() for strip in strips)
     return 1.0 if photo.mode == "F" and top <= 1 else 255.0 if top <= 255 else 65535.0
-
-
-def to_pixels(photo: Image.Image, size: int) -> np.ndarray:
-    """Resize an RGB photo to the input of a model, (size, size, 3) uint8, without keeping its
-    aspect ratio.
-
-    Models normalise the values themselves, so that pixels need little memory.
-    """
-    return np.asarray(photo.resize((size, size), Image.Resampling.BICUBIC))

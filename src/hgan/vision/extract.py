@@ -15,7 +15,8 @@ from hgan.data.features.mosaics import quarters
 from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
 from hgan.errors import DataError
 from hgan.progress import Bar, progress
-from hgan.runtime.images import open_photo, to_pixels
+from hgan.runtime.images import open_photo
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.stream import stream
 from hgan.vision.backbone import Backbone, grid_boxes
 from hgan.vision.mosaics import make_mosaic
@@ -166,10 +167,11 @@ class _Encoder:
 
     def _load(self, key: str) -> np.ndarray:
         """The views of a photo or of a mosaic, (V, size, size, 3) uint8."""
-        size = self._backbone.size
+        preprocessing = Preprocessing(self._backbone.size)
         found = [open_photo(self._photos / name) for name in quarters(key)]
-        photo = found[0] if len(found) == 1 else make_mosaic(found, (size + 1) // 2)
-        return np.stack([to_pixels(view(photo, v, key), size) for v in range(self._manifest.views)])
+        photo = found[0] if len(found) == 1 else make_mosaic(found, (preprocessing.size + 1) // 2)
+        views = range(self._manifest.views)
+        return np.stack([preprocessing.pixels(view(photo, v, key)) for v in views])
 
 
 def _fill(writer: FeatureWriter, encoder: _Encoder) -> None:

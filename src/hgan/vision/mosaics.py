@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from hgan.runtime.images import to_pixels
+from hgan.runtime.preprocessing import Preprocessing
 
 
 def make_mosaic(photos: Sequence[Image.Image], side: int) -> Image.Image:
@@ -12,5 +12,5 @@ def make_mosaic(photos: Sequence[Image.Image], side: int) -> Image.Image:
     mosaic = Image.new("RGB", (2 * side, 2 * side))
     for quarter, photo in enumerate(photos):
         place = quarter % 2 * side, quarter // 2 * side
-        mosaic.paste(Image.fromarray(to_pixels(photo, side)), place)
+        mosaic.paste(Image.fromarray(Preprocessing(side).pixels(photo)), place)
     return mosaic
