@@ -45,24 +45,18 @@ def default_bundle() -> Path:
 class Bundle(Model):
     """A model that ONNX Runtime runs."""
 
-    def __init__(
-        self, folder: Path, config: BundleConfig, identity: str, spin: bool = True
-    ) -> None:
+    def __init__(self, folder: Path, config: BundleConfig, identity: str) -> None:
         """Use `Bundle.load`."""
-        self._spin = spin
         self.folder = folder
         self.config = config
         self._id = identity
 
     @classmethod
-    def load(cls, path: Path | str | None = None, spin: bool = True) -> "Bundle":
+    def load(cls, path: Path | str | None = None) -> "Bundle":
         """Open a bundle, by default the one that ships with hgan.
 
         Args:
             path: folder of the bundle.
-            spin: whether threads of the text tower wait for each other by spinning. A single
-                sentence then takes half the time, but spinning threads take processor time from
-                other work, such as the other queries of a busy service.
 
         Raises:
             BundleError: the bundle is missing, damaged, or of a newer format.
@@ -90,7 +84,7 @@ class Bundle(Model):
         # All of them now: damage should be reported before hours of indexing.
         for name, digest in config.files.items():
             _check_file(folder / name, digest, set(config.files))
-        return cls(folder, config, hashlib.sha256(content).hexdigest()[:16], spin)
+        return cls(folder, config, hashlib.sha256(content).hexdigest()[:16])
 
     @property
     def name(self) -> str:
@@ -218,7 +212,7 @@ class Bundle(Model):
     def _text_tower(self) -> "InferenceSession":
         # A sentence is many small steps: threads that sleep between them take twice as long.
         outputs = {"context", "slots", "local", "local_mask"}
-        return self._session("text.onnx", outputs, spin=self._spin)
+        return self._session("text.onnx", outputs, spin=True)
 
     @cached_property
     def _reader(self) -> TextReader:
@@ -237,6 +231,8 @@ class Bundle(Model):
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only, and those are raised
         options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
+        # Without a run in progress, no thread spins: a service has other work.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             session = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"]

@@ -1,15 +1,14 @@
 """Text queries that arrive at the same time are encoded as one batch.
 
-The thread that arrives first encodes for all: it waits for a short window, then for the previous
-batch to finish, then encodes everything that has arrived by then. A single query takes longer by
-the window; under load, batches become larger without any setting.
+The thread that arrives first encodes for all: it waits for the previous batch to finish, then
+encodes everything that has arrived by then. A single query does not wait; under load, batches
+become larger without any setting.
 """
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Lock
-from time import sleep
 from typing import Any
 
 import numpy as np
@@ -32,19 +31,15 @@ class _Request:
 class BatchingBundle(Bundle):
     """A bundle for many threads that encode one or two texts each."""
 
-    def __init__(
-        self, bundle: Bundle, window: float, observe: Callable[[int], Any] = lambda _texts: None
-    ) -> None:
+    def __init__(self, bundle: Bundle, observe: Callable[[int], Any] = lambda _texts: None) -> None:
         """Wrap a bundle.
 
         Args:
             bundle: encodes the batches.
-            window: seconds to wait for more texts.
-            observe: called with the number of texts in each batch.
+            observe: called with the number of texts in each batch, before it is encoded.
         """
         super().__init__(bundle.folder, bundle.config, bundle.id)
         self._bundle = bundle
-        self._window = window
         self._observe = observe
         self._waiting: list[_Request] = []
         self._changing = Lock()
@@ -63,7 +58,6 @@ class BatchingBundle(Bundle):
             self._waiting.append(mine)
             first = len(self._waiting) == 1
         if first:
-            sleep(self._window)
             with self._encoding:
                 with self._changing:
                     batch, self._waiting = self._waiting, []

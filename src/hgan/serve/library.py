@@ -192,10 +192,10 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
             f"{target}: contains texts, and only photos can be served; search texts with `hgan "
             f"search --index {target}`"
         )
-    bundle = bundle_of(manifest, target, manifest.load_bundle(spin=False))
+    bundle = bundle_of(manifest, target, manifest.load_bundle())
     bundle.encode_texts(["a photo"])
     bundle.encode_images([bundle.preprocessing.blank()])
-    batching = BatchingBundle(bundle, settings.batch_window, metrics.batch.observe)
+    batching = BatchingBundle(bundle, metrics.batch.observe)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(target, manifest))
         ids = open_public_ids(target)

@@ -53,8 +53,6 @@ class Settings:
     results: int = 100_000
     """Maximum of queries x (`k` + `offset`) of all requests that run or wait in each of the two
     pools; more are rejected. Two cores find about 40,000 results per second."""
-    batch_window: float = 0.002
-    """Seconds that a text query waits for others, so that they are encoded in one batch."""
     thumbnail_bytes: int = 64 * 2**20
     """Maximum size of the thumbnail cache in memory."""
 

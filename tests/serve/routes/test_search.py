@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
 
 import pytest
 
@@ -139,14 +140,18 @@ def test_explanation_is_that_of_the_photo(client, photos, bundle):
 
 
 def test_many_at_once_find_what_one_by_one_finds(serve, monkeypatch):
-    client = serve(batch_window=0.02)
+    client = serve()
     alone = [hits(client.post("/v1/search", json={"text": text})) for text in TEXTS]
     bundle = client.app.state.service.library.index.bundle._bundle
     sizes = []
     encode = bundle.encode_texts
-    monkeypatch.setattr(
-        bundle, "encode_texts", lambda texts: sizes.append(len(texts)) or encode(texts)
-    )
+
+    def slowly(texts):
+        sizes.append(len(texts))
+        sleep(0.01)
+        return encode(texts)
+
+    monkeypatch.setattr(bundle, "encode_texts", slowly)
     with ThreadPoolExecutor(32) as pool:
         asked = TEXTS * 10
         answers = pool.map(lambda text: client.post("/v1/search", json={"text": text}), asked)
@@ -171,9 +176,13 @@ def test_several_queries_in_one_call(serve, monkeypatch):
     bundle = client.app.state.service.library.index.bundle._bundle
     sizes = []
     encode = bundle.encode_texts
-    monkeypatch.setattr(
-        bundle, "encode_texts", lambda texts: sizes.append(len(texts)) or encode(texts)
-    )
+
+    def slowly(texts):
+        sizes.append(len(texts))
+        sleep(0.01)
+        return encode(texts)
+
+    monkeypatch.setattr(bundle, "encode_texts", slowly)
     answer = client.post("/v1/search/batch", json={"queries": queries} | page)
     assert answer.status_code == 200
     for found, expected in zip(answer.json()["results"], alone, strict=True):

@@ -134,11 +134,8 @@ class IndexManifest:
         """Whether there is still a folder where the bundle was."""
         return self.bundle_path is None or Path(self.bundle_path).is_dir()
 
-    def load_bundle(self, spin: bool = True) -> Bundle:
+    def load_bundle(self) -> Bundle:
         """The bundle that encoded the items, from the folder where it was.
-
-        Args:
-            spin: see `Bundle.load`.
 
         Raises:
             BundleError: it is no longer there, or damaged.
@@ -149,7 +146,7 @@ class IndexManifest:
                 f"{self.bundle_name}. Restore the folder, or name the model again: `hgan index "
                 f"{self.root} --model MODEL`, with the --to of the index"
             )
-        return Bundle.load(None if self.bundle_path is None else Path(self.bundle_path), spin)
+        return Bundle.load(None if self.bundle_path is None else Path(self.bundle_path))
 
     def check_bundle(self, where: object, wanted: "IndexManifest") -> None:
         """Raise `IndexingError` unless the index in `where` was made with the bundle of `wanted`,
