@@ -23,6 +23,12 @@ def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HGAN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture(autouse=True)
+def _processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same figures on every machine; tests of devices set another one."""
+    monkeypatch.setenv("HGAN_DEVICE", "cpu")
+
+
 @pytest.fixture(scope="session")
 def flickr8k() -> Path:
     """The folder of Flickr8k: `captions.jsonl` and `images/`; tests skip where it is absent."""

@@ -162,5 +162,8 @@ class OptimConfig(Section):
     """Draw once for all pieces of a word, not for each piece."""
     ema: float = 0.98
     """Decay of the moving average of the weights, which is evaluated and saved; 0 disables it."""
+    compile: bool = False
+    """Compile the encoders by `torch.compile`, which takes a minute or more at the start. On a
+    processor, it needs a C++ compiler."""
     precision: Literal["bf16", "no"] = "bf16"
     """Autocast to bfloat16 (bf16) if the hardware has matrix units for it, or never (no)."""

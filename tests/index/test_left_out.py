@@ -95,8 +95,14 @@ def test_info(tmp_path, bundle, photos, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert f"photos    {photos}\ncount     12\n" in shown
     assert "reads     photos: .avif .bmp .gif" in shown
+    assert "device    cpu encodes photos (of cpu); torch runs on cpu\n" in shown
     assert main(["info", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["reads"][0]["install"] is None
+    found = json.loads(capsys.readouterr().out)
+    assert found["reads"][0]["install"] is None
+    assert found["device"]["photos"] == found["device"]["torch"] == "cpu"
+    monkeypatch.setenv("HGAN_DEVICE", "cuda")
+    assert main(["info"]) == 0
+    assert "has no CUDAExecutionProvider; pip uninstall" in capsys.readouterr().out
     assert main(["info", str(tmp_path / "index")]) == 0
     assert "reads" not in capsys.readouterr().out
 

@@ -12,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from hgan.errors import ConfigError, DataError
+from hgan.data.batches.prefetch import prefetch
+from hgan.errors import ConfigError, DataError, TrainingError
 from hgan.evaluation.evaluate import evaluate
 from hgan.model.io import load_checkpoint
 from hgan.training.checkpoint import load_state, save_state
@@ -400,3 +401,47 @@ def test_a_method_that_is_a_loss_is_not_trained_with_another(folder: Path, tmp_p
     with pytest.raises(ConfigError, match=r"infonce, but VSE\+\+ is defined by its loss; set loss"):
         Trainer(config, resume=False)
     Trainer(replace(config, loss=HingeConfig()), resume=False)
+
+
+@pytest.mark.slow
+def test_compiled_encoders_train_the_same(folder: Path, tmp_path: Path) -> None:
+    """Without random numbers in the encoders, which are drawn in another order when compiled."""
+    losses = []
+    for compiled in (False, True):
+        optim = {**FAST, "epochs": 2, "region_drop": 0.0, "word_drop": 0.0, "compile": compiled}
+        config = settings(folder, tmp_path / str(compiled), optim=optim, model={"dropout": 0.0})
+        train(config)
+        with (run_folder(config) / "log.csv").open() as file:
+            losses.append([float(row["loss"]) for row in csv.DictReader(file)])
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)
+    assert losses[0][1] < losses[0][0]
+
+
+def test_batches_that_are_made_ahead_train_the_same(
+    folder: Path, tmp_path: Path, whole: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a GPU."""
+    made = []
+
+    class Ahead(Trainer):
+        def _batches(self, epoch: int) -> Any:
+            made.append(epoch)
+            return prefetch(super()._batches(epoch))
+
+    monkeypatch.setattr("hgan.training.trainer.Trainer", Ahead)
+    config = replace(whole, run=tmp_path)
+    train(config)
+    assert made == [0, 1, 2, 3]
+    assert_same_run(config, whole)
+
+
+def test_too_little_memory_says_which_batch_to_try(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Trainer, "_encode", full)
+    config = settings(folder, tmp_path, optim=FAST)
+    with pytest.raises(TrainingError, match=r"batch of \d+ photos; set optim.batch_images to \d+"):
+        train(config)

@@ -8,7 +8,7 @@ import torch
 
 from hgan.errors import ConfigError
 from hgan.vision.efficientnet_lite import VARIANTS, EfficientNetLite, imagenet_classes
-from hgan.vision.extract import backbone_session
+from hgan.vision.extract import backbone_run, backbone_session, torch_run
 from hgan.vision.load import has_classifier, load_backbone
 
 
@@ -65,6 +65,16 @@ def test_onnx_export_agrees_with_torch(backbone: EfficientNetLite) -> None:
     found = session.run(None, {"pixels": pixels.numpy()})
     for values, expected in zip(found, backbone(pixels)[:2], strict=True):
         np.testing.assert_allclose(values, expected.numpy(), atol=1e-4)
+
+
+def test_a_gpu_runs_it_by_torch_with_the_same_results() -> None:
+    network = EfficientNetLite(2, grid=3, trained_blocks=2).eval()
+    pixels = photos(3, network.size).numpy()
+    found = torch_run(network, torch.device("cpu"))(pixels)
+    expected = backbone_run(network, torch.device("cpu"))(pixels)
+    assert len(found) == len(expected) == 3
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3)
 
 
 # --- the classifier

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from hgan.cli.device import TORCH_NAMES, device_argument, use_device
 from hgan.cli.settings import load_plugins, need_training_half, plugin_argument
 from hgan.cli.verb import Verb
 
@@ -46,11 +47,13 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
     )
     add("--out", type=Path, help="folder of the record, by default the folder of the run")
     add("--json", action="store_true", help="print the record as JSON")
+    device_argument(parser, TORCH_NAMES)
     plugin_argument(parser)
 
 
 def _evaluate(_parser: ArgumentParser, chosen: Namespace) -> int:
     need_training_half("evaluate")
+    use_device(chosen.device)
     load_plugins(chosen.plugin)
     from rich.console import Console
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
+from hgan.cli.device import prefer_processor
 from hgan.cli.model import model_argument
 from hgan.cli.verb import Verb
 from hgan.terminal import print_visible, visible
@@ -34,6 +35,7 @@ def _explain_arguments(parser: ArgumentParser) -> None:
 def _explain(_parser: ArgumentParser, chosen: Namespace) -> int:
     from hgan.loading import load
 
+    prefer_processor()
     explanation = load(chosen.model).explain(chosen.photo, " ".join(chosen.text))
     if chosen.json:
         print(visible(json.dumps(explanation.as_dict(), indent=2, ensure_ascii=False), keep="\n"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
+from hgan.cli.device import TORCH_NAMES, device_argument, use_device
 from hgan.cli.settings import SettingsParser, config_of, need_training_half, settings_arguments
 from hgan.cli.verb import Verb
 from hgan.terminal import print_visible
@@ -15,8 +16,14 @@ if TYPE_CHECKING:
     from hgan.vision.backbone import Backbone
 
 
+def _extract_arguments(parser: ArgumentParser) -> None:
+    settings_arguments(parser)
+    device_argument(parser, TORCH_NAMES)
+
+
 def _extract(parser: ArgumentParser, chosen: Namespace) -> int:
     need_training_half("extract")
+    use_device(chosen.device)
     from hgan.data.captions.read import read_captions
     from hgan.vision.extract import extract
     from hgan.vision.load import backbone_of
@@ -72,8 +79,8 @@ EXTRACT = Verb(
         "hgan extract --config configs/flickr8k.yaml",
         "hgan extract --config configs/flickr8k.yaml --vision.views 2",
     ),
-    arguments=settings_arguments,
+    arguments=_extract_arguments,
     run=_extract,
-    usage="hgan extract --config FILE [--KEY VALUE ...]",
+    usage="hgan extract --config FILE [--device NAME] [--KEY VALUE ...]",
     parser_class=SettingsParser,
 )

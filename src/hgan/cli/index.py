@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
+from hgan.cli.device import BUNDLE_NAMES, device_argument, use_device
 from hgan.cli.model import SHIPPED, model_argument, named_model
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
@@ -35,6 +36,7 @@ def _index_arguments(parser: ArgumentParser) -> None:
         "folder in your user data",
     )
     model_argument(parser, f"that of the index, or else {SHIPPED}")
+    device_argument(parser, BUNDLE_NAMES)
     parser.add_argument(
         "--quantize",
         choices=["int8"],
@@ -86,6 +88,7 @@ def _index_arguments(parser: ArgumentParser) -> None:
 
 
 def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
+    use_device(chosen.device)
     folder, to = chosen.folder, chosen.to or default_index()
     if chosen.verify:
         return _verify(to)

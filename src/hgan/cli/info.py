@@ -1,12 +1,16 @@
 """The verb `info`: show what an index contains, which model it has, and which files can be read."""
 
 import json
+import shutil
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
 from hgan.cli.verb import Verb
+from hgan.errors import HganError
 from hgan.locations import default_index
 from hgan.terminal import print_visible, visible
 from hgan.version import __version__
@@ -27,6 +31,8 @@ def _info_arguments(parser: ArgumentParser) -> None:
 def _info(_parser: ArgumentParser, chosen: Namespace) -> int:
     found = {"hgan": __version__} | _describe(chosen.source)
     reads = [] if chosen.source else _kinds()
+    if not chosen.source:
+        found |= {"device": _devices()}
     if chosen.json:
         values = found | ({"reads": reads} if reads else {})
         print(visible(json.dumps(values, indent=2, ensure_ascii=False), keep="\n"))
@@ -67,8 +73,48 @@ def _kinds() -> list[dict[str, Any]]:
     ]
 
 
+def _devices() -> dict[str, Any]:
+    """What encodes photos and what torch runs on, or the problem with it; all devices that can be
+    named; and how to install what a GPU that is here needs."""
+    from hgan.runtime.bundle import Bundle
+    from hgan.runtime.device import PROVIDERS, advice, installed_providers
+
+    installed = installed_providers()
+    has_gpu = shutil.which("nvidia-smi") is not None
+    return {
+        "photos": _or_problem(lambda: Bundle.load().device),
+        "torch": _or_problem(_torch_device),
+        "available": [kind for kind, name in PROVIDERS.items() if name in installed],
+        "install": advice("cuda") if has_gpu and PROVIDERS["cuda"] not in installed else None,
+    }
+
+
+def _or_problem(find: Callable[[], str | None]) -> str | None:
+    try:
+        return find()
+    except HganError as error:
+        return str(error)
+
+
+def _torch_device() -> str | None:
+    """The device of torch; None if it is not installed."""
+    if find_spec("torch") is None:
+        return None
+    from hgan.torch_device import torch_device
+
+    return str(torch_device())
+
+
+def _device_line(value: dict[str, Any]) -> str:
+    line = f"{value['photos']} encodes photos (of {', '.join(value['available'])})"
+    line += f"; torch runs on {value['torch']}" if value["torch"] else ""
+    return line + (f"; for the GPU: {value['install']}" if value["install"] else "")
+
+
 def _shown(name: str, value: Any) -> str:
     """A value on one line."""
+    if name == "device":
+        return _device_line(value)
     if isinstance(value, dict):
         return ", ".join(f"{key} {number:g}" for key, number in value.items() if number)
     if name == "languages":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
+from hgan.cli.device import prefer_processor
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 from hgan.locations import default_index
@@ -89,6 +90,7 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
     from hgan.search.query import Query
     from hgan.search.searcher import open_index
 
+    prefer_processor()
     query = Query(
         text=" ".join(chosen.query),
         photo=chosen.image,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from hgan.cli.device import BUNDLE_NAMES, device_argument, use_device
 from hgan.cli.index import print_not_indexed
 from hgan.cli.model import SHIPPED, model_argument, named_model
 from hgan.cli.verb import Verb
@@ -36,6 +37,7 @@ def _serve_arguments(parser: ArgumentParser) -> None:
         "--index", type=str, help="where the index of the folder of photos is stored"
     )
     model_argument(parser, f"that of the index, or else {SHIPPED}")
+    device_argument(parser, BUNDLE_NAMES)
     parser.add_argument(
         "--watch", action="store_true", help="keep the index up to date with the folder"
     )
@@ -95,6 +97,7 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
     from hgan.serve.settings import Settings
     from hgan.serve.watching import following
 
+    use_device(chosen.device)
     prefix = chosen.root_path or ""
     if prefix and (not prefix.startswith("/") or prefix.endswith("/")):
         raise ConfigError(f"--root-path must look like /photos, not like {prefix!r}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
+from hgan.cli.device import TORCH_NAMES, device_argument, use_device
 from hgan.cli.settings import SweepParser, load_plugins, need_training_half, plugin_argument
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
@@ -56,11 +57,13 @@ def _sweep_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="with --search: only N of the combinations, the same for all systems",
     )
+    device_argument(parser, TORCH_NAMES)
     plugin_argument(parser)
 
 
 def _sweep(_parser: ArgumentParser, chosen: Namespace) -> int:
     need_training_half("sweep")
+    use_device(chosen.device)
     load_plugins(chosen.plugin)
     from rich.console import Console
 

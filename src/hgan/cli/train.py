@@ -4,17 +4,20 @@ import sys
 
 from jsonargparse import ArgumentParser, Namespace
 
+from hgan.cli.device import TORCH_NAMES, device_argument, use_device
 from hgan.cli.settings import SettingsParser, config_of, need_training_half, settings_arguments
 from hgan.cli.verb import Verb
 
 
 def _train_arguments(parser: ArgumentParser) -> None:
     settings_arguments(parser)
+    device_argument(parser, TORCH_NAMES)
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
 
 
 def _train(parser: ArgumentParser, chosen: Namespace) -> int:
     need_training_half("train")
+    use_device(chosen.device)
     from hgan.training.trainer import train
 
     result = train(config_of(parser, chosen), resume=chosen.resume)
@@ -40,6 +43,6 @@ TRAIN = Verb(
     ),
     arguments=_train_arguments,
     run=_train,
-    usage="hgan train --config FILE [--seed N] [--resume] [--KEY VALUE ...]",
+    usage="hgan train --config FILE [--seed N] [--resume] [--device NAME] [--KEY VALUE ...]",
     parser_class=SettingsParser,
 )

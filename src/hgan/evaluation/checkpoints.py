@@ -16,6 +16,7 @@ from hgan.files import parse_json
 from hgan.model.io import TrainedModel, checkpoint_of, load_checkpoint
 from hgan.progress import progress
 from hgan.runtime.bundle import Bundle
+from hgan.torch_device import torch_device
 from hgan.vision.features import features_of
 
 Evaluated = str | Path | Bundle
@@ -112,6 +113,7 @@ def _load(source: Evaluated) -> tuple[TrainedModel | Bundle, Path]:
 
 def _member(model: TrainedModel, captions: Captions, features: Path) -> Member:
     """Encode the features and captions of a split with a checkpoint."""
+    model.network.to(torch_device())
     store = features_of(model.vision, features)
     data = Dataset(captions, store, model.tokenizer, model.text.max_words)
     with progress("encode", total=len(data.rows), unit="photos") as bar:

@@ -169,16 +169,22 @@ def _measure(source: Source, photos: list[Photo], bundle: Bundle) -> _Measuremen
     start = perf_counter()
     regions: list[int] = []
     failed: list[tuple[Photo, DataError]] = []
-    for batch in stream(photos, load, IMAGE_BATCH, source.threads):
+    for batch in stream(photos, load, bundle.image_batch, source.threads):
         failed += batch.failed
         if batch.arrays:
-            regions += bundle.encode_images(batch.arrays).mask.sum(axis=1).tolist()
+            regions += _regions(bundle, batch.arrays)
     if not regions:
         raise HganError(
             f"none of the {len(photos)} photos in the sample can be read: {failed[0][1]}"
         )
     seconds = perf_counter() - start
     return _Measurement(len(regions), seconds, sum(regions) / len(regions), failed)
+
+
+def _regions(bundle: Bundle, pixels: list[np.ndarray]) -> list[int]:
+    """Number of regions of each photo."""
+    counts: list[int] = bundle.encode_images(pixels, len(pixels)).mask.sum(axis=1).tolist()
+    return counts
 
 
 def _row(name: str, value: str, more: str = "") -> str:

@@ -26,7 +26,7 @@ from hgan.index.report import IndexReport
 from hgan.index.shard import WHOLE, Shard
 from hgan.index.store.contract import FLUSH_EVERY, DamagedError, Entry, Point, Store
 from hgan.progress import progress
-from hgan.runtime.bundle import IMAGE_BATCH, Bundle
+from hgan.runtime.bundle import Bundle
 from hgan.runtime.stream import Batch, stream
 from hgan.sources.left_out import note_failed
 from hgan.sources.types import Listing, Photo, PhotoContent, Source
@@ -128,7 +128,7 @@ class IndexWriter:
         }
         with progress("index", total=len(todo), unit="photos") as bar:
             unsaved = 0
-            for batch in stream(todo, self._load, IMAGE_BATCH, self._source.threads):
+            for batch in stream(todo, self._load, self._bundle.image_batch, self._source.threads):
                 for read, error in batch.failed:
                     note_failed(read.photo.path, error, report.skipped, report.left_out)
                 self._put(self._encode(batch), changes.revision, moved, report)
@@ -243,7 +243,7 @@ class IndexWriter:
             else:
                 points.append(replace(reading.copy, entry=reading.entry))
         if fresh:
-            encoded = self._bundle.encode_images([pixels for _, pixels in fresh])
+            encoded = self._bundle.encode_images([pixels for _, pixels in fresh], len(fresh))
             entries = [entry for entry, _ in fresh]
             points += points_of(entries, encoded, self._bundle.config.weights)
         return points

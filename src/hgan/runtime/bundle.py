@@ -19,20 +19,23 @@ from hgan.encoded import Encoded
 from hgan.errors import BundleError, ConfigError
 from hgan.files import sha256
 from hgan.runtime.bundle_config import BundleConfig, parse_config
+from hgan.runtime.device import CPU, candidates, named_device
 from hgan.runtime.embeddings import concatenate, empty
 from hgan.runtime.inputs import texts_of
-from hgan.runtime.memory import return_memory
 from hgan.runtime.model import IMAGE_BATCH as IMAGE_BATCH
 from hgan.runtime.model import TEXT_BATCH as TEXT_BATCH
 from hgan.runtime.model import Model
 from hgan.runtime.onnx_file import external_files
 from hgan.runtime.preprocessing import Preprocessing
+from hgan.runtime.session import open_on_device, open_session
 from hgan.runtime.tokens import TextReader
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
+DEVICE_IMAGE_BATCH = 64
+"""Photos in a batch on a device other than the processor."""
 MAX_CONFIG = 16 * 2**20
 """Maximum size of `config.json`, in bytes."""
 
@@ -144,10 +147,20 @@ class Bundle(Model):
             self.preprocessing.check(photo)
         parts = []
         for batch in chunks(pixels, batch_size):
-            part = self._run(self._image_tower, {"pixels": np.stack(list(batch))})
-            mask = np.ones(part["local"].shape[:2], np.bool_)
-            parts.append(Encoded(part["context"], part["slots"], part["local"], mask))
+            parts += self._photos(np.stack(list(batch)))
         return self._join(parts)
+
+    def _photos(self, pixels: np.ndarray) -> list[Encoded[np.ndarray]]:
+        """Encode a batch; in halves if the device has too little memory for it."""
+        try:
+            part = self._run(self._image_tower, {"pixels": pixels})
+        except BundleError as error:
+            if len(pixels) == 1 or "memory" not in str(error).lower():
+                raise
+            half = len(pixels) // 2
+            return self._photos(pixels[:half]) + self._photos(pixels[half:])
+        mask = np.ones(part["local"].shape[:2], np.bool_)
+        return [Encoded(part["context"], part["slots"], part["local"], mask)]
 
     def encode_texts(
         self, texts: Sequence[str], batch_size: int = TEXT_BATCH
@@ -203,16 +216,39 @@ class Bundle(Model):
             raise BundleError(f"{self.folder}: the model's widths {found} do not match config.json")
         return encoded
 
-    @cached_property
+    @property
+    def device(self) -> str:
+        """The device that runs the image tower, such as `cpu`; see `hgan.runtime.device`."""
+        return self._image_session[1]
+
+    @property
+    def image_batch(self) -> int:
+        """Number of photos that are best encoded together: few on a processor, which has small
+        caches."""
+        return IMAGE_BATCH if candidates(named_device()) == [CPU] else DEVICE_IMAGE_BATCH
+
+    @property
     def _image_tower(self) -> "InferenceSession":
-        # Spinning threads would take processor time from the threads that decode photos.
-        return self._session("image.onnx", {"context", "slots", "local"}, spin=False)
+        return self._image_session[0]
+
+    @cached_property
+    def _image_session(self) -> tuple["InferenceSession", str]:
+        """The image tower, and its device."""
+        vectors = ["context", *(["slots"] if self.widths["slots"] else [])]
+        vectors += ["local"] if self.widths["local"] else []
+        sample = self.preprocessing.sample()[None]
+        session, device = open_on_device(
+            self.folder / "image.onnx", named_device(), sample, vectors
+        )
+        self._check_outputs(session, ("context", "slots", "local"))
+        return session, device
 
     @cached_property
     def _text_tower(self) -> "InferenceSession":
         # A sentence is many small steps: threads that sleep between them take twice as long.
-        outputs = {"context", "slots", "local", "local_mask"}
-        return self._session("text.onnx", outputs, spin=True)
+        session = open_session(self.folder / "text.onnx", spin=True)
+        self._check_outputs(session, ("context", "slots", "local", "local_mask"))
+        return session
 
     @cached_property
     def _reader(self) -> TextReader:
@@ -224,25 +260,11 @@ class Bundle(Model):
         except Exception as error:  # tokenizers raises plain Exception
             raise BundleError(f"{path}: not a tokenizer ({error})") from error
 
-    def _session(self, name: str, outputs: set[str], spin: bool) -> "InferenceSession":
-        import onnxruntime
-
-        path = self.folder / name
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors only, and those are raised
-        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
-        # Without a run in progress, no thread spins: a service has other work.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        try:
-            session = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"]
+    def _check_outputs(self, session: "InferenceSession", outputs: Sequence[str]) -> None:
+        if missing := set(outputs) - {output.name for output in session.get_outputs()}:
+            raise BundleError(
+                f"{self.folder}: the model has no output {', '.join(sorted(missing))}"
             )
-        except Exception as error:  # ONNX Runtime's errors have no common base class
-            raise BundleError(f"{path}: not a model that ONNX Runtime can run ({error})") from error
-        return_memory()  # loading a model frees tens of megabytes
-        if missing := outputs - {output.name for output in session.get_outputs()}:
-            raise BundleError(f"{path}: the model has no output {', '.join(sorted(missing))}")
-        return session
 
 
 def _check_file(path: Path, digest: str, known: set[str]) -> None:

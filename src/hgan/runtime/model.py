@@ -89,6 +89,11 @@ class Model(ABC):
         return Preprocessing(self.size)
 
     @property
+    def image_batch(self) -> int:
+        """Number of photos that are best encoded together."""
+        return IMAGE_BATCH
+
+    @property
     def languages(self) -> tuple[str, ...]:
         """Languages of texts that the model understands, such as `en`; empty if unknown."""
         return ()
@@ -111,14 +116,14 @@ class Model(ABC):
         return dense_width(self.widths, self.weights) if self.weights else 0
 
     def encode_image(
-        self, images: Photos, *, batch_size: int = IMAGE_BATCH, progress: bool | None = None
+        self, images: Photos, *, batch_size: int | None = None, progress: bool | None = None
     ) -> Embeddings:
         """Encode photos; they are decoded in threads while the model runs.
 
         Args:
             images: a path, bytes, a PIL image of any mode, a uint8 array (height, width, 3), or
                 any number of these in a list, an iterator or an array (N, height, width, 3).
-            batch_size: number of photos that are encoded together.
+            batch_size: number of photos that are encoded together; by default `image_batch`.
             progress: whether to show a progress bar; by default on a terminal, for more than 64.
 
         Returns:
@@ -128,6 +133,7 @@ class Model(ABC):
             DataError: a photo cannot be read; the message says which one.
             BundleError: the model is damaged.
         """
+        batch_size = self.image_batch if batch_size is None else batch_size
         _check_batch_size(batch_size)
         preprocessing, single = self.preprocessing, is_one_photo(images)
         photos = enumerate(photos_of(images))

@@ -76,6 +76,11 @@ class Preprocessing:
             return np.asarray(self._middle(photo, self.shorter_side, resample))
         return np.asarray(photo.resize((self.size, self.size), resample))
 
+    def sample(self) -> np.ndarray:
+        """The pixels of a photo of random blocks, always the same, to compare two models."""
+        blocks = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+        return self.pixels(Image.fromarray(blocks).resize((2 * self.size, 2 * self.size)))
+
     def blank(self) -> np.ndarray:
         """The pixels of a black photo, to load a model."""
         return np.zeros((self.size, self.size, 3), np.uint8)

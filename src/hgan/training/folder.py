@@ -119,6 +119,15 @@ def not_finite(
     )
 
 
+def out_of_memory(images: int) -> TrainingError:
+    """The error that the device has too little memory for a batch of this many photos."""
+    return TrainingError(
+        f"the device has too little memory for a batch of {images} photos; set "
+        f"optim.batch_images to {max(2, images // 2)} or optim.captions_per_image to fewer, and "
+        "choose another --run"
+    )
+
+
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

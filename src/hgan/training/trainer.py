@@ -1,5 +1,6 @@
 """The training loop: image-major epochs, with validation and a checkpoint after each epoch."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from hgan.data.batches.augmentation import Augmenter
 from hgan.data.batches.dataset import Dataset
 from hgan.data.batches.epoch import training_batches
+from hgan.data.batches.prefetch import prefetch
 from hgan.data.batches.tokens import further_pieces
 from hgan.data.batches.types import Batch
 from hgan.data.captions.known import check_training_photos, dataset_key
@@ -33,6 +35,7 @@ from hgan.files import recover_folder, write_json
 from hgan.model.io import TrainedModel
 from hgan.model.matcher import Matcher, combine
 from hgan.progress import console, progress
+from hgan.torch_device import torch_device
 from hgan.training.checkpoint import (
     load_state,
     random_state,
@@ -41,7 +44,14 @@ from hgan.training.checkpoint import (
     size_of,
 )
 from hgan.training.config import Config
-from hgan.training.folder import STOPPED, not_finite, not_saved, only_process, run_folder
+from hgan.training.folder import (
+    STOPPED,
+    not_finite,
+    not_saved,
+    only_process,
+    out_of_memory,
+    run_folder,
+)
 from hgan.training.losses.loss import Loss, build_loss, objective
 from hgan.training.monitor import collapse_warning, plot_curves, write_log
 from hgan.training.mosaics import WEIGHT, check_mosaics, mosaic_loss
@@ -95,8 +105,7 @@ class Trainer:
     def __init__(self, config: Config, resume: bool) -> None:
         self.config = config
         self.folder = run_folder(config)
-        AcceleratorState._reset_state()  # it keeps the precision of earlier runs in this process
-        self.accelerator = Accelerator(mixed_precision=_precision(config))
+        self.accelerator = _accelerator(config)
         set_seed(config.seed)
         captions = read_captions(config.data.captions)
         check_training_photos(captions, config.data.captions)
@@ -129,6 +138,9 @@ class Trainer:
         average = get_ema_multi_avg_fn(config.optim.ema)  # type: ignore[no-untyped-call]
         # Buffers are copied, not averaged: some hold token ids and positions.
         self.averaged = AveragedModel(network, multi_avg_fn=average)
+        if config.optim.compile:  # the averaged network, a copy, is not in every step
+            for name in ("encode_image", "encode_text"):
+                setattr(network, name, torch.compile(getattr(network, name), dynamic=True))
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"rsum": -1.0, "epoch": 0}
         self._resume = resume
@@ -225,6 +237,8 @@ class Trainer:
                 raise not_finite(
                     self.folder, str(error), (epoch + 1, step), batch, self.train_data.captions
                 ) from error
+            except torch.OutOfMemoryError as error:
+                raise out_of_memory(self._batch_images()) from error
             captions += len(batch.image_of)
             rate = captions / (time.perf_counter() - start)
             best = f" best rSum {self.best['rsum']:.1f}" if self.history else ""
@@ -240,9 +254,13 @@ class Trainer:
         }
 
     def _batches(self, epoch: int) -> Iterator[Batch]:
-        return training_batches(
+        """The batches of an epoch on the device; for a GPU, they are made while it computes."""
+        device = self.accelerator.device
+        batches = training_batches(
             self.train_data, self.augmenter, self.config.optim, self.config.seed, epoch
         )
+        moved = (batch.to(device) for batch in batches)
+        return moved if device.type == "cpu" else prefetch(moved)
 
     def _step(self, batch: Batch) -> float:
         """Train one step; return its loss.
@@ -254,16 +272,12 @@ class Trainer:
         images, texts = self._encode(network, batch)
         levels = network.levels(images, texts)
         total = combine(levels, network.weights)
-        image_of = batch.image_of.to(self.accelerator.device)
-        alike = None
-        if batch.sentences is not None:
-            sentences = batch.sentences.to(self.accelerator.device)
-            alike = sentences @ sentences.T  # (T, T)
-        loss = objective(self.criterion, levels, total, image_of, alike)
+        alike = None if batch.sentences is None else batch.sentences @ batch.sentences.T  # (T, T)
+        loss = objective(self.criterion, levels, total, batch.image_of, alike)
         if batch.mosaics is not None:
             with self.accelerator.autocast():
-                mosaics = network.encode_photos(batch.mosaics.to(self.accelerator.device))
-            loss = loss + WEIGHT * mosaic_loss(mosaics, texts, image_of)
+                mosaics = network.encode_photos(batch.mosaics)
+            loss = loss + WEIGHT * mosaic_loss(mosaics, texts, batch.image_of)
         value = float(loss.detach())
         if not isfinite(value):
             raise FloatingPointError(f"the loss is {value}")
@@ -280,10 +294,9 @@ class Trainer:
 
     def _encode(self, network: Matcher, batch: Batch) -> tuple[Encoded[Tensor], Encoded[Tensor]]:
         """Encode the photos and the captions of a batch."""
-        device = self.accelerator.device
         with self.accelerator.autocast():
-            images = network.encode_photos(batch.images.to(device))
-            texts = network.encode_texts([part.to(device) for part in batch.texts])
+            images = network.encode_photos(batch.images)
+            texts = network.encode_texts(batch.texts)
         return images, texts
 
     def _validate(self) -> dict[str, float]:
@@ -418,8 +431,19 @@ class Trainer:
         return self._loss().chance_level(images, float(images * drawn))
 
 
+def _accelerator(config: Config) -> Accelerator:
+    """What puts the run on its device, with its precision."""
+    # It keeps the precision and the device of earlier runs in this process.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    device = torch_device()
+    if device.index is not None:  # one of several; Accelerate takes the first otherwise
+        os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
+    return Accelerator(mixed_precision=_precision(config), cpu=device.type == "cpu")
+
+
 def _precision(config: Config) -> str:
     """Use bf16 only if the hardware has matrix units for it: on a CPU without them (emulated, or
     with AVX-512 BF16), it takes twice as long as float32."""
-    fast = torch.cuda.is_available() or torch.cpu._is_amx_tile_supported()
+    cpu = torch_device().type == "cpu"
+    fast = torch.cpu._is_amx_tile_supported() if cpu else torch.cuda.is_available()
     return config.optim.precision if fast else "no"

@@ -1,10 +1,28 @@
 """The type of a batch: features of photos, tokens of captions, and the photo of each caption."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import overload
 
 import numpy as np
 import torch
 from torch import Tensor
+
+
+@overload
+def move(tensor: Tensor, device: torch.device) -> Tensor: ...
+@overload
+def move(tensor: None, device: torch.device) -> None: ...
+@overload
+def move(tensor: Tensor | None, device: torch.device) -> Tensor | None: ...
+
+
+def move(tensor: Tensor | None, device: torch.device) -> Tensor | None:
+    """A tensor on another device. Copying to a GPU goes on while the processor does other work."""
+    if tensor is None or tensor.device == device:
+        return tensor
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 @dataclass(frozen=True)
@@ -31,11 +49,10 @@ class ImageBatch:
 
     def to(self, device: torch.device) -> "ImageBatch":
         """The same batch on another device."""
-        boxes = None if self.boxes is None else self.boxes.to(device)
-        maps = None if self.maps is None else self.maps.to(device)
-        regions, context = self.regions.to(device), self.context.to(device)
-        frozen = self.frozen and (self.frozen[0].to(device), self.frozen[1].to(device))
-        return ImageBatch(regions, context, self.mask.to(device), boxes, maps, frozen)
+        boxes, maps = move(self.boxes, device), move(self.maps, device)
+        frozen = self.frozen and (move(self.frozen[0], device), move(self.frozen[1], device))
+        regions, context = move(self.regions, device), move(self.context, device)
+        return ImageBatch(regions, context, move(self.mask, device), boxes, maps, frozen)
 
 
 @dataclass(frozen=True)
@@ -53,9 +70,8 @@ class TextBatch:
 
     def to(self, device: torch.device) -> "TextBatch":
         """The same batch on another device."""
-        caches = (self.frozen_cache, self.pretrained_cache)
-        moved = (None if cache is None else cache.to(device) for cache in caches)
-        return TextBatch(self.ids.to(device), self.mask.to(device), *moved)
+        caches = move(self.frozen_cache, device), move(self.pretrained_cache, device)
+        return TextBatch(move(self.ids, device), move(self.mask, device), *caches)
 
 
 @dataclass(frozen=True)
@@ -75,3 +91,14 @@ class Batch:
     """(T, D_t) unit vectors of the captions by the pretrained text encoder, for soft targets"""
     mosaics: ImageBatch | None = None
     """The photos 4m to 4m + 3 as mosaic m, without augmentation, if there are mosaics"""
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on another device."""
+        return replace(
+            self,
+            images=self.images.to(device),
+            texts=[part.to(device) for part in self.texts],
+            image_of=move(self.image_of, device),
+            sentences=move(self.sentences, device),
+            mosaics=self.mosaics and self.mosaics.to(device),
+        )
