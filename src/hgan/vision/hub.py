@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, PreTrainedModel
 from transformers.image_processing_utils import BaseImageProcessor
 
+from hgan.dual_encoders.processor import normalisation
 from hgan.errors import ConfigError
 from hgan.hub import OUT_OF_REACH, is_out_of_reach
 from hgan.vision.backbone import Backbone
@@ -60,16 +61,6 @@ class HubBackbone(Backbone):
                 f"pixels ({error}); try another vision.size, or another model"
             ) from error
         return shape[1]
-
-
-def normalisation(processor: BaseImageProcessor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation for pixels in 0..255; those of the model are for 0..1."""
-    settings = processor.to_dict()
-    scale = settings["rescale_factor"] if settings.get("do_rescale") else 1.0
-    mean, std = [0.0] * 3, [1.0] * 3
-    if settings.get("do_normalize"):
-        mean, std = settings["image_mean"], settings["image_std"]
-    return tuple(m / scale for m in mean), tuple(s / scale for s in std)
 
 
 def _load(name: str) -> tuple[BaseImageProcessor, PreTrainedModel]:
