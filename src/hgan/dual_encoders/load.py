@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from transformers import AutoImageProcessor, AutoModel, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
-from hgan.errors import ConfigError
+from hgan.errors import ConfigError, HganError
 from hgan.hub import HubModel
 
 disable_progress_bar()  # type: ignore[no-untyped-call]  # of reading weights, which takes seconds
@@ -45,8 +45,21 @@ _LOGITS = "logit_scale", "logit_bias"
 """Parts of a dual encoder; a class need not have all of them."""
 
 
-def family_of(source: HubModel) -> Family:
+def is_dual_encoder(name: str) -> bool:
+    """Whether a model on the hub or in a folder is a supported dual encoder; a model that cannot be
+    found is none."""
+    try:
+        return HubModel.find(name).config.get("model_type") in FAMILIES
+    except HganError:
+        return False
+
+
+def family_of(source: HubModel, remedy: str) -> Family:
     """The class of a model, by its `config.json`.
+
+    Args:
+        source: the model.
+        remedy: what to do if it is of another class, for the error message.
 
     Raises:
         ConfigError: it is not a supported dual encoder.
@@ -60,8 +73,7 @@ def family_of(source: HubModel) -> Family:
         f"{source.source}: is of class {kind or 'unknown'}"
         f"{', whose code is in its repository and is not run' if code else ''}; supported dual "
         f"encoders of photos and texts are "
-        f"{', '.join(family.title for family in FAMILIES.values())}; `hgan export` also takes "
-        "checkpoints of `hgan train`"
+        f"{', '.join(family.title for family in FAMILIES.values())}; {remedy}"
     )
 
 

@@ -77,7 +77,7 @@ def export_dual_encoder(source: HubModel, folder: Path, compact_weights: bool = 
         ConfigError: the model is of another class, its weights are pickled, or its preprocessing
             or tokenizer is not supported.
     """
-    family = family_of(source)
+    family = family_of(source, "`hgan export` also takes checkpoints of `hgan train`")
     processor = read_processor(source.source, load_image_processor(source))
     model = load_model(source)
     tokenizer = read_tokenizer(source, model.config, family.pads)

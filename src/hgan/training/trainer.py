@@ -108,6 +108,7 @@ class Trainer:
             store.width,
             store.boxes,
             captions.split("train").texts,
+            store.context_width,
         )
         self._load_data(captions, store)
         network = self.model.network
@@ -120,6 +121,7 @@ class Trainer:
                 f"set loss.name to {' or '.join(network.losses)}, or choose another model.name"
             )
         criterion = build_loss(config.loss, network.level_names)
+        criterion.start_from(network.temperatures)
         optimizer = make_optimizer(network, criterion, config.optim)
         self.steps = len(self.train_data.rows) // self._batch_images()
         schedule = make_schedule(optimizer, config.optim, self.steps * config.optim.epochs)

@@ -45,10 +45,7 @@ class HubBackbone(Backbone):
         state: Tensor = self.net(pixel_values=pixels, **self._options).last_hidden_state
         if state.dim() == 4:  # convolutional network: (B, D_v, h, w)
             return state
-        side = _side(self.net, self.size, state.shape[1])
-        # The class token and register tokens are before the patches: (B, extra + side * side, D_v).
-        patches = state[:, state.shape[1] - side * side :]
-        return patches.transpose(1, 2).reshape(state.shape[0], -1, side, side)
+        return patch_map(state, _side(self.net, self.size, state.shape[1]))
 
     @torch.inference_mode()
     def _probe(self) -> int:
@@ -61,6 +58,13 @@ class HubBackbone(Backbone):
                 f"pixels ({error}); try another vision.size, or another model"
             ) from error
         return shape[1]
+
+
+def patch_map(state: Tensor, side: int) -> Tensor:
+    """The patches of a hidden state (B, extra + side * side, D_v) as a map (B, D_v, side, side);
+    the class token and register tokens are before the patches."""
+    patches = state[:, state.shape[1] - side * side :]
+    return patches.transpose(1, 2).reshape(state.shape[0], -1, side, side)
 
 
 def _load(name: str) -> tuple[BaseImageProcessor, PreTrainedModel]:
