@@ -91,8 +91,8 @@ class VisionConfig(Section):
     views: int = 6
     """Number of views of each photo: the original, mirrored, and random crops."""
     dual_encoder: bool = False
-    """Use the backbone as a dual encoder, such as CLIP: the context of a photo is its embedding, and
-    photos are prepared by the model's own image processor."""
+    """Use the backbone as a dual encoder, such as CLIP: the context of a photo is its embedding,
+    and photos are prepared by the model's own image processor."""
     trained_blocks: int = 0
     """Number of the backbone's last blocks that are trained too (EfficientNet-Lite has up to 5)."""
     mosaics: int = 0

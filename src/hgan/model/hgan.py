@@ -3,8 +3,8 @@
 Guo et al., *HGAN: Hierarchical Graph Alignment Network for Image-Text Retrieval*, IEEE TMM, 2023.
 The parts follow the abstract; the equations are our interpretation, numbered as in docs/model.md.
 
-The file contains, in this order: settings, MFAR, tower, levels, network. Feature graphs are in
-`hgan.model.graph`, priors in `hgan.model.prior`.
+The file contains, in this order: settings, tower, levels, network. Feature graphs are in
+`hgan.model.graph`, MFAR is in `hgan.model.mfar`, priors are in `hgan.model.prior`.
 Shapes: B photos or sentences, n regions or words; d, D, D_l, D_s and K are defined in `HGANConfig`.
 """
 
@@ -24,6 +24,7 @@ from hgan.model.encoding import make_encoded
 from hgan.model.graph import BoxBias, FeatureGraph, OffsetBias
 from hgan.model.layers import LOW, FeatureDropout, ball, unit
 from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
+from hgan.model.mfar import Aggregation, Rearrangement
 from hgan.model.pooling import GeneralisedPooling
 from hgan.model.prior import EmbeddingPrior, Known, Prior
 from hgan.text.encoder import TextEncoder
@@ -91,57 +92,6 @@ class HGANConfig(MatcherConfig):
                 f"model.prior_local_width: {self.prior_local_width}, but it must be at most "
                 f"prior_width, {self.prior_width}"
             )
-
-
-# --- MFAR: both modalities use the same parameters, so that their slots are in one shared space
-
-
-class Aggregation(nn.Module):
-    """Bottom-up attention from the local nodes to the context, then a gated top-down update of the
-    nodes. Both output projections start at zero, so that the branches start independent."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm_local = nn.LayerNorm(width)
-        self.norm_context = nn.LayerNorm(width)
-        self.query = nn.Linear(width, width, bias=False)
-        self.key = nn.Linear(width, width, bias=False)
-        self.up = nn.Linear(width, width, bias=False)
-        self.gate = nn.Linear(2 * width, width)
-        self.down = nn.Linear(width, width, bias=False)
-        nn.init.zeros_(self.up.weight)
-        nn.init.zeros_(self.down.weight)
-
-    def forward(self, local: Tensor, context: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Update local nodes (B, n, d) and the context (B, d); mask (B, n)."""
-        x, c = self.norm_local(local), self.norm_context(context)  # (B, n, d), (B, d)
-        scores = (self.key(x) @ self.query(c)[..., None]).squeeze(-1) / x.shape[-1] ** 0.5  # (B, n)
-        scores = scores.float().masked_fill(~mask, LOW)
-        attention = (scores.softmax(-1) * mask).to(x.dtype)  # (5): zero if all nodes are padding
-        gathered = context + self.up((attention[:, None] @ x).squeeze(1))  # (6): (B, d)
-        g = self.norm_context(gathered)[:, None].expand_as(x)  # (B, n, d)
-        gate = torch.sigmoid(self.gate(torch.cat([x, g], dim=-1)))  # (B, n, d)
-        return local + gate * self.down(g), gathered  # (7)
-
-
-class Rearrangement(nn.Module):
-    """K learned anchors attend to all nodes, one anchor for each slot. Each slot has its own
-    projection: with a shared one, the slots are highly correlated."""
-
-    def __init__(self, width: int, slots: int, slot_width: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.anchors = nn.Parameter(torch.randn(slots, width))
-        self.key = nn.Linear(width, width, bias=False)
-        self.value = nn.Parameter(torch.randn(slots, width, slot_width) / width**0.5)
-
-    def forward(self, nodes: Tensor, mask: Tensor) -> Tensor:
-        """Nodes (B, m, D) to slots (B, K, D_s); the mask (B, m) has at least one node per row."""
-        z = self.norm(nodes)  # (8): (B, m, D)
-        scores = self.anchors @ self.key(z).transpose(1, 2) / z.shape[-1] ** 0.5  # (B, K, m)
-        scores = scores.float().masked_fill(~mask[:, None], float("-inf"))
-        gathered = scores.softmax(-1).to(z.dtype) @ z  # (B, K, D)
-        return torch.einsum("bkd,kds->bks", gathered, self.value.to(z.dtype))  # (9)
 
 
 # --- tower: projections, feature graph and MFAR of one modality, and the output of each level
@@ -380,7 +330,7 @@ class HGAN(Matcher):
 
     def _start_from(self, prior: Prior) -> None:
         """Make S that of the prior: until weights are chosen, it is without the other levels."""
-        names = self.config.levels
+        self.has_prior, names = True, self.config.levels
         known = {"context"} if prior.is_base else set(names) - {"shared"}
         known = known & set(names) or set(names)
         self.set_weights({name: (name in known) / len(known) for name in names})

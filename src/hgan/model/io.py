@@ -215,9 +215,9 @@ def _embedding_prior(
         )
     if encoder.context_width != context_width:
         raise ConfigError(
-            f"model.prior: the embeddings of photos have {context_width} numbers, those of texts by "
-            f"{text.encoder} {encoder.context_width}; was the model in this place changed? Extract "
-            "the features again, into another folder (data.features)"
+            f"model.prior: the features have embeddings of {context_width} numbers, but those of "
+            f"texts by {text.encoder} have {encoder.context_width}; was the model in this place "
+            "changed? Extract the features again, into another folder (data.features)"
         )
     return EmbeddingPrior(context_width, encoder.temperature)
 

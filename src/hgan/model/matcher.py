@@ -42,6 +42,7 @@ class Matcher(nn.Module, ABC):
         level_names: names of its levels of similarity.
         losses: names of the losses that it may be trained with, if the method is a loss; else none.
         uses_mosaics: whether it is trained with mosaics, see `hgan.training.mosaics`.
+        has_prior: whether it has a similarity before it is trained.
         optional_levels: names of levels that S may be without, since it started without them.
         temperatures: temperatures of scores that are not those of the loss at the start, by name.
         vision: the blocks of the backbone that are trained; None if the backbone is frozen.
@@ -59,6 +60,7 @@ class Matcher(nn.Module, ABC):
     level_names: tuple[str, ...] = ()
     losses: ClassVar[tuple[str, ...]] = ()
     uses_mosaics: bool = False
+    has_prior: bool = False
     optional_levels: frozenset[str] = frozenset()
     temperatures: Mapping[str, float] = MappingProxyType({})
     level_weights: Tensor

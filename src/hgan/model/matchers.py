@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import hgan.model.baselines
+import hgan.model.baselines  # noqa: F401
 from hgan.config import Section
 from hgan.errors import ConfigError
 from hgan.model.hgan import HGAN

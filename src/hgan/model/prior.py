@@ -1,9 +1,10 @@
 """Priors: a similarity of photos and texts that needs no training, and that HGAN starts from.
 
 There are two sources of one. A dual encoder, such as CLIP, gives photos and texts embeddings that
-can be compared. Otherwise there are class names: a backbone that was trained to recognise classes knows what many things look like, and a sentence
-encoder knows what the classes are called. Together they place photos and texts in one space: ConSE
-(Norouzi et al., *Zero-Shot Learning by Convex Combination of Semantic Embeddings*, ICLR 2014).
+can be compared. Otherwise there are class names: a backbone that was trained to recognise classes
+knows what many things look like, and a sentence encoder knows what the classes are called. Together
+they place photos and texts in one space: ConSE (Norouzi et al., *Zero-Shot Learning by Convex
+Combination of Semantic Embeddings*, ICLR 2014).
 
     photo or region:  p = sum_k softmax(logits / temperature)_k (E_k - mean E)
     text or word:     u = unit(state) - mean E

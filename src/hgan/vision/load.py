@@ -32,8 +32,8 @@ def load_backbone(
     """
     if dual_encoder and (name in VARIANTS or name == PRECOMPUTED):
         raise ConfigError(
-            f"vision.dual_encoder: {name} is not a dual encoder; set it to false, or vision.backbone "
-            "to a model such as openai/clip-vit-base-patch32"
+            f"vision.dual_encoder: {name} is not a dual encoder; set it to false, or "
+            "vision.backbone to a model such as openai/clip-vit-base-patch32"
         )
     if name in VARIANTS:
         return EfficientNetLite(VARIANTS[name], size, grid, trained_blocks)
