@@ -1,7 +1,6 @@
 """Evaluate a matcher on a split, for each level and for S, and choose the level weights of S."""
 
 import itertools
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -95,16 +94,21 @@ class _LevelScores:
         return {name: metrics(ranks) for name, ranks in found.items()}
 
 
-def _weights(model: Matcher) -> Iterator[dict[str, float]]:
-    """All combinations of weights to try, in ascending order, which sum to 1. Those of optional
-    levels can be zero or small; then another level has the rest, which need not be in tenths."""
+def _weights(model: Matcher) -> list[dict[str, float]]:
+    """All combinations of weights to try, which sum to 1. Optional levels can have small weights
+    and none; the first level that is not optional has the rest. Of equally good combinations the
+    first is chosen: with optional levels, that with the most weight for the other."""
     names, optional = model.level_names, model.optional_levels
     tenths = [step / WEIGHT_STEPS for step in range(1, WEIGHT_STEPS + 1)]
-    choices = {name: [*SMALL_WEIGHTS, *tenths] if name in optional else tenths for name in names}
+    rest = next(name for name in names if name not in optional)
+    others = [name for name in names if name != rest]
+    choices = [[*SMALL_WEIGHTS, *tenths] if name in optional else tenths for name in others]
+    found = []
+    for parts in itertools.product(*choices):
+        weights = dict(zip(others, parts, strict=True))
+        weights[rest] = round(1 - sum(parts), 6)
+        if weights[rest] >= tenths[0]:
+            found.append({name: weights[name] for name in names})
     if optional:
-        rest = next(name for name in names if name not in optional)
-        others = itertools.product(*(values for name, values in choices.items() if name != rest))
-        choices[rest] = sorted({round(1 - sum(parts), 6) for parts in others if sum(parts) <= 0.9})
-    for parts in itertools.product(*choices.values()):
-        if round(sum(parts), 6) == 1:
-            yield dict(zip(names, parts, strict=True))
+        return sorted(found, key=lambda weights: -weights[rest])
+    return sorted(found, key=lambda weights: list(weights.values()))
