@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import onnxruntime
 import pytest
 import torch
 import transformers as hf
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from hgan.config import TextConfig
 from hgan.data.batches.augmentation import Augmenter
@@ -15,6 +16,7 @@ from hgan.data.batches.types import TextBatch
 from hgan.errors import ConfigError
 from hgan.text.build import build_encoder, load_encoder
 from hgan.text.dual_encoder import DualTextEncoder
+from hgan.vision.onnx_export import export_onnx
 from tests.fixtures.dual_encoders import MODELS, TEXTS, WORDS, write_dual_encoder
 
 NAMES = ["clip", "siglip", *(pytest.param(n, marks=pytest.mark.slow) for n in list(MODELS)[2:])]
@@ -131,6 +133,35 @@ def test_an_encoder_is_built_from_its_description(models: Path, name: str) -> No
     assert torch.equal(one.words, other.words)
     absent = "vision", "visual", "logit"
     assert not any(word in key for key in again.state_dict() for word in absent)
+
+
+class Embeddings(nn.Module):
+    """The embeddings alone, which ONNX can return."""
+
+    def __init__(self, encoder: DualTextEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.encoder(ids, mask).context
+
+
+@pytest.mark.parametrize("name", ["clip", "siglip"])
+def test_an_exported_tower_takes_any_number_of_texts_and_words(
+    models: Path, tmp_path: Path, name: str
+) -> None:
+    encoder, tokenizer = load(models / name)
+    batch = pad(tokenise(tokenizer, TEXTS[:2], WORDS))
+    dynamic = dict.fromkeys(("ids", "mask"), ("batch", "words"))
+    file, net = tmp_path / "text.onnx", Embeddings(encoder)
+    export_onnx(net, {"ids": batch.ids, "mask": batch.mask}, dynamic, ["context"], file)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    for texts in (TEXTS, TEXTS[:1], TEXTS[1:]):
+        batch = pad(tokenise(tokenizer, texts, WORDS))
+        [found] = session.run(None, {"ids": batch.ids.numpy(), "mask": batch.mask.numpy()})
+        with torch.inference_mode():
+            expected = net(batch.ids, batch.mask)
+        torch.testing.assert_close(torch.from_numpy(found), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_the_temperature_is_the_models_own(models: Path) -> None:

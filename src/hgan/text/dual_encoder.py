@@ -83,8 +83,9 @@ class DualTextEncoder(TextEncoder):
         words = ids.shape[1]
         ids = ids.masked_fill(mask == 0, self.rules.pad_id)
         if self.rules.pads:
-            padding = ids.new_full((1, self.rules.max_words), self.rules.pad_id)
-            ids = torch.cat([ids, padding.expand(len(ids), -1)], dim=1)[:, : self.rules.max_words]
+            # For any number of words, so that the exported network takes any too.
+            padding = ids.new_full((ids.shape[0], self.rules.max_words), self.rules.pad_id)
+            ids = torch.cat([ids, padding], dim=1)[:, : self.rules.max_words]
         found = self.model.get_text_features(  # type: ignore[operator]
             input_ids=ids, attention_mask=mask if self.rules.masked else None
         )
