@@ -251,6 +251,34 @@ def test_the_share_bounds_how_far_training_moves_an_embedding(models: Path, shar
     torch.testing.assert_close(found.norm(dim=1), torch.ones(4))
 
 
+@pytest.mark.parametrize("size", [0.01, 3.0])
+def test_what_is_learned_is_added_as_equation_28_says(models: Path, size: float) -> None:
+    """With one open path, photo by photo; short and long vectors are added."""
+    model, backbone = make(models / "clip", prior_share=0.7)
+    net, images = model.network, features(backbone)
+    assert isinstance(net, HGAN)
+    path = net.image_tower.context_whole
+    with torch.no_grad():
+        path.weight.normal_(std=size)
+        path.bias.normal_(std=size)
+    for found, embedding in zip(net.encode_image(images).context, images.context, strict=True):
+        centred = embedding - embedding.mean()
+        learned = path.weight @ (centred / (centred.square().mean() + 1e-5).sqrt()) + path.bias
+        learned = learned / max(1.0, float(learned.norm()))
+        total = 0.7**0.5 * embedding / embedding.norm() + 0.3**0.5 * learned
+        torch.testing.assert_close(found, total / total.norm(), atol=1e-5, rtol=0)
+
+
+def test_the_first_step_trains_the_text_tower_by_its_embeddings(models: Path) -> None:
+    model, backbone = make(
+        models / "clip", levels=["context"], mfar=False, image_graph=False, text_graph=False
+    )
+    images, texts = features(backbone), tokens(model)
+    loss(model, images, texts).backward()
+    trained = [p for p in model.network.text.parameters() if p.requires_grad and p.dim() > 1]
+    assert trained and all(p.grad is not None and p.grad.abs().sum() > 0 for p in trained)
+
+
 def test_the_context_follows_the_trained_text_tower(models: Path) -> None:
     model, _ = make(models / "clip")
     before = model.network.encode_text(tokens(model)).context
