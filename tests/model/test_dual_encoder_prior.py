@@ -264,7 +264,7 @@ def test_what_is_learned_is_added_as_equation_28_says(models: Path, size: float)
     for found, embedding in zip(net.encode_image(images).context, images.context, strict=True):
         centred = embedding - embedding.mean()
         learned = path.weight @ (centred / (centred.square().mean() + 1e-5).sqrt()) + path.bias
-        learned = learned / max(1.0, float(learned.norm()))
+        learned = learned / max(1.0, learned.norm().item())
         total = 0.7**0.5 * embedding / embedding.norm() + 0.3**0.5 * learned
         torch.testing.assert_close(found, total / total.norm(), atol=1e-5, rtol=0)
 
