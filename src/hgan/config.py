@@ -90,12 +90,22 @@ class VisionConfig(Section):
     """Number of regions along each side of a photo, which has grid x grid regions."""
     views: int = 6
     """Number of views of each photo: the original, mirrored, and random crops."""
+    dual_encoder: bool = False
+    """Use the backbone as a dual encoder, such as CLIP: the context of a photo is its embedding,
+    and photos are prepared by the model's own image processor."""
     trained_blocks: int = 0
     """Number of the backbone's last blocks that are trained too (EfficientNet-Lite has up to 5)."""
     mosaics: int = 0
     """Number of mosaics of four photos that each photo to train on is in, for a loss by which words
     and captions learn to point at their photo; 0 for none. Epochs use them in turn. They train the
     local level of HGAN; other models do not use them."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dual_encoder and self.size is not None:
+            raise ConfigError(
+                "vision.size: cannot be set for a dual encoder, which has its own preprocessing"
+            )
 
 
 @dataclass
@@ -107,7 +117,7 @@ class TextConfig(Section):
 
     encoder: str = "minilm"
     """minilm (all-MiniLM-L6-v2, works offline), bigru (trained from scratch), or the name or folder
-    of a Hugging Face model."""
+    of a Hugging Face model; of a dual encoder such as CLIP, the text tower."""
     vocabulary: Path | None = None
     """Vocabulary file of SCAN for bigru; by default, the words of the training captions."""
     vectors: Path | None = None

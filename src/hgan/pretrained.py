@@ -27,6 +27,7 @@ from hgan.model.photos import encode_photos
 from hgan.runtime.embeddings import Embeddings, check_pair, concatenate
 from hgan.runtime.inputs import texts_of
 from hgan.runtime.model import IMAGE_BATCH, TEXT_BATCH, Model
+from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.similarity import Scores
 from hgan.runtime.tokens import TextReader
 from hgan.vision.backbone import Backbone
@@ -122,6 +123,11 @@ class HGAN(Model):
             ConfigError: the model was trained on precomputed features, or the backbone is missing.
         """
         return self._backbone.size
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the model wants its photos."""
+        return self._backbone.preprocessing
 
     @property
     def boxes(self) -> list[list[float]]:

@@ -140,3 +140,60 @@ def test_weights_that_are_not_finite_are_an_error(model: TrainedModel, data: Dat
         model.network.image_tower.context_whole.bias[0] = float("nan")
     with pytest.raises(DataError, match="context scores"):
         evaluate(model.network, data)
+
+
+def test_optional_levels_can_have_small_weights_and_none(
+    model: TrainedModel, data: Dataset
+) -> None:
+    model.network.optional_levels = frozenset({"shared", "local"})
+    scores = matrices(model, data)
+    small = [0.0, 0.01, 0.02, 0.05, *(step / 10 for step in range(1, 10))]
+    grid = [(round(1 - s - t, 6), s, t) for s in small for t in small if s + t <= 0.9 + 1e-9]
+    found = [
+        by_hand(combine(scores, dict(zip(scores, parts, strict=True))), data.captions.image_of)
+        for parts in grid
+    ]
+    weights, [chosen] = choose_weights(model.network, data)
+    assert list(weights) == ["context", "shared", "local"]
+    assert sum(weights.values()) == pytest.approx(1) and tuple(weights.values()) in grid
+    assert chosen["S"].rsum == pytest.approx(max(each.rsum for each in found))
+
+
+@pytest.mark.parametrize("worthless", ["shared", "local"])
+def test_an_optional_level_that_is_worth_nothing_is_left_out(
+    model: TrainedModel, data: Dataset, monkeypatch: pytest.MonkeyPatch, worthless: str
+) -> None:
+    """Scores that rank the wrong pairs highest, and context scores that are perfect."""
+    right = torch.from_numpy(
+        (data.captions.image_of[None] == np.arange(len(data.rows))[:, None]).astype(np.float32)
+    )
+    made = {name: 0.01 * right for name in model.network.level_names} | {worthless: -right}
+
+    def levels(self: object, rows: slice, columns: slice) -> dict[str, torch.Tensor]:
+        return {name: matrix[rows, columns] for name, matrix in made.items()}
+
+    monkeypatch.setattr("hgan.evaluation.scoring.Member.levels", levels)
+    model.network.optional_levels = frozenset({"shared", "local"})
+    weights, [chosen] = choose_weights(model.network, data)
+    assert weights == {"context": 1.0, "shared": 0.0, "local": 0.0} and chosen["S"].rsum == 600
+    model.network.optional_levels = frozenset()
+    weights, [chosen] = choose_weights(model.network, data)
+    assert weights[worthless] >= 0.1 and chosen["S"].rsum < 600
+
+
+def test_of_equal_weights_the_most_is_left_to_the_level_that_is_not_optional(
+    model: TrainedModel, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = torch.from_numpy(
+        (data.captions.image_of[None] == np.arange(len(data.rows))[:, None]).astype(np.float32)
+    )
+
+    def levels(self: object, rows: slice, columns: slice) -> dict[str, torch.Tensor]:
+        return {name: same[rows, columns] for name in model.network.level_names}
+
+    monkeypatch.setattr("hgan.evaluation.scoring.Member.levels", levels)
+    weights, _ = choose_weights(model.network, data)
+    assert weights == {"context": 0.1, "shared": 0.1, "local": 0.8}  # the first, as ever
+    model.network.optional_levels = frozenset({"shared", "local"})
+    weights, _ = choose_weights(model.network, data)
+    assert weights == {"context": 1.0, "shared": 0.0, "local": 0.0}

@@ -13,8 +13,9 @@ import transformers as hf
 from PIL import Image
 
 import hgan
+from hgan.dual_encoders.load import FAMILIES
 from hgan.errors import ConfigError, DataError
-from hgan.export.dual_encoder import FAMILIES, export_dual_encoder
+from hgan.export.dual_encoder import export_dual_encoder
 from hgan.export.model import export_model
 from hgan.hub import HubModel
 from hgan.runtime.bundle import Bundle

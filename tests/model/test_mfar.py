@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from hgan.model.hgan import Aggregation, Rearrangement
+from hgan.model.mfar import Aggregation, Rearrangement
 from tests.fixtures.networks import network
 
 

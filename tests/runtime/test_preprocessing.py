@@ -109,3 +109,26 @@ def test_a_larger_scale_is_closer_to_resizing_the_whole_photo(
             differences.append(np.abs(preprocessing.read(file) - whole).mean())
         errors.append(np.mean(differences))
     assert errors[0] > 2 * errors[1] > 0 and errors[2] == 0
+
+
+@pytest.mark.parametrize("size", [(97, 61), (45, 120), (64, 64), (41 * 9, 41)])
+def test_places_are_where_the_pixels_come_from(size: tuple[int, int]) -> None:
+    """A mark in the photo is seen at the place in the square that stands for it."""
+    boxes = [[0.25, 0.25, 0.5, 0.5], [0.5, 0.25, 0.75, 0.5], [0.0, 0.75, 0.25, 1.0]]
+    for preprocessing in (SQUASH, CROP):
+        for box in boxes:
+            photo = Image.new("L", size, 0)
+            [[x0, y0, x1, y1]] = preprocessing.places([box], photo)
+            corners = [x0 * size[0], y0 * size[1], x1 * size[0] - 1, y1 * size[1] - 1]
+            photo.paste(255, tuple(round(corner) for corner in corners[:2]) + tuple(
+                round(corner) + 1 for corner in corners[2:]))  # fmt: skip
+            seen = preprocessing.pixels(photo.convert("RGB"))[..., 0].astype(float)
+            rows, columns = (seen.sum(axis) / seen.sum() @ (np.arange(32) + 0.5) / 32
+                             for axis in (1, 0))  # fmt: skip
+            assert abs(columns - (box[0] + box[2]) / 2) < 0.03
+            assert abs(rows - (box[1] + box[3]) / 2) < 0.03
+
+
+def test_places_in_a_squashed_photo_are_those_in_the_square() -> None:
+    boxes = [[0.0, 0.25, 0.5, 1.0]]
+    assert SQUASH.places(boxes, noise(97, 61)) == boxes

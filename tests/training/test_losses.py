@@ -278,3 +278,11 @@ def test_the_objective_is_the_mean_over_levels_and_s() -> None:
     assert found == pytest.approx(sum(each) / 3)
     alone = {"context": levels["context"]}
     assert objective(hinge, alone, levels["context"], image_of).item() == pytest.approx(each[0])
+
+
+def test_scores_can_start_with_temperatures_of_their_own() -> None:
+    loss = InfoNCE(InfoNCEConfig(temperature=0.05), ["context", "local", "S"])
+    loss.start_from({"context": 0.02, "S": 0.004, "shared": 0.3})  # there is no shared level
+    found = {name: math.exp(-scale.item()) for name, scale in loss.log_scale.items()}
+    assert found == pytest.approx({"context": 0.02, "local": 0.05, "S": 0.01})  # the lower bound
+    assert all(scale.requires_grad for scale in loss.log_scale.values())

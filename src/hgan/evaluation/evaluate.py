@@ -1,7 +1,6 @@
 """Evaluate a matcher on a split, for each level and for S, and choose the level weights of S."""
 
 import itertools
-from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -17,6 +16,9 @@ from hgan.model.matcher import Matcher, combine
 
 WEIGHT_STEPS = 10
 """Level weights are multiples of 1 / WEIGHT_STEPS."""
+SMALL_WEIGHTS = (0.0, 0.01, 0.02, 0.05)
+"""Further weights of optional levels, beside a level whose scores differ little, as cosines of
+dual encoders do."""
 
 
 def evaluate(model: Matcher, data: Dataset) -> dict[str, Metrics]:
@@ -31,6 +33,7 @@ def choose_weights(
     model: Matcher, *sets: Dataset
 ) -> tuple[dict[str, float], list[dict[str, Metrics]]]:
     """Find the level weights (multiples of 0.1 that sum to 1) with the highest rSum on validation.
+    Weights of a matcher's optional levels can also be smaller, or zero.
 
     The score matrices of all levels are kept in memory.
 
@@ -59,7 +62,7 @@ def choose_weights(
     def total(weights: dict[str, float]) -> list[dict[str, Metrics]]:
         return [part.measure({TOTAL: combine(part.scores, weights)}) for part in measured]
 
-    tried = [(weights, total(weights)) for weights in _simplex(model.level_names)]
+    tried = [(weights, total(weights)) for weights in _weights(model)]
     weights, best = max(tried, key=lambda pair: sum(found[TOTAL].rsum for found in pair[1]))
     return weights, [own | found for own, found in zip(levels, best, strict=True)]
 
@@ -91,8 +94,21 @@ class _LevelScores:
         return {name: metrics(ranks) for name, ranks in found.items()}
 
 
-def _simplex(names: Sequence[str]) -> Iterator[dict[str, float]]:
-    """All combinations of positive multiples of 0.1 that sum to 1."""
-    for parts in itertools.product(range(1, WEIGHT_STEPS + 1), repeat=len(names)):
-        if sum(parts) == WEIGHT_STEPS:
-            yield {name: part / WEIGHT_STEPS for name, part in zip(names, parts, strict=True)}
+def _weights(model: Matcher) -> list[dict[str, float]]:
+    """All combinations of weights to try, which sum to 1. Optional levels can have small weights
+    and none; the first level that is not optional has the rest. Of equally good combinations the
+    first is chosen: with optional levels, that with the most weight for the other."""
+    names, optional = model.level_names, model.optional_levels
+    tenths = [step / WEIGHT_STEPS for step in range(1, WEIGHT_STEPS + 1)]
+    rest = next(name for name in names if name not in optional)
+    others = [name for name in names if name != rest]
+    choices = [[*SMALL_WEIGHTS, *tenths] if name in optional else tenths for name in others]
+    found = []
+    for parts in itertools.product(*choices):
+        weights = dict(zip(others, parts, strict=True))
+        weights[rest] = round(1 - sum(parts), 6)
+        if weights[rest] >= tenths[0]:
+            found.append({name: weights[name] for name in names})
+    if optional:
+        return sorted(found, key=lambda weights: -weights[rest])
+    return sorted(found, key=lambda weights: list(weights.values()))

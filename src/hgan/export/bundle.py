@@ -19,7 +19,6 @@ from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.model.photos import encode_photos
 from hgan.model.prior import TEMPLATE
 from hgan.progress import console
-from hgan.runtime.preprocessing import Preprocessing
 from hgan.vision.backbone import Backbone
 from hgan.vision.load import backbone_of
 
@@ -128,7 +127,7 @@ def _parts(model: TrainedModel, network: Exportable, backbone: Backbone) -> Bund
         text=TextNetwork(network),
         tokenizer=model.tokenizer,
         card=card,
-        preprocessing=Preprocessing(backbone.size),
+        preprocessing=backbone.preprocessing,
         max_words=model.text.max_words,
         weights={level: weights.get(level, 0.0) for level in LEVELS},
         widths=network.widths,

@@ -5,49 +5,22 @@ cosine. The vectors are those of the model's own `get_image_features` and `get_t
 photos and texts are prepared as by its own image processor and tokenizer.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoImageProcessor, AutoModel, PreTrainedModel
-from transformers.utils.logging import disable_progress_bar
+from transformers import PreTrainedModel
 
-from hgan.errors import ConfigError
+from hgan.dual_encoders.load import embedding_width, family_of, load_image_processor, load_model
+from hgan.dual_encoders.processor import Processor, read_processor
+from hgan.dual_encoders.tokenizer import read_tokenizer
 from hgan.export.card import dual_encoder_card, read_card
-from hgan.export.processor import Processor, read_processor
-from hgan.export.tokenizer import read_tokenizer
 from hgan.export.write import BundleParts, write_bundle
 from hgan.hub import HubModel
 from hgan.model.card import languages_of
 from hgan.model.encoding import make_encoded
 from hgan.model.layers import unit
-
-disable_progress_bar()  # type: ignore[no-untyped-call]  # of reading weights, which takes seconds
-
-
-@dataclass(frozen=True)
-class Family:
-    """A class of dual encoders.
-
-    Attributes:
-        title: its name for display.
-        pads: whether all texts are padded to the longest that the model reads, because it was
-            trained with padding that it does not mask.
-    """
-
-    title: str
-    pads: bool = False
-
-
-FAMILIES = {
-    "clip": Family("CLIP"),
-    "siglip": Family("SigLIP", pads=True),
-    "altclip": Family("AltCLIP"),
-}
-"""Supported classes, by `model_type` of their configuration."""
 
 
 class ImageTower(nn.Module):
@@ -104,11 +77,12 @@ def export_dual_encoder(source: HubModel, folder: Path, compact_weights: bool = 
         ConfigError: the model is of another class, its weights are pickled, or its preprocessing
             or tokenizer is not supported.
     """
-    family = family_of(source)
-    processor = read_processor(source.source, _image_processor(source))
-    model = _model(source)
+    family = family_of(source, "`hgan export` also takes checkpoints of `hgan train`")
+    processor = read_processor(source.source, load_image_processor(source))
+    model = load_model(source)
     tokenizer = read_tokenizer(source, model.config, family.pads)
     card = read_card(source)
+    width = embedding_width(source.source, model.config)
     parts = BundleParts(
         name=source.name,
         image=ImageTower(model, processor),
@@ -118,88 +92,12 @@ def export_dual_encoder(source: HubModel, folder: Path, compact_weights: bool = 
         preprocessing=processor.preprocessing,
         max_words=tokenizer.max_words,
         weights={"context": 1.0, "shared": 0.0, "local": 0.0},
-        widths={"context": _width(model), "slots": 0, "slot": 0, "local": 0},
+        widths={"context": width, "slots": 0, "slot": 0, "local": 0},
         languages=languages_of(card),
         logits=_logits(model),
     )
     write_bundle(parts, folder, compact_weights)
     return folder
-
-
-def family_of(source: HubModel) -> Family:
-    """The class of a model, by its `config.json`.
-
-    Raises:
-        ConfigError: it is not a supported dual encoder.
-        DataError: see `HubModel.config`.
-    """
-    kind = source.config.get("model_type")
-    if kind in FAMILIES:
-        return FAMILIES[kind]
-    code = "auto_map" in source.config
-    raise ConfigError(
-        f"{source.source}: is of class {kind or 'unknown'}"
-        f"{', whose code is in its repository and is not run' if code else ''}; dual encoders of "
-        f"photos and texts that can be exported are "
-        f"{', '.join(family.title for family in FAMILIES.values())}, and checkpoints of `hgan "
-        "train`"
-    )
-
-
-def _image_processor(source: HubModel) -> Any:
-    """The image processor of a model, as a class of `transformers`.
-
-    Raises:
-        ConfigError: the model has none.
-    """
-    try:
-        return AutoImageProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-            source.source,
-            revision=source.revision,
-            trust_remote_code=False,
-            local_files_only=source.is_offline,
-        )
-    except (OSError, ValueError, ImportError, KeyError) as error:
-        raise ConfigError(
-            f"{source.source}: has no image processor that can be loaded ({_first_line(error)}); "
-            "a dual encoder has preprocessor_config.json beside its weights"
-        ) from error
-
-
-def _model(source: HubModel) -> PreTrainedModel:
-    """The model with its weights, from safetensors only.
-
-    Raises:
-        ConfigError: the weights cannot be loaded, or some are missing.
-    """
-    try:
-        model, report = AutoModel.from_pretrained(
-            source.source,
-            revision=source.revision,
-            trust_remote_code=False,
-            local_files_only=source.is_offline,
-            use_safetensors=True,
-            dtype=torch.float32,
-            attn_implementation="eager",  # the fused kernels' masks cannot be exported
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        raise ConfigError(
-            f"{source.source}: its weights cannot be loaded ({_first_line(error)}); they must be "
-            "in safetensors form (pickled weights are not read, because they can run code)"
-        ) from error
-    if absent := sorted(report["missing_keys"]):
-        raise ConfigError(
-            f"{source.source}: has no values for {len(absent)} weights, the first is {absent[0]}"
-        )
-    return model.eval().requires_grad_(False)
-
-
-def _width(model: PreTrainedModel) -> int:
-    """Width of the vectors of photos and texts."""
-    config: Any = model.config
-    projected = getattr(config, "projection_dim", None)
-    return int(projected or config.vision_config.hidden_size)
 
 
 def _logits(model: PreTrainedModel) -> dict[str, float] | None:
@@ -209,7 +107,3 @@ def _logits(model: PreTrainedModel) -> dict[str, float] | None:
         return None
     scale: Any = model.logit_scale
     return {"scale": float(scale.exp()), "bias": float(bias)}
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

@@ -17,6 +17,7 @@ from hgan.data.captions.known import KNOWN_DATASETS
 from hgan.data.features.types import PRECOMPUTED
 from hgan.encoded import final_level
 from hgan.model.matcher import Matcher
+from hgan.model.prior import EmbeddingPrior, SemanticPrior
 
 PIPELINE_TAG = "zero-shot-image-classification"
 """Task on the hub, which has no task for image-text retrieval. CLIP and SigLIP have this one: like
@@ -204,7 +205,7 @@ def _terms(
             lines.append(f"Weights of the local folder `{Path(name).name}`: its own terms apply.")
     if text.encoder == "bigru" and text.vectors is not None:
         lines.append(f"Word vectors `{text.vectors.name}`: their own terms apply.")
-    if getattr(network, "prior", None) is not None:
+    if isinstance(getattr(network, "prior", None), SemanticPrior):
         lines.append(CLASS_NAME_TERMS)
     return lines
 
@@ -231,11 +232,14 @@ def _photos(vision: VisionConfig) -> str:
 
 
 def _prior(network: Matcher, vision: VisionConfig, text: TextConfig) -> dict[str, str]:
-    """The semantic prior and its source; nothing for a matcher that cannot have one."""
+    """The prior and its source; nothing for a matcher that cannot have one."""
     if not hasattr(network, "prior"):
         return {}
-    if getattr(network, "prior", None) is None:
+    prior = getattr(network, "prior", None)
+    if prior is None:
         return {"semantic prior": "none"}
+    if isinstance(prior, EmbeddingPrior):
+        return {"prior": f"the embeddings of {_name(vision.backbone)}, a dual encoder"}
     space = f"the sentence space of {_name(text.encoder)}"
     if network.text.pretrained_head is not None:
         space += ", which a linear map of the trained states estimates"

@@ -3,8 +3,8 @@
 Guo et al., *HGAN: Hierarchical Graph Alignment Network for Image-Text Retrieval*, IEEE TMM, 2023.
 The parts follow the abstract; the equations are our interpretation, numbered as in docs/model.md.
 
-The file contains, in this order: settings, MFAR, tower, levels, network. Feature graphs are in
-`hgan.model.graph`, the semantic prior in `hgan.model.prior`.
+The file contains, in this order: settings, tower, levels, network. Feature graphs are in
+`hgan.model.graph`, MFAR is in `hgan.model.mfar`, priors are in `hgan.model.prior`.
 Shapes: B photos or sentences, n regions or words; d, D, D_l, D_s and K are defined in `HGANConfig`.
 """
 
@@ -18,14 +18,15 @@ from torch.nn import functional as F  # noqa: N812
 
 from hgan.config import Bounds
 from hgan.data.batches.types import ImageBatch, TextBatch
-from hgan.encoded import LEVELS, Encoded, Level
+from hgan.encoded import LEVELS, TOTAL, Encoded, Level
 from hgan.errors import ConfigError
 from hgan.model.encoding import make_encoded
 from hgan.model.graph import BoxBias, FeatureGraph, OffsetBias
 from hgan.model.layers import LOW, FeatureDropout, ball, unit
 from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
+from hgan.model.mfar import Aggregation, Rearrangement
 from hgan.model.pooling import GeneralisedPooling
-from hgan.model.prior import SemanticPrior
+from hgan.model.prior import EmbeddingPrior, Known, Prior
 from hgan.text.encoder import TextEncoder
 
 CHUNK_SCORES = 1 << 19
@@ -52,17 +53,19 @@ class HGANConfig(MatcherConfig):
     """Use a feature graph over the caption's words and its context."""
     mfar: bool = True
     """Use multi-granularity feature aggregation and rearrangement; the shared level needs it."""
-    prior: Literal["classes", "none"] = "none"
+    prior: Literal["classes", "dual_encoder", "none"] = "none"
     """The similarity that the network starts from: that of the class names that the backbone
-    recognises (classes), or none."""
+    recognises (classes), that of the dual encoder which is backbone and text encoder
+    (dual_encoder), or none."""
     prior_width: int = 128
-    """Width P of the prior at the context level."""
+    """Width P of the prior at the context level; a dual encoder has its own."""
     prior_local_width: int = 48
-    """Width P_l of the prior at the local level: its first components."""
+    """Width P_l of the prior at the local level: its first components. A dual encoder has none."""
     prior_share: float = 0.4
     """Share of the prior in the context level and in the local level."""
     width: int = 512
-    """Width D of what is learned at the context level."""
+    """Width D of what is learned at the context level; with a dual encoder, that of its
+    embeddings."""
     node_width: int = 256
     """Width d of the nodes of the feature graphs."""
     graph_layers: int = 2
@@ -82,62 +85,13 @@ class HGANConfig(MatcherConfig):
             raise ConfigError(f"model.levels: {self.levels} must name each level at most once")
         if "shared" in self.levels and not self.mfar:
             raise ConfigError("model.levels: the shared level needs MFAR, but model.mfar is false")
+        if self.prior == "dual_encoder" and "context" not in self.levels:
+            raise ConfigError("model.levels: the prior dual_encoder needs the level context")
         if self.prior_local_width > self.prior_width:
             raise ConfigError(
                 f"model.prior_local_width: {self.prior_local_width}, but it must be at most "
                 f"prior_width, {self.prior_width}"
             )
-
-
-# --- MFAR: both modalities use the same parameters, so that their slots are in one shared space
-
-
-class Aggregation(nn.Module):
-    """Bottom-up attention from the local nodes to the context, then a gated top-down update of the
-    nodes. Both output projections start at zero, so that the branches start independent."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm_local = nn.LayerNorm(width)
-        self.norm_context = nn.LayerNorm(width)
-        self.query = nn.Linear(width, width, bias=False)
-        self.key = nn.Linear(width, width, bias=False)
-        self.up = nn.Linear(width, width, bias=False)
-        self.gate = nn.Linear(2 * width, width)
-        self.down = nn.Linear(width, width, bias=False)
-        nn.init.zeros_(self.up.weight)
-        nn.init.zeros_(self.down.weight)
-
-    def forward(self, local: Tensor, context: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Update local nodes (B, n, d) and the context (B, d); mask (B, n)."""
-        x, c = self.norm_local(local), self.norm_context(context)  # (B, n, d), (B, d)
-        scores = (self.key(x) @ self.query(c)[..., None]).squeeze(-1) / x.shape[-1] ** 0.5  # (B, n)
-        scores = scores.float().masked_fill(~mask, LOW)
-        attention = (scores.softmax(-1) * mask).to(x.dtype)  # (5): zero if all nodes are padding
-        gathered = context + self.up((attention[:, None] @ x).squeeze(1))  # (6): (B, d)
-        g = self.norm_context(gathered)[:, None].expand_as(x)  # (B, n, d)
-        gate = torch.sigmoid(self.gate(torch.cat([x, g], dim=-1)))  # (B, n, d)
-        return local + gate * self.down(g), gathered  # (7)
-
-
-class Rearrangement(nn.Module):
-    """K learned anchors attend to all nodes, one anchor for each slot. Each slot has its own
-    projection: with a shared one, the slots are highly correlated."""
-
-    def __init__(self, width: int, slots: int, slot_width: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.anchors = nn.Parameter(torch.randn(slots, width))
-        self.key = nn.Linear(width, width, bias=False)
-        self.value = nn.Parameter(torch.randn(slots, width, slot_width) / width**0.5)
-
-    def forward(self, nodes: Tensor, mask: Tensor) -> Tensor:
-        """Nodes (B, m, D) to slots (B, K, D_s); the mask (B, m) has at least one node per row."""
-        z = self.norm(nodes)  # (8): (B, m, D)
-        scores = self.anchors @ self.key(z).transpose(1, 2) / z.shape[-1] ** 0.5  # (B, K, m)
-        scores = scores.float().masked_fill(~mask[:, None], float("-inf"))
-        gathered = scores.softmax(-1).to(z.dtype) @ z  # (B, K, D)
-        return torch.einsum("bkd,kds->bks", gathered, self.value.to(z.dtype))  # (9)
 
 
 # --- tower: projections, feature graph and MFAR of one modality, and the output of each level
@@ -151,35 +105,44 @@ class Tower(nn.Module):
     between the branches; both towers use the same MFAR modules. With `weigh`, the length of a local
     row is its weight in the mean over rows; otherwise all rows have length one.
 
-    With a prior, its vectors are further features of regions, words, photo and sentence, and a part
-    of the context and of the local rows. `from_zero` initialises what is learned of them to zero.
+    With a prior of class names, its vectors are further features of regions, words, photo and
+    sentence, and a part of the context and of the local rows. With one of a dual encoder, what is
+    learned of the context is added to its embedding, which is the feature of the whole. `from_zero`
+    initialises what is learned beside or on top of the prior to zero.
+
+    The whole has the width of regions and words, or with `whole_width` one of its own.
     """
 
     def __init__(
         self, source_width: int, config: HGANConfig, graph: FeatureGraph | None,
         aggregation: Aggregation | None, rearrangement: Rearrangement | None, weigh: bool = False,
-        prior: bool = False, from_zero: bool = False,
+        prior: Prior | None = None, from_zero: bool = False, whole_width: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.levels = frozenset(config.levels)
         self.norm = nn.LayerNorm(source_width)
+        self.norm_whole = nn.LayerNorm(whole_width) if whole_width else None
         self.prior_width, self.prior_local_width = config.prior_width, config.prior_local_width
         self.share = config.prior_share
-        source_width += config.prior_width if prior else 0
+        self.is_added = prior is not None and prior.is_base
+        whole_width = whole_width or source_width
+        if prior is not None and not prior.is_base:
+            source_width, whole_width = source_width + prior.width, whole_width + prior.width
+        width = prior.width if prior is not None and prior.is_base else config.width
         self.dropout = FeatureDropout(config.dropout)
         self.graph, self.aggregation, self.rearrangement = graph, aggregation, rearrangement
         node = config.node_width
         if "context" in self.levels:
-            self.context_local = nn.Linear(source_width, config.width)
-            self.context_whole = nn.Linear(source_width, config.width)
+            self.context_local = nn.Linear(source_width, width)
+            self.context_whole = nn.Linear(whole_width, width)
             self.pool = GeneralisedPooling()
         # If context is the only level, nodes are only needed for the graph or MFAR.
         self.has_nodes = bool(self.levels & {"local", "shared"} or graph or aggregation)
         if self.has_nodes:
             self.node_local = nn.Linear(source_width, node)
-            self.node_whole = nn.Linear(source_width, node)
+            self.node_whole = nn.Linear(whole_width, node)
             if "context" in self.levels:
-                self.context_node = nn.Linear(node, config.width, bias=False)
+                self.context_node = nn.Linear(node, width, bias=False)
                 nn.init.zeros_(self.context_node.weight)
         if "shared" in self.levels:
             self.shared_local = nn.Linear(source_width, config.width)
@@ -187,8 +150,10 @@ class Tower(nn.Module):
         if "local" in self.levels:
             self.local_out = nn.Linear(node, config.local_width)
             self.importance = nn.Linear(node, 1) if weigh else None
-        names = ["context_local", "context_whole", "local_out"] if from_zero else []
-        for name in names + ["importance"] * prior:  # words count alike at the start
+        names = ["context_local", "context_whole"] if from_zero else []
+        names += ["local_out"] if from_zero and not self.is_added else []  # else it has no prior
+        names += ["importance"] if prior is not None else []  # words count alike at the start
+        for name in names:
             if isinstance(layer := getattr(self, name, None), nn.Linear):
                 nn.init.zeros_(layer.weight)
                 if layer.bias is not None:
@@ -200,15 +165,15 @@ class Tower(nn.Module):
         whole: Tensor,
         mask: Tensor,
         positions: Tensor | None,
-        prior: tuple[Tensor, Tensor] | None = None,
+        prior: Known | None = None,
     ) -> Encoded[Tensor]:
         """Encode features of regions or words (B, n, source_width) with mask (B, n), and of the
-        whole photo or sentence (B, source_width). Positions are as in `FeatureGraph`; the prior
-        places regions or words (B, n, P) and the whole (B, P)."""
-        x, c = self.norm(local), self.norm(whole)  # (1)
-        if prior is not None:
-            x = torch.cat([x, _scaled(prior[0])], dim=-1)
-            c = torch.cat([c, _scaled(prior[1])], dim=-1)
+        whole photo or sentence (B, whole_width). Positions are as in `FeatureGraph`; the prior
+        places the whole, and possibly regions or words."""
+        x, c = self.norm(local), (self.norm_whole or self.norm)(whole)  # (1)
+        if prior is not None and prior.rows is not None:
+            x = torch.cat([x, _scaled(prior.rows)], dim=-1)  # (22)
+            c = torch.cat([c, _scaled(prior.whole)], dim=-1)
         nodes = node = None
         if self.has_nodes:
             nodes = self.node_local(self.dropout(x))  # (2): (B, n, d)
@@ -217,7 +182,7 @@ class Tower(nn.Module):
                 nodes, node = self.graph(nodes, node, mask, positions)  # (3), (4)
             if self.aggregation is not None:
                 nodes, node = self.aggregation(nodes, node, mask)  # (5) to (7)
-        p, q = prior or (None, None)
+        p, q = prior or (None, None)  # of regions or words, and of the whole
         return make_encoded(
             context=self._context(x, c, mask, node, q) if "context" in self.levels else None,
             slots=self._slots(x, mask, node) if "shared" in self.levels else None,
@@ -231,11 +196,14 @@ class Tower(nn.Module):
             self.pool.freeze(rows)
 
     def _with_prior(self, learned: Tensor, prior: Tensor | None, width: int) -> Tensor:
-        """What is learned (..., D) beside the prior (..., P): (..., D + width)."""
+        """What is learned (..., D) beside the prior (..., P): (..., D + width); or added to it."""
         if prior is None:
             return unit(learned)
+        learned = (1 - self.share) ** 0.5 * ball(learned)
+        if self.is_added:
+            return unit(self.share**0.5 * unit(prior) + learned)  # (28): (B, P)
         known = self.share**0.5 * unit(prior[..., :width])
-        return torch.cat([known, (1 - self.share) ** 0.5 * ball(learned)], dim=-1)
+        return torch.cat([known, learned], dim=-1)  # (23), (24)
 
     def _context(
         self, x: Tensor, c: Tensor, mask: Tensor, node: Tensor | None, prior: Tensor | None
@@ -329,16 +297,14 @@ class HGAN(Matcher):
         config: HGANConfig,
         image_width: int,
         text: TextEncoder,
-        prior: SemanticPrior | None = None,
+        prior: Prior | None = None,
+        context_width: int = 0,
     ) -> None:
         super().__init__(config, image_width, text, config.levels)
         self.uses_mosaics = "local" in config.levels
-        self.prior = prior
-        has = prior is not None
-        if has and {"shared"} < set(config.levels):
-            # The shared level has no prior: until weights are chosen, S is without it.
-            count = len(config.levels) - 1
-            self.set_weights({name: (name != "shared") / count for name in config.levels})
+        self.prior, self.context_width = prior, context_width
+        if prior is not None:
+            self._start_from(prior)
         node, drop = config.node_width, config.dropout
         aggregation = Aggregation(node) if config.mfar else None
         rearrangement = None
@@ -351,30 +317,37 @@ class HGAN(Matcher):
         image_graph = graph(config.image_graph, BoxBias())
         text_graph = graph(config.text_graph, OffsetBias())
         # The same MFAR modules go into both towers: their parameters are shared.
+        # Beside a prior, one side starts at zero; on top of one, both do.
+        has, is_base = prior is not None, prior is not None and prior.is_base
         self.image_tower = Tower(
-            image_width, config, image_graph, aggregation, rearrangement, prior=has, from_zero=has
-        )
+            image_width, config, image_graph, aggregation, rearrangement,
+            prior=prior, from_zero=has, whole_width=context_width,
+        )  # fmt: skip
         self.text_tower = Tower(
-            text.width, config, text_graph, aggregation, rearrangement, weigh=True, prior=has
-        )
+            text.width, config, text_graph, aggregation, rearrangement, weigh=True,
+            prior=prior, from_zero=is_base, whole_width=text.context_width,
+        )  # fmt: skip
+
+    def _start_from(self, prior: Prior) -> None:
+        """Make S that of the prior: until weights are chosen, it is without the other levels."""
+        self.has_prior, names = True, self.config.levels
+        known = {"context"} if prior.is_base else set(names) - {"shared"}
+        known = known & set(names) or set(names)
+        self.set_weights({name: (name in known) / len(known) for name in names})
+        if isinstance(prior, EmbeddingPrior):
+            self.optional_levels = frozenset(names) - known
+            if prior.temperature is not None:
+                self.temperatures = {name: prior.temperature for name in ("context", TOTAL)}
 
     def encode_image(self, batch: ImageBatch) -> Encoded[Tensor]:
         """Encode the features of photos."""
-        prior = None
-        if self.prior is not None:
-            regions, context = batch.pretrained
-            prior = self.prior.image(regions), self.prior.image(context)
+        prior = None if self.prior is None else self.prior.of_photos(batch)
         return self.image_tower(batch.regions, batch.context, batch.mask, batch.boxes, prior)
 
     def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
         """Encode the tokens of captions."""
         token = self.text(batch.ids, batch.mask, batch.frozen_cache, batch.pretrained_cache)
-        prior = None
-        if self.prior is not None:
-            assert token.pretrained is not None
-            real = batch.mask[..., None].to(token.pretrained.dtype)
-            whole = (token.pretrained * real).sum(1) / real.sum(1).clamp_min(1)  # (T, D_t)
-            prior = self.prior.text(token.pretrained), self.prior.text(whole)
+        prior = None if self.prior is None else self.prior.of_texts(token, batch.mask)
         # Positions do not count padding, so that they do not depend on where the padding is.
         positions = batch.mask.cumsum(1)  # (T, W)
         return self.text_tower(token.states, token.context, token.words, positions, prior)
@@ -386,14 +359,17 @@ class HGAN(Matcher):
     @property
     def widths(self) -> dict[str, int]:
         """Widths of the levels, as in a bundle; zero for a missing level."""
-        config, has, prior = self.config, set(self.config.levels), self.prior is not None
+        config, has, prior = self.config, set(self.config.levels), self.prior
+        context, local = config.width, config.local_width
+        if prior is not None and prior.is_base:
+            context = prior.width
+        elif prior is not None:
+            context, local = context + config.prior_width, local + config.prior_local_width
         return {
-            "context": config.width + (config.prior_width if prior else 0),
+            "context": context,
             "slots": config.slots if "shared" in has else 0,
             "slot": config.slot_width if "shared" in has else 0,
-            "local": (config.local_width + (config.prior_local_width if prior else 0))
-            if "local" in has
-            else 0,
+            "local": local if "local" in has else 0,
         }
 
     def freeze_pooling(self, regions: int, words: int) -> None:

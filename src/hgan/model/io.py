@@ -15,7 +15,7 @@ from safetensors.torch import load_model, save_model
 from tokenizers import Tokenizer
 
 from hgan.config import TextConfig, VisionConfig
-from hgan.errors import DataError, HganError
+from hgan.errors import ConfigError, DataError, HganError
 from hgan.files import (
     check_checksums,
     jsonable,
@@ -28,9 +28,11 @@ from hgan.model.card import model_card
 from hgan.model.hgan import HGANConfig
 from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
 from hgan.model.matchers import build_matcher, matcher_config
-from hgan.model.prior import SemanticPrior, build_prior, describe
+from hgan.model.prior import EmbeddingPrior, Prior, SemanticPrior, build_prior, empty_prior
 from hgan.progress import console
 from hgan.text.build import build_encoder, is_pretrained, load_encoder
+from hgan.text.dual_encoder import DualTextEncoder
+from hgan.text.encoder import TextEncoder
 from hgan.vision.backbone import Blocks, Classifier
 from hgan.vision.load import backbone_of, has_classifier
 
@@ -83,6 +85,7 @@ class TrainedModel(ModelHubMixin):
         image_width: int,
         boxes: np.ndarray | None,
         texts: Sequence[str] = (),
+        context_width: int = 0,
     ) -> "TrainedModel":
         """Create a model with a pretrained text encoder and otherwise random weights.
 
@@ -91,20 +94,23 @@ class TrainedModel(ModelHubMixin):
 
         Args:
             texts: training captions, for an encoder that builds its vocabulary from them.
+            context_width: width of the photos' contexts, if they are embeddings of a dual encoder.
 
         Raises:
             ConfigError: the backbone or the text encoder cannot be loaded, or do not fit the
-                settings.
+                settings or each other.
         """
         classifier, blocks = _from_backbone(model, vision, text)
         encoder, tokenizer = load_encoder(text, texts, keep_pretrained=classifier is not None)
-        prior = None
-        if _has_prior(model):
+        prior: Prior | None = None
+        if isinstance(model, HGANConfig) and model.prior == "dual_encoder":
+            prior = _embedding_prior(vision, text, encoder, context_width)
+        elif _has_prior(model):
             if classifier is None:
                 model = replace(model, prior="none")
             else:
                 prior = build_prior(classifier, encoder, tokenizer, model.prior_width)
-        network = build_matcher(model, image_width, encoder, prior, blocks)
+        network = build_matcher(model, image_width, encoder, prior, blocks, context_width)
         return cls(network, tokenizer, vision, text, boxes)
 
     def save_pretrained(
@@ -135,6 +141,7 @@ class TrainedModel(ModelHubMixin):
     def _save_pretrained(self, save_directory: Path) -> None:
         with writing_tensors(save_directory / WEIGHTS):
             save_model(self.network, str(save_directory / WEIGHTS))
+        prior: Prior | None = getattr(self.network, "prior", None)
         (save_directory / TOKENIZER).write_text(self.tokenizer.to_str(True), encoding="utf-8")
         write_json(
             save_directory / CONFIG,
@@ -144,7 +151,8 @@ class TrainedModel(ModelHubMixin):
                 "vision": asdict(self.vision),
                 "text": jsonable(asdict(self.text)),
                 "image_width": self.network.image_width,
-                "prior": describe(getattr(self.network, "prior", None)),
+                "context_width": getattr(self.network, "context_width", 0),
+                "prior": None if prior is None else prior.describe(),
                 "boxes": None if self.boxes is None else self.boxes.tolist(),
                 "encoder": self.network.text.describe(),
                 "facts": self.facts,
@@ -186,8 +194,32 @@ class TrainedModel(ModelHubMixin):
 
 
 def _has_prior(model: MatcherConfig) -> TypeGuard[HGANConfig]:
-    """Whether the settings of a matcher ask for a prior."""
-    return isinstance(model, HGANConfig) and model.prior != "none"
+    """Whether the settings of a matcher ask for a prior of class names."""
+    return isinstance(model, HGANConfig) and model.prior == "classes"
+
+
+def _embedding_prior(
+    vision: VisionConfig, text: TextConfig, encoder: TextEncoder, context_width: int
+) -> EmbeddingPrior:
+    """The prior of a dual encoder; raises `ConfigError` if the settings name none, or two."""
+    if not vision.dual_encoder:
+        raise ConfigError(
+            "model.prior: dual_encoder needs the embeddings of photos; set vision.dual_encoder to "
+            "true, and extract the features again"
+        )
+    if text.encoder != vision.backbone or not isinstance(encoder, DualTextEncoder):
+        raise ConfigError(
+            f"model.prior: dual_encoder needs both towers of one model, but vision.backbone is "
+            f"{vision.backbone} and text.encoder {text.encoder}; set text.encoder to "
+            f"{vision.backbone}"
+        )
+    if encoder.context_width != context_width:
+        raise ConfigError(
+            f"model.prior: the features have embeddings of {context_width} numbers, but those of "
+            f"texts by {text.encoder} have {encoder.context_width}; was the model in this place "
+            "changed? Extract the features again, into another folder (data.features)"
+        )
+    return EmbeddingPrior(context_width, encoder.temperature)
 
 
 def _from_backbone(
@@ -264,16 +296,17 @@ def _load(folder: Path) -> TrainedModel:
         file = folder / CONFIG
         vision, text = VisionConfig(**values["vision"]), TextConfig(**values["text"])
         encoder = build_encoder(values["encoder"], tokenizer)
-        prior = values.get("prior")
-        if prior is not None:
+        prior = None if values.get("prior") is None else empty_prior(values["prior"])
+        if isinstance(prior, SemanticPrior):
             encoder.freeze(text.trainable_layers)
             encoder.keep_pretrained(text.trainable_layers)
         network = build_matcher(
             _matcher_config(folder, values),
             values["image_width"],
             encoder,
-            None if prior is None else SemanticPrior(**prior),
+            prior,
             backbone_of(vision).blocks() if vision.trained_blocks else None,
+            values.get("context_width", 0),
         )
         file = folder / WEIGHTS
         load_model(network, str(file), strict=True)

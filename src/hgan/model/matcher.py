@@ -1,8 +1,9 @@
 """The interface of a matcher: it encodes photos and sentences, and compares them at each level."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -41,6 +42,9 @@ class Matcher(nn.Module, ABC):
         level_names: names of its levels of similarity.
         losses: names of the losses that it may be trained with, if the method is a loss; else none.
         uses_mosaics: whether it is trained with mosaics, see `hgan.training.mosaics`.
+        has_prior: whether it has a similarity before it is trained.
+        optional_levels: names of levels that S may be without, since it started without them.
+        temperatures: temperatures of scores that are not those of the loss at the start, by name.
         vision: the blocks of the backbone that are trained; None if the backbone is frozen.
 
     Args:
@@ -56,6 +60,9 @@ class Matcher(nn.Module, ABC):
     level_names: tuple[str, ...] = ()
     losses: ClassVar[tuple[str, ...]] = ()
     uses_mosaics: bool = False
+    has_prior: bool = False
+    optional_levels: frozenset[str] = frozenset()
+    temperatures: Mapping[str, float] = MappingProxyType({})
     level_weights: Tensor
 
     def __init__(

@@ -1,8 +1,10 @@
-"""The semantic prior: a similarity of photos and texts that needs no training.
+"""Priors: a similarity of photos and texts that needs no training, and that HGAN starts from.
 
-A backbone that was trained to recognise classes knows what many things look like, and a sentence
-encoder knows what the classes are called. Together they place photos and texts in one space: ConSE
-(Norouzi et al., *Zero-Shot Learning by Convex Combination of Semantic Embeddings*, ICLR 2014).
+There are two sources of one. A dual encoder, such as CLIP, gives photos and texts embeddings that
+can be compared. Otherwise there are class names: a backbone that was trained to recognise classes
+knows what many things look like, and a sentence encoder knows what the classes are called. Together
+they place photos and texts in one space: ConSE (Norouzi et al., *Zero-Shot Learning by Convex
+Combination of Semantic Embeddings*, ICLR 2014).
 
     photo or region:  p = sum_k softmax(logits / temperature)_k (E_k - mean E)
     text or word:     u = unit(state) - mean E
@@ -11,7 +13,9 @@ where E_k is the sentence encoder's embedding of the name of class k. Both are p
 principal components of the class embeddings. Shapes: C classes, P components.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from tokenizers import Tokenizer
@@ -20,8 +24,9 @@ from torch.nn import functional as F  # noqa: N812
 
 from hgan.chunks import chunks
 from hgan.data.batches.tokens import pad, tokenise
+from hgan.data.batches.types import ImageBatch
 from hgan.errors import ConfigError
-from hgan.text.encoder import TextEncoder
+from hgan.text.encoder import TextEncoder, TokenStates
 from hgan.vision.backbone import Classifier
 
 TEMPERATURE = 0.7
@@ -32,12 +37,73 @@ MAX_WORDS, BATCH = 64, 128
 """Tokens of a sentence, and sentences in a batch."""
 
 
-class SemanticPrior(nn.Module):
+class Known(NamedTuple):
+    """What a prior knows of B photos or texts."""
+
+    rows: Tensor | None
+    """(B, n, P) positions of regions or words; None if the prior knows only the whole"""
+    whole: Tensor
+    """(B, P) positions of photos or texts; not of unit length"""
+
+
+class Prior(nn.Module, ABC):
+    """Places photos and texts in one space before anything is learned.
+
+    Attributes:
+        width: P, width of a position.
+        is_base: whether what is learned is added to the position of a photo or text, in the same
+            space; otherwise it is put beside it.
+    """
+
+    width: int
+    is_base: bool
+
+    @abstractmethod
+    def of_photos(self, batch: ImageBatch) -> Known:
+        """The positions of photos, and of their regions."""
+
+    @abstractmethod
+    def of_texts(self, token: TokenStates, mask: Tensor) -> Known:
+        """The positions of texts, and of their words; mask (T, W) is that of the tokens."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """The source and the sizes as JSON values, for `empty_prior`."""
+
+
+class EmbeddingPrior(Prior):
+    """The embeddings of a dual encoder, which are the contexts of features and texts.
+
+    Attributes:
+        temperature: temperature of the softmax that the dual encoder was trained with, if known.
+    """
+
+    is_base = True
+
+    def __init__(self, width: int, temperature: float | None = None) -> None:
+        super().__init__()
+        self.width, self.temperature = width, temperature
+
+    def of_photos(self, batch: ImageBatch) -> Known:
+        """The embeddings of photos."""
+        return Known(None, batch.context)
+
+    def of_texts(self, token: TokenStates, mask: Tensor) -> Known:
+        """The embeddings of texts, by the text tower as it is trained."""
+        return Known(None, token.context)
+
+    def describe(self) -> dict[str, Any]:
+        """The source and the width."""
+        return {"source": "dual_encoder", "width": self.width}
+
+
+class SemanticPrior(Prior):
     """Places features of photos and states of texts in the space of class names.
 
     The buffers are constants: they are not trained, and a checkpoint contains them.
     """
 
+    is_base = False
     weight: Tensor  # (C, D_v)
     bias: Tensor  # (C)
     classes: Tensor  # (C, P)
@@ -53,6 +119,23 @@ class SemanticPrior(nn.Module):
         self.register_buffer("mean", torch.zeros(text_width))
         self.register_buffer("basis", torch.zeros(text_width, width))
 
+    def of_photos(self, batch: ImageBatch) -> Known:
+        """The positions of photos and regions, by the frozen backbone."""
+        regions, context = batch.pretrained
+        return Known(self.image(regions), self.image(context))
+
+    def of_texts(self, token: TokenStates, mask: Tensor) -> Known:
+        """The positions of texts and words, by the pretrained text encoder."""
+        assert token.pretrained is not None
+        real = mask[..., None].to(token.pretrained.dtype)
+        whole = (token.pretrained * real).sum(1) / real.sum(1).clamp_min(1)  # (T, D_t)
+        return Known(self.text(token.pretrained), self.text(whole))
+
+    def describe(self) -> dict[str, Any]:
+        """The sizes; there is no source, as in older checkpoints."""
+        (classes, image_width), (text_width, width) = self.weight.shape, self.basis.shape
+        return dict(classes=classes, image_width=image_width, text_width=text_width, width=width)
+
     @torch.no_grad()
     def image(self, features: Tensor) -> Tensor:
         """Positions (..., P) of features (..., D_v) of photos or regions; not of unit length."""
@@ -65,12 +148,12 @@ class SemanticPrior(nn.Module):
         return (F.normalize(states.float(), dim=-1) - self.mean) @ self.basis
 
 
-def describe(prior: SemanticPrior | None) -> dict[str, int] | None:
-    """The sizes of a prior, with which `SemanticPrior` makes an empty one to load a checkpoint."""
-    if prior is None:
-        return None
-    (classes, image_width), (text_width, width) = prior.weight.shape, prior.basis.shape
-    return dict(classes=classes, image_width=image_width, text_width=text_width, width=width)
+def empty_prior(description: dict[str, Any]) -> Prior:
+    """A prior without values from the result of `describe`, to load a checkpoint."""
+    sizes = dict(description)
+    if sizes.pop("source", "classes") == "dual_encoder":
+        return EmbeddingPrior(**sizes)
+    return SemanticPrior(**sizes)
 
 
 def build_prior(

@@ -35,7 +35,7 @@ class BundleConfig:
     grid: int
     """Regions per side of the grid."""
     boxes: list[list[float]]
-    """(R, 4): each region's x0 y0 x1 y1 in 0..1."""
+    """(R, 4): each region's x0 y0 x1 y1 in 0..1 of the square that the image tower reads."""
     max_words: int
     """Maximum tokens of a text, including the start and end tokens; longer texts are truncated."""
     weights: dict[str, float]

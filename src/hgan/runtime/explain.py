@@ -200,7 +200,7 @@ def take_apart(
         text: the sentence.
         spans: start and end of the word for each row of `sentence.local[0]`.
         weights: weight of each level.
-        boxes: (R, 4), boxes of the photo's regions.
+        boxes: (R, 4), boxes of the photo's regions, in 0..1 of the photo.
         logits: `scale` and `bias` of a model that gives the probability of a match.
     """
     slots: list[float] = []

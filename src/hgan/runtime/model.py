@@ -18,7 +18,7 @@ from hgan.progress import Bar
 from hgan.progress import progress as progress_bar
 from hgan.runtime.embeddings import Embeddings, concatenate, empty, similarity
 from hgan.runtime.explain import Explanation, take_apart
-from hgan.runtime.images import PhotoSource
+from hgan.runtime.images import PhotoSource, read_photo
 from hgan.runtime.inputs import Photos, Texts, is_one_photo, photos_of, texts_of
 from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.similarity import Scores, dense_width
@@ -224,9 +224,11 @@ class Model(ABC):
             raise DataError("explain takes one photo; call it once for each photo")
         text = text.encode("utf-8", "replace").decode()  # as the tokenizer reads it
         sentence = self.encode_texts([text])
-        image = self.encode_images([self.preprocessing.read(photo)])
+        decoded = read_photo(photo, hint=self.preprocessing.hint)
+        image = self.encode_images([self.preprocessing.pixels(decoded)])
         spans = self.words(text) if self.weights["local"] else []
-        return take_apart(image, sentence, text, spans, self.weights, self.boxes, self.logits)
+        boxes = self.preprocessing.places(self.boxes, decoded) if self.boxes else []
+        return take_apart(image, sentence, text, spans, self.weights, boxes, self.logits)
 
     def __repr__(self) -> str:
         weights = self.weights or {}

@@ -81,6 +81,16 @@ class Preprocessing:
         blocks = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
         return self.pixels(Image.fromarray(blocks).resize((2 * self.size, 2 * self.size)))
 
+    def places(self, boxes: list[list[float]], photo: Image.Image) -> list[list[float]]:
+        """Boxes (R, 4) in 0..1 of the square, as boxes in 0..1 of a photo, of which the square may
+        be only the middle."""
+        if self.shorter_side is None:
+            return boxes
+        across, down, left, top = self._crop(photo, self.shorter_side)
+        offset, scale = np.array([left, top] * 2), np.array([across, down] * 2)
+        found: list[list[float]] = ((np.array(boxes) * self.size + offset) / scale).tolist()
+        return found
+
     def blank(self) -> np.ndarray:
         """The pixels of a black photo, to load a model."""
         return np.zeros((self.size, self.size, 3), np.uint8)
@@ -101,16 +111,21 @@ class Preprocessing:
             "images and arrays of any size"
         )
 
-    def _middle(self, photo: Image.Image, shorter: int, resample: Image.Resampling) -> Image.Image:
-        """The middle square of a photo whose shorter side is resized to `shorter`."""
+    def _crop(self, photo: Image.Image, shorter: int) -> tuple[int, int, int, int]:
+        """Width and height of a photo whose shorter side is resized to `shorter`, and left and top
+        of its middle square."""
         width, height = photo.size
         longer = int(shorter * max(width, height) / min(width, height))
         across, down = (shorter, longer) if width < height else (longer, shorter)
-        left, top = (across - self.size) // 2, (down - self.size) // 2
+        return across, down, (across - self.size) // 2, (down - self.size) // 2
+
+    def _middle(self, photo: Image.Image, shorter: int, resample: Image.Resampling) -> Image.Image:
+        """The middle square of a photo whose shorter side is resized to `shorter`."""
+        across, down, left, top = self._crop(photo, shorter)
         middle = left, top, left + self.size, top + self.size
-        if longer <= _LONG * shorter:
+        if max(across, down) <= _LONG * shorter:
             return photo.resize((across, down), resample).crop(middle)
         # The same, but for rounding: Pillow has the corners of a box in single precision.
-        x, y = width / across, height / down
+        (width, height), x, y = photo.size, photo.width / across, photo.height / down
         box = left * x, top * y, min(middle[2] * x, width), min(middle[3] * y, height)
         return photo.resize((self.size, self.size), resample, box=box)

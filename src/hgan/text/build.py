@@ -6,7 +6,9 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from hgan.config import TextConfig
+from hgan.dual_encoders.load import is_dual_encoder
 from hgan.text.bigru import build_bigru, load_bigru
+from hgan.text.dual_encoder import MODEL_TYPE, build_dual_encoder, load_dual_encoder
 from hgan.text.encoder import TextEncoder
 from hgan.text.transformer import build_transformer, load_transformer
 
@@ -32,7 +34,9 @@ def load_encoder(
         DataError: the vocabulary or the word vectors of a Bi-GRU are missing or malformed.
     """
     encoder: TextEncoder
-    if is_pretrained(config):
+    if config.encoder not in ("minilm", "bigru") and is_dual_encoder(config.encoder):
+        encoder, tokenizer = load_dual_encoder(config.encoder, config.max_words)
+    elif is_pretrained(config):
         encoder, tokenizer = load_transformer(config.encoder)
     else:
         encoder, tokenizer = load_bigru(config.vocabulary, config.vectors, texts)
@@ -46,4 +50,6 @@ def build_encoder(description: dict[str, Any], tokenizer: Tokenizer) -> TextEnco
     """Build an encoder with random weights from the result of `describe`, to load a checkpoint."""
     if description.get("model_type") == "bigru":
         return build_bigru(description, tokenizer)
+    if description.get("model_type") == MODEL_TYPE:
+        return build_dual_encoder(description, tokenizer)
     return build_transformer(description, tokenizer)

@@ -15,7 +15,8 @@ class TokenStates(NamedTuple):
     states: Tensor
     """(T, W, D_t)"""
     context: Tensor
-    """(T, D_t): mean over the tokens of each sentence, without padding."""
+    """(T, D_t): mean over the tokens of each sentence, without padding; (T, P): its embedding by a
+    dual encoder."""
     words: Tensor
     """(T, W) bool: True for words, False for special tokens and padding."""
     pretrained: Tensor | None = None
@@ -26,7 +27,10 @@ class TextEncoder(nn.Module, ABC):
     """Base class of text encoders.
 
     Attributes:
-        mask_id: id of the token that replaces a masked word.
+        mask_id: id of the token that replaces a masked word; None if the encoder knows no such
+            token, so that words are left out instead.
+        context_width: P, width of the context if it is an embedding of a dual encoder; 0 if it is
+            the mean of states.
         special_ids: (S) ids of tokens that are not words.
         frozen_layers: number of frozen layers, from the bottom, whose output can be cached; None if
             no layer is frozen.
@@ -37,8 +41,9 @@ class TextEncoder(nn.Module, ABC):
     special_ids: Tensor
     keeps_pretrained: bool = False
     """Whether the pretrained layers are kept beside the trained ones, see `keep_pretrained`."""
+    context_width: int = 0
 
-    def __init__(self, special_ids: list[int], mask_id: int) -> None:
+    def __init__(self, special_ids: list[int], mask_id: int | None) -> None:
         super().__init__()
         self.mask_id = mask_id
         self.frozen_layers: int | None = None
@@ -128,5 +133,8 @@ class TextEncoder(nn.Module, ABC):
         real = mask.bool()
         weight = real[..., None].to(states.dtype)
         context = (states * weight).sum(1) / weight.sum(1).clamp_min(1)
-        special = (ids[..., None] == self.special_ids).any(-1)
-        return TokenStates(states, context, real & ~special, pretrained)
+        return TokenStates(states, context, self.is_word(ids, mask), pretrained)
+
+    def is_word(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Which tokens (T, W) are words, neither special tokens nor padding."""
+        return mask.bool() & ~(ids[..., None] == self.special_ids).any(-1)

@@ -30,7 +30,7 @@ from hgan.data.features.mosaics import FOLDER, Mosaics
 from hgan.data.features.types import Features
 from hgan.encoded import Encoded, final_level
 from hgan.errors import ConfigError, DataError
-from hgan.evaluation.evaluate import choose_weights
+from hgan.evaluation.evaluate import choose_weights, evaluate
 from hgan.files import recover_folder, write_json
 from hgan.model.io import TrainedModel
 from hgan.model.matcher import Matcher, combine
@@ -117,6 +117,7 @@ class Trainer:
             store.width,
             store.boxes,
             captions.split("train").texts,
+            store.context_width,
         )
         self._load_data(captions, store)
         network = self.model.network
@@ -129,6 +130,7 @@ class Trainer:
                 f"set loss.name to {' or '.join(network.losses)}, or choose another model.name"
             )
         criterion = build_loss(config.loss, network.level_names)
+        criterion.start_from(network.temperatures)
         optimizer = make_optimizer(network, criterion, config.optim)
         self.steps = len(self.train_data.rows) // self._batch_images()
         schedule = make_schedule(optimizer, config.optim, self.steps * config.optim.epochs)
@@ -216,6 +218,8 @@ class Trainer:
             progress("train", total=epochs * self.steps, unit="batches") as bar,
         ):
             self._open_folder()
+            if self.model.network.has_prior and not self.history:
+                self._report_prior()
             bar.advance(len(self.history) * self.steps)
             while len(self.history) < last:
                 row = self._epoch(len(self.history), bar)
@@ -311,6 +315,12 @@ class Trainer:
         for found in others:  # at most one
             row["open_rsum"] = found[final_level(found)].rsum
         return row
+
+    def _report_prior(self) -> None:
+        """Print the final rSum on validation of what is known before training."""
+        found = evaluate(self._evaluated().eval(), self.val_data[0])
+        level = final_level(found)
+        console.print(f"before training  val rSum  {level} {found[level].rsum:.1f} (the prior's)")
 
     def _evaluated(self) -> Matcher:
         """The averaged network, which is evaluated and saved."""

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from hgan.runtime.preprocessing import Preprocessing
+
 
 class Regions(NamedTuple):
     """Features of a batch of photos."""
@@ -14,7 +16,7 @@ class Regions(NamedTuple):
     regions: Tensor
     """(B, R, D_v)"""
     context: Tensor
-    """(B, D_v): features of the whole photo"""
+    """(B, D_v): features of the whole photo; (B, P) if it is its embedding by a dual encoder"""
     maps: Tensor | None = None
     """(B, C, h, w): input of the blocks that are trained, if there are any"""
 
@@ -59,6 +61,11 @@ class Backbone(nn.Module):
     """D_v, width of the features."""
     grid: int
     """Number of regions along each side; R = grid * grid."""
+    context_width: int = 0
+    """P, width of the context if it is the embedding of a dual encoder; 0 if it is a mean of
+    features."""
+    own_preprocessing: Preprocessing | None = None
+    """How photos are prepared, if not by squashing them to a square."""
     trained_blocks: int = 0
     """Number of last blocks that a matcher trains; their input is returned as `Regions.maps`."""
     mean: Tensor
@@ -69,6 +76,16 @@ class Backbone(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How photos are prepared."""
+        return self.own_preprocessing or Preprocessing(self.size)
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Normalise pixels (B, size, size, 3) uint8, (B, 3, size, size)."""
+        x = pixels.permute(0, 3, 1, 2).to(self.mean.dtype)
+        return (x - self.mean) / self.std
 
     def feature_map(self, pixels: Tensor) -> Tensor:
         """Compute a feature map (B, D_v, h, w) from normalised pixels (B, 3, size, size)."""
@@ -90,8 +107,7 @@ class Backbone(nn.Module):
 
     def forward(self, pixels: Tensor) -> Regions:
         """Compute features of photos (B, size, size, 3) uint8; regions are in row-major order."""
-        x = pixels.permute(0, 3, 1, 2).to(self.mean.dtype)
-        x = (x - self.mean) / self.std
+        x = self.normalise(pixels)
         if not self.trained_blocks:
             return pool(self.feature_map(x), self.grid)
         maps, feature_map = self.split(x)

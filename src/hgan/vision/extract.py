@@ -16,7 +16,6 @@ from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
 from hgan.errors import DataError
 from hgan.progress import Bar, progress
 from hgan.runtime.images import open_photo
-from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.stream import stream
 from hgan.torch_device import torch_device
 from hgan.vision.backbone import Backbone, grid_boxes
@@ -58,6 +57,7 @@ def extract(
         size=backbone.size,
         boxes=grid_boxes(backbone.grid).tolist(),
         width=backbone.width,
+        context_width=backbone.context_width,
         views=views,
         ids=list(ids),
         trained_blocks=backbone.trained_blocks,
@@ -155,7 +155,7 @@ class _Rows:
     regions: np.ndarray
     """(n, V, R, D)"""
     context: np.ndarray
-    """(n, V, D)"""
+    """(n, V, D), or (n, V, P) for embeddings"""
     maps: np.ndarray | None
     """(n, V, C, h, w); None if no block is trained"""
     skipped: dict[str, str]
@@ -179,7 +179,7 @@ class _Encoder:
         made = self._manifest
         shape = len(keys), made.views
         regions = np.zeros((*shape, len(made.boxes), made.width), np.float32)
-        context = np.zeros((*shape, made.width), np.float32)
+        context = np.zeros((*shape, made.context_width or made.width), np.float32)
         maps = np.zeros((*shape, *made.map_shape), np.float32) if made.map_shape else None
         position = {key: i for i, key in enumerate(keys)}
         skipped: dict[str, str] = {}
@@ -196,7 +196,7 @@ class _Encoder:
 
     def _load(self, key: str) -> np.ndarray:
         """The views of a photo or of a mosaic, (V, size, size, 3) uint8."""
-        preprocessing = Preprocessing(self._backbone.size)
+        preprocessing = self._backbone.preprocessing
         found = [open_photo(self._photos / name) for name in quarters(key)]
         photo = found[0] if len(found) == 1 else make_mosaic(found, (preprocessing.size + 1) // 2)
         views = range(self._manifest.views)

@@ -30,6 +30,13 @@ def features_of(vision: VisionConfig, path: Path) -> Features:
         ConfigError: they were extracted with another grid, or from photos of another size.
     """
     store = open_features(path, vision.backbone, vision.trained_blocks)
+    if vision.dual_encoder != bool(store.context_width):
+        found = "embeddings of a dual encoder" if store.context_width else "means of features"
+        raise ConfigError(
+            f"vision.dual_encoder: {str(vision.dual_encoder).lower()}, but the contexts of the "
+            f"features in {path} are {found}; change the setting, or run `hgan extract` into "
+            "another folder (data.features)"
+        )
     if not isinstance(store, FeatureStore):
         return store
     grid, size = _grid(store), store.manifest.size

@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, PreTrainedModel
 from transformers.image_processing_utils import BaseImageProcessor
 
+from hgan.dual_encoders.processor import normalisation
 from hgan.errors import ConfigError
 from hgan.hub import OUT_OF_REACH, is_out_of_reach
 from hgan.vision.backbone import Backbone
@@ -44,10 +45,7 @@ class HubBackbone(Backbone):
         state: Tensor = self.net(pixel_values=pixels, **self._options).last_hidden_state
         if state.dim() == 4:  # convolutional network: (B, D_v, h, w)
             return state
-        side = _side(self.net, self.size, state.shape[1])
-        # The class token and register tokens are before the patches: (B, extra + side * side, D_v).
-        patches = state[:, state.shape[1] - side * side :]
-        return patches.transpose(1, 2).reshape(state.shape[0], -1, side, side)
+        return patch_map(state, _side(self.net, self.size, state.shape[1]))
 
     @torch.inference_mode()
     def _probe(self) -> int:
@@ -62,14 +60,11 @@ class HubBackbone(Backbone):
         return shape[1]
 
 
-def normalisation(processor: BaseImageProcessor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation for pixels in 0..255; those of the model are for 0..1."""
-    settings = processor.to_dict()
-    scale = settings["rescale_factor"] if settings.get("do_rescale") else 1.0
-    mean, std = [0.0] * 3, [1.0] * 3
-    if settings.get("do_normalize"):
-        mean, std = settings["image_mean"], settings["image_std"]
-    return tuple(m / scale for m in mean), tuple(s / scale for s in std)
+def patch_map(state: Tensor, side: int) -> Tensor:
+    """The patches of a hidden state (B, extra + side * side, D_v) as a map (B, D_v, side, side);
+    the class token and register tokens are before the patches."""
+    patches = state[:, state.shape[1] - side * side :]
+    return patches.transpose(1, 2).reshape(state.shape[0], -1, side, side)
 
 
 def _load(name: str) -> tuple[BaseImageProcessor, PreTrainedModel]:

@@ -3,13 +3,18 @@
 from efficientnet_lite_pytorch import EfficientNet
 
 from hgan.config import VisionConfig
+from hgan.data.features.types import PRECOMPUTED
 from hgan.errors import ConfigError
 from hgan.vision.backbone import Backbone
 from hgan.vision.efficientnet_lite import VARIANTS, EfficientNetLite
 
 
 def load_backbone(
-    name: str, grid: int = 6, size: int | None = None, trained_blocks: int = 0
+    name: str,
+    grid: int = 6,
+    size: int | None = None,
+    trained_blocks: int = 0,
+    dual_encoder: bool = False,
 ) -> Backbone:
     """Load a backbone with pretrained weights.
 
@@ -19,11 +24,17 @@ def load_backbone(
         grid: number of regions along each side.
         size: side of the input photos in pixels; by default, that of the model.
         trained_blocks: number of last blocks that a matcher trains.
+        dual_encoder: use the model as a dual encoder, see `hgan.vision.dual_encoder`.
 
     Raises:
         ConfigError: there is no such model, it cannot be loaded, it does not support the size, or
             its blocks cannot be trained.
     """
+    if dual_encoder and (name in VARIANTS or name == PRECOMPUTED):
+        raise ConfigError(
+            f"vision.dual_encoder: {name} is not a dual encoder; set it to false, or "
+            "vision.backbone to a model such as openai/clip-vit-base-patch32"
+        )
     if name in VARIANTS:
         return EfficientNetLite(VARIANTS[name], size, grid, trained_blocks)
     if name.startswith("efficientnet-lite"):  # a typing error; it is not searched on the hub
@@ -33,12 +44,16 @@ def load_backbone(
             f"vision.trained_blocks: blocks of {name} cannot be trained, only those of "
             f"{', '.join(VARIANTS)}; set it to 0"
         )
-    if name == "precomputed":
+    if name == PRECOMPUTED:
         raise ConfigError(
             "vision.backbone: precomputed features already exist; there is nothing to extract"
         )
     # Imported here, since transformers takes seconds to import and EfficientNet-Lite does not need
     # it.
+    if dual_encoder:
+        from hgan.vision.dual_encoder import DualEncoderBackbone
+
+        return DualEncoderBackbone(name, grid)
     from hgan.vision.hub import HubBackbone
 
     return HubBackbone(name, size, grid)
@@ -59,4 +74,6 @@ def has_classifier(name: str) -> bool:
 
 def backbone_of(config: VisionConfig) -> Backbone:
     """The backbone of a configuration; errors are those of `load_backbone`."""
-    return load_backbone(config.backbone, config.grid, config.size, config.trained_blocks)
+    return load_backbone(
+        config.backbone, config.grid, config.size, config.trained_blocks, config.dual_encoder
+    )

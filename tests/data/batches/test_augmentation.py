@@ -83,3 +83,33 @@ def test_about_as_many_words_are_changed_as_asked_for() -> None:
     assert masked.item() == pytest.approx(0.1, abs=0.015)
     assert gone.item() == pytest.approx(0.08, abs=0.015)
     assert swapped.item() == pytest.approx(0.02, abs=0.01)
+
+
+@given(
+    rate=st.floats(0, 1),
+    lengths=st.lists(st.integers(0, 6), min_size=1, max_size=5),
+    seed=st.integers(0, 999),
+)
+def test_without_a_mask_token_words_are_taken_out(
+    rate: float, lengths: list[int], seed: int
+) -> None:
+    rows = [torch.tensor([CLS, *range(5, 5 + n), SEP]) for n in lengths]
+    found = replace(augmenter(word_drop=rate), mask_id=None).texts(
+        pad(rows), torch.Generator().manual_seed(seed)
+    )
+    assert found.ids.shape == found.mask.shape
+    for ids, mask, row in zip(found.ids, found.mask.bool(), rows, strict=True):
+        left = ids[mask].tolist()
+        assert mask.tolist() == sorted(mask.tolist(), reverse=True)  # padding is at the end
+        assert (left[0], left[-1]) == (CLS, SEP)
+        assert left == sorted(left, key=row.tolist().index)  # in the same order
+        assert set(left) <= set(row.tolist()) and len(set(left)) == len(left)
+        assert (len(left) > 2) == (len(row) > 2)
+
+
+def test_words_are_taken_out_at_the_rate() -> None:
+    rows = [torch.tensor([CLS, *[7] * 40, SEP])] * 200
+    without = replace(augmenter(word_drop=0.3), mask_id=None)
+    found = without.texts(pad(rows), torch.Generator().manual_seed(0))
+    assert found.mask.sum() / 200 == pytest.approx(2 + 0.7 * 40, abs=0.5)
+    assert set(found.ids[found.mask.bool()].tolist()) == {CLS, SEP, 7}  # none is replaced

@@ -94,7 +94,7 @@ def test_the_arrays_are_plain_npy_files(folder: Path) -> None:
     assert values["format_version"] == FORMAT_VERSION == 1
     assert list(values) == [
         "backbone", "size", "boxes", "width", "views", "ids", "trained_blocks", "map_shape",
-        "skipped", "checksums", "rows_done", "format_version",
+        "context_width", "skipped", "checksums", "rows_done", "format_version",
     ]  # fmt: skip
 
 
@@ -436,16 +436,31 @@ def test_a_store_for_other_trained_blocks(with_maps: Path, folder: Path) -> None
             FeatureStore(store, trained_blocks=5)
 
 
-def test_a_manifest_from_before_there_were_trained_blocks(folder: Path) -> None:
+def test_a_manifest_from_before_there_were_trained_blocks_and_embeddings(folder: Path) -> None:
     path = folder / "manifest.json"
     values = json.loads(path.read_text())
     del values["trained_blocks"], values["map_shape"], values["checksums"]["manifest"]
+    del values["context_width"]
     path.write_text(json.dumps(values))
     store = FeatureStore(folder, "net-1")
     assert (store.manifest.trained_blocks, store.manifest.map_shape) == (0, [])
+    assert store.context_width == 0
     np.testing.assert_array_equal(store.regions, REGIONS.astype(np.float16))
     with FeatureWriter(folder, manifest()) as writer:
         assert writer.finished
+
+
+def test_contexts_can_have_a_width_of_their_own(tmp_path: Path) -> None:
+    embeddings = RANDOM.normal(size=(N, V, D + 3)).astype(np.float32)
+    with FeatureWriter(tmp_path / "store", manifest(context_width=D + 3)) as writer:
+        with pytest.raises(DataError, match=r"context of shape .* for rows of"):
+            writer.write(REGIONS, CONTEXT, {})
+        writer.write(REGIONS, embeddings, SKIPPED)
+        writer.finish()
+    store = FeatureStore(tmp_path / "store")
+    found = store.read(np.array([3, 0]), np.array([1, 0]))
+    np.testing.assert_array_equal(found.context, embeddings.astype(np.float16)[[3, 0], [1, 0]])
+    assert (store.width, store.context_width) == (D, D + 3)
 
 
 @pytest.mark.parametrize("name", ["skipped", "checksums", "rows_done", "ids"])

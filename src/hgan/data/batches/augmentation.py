@@ -20,8 +20,9 @@ class Augmenter:
     """Probability that a region is dropped."""
     word_drop: float
     """Probability that a word is masked, replaced or dropped."""
-    mask_id: int
-    """Id of the mask token."""
+    mask_id: int | None
+    """Id of the mask token; None for a text encoder that knows none, for which all selected words
+    are taken out of the text, as if it had been written without them."""
     special_ids: Tensor
     """(S) ids of the tokens that are never changed."""
     vocabulary: int
@@ -39,11 +40,13 @@ class Augmenter:
     def texts(self, batch: TextBatch, rng: torch.Generator) -> TextBatch:
         """Select words at random; mask half of them, replace a tenth by random words, and drop the
         rest. With a frozen cache, which contains the states of the original words, drop all of
-        them.
+        them. Without a mask token, take all of them out.
         """
         words = batch.mask.bool() & ~(batch.ids[..., None] == self.special_ids).any(-1)
         chance = self._per_word(torch.rand(batch.ids.shape, generator=rng), batch.ids)
         drawn = words & (chance < self.word_drop)
+        if self.mask_id is None:
+            return _take_out(batch, ~words | _keep_some(words & ~drawn, words))
         if batch.frozen_cache is not None:
             kept = _keep_some(words & ~drawn, words)
             mask = (batch.mask.bool() & (~words | kept)).long()
@@ -65,10 +68,20 @@ class Augmenter:
 
     def _first_word(self) -> int:
         """The lowest id that is certainly a word."""
+        assert self.mask_id is not None
         special = sorted({*self.special_ids.tolist(), self.mask_id})
         if special == list(range(len(special))):
             return min(len(special), self.vocabulary - 1)
         return min(FIRST_WORD, self.vocabulary // 2)
+
+
+def _take_out(batch: TextBatch, kept: Tensor) -> TextBatch:
+    """The same texts without the tokens that are not kept (T, W); padding is at the end."""
+    mask = batch.mask.bool() & kept
+    order = (~mask).long().argsort(dim=1, stable=True)
+    longest = int(mask.sum(1).max())
+    ids, mask = batch.ids.gather(1, order), mask.gather(1, order)
+    return TextBatch(ids[:, :longest], mask[:, :longest].long())
 
 
 def _keep_some(kept: Tensor, real: Tensor) -> Tensor:

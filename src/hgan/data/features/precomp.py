@@ -149,6 +149,7 @@ class PrecompFeatures:
                         f"{split.ids}:{row - start + 1}: photo {name} is also in another split; if "
                         "ids count from 0 in each split, make them unique"
                     )
+        self.context_width = 0
         self.width, self.views = first.shape[2], 1
         self.boxes: np.ndarray | None = None
         self._has_boxes = all(split.boxes is not None for split in self.splits)

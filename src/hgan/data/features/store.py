@@ -25,9 +25,10 @@ FORMAT_VERSION = 1
 _FIELDS = "manifest"
 """Name of the checksum of the manifest's other fields."""
 _DTYPE = "<f2"
-_SETTINGS = ("backbone", "size", "views", "boxes", "width", "ids", "trained_blocks", "map_shape")
+_SETTINGS = ("backbone", "size", "views", "boxes", "width", "ids", "trained_blocks", "map_shape",
+             "context_width")  # fmt: skip
 """Fields of a manifest that must be equal to continue an extraction."""
-_NEW_FIELDS: dict[str, object] = {"trained_blocks": 0, "map_shape": []}
+_NEW_FIELDS: dict[str, object] = {"trained_blocks": 0, "map_shape": [], "context_width": 0}
 """Fields that older manifests do not have, with the values that they stand for."""
 
 
@@ -51,6 +52,8 @@ class Manifest:
     """Number of the backbone's last blocks that are trained."""
     map_shape: list[int] = field(default_factory=list)
     """C, h, w of the input of the trained blocks; empty if there are none."""
+    context_width: int = 0
+    """P, width of a context that is the embedding of a dual encoder; 0 for contexts of width D."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Photos that could not be read, with the error; their rows are zero."""
     checksums: dict[str, int] = field(default_factory=dict)
@@ -68,11 +71,12 @@ class FeatureStore:
         folder: the folder.
         manifest: the content of the store, and how it was made.
         regions: (N, V, R, D) float16, memory-mapped, read-only.
-        context: (N, V, D) float16, memory-mapped, read-only.
+        context: (N, V, D) float16, memory-mapped, read-only; (N, V, P) for embeddings.
         maps: (N, V, C, h, w) float16, memory-mapped, read-only; None if no block is trained.
         boxes: (R, 4) float32.
         rows: the row of each photo, without skipped photos.
         width: D.
+        context_width: P of a dual encoder's embeddings; 0 if contexts are of width D.
         views: V.
     """
 
@@ -129,6 +133,7 @@ class FeatureStore:
             key: row for row, key in enumerate(manifest.ids) if key not in manifest.skipped
         }
         self.width, self.views = manifest.width, manifest.views
+        self.context_width = manifest.context_width
 
     def read(self, rows: np.ndarray, views: np.ndarray) -> RegionFeatures:
         """Features of the photos in these rows (B), of one view (B) each.
@@ -373,7 +378,8 @@ def _fields_crc32(values: dict[str, Any]) -> int:
 
 def _shapes(manifest: Manifest) -> dict[str, tuple[int, ...]]:
     n, v, r, d = len(manifest.ids), manifest.views, len(manifest.boxes), manifest.width
-    shapes: dict[str, tuple[int, ...]] = {"regions": (n, v, r, d), "context": (n, v, d)}
+    whole = manifest.context_width or d
+    shapes: dict[str, tuple[int, ...]] = {"regions": (n, v, r, d), "context": (n, v, whole)}
     if manifest.map_shape:
         shapes["maps"] = (n, v, *manifest.map_shape)
     return shapes

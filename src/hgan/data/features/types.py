@@ -11,7 +11,7 @@ class RegionFeatures(NamedTuple):
     regions: np.ndarray
     """(B, R, D) float32"""
     context: np.ndarray
-    """(B, D) float32: the whole photo"""
+    """(B, D) float32: the whole photo; (B, P) if it is the embedding of a dual encoder"""
     mask: np.ndarray
     """(B, R) bool: False for padding"""
     boxes: np.ndarray | None
@@ -27,12 +27,15 @@ class Features(Protocol):
     Attributes:
         rows: the row of each photo, by its name in the caption file.
         width: D, width of a feature.
+        context_width: P, width of contexts that are embeddings of a dual encoder; 0 for those of
+            width D.
         views: V, number of views of each photo; evaluation uses view 0.
         boxes: (R, 4) if all photos have the same regions, otherwise None.
     """
 
     rows: dict[str, int]
     width: int
+    context_width: int
     views: int
     boxes: np.ndarray | None
 

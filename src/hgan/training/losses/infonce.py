@@ -5,7 +5,7 @@ Radford et al., *Learning Transferable Visual Models From Natural Language Super
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import ClassVar, Literal
@@ -54,6 +54,13 @@ class InfoNCE(Loss):
         super().__init__(config, names)
         start = torch.tensor(1.0 / config.temperature).log()
         self.log_scale = nn.ParameterDict({n: nn.Parameter(start.clone()) for n in names})
+
+    def start_from(self, temperatures: Mapping[str, float]) -> None:
+        """Start with these temperatures of scores, by their names."""
+        with torch.no_grad():
+            for name in self.log_scale.keys() & temperatures.keys():
+                self.log_scale[name].fill_(-math.log(temperatures[name]))
+        self.after_step()
 
     def forward(
         self, name: str, scores: Tensor, image_of: Tensor, alike: Tensor | None = None

@@ -5,7 +5,7 @@ other.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -67,6 +67,9 @@ class Loss(nn.Module, ABC):
             images: B, number of photos in a batch.
             texts: T, average number of captions in a batch.
         """
+
+    def start_from(self, temperatures: Mapping[str, float]) -> None:
+        """Start with these temperatures of scores, by their names; for losses that have any."""
 
     def start_epoch(self, epoch: int) -> None:
         """Called before each epoch (counted from 0), for losses that change during training."""

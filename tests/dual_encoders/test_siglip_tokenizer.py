@@ -6,8 +6,8 @@ import pytest
 import transformers as hf
 
 from hgan.data.captions.read import read_captions
+from hgan.dual_encoders.siglip_tokenizer import siglip_tokenizer
 from hgan.errors import ConfigError
-from hgan.export.siglip_tokenizer import siglip_tokenizer
 from hgan.hub import HubModel
 from tests.fixtures.dual_encoders import TRAINED, write_spiece
 

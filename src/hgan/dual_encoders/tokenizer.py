@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedConfig
 
+from hgan.dual_encoders.siglip_tokenizer import siglip_tokenizer
 from hgan.errors import ConfigError
-from hgan.export.siglip_tokenizer import siglip_tokenizer
 from hgan.hub import HubModel
 from hgan.runtime.tokens import TextReader
 

@@ -1,4 +1,4 @@
-"""The preprocessing of a Hugging Face model as that of a bundle, from its image processor."""
+"""The preprocessing of a Hugging Face model as that of hgan, from its image processor."""
 
 from typing import Any, NamedTuple
 
@@ -8,7 +8,6 @@ from transformers.image_processing_utils import BaseImageProcessor
 
 from hgan.errors import ConfigError
 from hgan.runtime.preprocessing import Preprocessing
-from hgan.vision.hub import normalisation
 
 TOLERANCE = 1.0
 """Largest mean difference of pixels in 0..255 to those of the processor; with torchvision, it
@@ -62,6 +61,16 @@ def read_processor(name: str, processor: BaseImageProcessor) -> Processor:
                 "supported: it gives other pixels than resizing, cropping and normalising do"
             )
     return found
+
+
+def normalisation(processor: BaseImageProcessor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation for pixels in 0..255; those of the model are for 0..1."""
+    settings = processor.to_dict()
+    scale = settings["rescale_factor"] if settings.get("do_rescale") else 1.0
+    mean, std = [0.0] * 3, [1.0] * 3
+    if settings.get("do_normalize"):
+        mean, std = settings["image_mean"], settings["image_std"]
+    return tuple(m / scale for m in mean), tuple(s / scale for s in std)
 
 
 def _preprocessing(settings: dict[str, Any]) -> Preprocessing:
