@@ -345,7 +345,7 @@ def test_from_photos_to_a_search_with_a_model_of_ones_own(
         assert main(["evaluate", best, *words]) == 2
         assert message in capsys.readouterr().err
     assert main(["evaluate", str(tmp_path / "nothing")]) == 2
-    assert "no model here" in capsys.readouterr().err
+    assert "no such folder" in capsys.readouterr().err
 
     bundle, index = str(tmp_path / "bundle"), str(tmp_path / "index")
     assert main(["export", best, bundle]) == 0
