@@ -43,10 +43,11 @@ from hgan.training.checkpoint import (
 from hgan.training.config import Config
 from hgan.training.folder import STOPPED, not_finite, not_saved, only_process, run_folder
 from hgan.training.losses.loss import Loss, build_loss, objective
-from hgan.training.monitor import collapse_warning, plot_curves, write_log
+from hgan.training.monitor import collapse_warning, plot_curves, summary, write_log
 from hgan.training.mosaics import WEIGHT, check_mosaics, mosaic_loss
 from hgan.training.schedule import make_optimizer, make_schedule
 from hgan.training.settings import other_settings
+from hgan.training.trackers import Trackers, check_trackers, tracking
 from hgan.vision.features import features_of
 
 
@@ -73,13 +74,15 @@ def train(config: Config, resume: bool = False, stop_after: int | None = None) -
     Raises:
         DataError: captions or features are missing or do not match.
         ConfigError: photos to train on are those of `coco_mini_val`; the features were extracted
-            with another grid or size than the settings say; or the folder of the run contains a run
-            that cannot be continued: `resume` is false, or it has other settings.
+            with another grid or size than the settings say; a tracker is not installed or cannot be
+            started; or the folder of the run contains a run that cannot be continued: `resume` is
+            false, or it has other settings.
         TrainingError: the loss is not finite, the folder of the run cannot be written, or another
             process trains the run. The checkpoint of the last finished epoch is kept.
     """
+    check_trackers(config.track)  # said before the data are read, which can take minutes
     with only_process(run_folder(config), create=False):
-        pass  # said before the data are read, which can take minutes
+        pass  # said then, too
     return Trainer(config, resume).run(stop_after)
 
 
@@ -131,6 +134,7 @@ class Trainer:
         self.averaged = AveragedModel(network, multi_avg_fn=average)
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"rsum": -1.0, "epoch": 0}
+        self.trackers = Trackers({})
         self._resume = resume
         self._saved = 0  # epochs whose checkpoint is on disk
 
@@ -205,16 +209,23 @@ class Trainer:
         ):
             self._open_folder()
             bar.advance(len(self.history) * self.steps)
-            while len(self.history) < last:
-                row = self._epoch(len(self.history), bar)
-                row |= self._validate()
-                self.history.append(row)
-                self._save(row)
-                self._report(row)
+            with tracking(self.config, self.folder, len(self.history) * self.steps) as trackers:
+                self.trackers = trackers
+                while len(self.history) < last:
+                    self._finish(self._epoch(len(self.history), bar))
         return Result(self.folder / "best", self.best["epoch"], self.best["rsum"])
 
+    def _finish(self, row: dict[str, float]) -> None:
+        """Validate, save and report a trained epoch, whose row of the history this is."""
+        row |= self._validate()
+        self.history.append(row)
+        # Before it is saved: if the process is killed in between, the resumed run repeats both.
+        self.trackers.log("epoch", row, len(self.history) * self.steps)
+        self._save(row)
+        self._report(row)
+
     def _epoch(self, epoch: int, bar: Any) -> dict[str, float]:
-        """Train one epoch; return its row of the history."""
+        """Train one epoch; return the first values of its row of the history."""
         self.network.train()
         self._loss().start_epoch(epoch)
         start, losses, captions = time.perf_counter(), [], 0
@@ -225,6 +236,8 @@ class Trainer:
                 raise not_finite(
                     self.folder, str(error), (epoch + 1, step), batch, self.train_data.captions
                 ) from error
+            values = {"loss": losses[-1], "rate": self.schedule.get_last_lr()[0]}
+            self.trackers.log("step", values, epoch * self.steps + step)
             captions += len(batch.image_of)
             rate = captions / (time.perf_counter() - start)
             best = f" best rSum {self.best['rsum']:.1f}" if self.history else ""
@@ -397,14 +410,7 @@ class Trainer:
             ) from error
 
     def _report(self, row: dict[str, float]) -> None:
-        levels = "  ".join(f"{n} {m.rsum:.1f}" for n, m in self.metrics.items())
-        if "open_rsum" in row:
-            levels += f"  open {row['open_rsum']:.1f}"
-        console.print(
-            f"epoch {row['epoch']:.0f}  loss {row['loss']:.3f}  val rSum  {levels}  "
-            f"({row['images_per_second']:.0f} photos/s, "
-            f"{row['captions_per_second']:.0f} captions/s)"
-        )
+        console.print(summary(row))
         losses = [past["loss"] for past in self.history]
         warning = collapse_warning(losses, self._chance_level(), self._loss().remedy)
         if warning:
