@@ -11,7 +11,7 @@ def _convert_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "source",
         type=Path,
-        help="captions, a feature store, a folder, a TSV, or hf-dataset:ORGANISATION/NAME",
+        help="captions, a feature store, a folder, a TSV, shards, or hf-dataset:ORGANISATION/NAME",
     )
     parser.add_argument("target", type=Path, help="a .jsonl file, or a folder")
     parser.add_argument("--captions", type=Path, help="captions of the photos of a feature store")
@@ -45,8 +45,8 @@ DATA_CONVERT = Verb(
         "  a feature store            a folder    lists and arrays in SCAN's format\n"
         "  bottom-up attention's TSV  a folder    arrays in SCAN's format, of one split\n"
         "  a data set with photos     a folder    photos and captions.jsonl\n"
-        "A data set with photos is a folder of save_to_disk, Parquet files, or hf-dataset:NAME\n"
-        "on the Hugging Face hub.\n"
+        "A data set with photos is a folder of save_to_disk, Parquet files, hf-dataset:NAME on\n"
+        "the Hugging Face hub, or WebDataset's shards, such as 'shards/{000..009}.tar'.\n"
         "Existing files are never overwritten, and a failed conversion leaves no partial files."
     ),
     examples=(
@@ -56,6 +56,7 @@ DATA_CONVERT = Verb(
         "hgan data convert features/flickr8k out --captions data/flickr8k/captions.jsonl",
         "hgan data convert test.tsv data/coco_precomp --ids lists/test_ids.txt",
         "hgan data convert hf-dataset:nlphuji/flickr30k data/flickr30k",
+        "hgan data convert 'shards/{000000..000009}.tar' data/pairs --split train",
     ),
     arguments=_convert_arguments,
     run=_convert,

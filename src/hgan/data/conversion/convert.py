@@ -7,7 +7,7 @@
 | folder in SCAN's format with features | folder | feature store, float16 |
 | feature store, and captions | folder | lists and arrays in SCAN's format, float32 |
 | bottom-up attention's TSV, and a list of ids | folder | arrays in SCAN's format, float32 |
-| data set of Hugging Face | folder | photos and `captions.jsonl` |
+| data set of Hugging Face, or WebDataset's shards | folder | photos and `captions.jsonl` |
 """
 
 from pathlib import Path
@@ -22,6 +22,7 @@ from hgan.data.conversion.jsonl_writer import write_jsonl
 from hgan.data.conversion.precomp_writer import write_precomp
 from hgan.data.conversion.samples import write_samples
 from hgan.data.conversion.tables import has_tables, read_tables
+from hgan.data.conversion.webdataset import has_shards, read_shards
 from hgan.data.features.precomp import PrecompFeatures
 from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
 from hgan.data.features.types import PRECOMPUTED, RegionFeatures
@@ -51,8 +52,8 @@ def convert(
 
     Args:
         source: a caption file of any format, a folder in SCAN's format, a feature store, a TSV, or
-            a data set with photos and captions: Parquet files, a folder of `save_to_disk`, or the
-            name of a data set on the hub.
+            a data set with photos and captions: Parquet files, a folder of `save_to_disk`, the
+            name of a data set on the hub, or WebDataset's shards.
         target: a .jsonl file or a folder.
         captions: captions of the photos in a feature store.
         ids: list of the photos in a TSV to convert, in this order.
@@ -70,7 +71,7 @@ def convert(
         raise DataError(f"--captions is for feature stores, and {source} is not one")
     if target.suffix in _OTHER_FORMS:
         raise DataError(f"{target}: the target must be a .jsonl file or a folder")
-    if is_on_hub(source) or has_tables(source):
+    if is_on_hub(source) or has_tables(source) or has_shards(source):
         return _unpack(source, target, column, split)
     if column is not None or split is not None:
         raise DataError(f"--column and --split are for data sets with photos, and {source} is none")
@@ -101,7 +102,8 @@ def _unpack(source: Path, target: Path, column: str | None, split: str | None) -
     refuse_existing([target])  # before anything is downloaded
     if is_on_hub(source):
         source = download_tables(source)
-    return write_samples(read_tables(source, column, split), target)
+    read = read_shards if has_shards(source) else read_tables
+    return write_samples(read(source, column, split), target)
 
 
 def _summary(count: int, captions: Captions, target: Path) -> str:
