@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub import HfApi, ModelCard
 
 import hgan
 from hgan.cli import main
@@ -17,6 +18,7 @@ from hgan.errors import ConfigError, DataError
 from hgan.loading import load_bundle
 from hgan.runtime.bundle import Bundle
 from tests.fixtures.dual_encoders import TEXTS, own_features, write_dual_encoder
+from tests.fixtures.hub import hub_of
 from tests.fixtures.scenes import draw_scene, save_scene
 from tests.fixtures.tiny_bundle import write_tiny_bundle
 
@@ -194,3 +196,63 @@ def test_an_index_has_its_own_model(
     assert main(["index", str(photos), "--to", str(to), "--model", str(bundle)]) == 0
     assert main(["serve", str(to), "--model", str(bundle), "--port", "0"]) == 2
     assert "an index has its own model; omit --model" in capsys.readouterr().err
+
+
+# --- a model of hgan on the hub
+
+
+def test_a_checkpoint_goes_to_the_hub_and_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Uploaded and downloaded over HTTP: the same model, with its card; and the verbs take it."""
+    from tests.export.test_bundle import save_model
+
+    checkpoint = save_model(tmp_path, ["context", "shared", "local"])
+    name = "someone/my-hgan"
+    with hub_of({}, tmp_path / "cache") as asked:
+        own = hgan.HGAN.from_pretrained(checkpoint)
+        own.push_to_hub(name, private=True)
+        files = {path.name for path in (tmp_path / "uploads" / name).iterdir()}
+        assert {"README.md", "model.safetensors", "config.json", "tokenizer.json"} <= files
+        card = ModelCard.load(tmp_path / "uploads" / name / "README.md")
+        assert card.data.library_name == "hgan" and "--model NAME" in card.text
+        asked.clear()
+
+        found = hgan.load(name)
+        assert isinstance(found, hgan.HGAN) and found.id == own.id
+        texts = ["a red dog", "the cat"]
+        np.testing.assert_array_equal(found.encode_text(texts).dense, own.encode_text(texts).dense)
+
+        bundle = tmp_path / "bundle"
+        assert main(["export", f"hf-hub:{name}", str(bundle)]) == 0
+        assert capsys.readouterr().out == f"{bundle}\n"
+        exported = hgan.load(bundle)
+        assert isinstance(exported, Bundle)
+        photo = draw_scene(0).resize((64, 64))
+        for a, b in ((exported, own), (hgan.load(f"hf-hub:{name}"), own)):
+            np.testing.assert_allclose(
+                a.encode_image(photo).dense, b.encode_image(photo).dense, atol=1e-4
+            )
+
+        # A bundle is uploaded with the hub's own client, and used without torch.
+        api = HfApi()
+        api.create_repo("someone/my-bundle")
+        api.upload_folder(repo_id="someone/my-bundle", folder_path=bundle)
+        again = load_bundle("someone/my-bundle")
+        assert again.id == exported.id
+        assert main(["export", "hf-hub:someone/my-bundle", str(tmp_path / "other")]) == 2
+        assert "is a bundle already; it can be used as it is" in capsys.readouterr().err
+
+
+def test_a_revision_of_a_model_on_the_hub(tmp_path: Path) -> None:
+    models = {
+        name: write_tiny_bundle(tmp_path / name, seed) for seed, name in enumerate(("a", "b"))
+    }
+    repositories = {"someone/both": {"main": models["a"], "v2": models["b"]}}
+    with hub_of(repositories, tmp_path / "cache"):
+        assert hgan.load("someone/both").id == Bundle.load(models["a"]).id
+        assert hgan.load("someone/both", revision="v2").id == Bundle.load(models["b"]).id
+        with pytest.raises(DataError, match="there is no revision v3 on the hub"):
+            hgan.load("someone/both", revision="v3")
+        with pytest.raises(DataError, match="someone/none: neither a folder here nor a model on"):
+            hgan.load("someone/none")

@@ -75,7 +75,7 @@ def download(name: str, revision: str | None = None) -> Path:
         ConfigError: huggingface_hub is not installed.
         DataError: there is no such model, or the hub cannot be reached.
     """
-    with _explained(name, revision):
+    with explained(name, revision):
         from huggingface_hub import snapshot_download
 
         return Path(
@@ -145,7 +145,7 @@ class HubModel:
         if self.folder is not None:
             path = self.folder / name
             return path if path.is_file() else None
-        with _explained(self.name, self.revision):
+        with explained(self.name, self.revision):
             from huggingface_hub import hf_hub_download
             from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -206,8 +206,18 @@ class HubModel:
 
 
 @contextmanager
-def _explained(name: str, revision: str | None) -> Iterator[None]:
-    """Turn errors of huggingface_hub into errors that say what to do."""
+def explained(name: str, revision: str | None, what: str = "model") -> Iterator[None]:
+    """Turn errors of huggingface_hub into errors that say what to do.
+
+    Args:
+        name: name on the hub.
+        revision: a branch, tag or commit.
+        what: what it is the name of.
+
+    Raises:
+        ConfigError: huggingface_hub is not installed.
+        DataError: see the errors of huggingface_hub.
+    """
     try:
         import huggingface_hub  # noqa: F401  # its errors alone may have been imported
         from huggingface_hub.errors import (
@@ -218,18 +228,19 @@ def _explained(name: str, revision: str | None) -> Iterator[None]:
             RevisionNotFoundError,
         )
     except ImportError as error:
-        raise ConfigError(_needs_package(name)) from error
+        raise ConfigError(_needs_package(name, what)) from error
     try:
         yield
     except RevisionNotFoundError as error:
         raise DataError(f"{name}: there is no revision {revision} on the hub") from error
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise DataError(
-            f"{name}: neither a folder here nor a model on the Hugging Face hub; log in with "
+            f"{name}: neither a folder here nor a {what} on the Hugging Face hub; log in with "
             "`hf auth login` if it is private"
         ) from error
     except LocalEntryNotFoundError as error:
-        raise DataError(f"{name}: no such folder here; {OUT_OF_REACH}") from error
+        text = OUT_OF_REACH.replace("model", what)
+        raise DataError(f"{name}: no such folder here; {text}") from error
     except (HfHubHTTPError, OSError) as error:
         raise DataError(
             f"{name}: no such folder here, and the Hugging Face hub cannot be reached "
@@ -237,9 +248,9 @@ def _explained(name: str, revision: str | None) -> Iterator[None]:
         ) from error
 
 
-def _needs_package(name: str) -> str:
+def _needs_package(name: str, what: str = "model") -> str:
     return (
-        f"{name}: models from the hub need huggingface_hub; pip install 'hgan[train]' or "
+        f"{name}: a {what} from the hub needs huggingface_hub; pip install 'hgan[train]' or "
         "pip install huggingface_hub"
     )
 

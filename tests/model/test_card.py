@@ -73,7 +73,15 @@ def test_the_results_are_read_back() -> None:
 
 def test_the_text_tells_training_weights_and_terms() -> None:
     text = card().text
-    for fact in ("context 0.3", "| seed | 3 |", "S 301.2", "non-commercial", "test split was not"):
+    for fact in (
+        "--model NAME",
+        'hgan.load("NAME")',
+        "context 0.3",
+        "| seed | 3 |",
+        "S 301.2",
+        "non-commercial",
+        "test split was not",
+    ):
         assert fact in text
     assert "{" not in text
 

@@ -62,6 +62,22 @@ Finds photos for a sentence, and sentences for a photo.
 
 The checkpoint was chosen on the validation split; the test split was not used.
 
+## Use
+
+NAME is the name of this model on the Hugging Face hub, or the folder of a copy:
+
+```sh
+hgan index ~/Pictures --model NAME
+hgan search "a red car"
+```
+
+```py
+import hgan
+
+model = hgan.load("NAME")
+scores = model.similarity(model.encode_image(["1.jpg"]), model.encode_text(["a red car"]))
+```
+
 ## Terms
 
 {terms}

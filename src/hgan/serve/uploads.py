@@ -22,9 +22,10 @@ from hgan.runtime.bundle import Bundle
 from hgan.runtime.formats import named_type
 from hgan.runtime.images import media_type, open_photo
 from hgan.runtime.photo_file import LARGEST_PHOTO
+from hgan.runtime.photo_names import parts_of
 from hgan.serve.problems import is_disk_full
 from hgan.serve.stopping import begin_change
-from hgan.serve.upload_paths import TakenError, parts_of, place_of
+from hgan.serve.upload_paths import TakenError, place_of
 from hgan.sources.folder import FolderSource
 from hgan.sources.left_out import LEAST_SIDE
 from hgan.sources.types import Photo, PhotoContent

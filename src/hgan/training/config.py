@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml  # type: ignore[import-untyped]
 from jsonargparse import ArgumentParser, Namespace, set_parsing_settings
@@ -28,6 +28,10 @@ MOVED = {"loss.kind": "loss.name"}
 """Keys of older versions, and their new names."""
 
 
+Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
+"""Names of experiment trackers; each is also the name of its package."""
+
+
 @dataclass
 class Config:
     """All settings of a run."""
@@ -42,6 +46,9 @@ class Config:
     """Random seed of the initial weights, the batches and the augmentation."""
     run: Path = Path("runs/flickr8k")
     """Folder of the run; its files are in the subfolder seedN."""
+    track: list[Tracker] = field(default_factory=list)
+    """Experiment trackers that record the run too, beside its log.csv: tensorboard, wandb, mlflow,
+    trackio."""
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON values, as in the `config.json` of a run."""

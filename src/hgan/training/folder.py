@@ -1,8 +1,9 @@
 """The folder of a run: its name, its lock, and the errors that stop a run there.
 
 `lock` is held by the process that trains the run, `config.json` contains its settings, `last` the
-state to resume from, `best` the best checkpoint, `log.csv` and `curves.png` its history, and
-`stopped.json` the batch that stopped it, if a loss was not finite.
+state to resume from, `best` the best checkpoint, `log.csv` and `curves.png` its history,
+`stopped.json` the batch that stopped it, if a loss was not finite, and `trackers.json` the ids of
+the run in experiment trackers.
 """
 
 import errno

@@ -1,4 +1,5 @@
-"""Monitoring of a run: a CSV log, a plot of the curves, and a warning if training collapses."""
+"""Monitoring of a run: a CSV log, a plot of the curves, a line for each epoch, and a warning if
+training collapses."""
 
 import csv
 import io
@@ -44,6 +45,17 @@ def plot_curves(path: Path, history: list[dict[str, float]]) -> None:
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=120)
     pyplot.close(figure)
+
+
+def summary(row: dict[str, float]) -> str:
+    """The values of an epoch in one line."""
+    levels = [(k.removeprefix("rsum_"), v) for k, v in row.items() if k.startswith("rsum_")]
+    levels += [("open", row["open_rsum"])] if "open_rsum" in row else []
+    rsums = "  ".join(f"{name} {rsum:.1f}" for name, rsum in levels)
+    return (
+        f"epoch {row['epoch']:.0f}  loss {row['loss']:.3f}  val rSum  {rsums}  "
+        f"({row['images_per_second']:.0f} photos/s, {row['captions_per_second']:.0f} captions/s)"
+    )
 
 
 def collapse_warning(losses: list[float], chance_level: float, remedy: str) -> str | None:

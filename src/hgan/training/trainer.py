@@ -1,6 +1,5 @@
 """The training loop: image-major epochs, with validation and a checkpoint after each epoch."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -35,7 +32,7 @@ from hgan.files import recover_folder, write_json
 from hgan.model.io import TrainedModel
 from hgan.model.matcher import Matcher, combine
 from hgan.progress import console, progress
-from hgan.torch_device import torch_device
+from hgan.training.accelerator import make_accelerator
 from hgan.training.checkpoint import (
     load_state,
     random_state,
@@ -53,10 +50,11 @@ from hgan.training.folder import (
     run_folder,
 )
 from hgan.training.losses.loss import Loss, build_loss, objective
-from hgan.training.monitor import collapse_warning, plot_curves, write_log
+from hgan.training.monitor import collapse_warning, plot_curves, summary, write_log
 from hgan.training.mosaics import WEIGHT, check_mosaics, mosaic_loss
 from hgan.training.schedule import make_optimizer, make_schedule
 from hgan.training.settings import other_settings
+from hgan.training.trackers import Trackers, check_trackers, tracking
 from hgan.vision.features import features_of
 
 
@@ -83,13 +81,15 @@ def train(config: Config, resume: bool = False, stop_after: int | None = None) -
     Raises:
         DataError: captions or features are missing or do not match.
         ConfigError: photos to train on are those of `coco_mini_val`; the features were extracted
-            with another grid or size than the settings say; or the folder of the run contains a run
-            that cannot be continued: `resume` is false, or it has other settings.
+            with another grid or size than the settings say; a tracker is not installed or cannot be
+            started; or the folder of the run contains a run that cannot be continued: `resume` is
+            false, or it has other settings.
         TrainingError: the loss is not finite, the folder of the run cannot be written, or another
             process trains the run. The checkpoint of the last finished epoch is kept.
     """
+    check_trackers(config.track)  # said before the data are read, which can take minutes
     with only_process(run_folder(config), create=False):
-        pass  # said before the data are read, which can take minutes
+        pass  # said then, too
     return Trainer(config, resume).run(stop_after)
 
 
@@ -105,7 +105,7 @@ class Trainer:
     def __init__(self, config: Config, resume: bool) -> None:
         self.config = config
         self.folder = run_folder(config)
-        self.accelerator = _accelerator(config)
+        self.accelerator = make_accelerator(config)
         set_seed(config.seed)
         captions = read_captions(config.data.captions)
         check_training_photos(captions, config.data.captions)
@@ -145,6 +145,7 @@ class Trainer:
                 setattr(network, name, torch.compile(getattr(network, name), dynamic=True))
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"rsum": -1.0, "epoch": 0}
+        self.trackers = Trackers({})
         self._resume = resume
         self._saved = 0  # epochs whose checkpoint is on disk
 
@@ -221,16 +222,23 @@ class Trainer:
             if self.model.network.has_prior and not self.history:
                 self._report_prior()
             bar.advance(len(self.history) * self.steps)
-            while len(self.history) < last:
-                row = self._epoch(len(self.history), bar)
-                row |= self._validate()
-                self.history.append(row)
-                self._save(row)
-                self._report(row)
+            with tracking(self.config, self.folder, len(self.history) * self.steps) as trackers:
+                self.trackers = trackers
+                while len(self.history) < last:
+                    self._finish(self._epoch(len(self.history), bar))
         return Result(self.folder / "best", self.best["epoch"], self.best["rsum"])
 
+    def _finish(self, row: dict[str, float]) -> None:
+        """Validate, save and report a trained epoch, whose row of the history this is."""
+        row |= self._validate()
+        self.history.append(row)
+        # Before it is saved: if the process is killed in between, the resumed run repeats both.
+        self.trackers.log("epoch", row, len(self.history) * self.steps)
+        self._save(row)
+        self._report(row)
+
     def _epoch(self, epoch: int, bar: Any) -> dict[str, float]:
-        """Train one epoch; return its row of the history."""
+        """Train one epoch; return the first values of its row of the history."""
         self.network.train()
         self._loss().start_epoch(epoch)
         start, losses, captions = time.perf_counter(), [], 0
@@ -243,6 +251,8 @@ class Trainer:
                 ) from error
             except torch.OutOfMemoryError as error:
                 raise out_of_memory(self._batch_images()) from error
+            values = {"loss": losses[-1], "rate": self.schedule.get_last_lr()[0]}
+            self.trackers.log("step", values, epoch * self.steps + step)
             captions += len(batch.image_of)
             rate = captions / (time.perf_counter() - start)
             best = f" best rSum {self.best['rsum']:.1f}" if self.history else ""
@@ -420,14 +430,7 @@ class Trainer:
             ) from error
 
     def _report(self, row: dict[str, float]) -> None:
-        levels = "  ".join(f"{n} {m.rsum:.1f}" for n, m in self.metrics.items())
-        if "open_rsum" in row:
-            levels += f"  open {row['open_rsum']:.1f}"
-        console.print(
-            f"epoch {row['epoch']:.0f}  loss {row['loss']:.3f}  val rSum  {levels}  "
-            f"({row['images_per_second']:.0f} photos/s, "
-            f"{row['captions_per_second']:.0f} captions/s)"
-        )
+        console.print(summary(row))
         losses = [past["loss"] for past in self.history]
         warning = collapse_warning(losses, self._chance_level(), self._loss().remedy)
         if warning:
@@ -439,21 +442,3 @@ class Trainer:
         most = self.config.optim.captions_per_image
         drawn = np.mean([min(len(own), most) for own in self.train_data.captions_of])
         return self._loss().chance_level(images, float(images * drawn))
-
-
-def _accelerator(config: Config) -> Accelerator:
-    """What puts the run on its device, with its precision."""
-    # It keeps the precision and the device of earlier runs in this process.
-    AcceleratorState._reset_state(reset_partial_state=True)
-    device = torch_device()
-    if device.index is not None:  # one of several; Accelerate takes the first otherwise
-        os.environ["ACCELERATE_TORCH_DEVICE"] = str(device)
-    return Accelerator(mixed_precision=_precision(config), cpu=device.type == "cpu")
-
-
-def _precision(config: Config) -> str:
-    """Use bf16 only if the hardware has matrix units for it: on a CPU without them (emulated, or
-    with AVX-512 BF16), it takes twice as long as float32."""
-    cpu = torch_device().type == "cpu"
-    fast = torch.cpu._is_amx_tile_supported() if cpu else torch.cuda.is_available()
-    return config.optim.precision if fast else "no"

@@ -14,7 +14,8 @@ import hgan.data.conversion.convert
 from hgan.cli import VERBS
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
-from hgan.data.conversion.convert import convert, write_jsonl
+from hgan.data.conversion.convert import convert
+from hgan.data.conversion.jsonl_writer import write_jsonl
 from hgan.data.conversion.precomp_writer import write_precomp
 from hgan.data.features.open import open_features
 from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest

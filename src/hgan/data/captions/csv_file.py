@@ -1,11 +1,16 @@
-"""Read CSV with the header `image,caption` or `image,caption,split`, one caption per row."""
+"""Read CSV with the header `image,caption` or `image,caption,split`, one caption per row; or with
+`file_name`, the metadata of an ImageFolder, which can have other columns too."""
 
 import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
 
+from hgan.data.captions.image_folder import CAPTIONS
 from hgan.data.captions.types import Problem, Record, split_name
+
+_OTHER = "#"
+"""Start of the names of columns that are not read."""
 
 
 def parse_csv(path: Path, text: str) -> Iterator[Record | Problem]:
@@ -22,8 +27,9 @@ def parse_csv(path: Path, text: str) -> Iterator[Record | Problem]:
         if isinstance(row, csv.Error):
             yield Problem("malformed", where, f"not CSV ({row})")
         elif header is None:
-            header = [name.strip().lower() for name in row]
-            if sorted(header) not in (["caption", "image"], ["caption", "image", "split"]):
+            header = _column_names(row)
+            known = sorted(name for name in header if not name.startswith(_OTHER))
+            if known not in (["caption", "image"], ["caption", "image", "split"]):
                 text = f"the header is {','.join(row)[:80]!r}, not image,caption or "
                 yield Problem("malformed", where, text + "image,caption,split")
                 return
@@ -33,6 +39,17 @@ def parse_csv(path: Path, text: str) -> Iterator[Record | Problem]:
         else:
             yield from _add_row(dict(zip(header, row, strict=True)), where, records)
     yield from records.values()
+
+
+def _column_names(row: list[str]) -> list[str]:
+    """The names of a header; for the metadata of an ImageFolder, those of other captions files,
+    and numbers for the columns that are not read."""
+    names = [name.strip().lower() for name in row]
+    if "file_name" not in names:
+        return names
+    captions = next((name for name in CAPTIONS if name in names), "")
+    known = {"file_name": "image", captions: "caption", "split": "split"}
+    return [known.get(name, f"{_OTHER}{number}") for number, name in enumerate(names)]
 
 
 def _rows(rows: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | csv.Error]]:

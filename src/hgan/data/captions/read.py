@@ -7,6 +7,7 @@
 | COCO's annotations | a document with "images" and "annotations" |
 | token file of Flickr8k and Flickr30k | its first line |
 | CSV | any other text |
+| metadata of an ImageFolder | `file_name` in JSON Lines or CSV, or in those of its folders |
 | lists in SCAN's format | a folder with `*_caps.txt` |
 """
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from hgan.data.captions.coco import parse_coco
 from hgan.data.captions.csv_file import parse_csv
+from hgan.data.captions.image_folder import inside_split, split_files
 from hgan.data.captions.jsonl import parse_jsonl, parse_line
 from hgan.data.captions.karpathy import parse_karpathy
 from hgan.data.captions.precomp import scan_precomp
@@ -29,6 +31,7 @@ FILE_NAMES = (
     "captions.jsonl",
     "dataset_*.json",
     "captions_*.json",
+    "metadata.jsonl",
     "*.csv",
     "*.token",
     "*.token.txt",
@@ -36,6 +39,10 @@ FILE_NAMES = (
 """Names of caption files in a folder."""
 _LISTS = "*_caps.txt"
 """Files that identify a folder in SCAN's format."""
+_SAVED = ("dataset_dict.json", "state.json")
+"""Files that identify a folder of Hugging Face's `save_to_disk`."""
+_PACKED = ("*.tar", "*.parquet", "*/*.parquet")
+"""Files of data sets whose photos and captions are together."""
 
 
 def read_captions(path: Path) -> Captions:
@@ -51,6 +58,11 @@ def read_captions(path: Path) -> Captions:
         if isinstance(found, Problem):
             raise DataError(f"{found}; `hgan data check {path}` lists all problems")
         records.append(found)
+    return join_records(records)
+
+
+def join_records(records: Sequence[Record]) -> Captions:
+    """The captions of photos as a data set, in the same order."""
     counts = [len(record.captions) for record in records]
     return Captions(
         images=[record.image for record in records],
@@ -90,11 +102,12 @@ def scan_captions(path: Path) -> Iterator[Record | Problem]:
 def find_captions(path: Path) -> Path:
     """The caption file at a path, which is the file or a folder that contains only one.
 
-    A folder in SCAN's format counts as one caption file.
+    A folder in SCAN's format counts as one caption file, and so does an ImageFolder with splits.
 
     Raises:
-        DataError: there is no caption file, or there are several.
+        DataError: there is no caption file, or there are several; or the photos must be unpacked.
     """
+    _check_unpacked(path)
     if path.is_file():
         return path
     if not path.is_dir():
@@ -103,6 +116,8 @@ def find_captions(path: Path) -> Path:
     lists = [path] if any(path.glob(_LISTS)) else []
     if len(found) + len(lists) == 1:
         return (found + lists)[0]
+    if not found and not lists and split_files(path):
+        return path
     names = ", ".join([file.name for file in found] + [_LISTS] * len(lists)) or "none"
     raise DataError(
         f"{path}: expected one caption file here ({', '.join(FILE_NAMES)}), or the lists of a "
@@ -111,21 +126,43 @@ def find_captions(path: Path) -> Path:
     )
 
 
+def _check_unpacked(path: Path) -> None:
+    """Raise `DataError` for a data set whose photos and captions are together."""
+    packed = path.suffix in (".parquet", ".arrow", ".tar") or str(path).startswith("hf-dataset:")
+    if path.is_dir():
+        packed = _has(path, _SAVED) or (_has(path, _PACKED) and not _has(path, FILE_NAMES))
+    if packed:
+        raise DataError(
+            f"{path}: has photos and captions together; `hgan data convert {path} FOLDER` writes "
+            "them into a folder once, whose captions.jsonl is read here"
+        )
+
+
+def _has(folder: Path, names: Sequence[str]) -> bool:
+    return any(next(folder.glob(name), None) is not None for name in names)
+
+
 def find_photos(path: Path) -> Path:
     """The folder of the photos of a caption file, unless it is named: `images` next to the file if
-    there is such a folder, or else the folder of the file.
+    there is such a folder, or else the folder of the file; an ImageFolder itself.
 
     Raises:
         DataError: see `find_captions`.
     """
-    folder = find_captions(path).parent
+    file = find_captions(path)
+    if file.is_dir() and split_files(file):
+        return file
+    folder = file.parent
     return folder / "images" if (folder / "images").is_dir() else folder
 
 
 def _records(path: Path) -> Iterator[Record | Problem]:
     """The photos of a file of any format, or of a folder in SCAN's format."""
     if not path.is_file():
-        yield from scan_precomp(path)
+        if files := split_files(path):
+            yield from (inside_split(found, file) for file in files for found in _records(file))
+        else:
+            yield from scan_precomp(path)
         return
     try:
         data = path.read_bytes()

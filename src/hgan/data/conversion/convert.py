@@ -7,23 +7,27 @@
 | folder in SCAN's format with features | folder | feature store, float16 |
 | feature store, and captions | folder | lists and arrays in SCAN's format, float32 |
 | bottom-up attention's TSV, and a list of ids | folder | arrays in SCAN's format, float32 |
+| data set of Hugging Face, or WebDataset's shards | folder | photos and `captions.jsonl` |
 """
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
 from hgan.data.conversion.bottom_up import convert_tsv
+from hgan.data.conversion.hub import download_tables, is_on_hub
+from hgan.data.conversion.jsonl_writer import write_jsonl
 from hgan.data.conversion.precomp_writer import write_precomp
+from hgan.data.conversion.samples import write_samples
+from hgan.data.conversion.tables import has_tables, read_tables
+from hgan.data.conversion.webdataset import has_shards, read_shards
 from hgan.data.features.precomp import PrecompFeatures
 from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
 from hgan.data.features.types import PRECOMPUTED, RegionFeatures
 from hgan.errors import DataError
-from hgan.files import atomic_write, refuse_existing
+from hgan.files import refuse_existing
 from hgan.progress import progress
 
 _BATCH = 64
@@ -37,15 +41,24 @@ _WHOLE = [0.0, 0.0, 1.0, 1.0]
 
 
 def convert(
-    source: Path, target: Path, captions: Path | None = None, ids: Path | None = None
+    source: Path,
+    target: Path,
+    captions: Path | None = None,
+    ids: Path | None = None,
+    column: str | None = None,
+    split: str | None = None,
 ) -> str:
     """Convert captions or features; return a summary. Existing files are not overwritten.
 
     Args:
-        source: a caption file of any format, a folder in SCAN's format, a feature store, or a TSV.
+        source: a caption file of any format, a folder in SCAN's format, a feature store, a TSV, or
+            a data set with photos and captions: Parquet files, a folder of `save_to_disk`, the
+            name of a data set on the hub, or WebDataset's shards.
         target: a .jsonl file or a folder.
         captions: captions of the photos in a feature store.
         ids: list of the photos in a TSV to convert, in this order.
+        column: column of the captions in a data set, if it has another name than usual.
+        split: split of the photos in a data set whose own is not known.
 
     Raises:
         DataError: the source is missing or malformed, cannot be converted to the format of the
@@ -58,6 +71,10 @@ def convert(
         raise DataError(f"--captions is for feature stores, and {source} is not one")
     if target.suffix in _OTHER_FORMS:
         raise DataError(f"{target}: the target must be a .jsonl file or a folder")
+    if is_on_hub(source) or has_tables(source) or has_shards(source):
+        return _unpack(source, target, column, split)
+    if column is not None or split is not None:
+        raise DataError(f"--column and --split are for data sets with photos, and {source} is none")
     if lines and (is_store or is_tsv):
         raise DataError(
             f"{source} has features, which JSON Lines cannot store; the target must be a folder"
@@ -78,33 +95,21 @@ def convert(
     return _summary(count, found, target)
 
 
+def _unpack(source: Path, target: Path, column: str | None, split: str | None) -> str:
+    """Write the photos and captions of a data set that has both."""
+    if target.suffix == ".jsonl":
+        raise DataError(f"{source} has photos too; the target must be a folder")
+    refuse_existing([target])  # before anything is downloaded
+    if is_on_hub(source):
+        source = download_tables(source)
+    read = read_shards if has_shards(source) else read_tables
+    return write_samples(read(source, column, split), target)
+
+
 def _summary(count: int, captions: Captions, target: Path) -> str:
     rest = len(captions.images) - count
     left_out = f", {rest:,} left out (not in split train, val or test)" if rest else ""
     return f"{count:,} photos{left_out}: {target}"
-
-
-def write_jsonl(captions: Captions, target: Path) -> int:
-    """Write captions as JSON Lines, with ids if there are any; return the number of photos.
-
-    Raises:
-        DataError: the target already exists.
-    """
-    refuse_existing([target])
-    image_ids, caption_ids = captions.image_ids, captions.caption_ids
-    with atomic_write(target) as file:
-        for photo, texts in enumerate(captions.of_image()):
-            line: dict[str, Any] = {
-                "image": captions.images[photo],
-                "captions": [captions.texts[t] for t in texts],
-                "split": captions.splits[photo],
-            }
-            if image_ids is not None:
-                line["image_id"] = int(image_ids[photo])
-            if caption_ids is not None:
-                line["caption_ids"] = caption_ids[texts].tolist()
-            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
-    return len(captions.images)
 
 
 def write_store(features: PrecompFeatures, target: Path) -> int:
