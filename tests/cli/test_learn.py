@@ -208,7 +208,7 @@ def data_set(tmp_path: Path) -> Path:
     lines = []
     for i in range(12):
         coarse = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
-        coarse.resize((64, 48)).save(folder / "images" / f"{i}.jpg")
+        coarse.resize((96, 72)).save(folder / "images" / f"{i}.jpg")
         captions = [f"a first caption of photo {i}", f"another one for number {i}"]
         split = "train" if i < 6 else "val" if i < 9 else "test"
         lines.append(json.dumps({"image": f"{i}.jpg", "captions": captions, "split": split}))
