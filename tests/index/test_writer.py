@@ -177,14 +177,15 @@ class Pausing:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         self.config, self.preprocessing = bundle.config, bundle.preprocessing
+        self.image_batch = bundle.image_batch
         self.reached = threading.Event()
         self.go_on = threading.Event()
 
-    def encode_images(self, pixels: list[np.ndarray]) -> Encoded[np.ndarray]:
+    def encode_images(self, pixels: list[np.ndarray], batch_size: int) -> Encoded[np.ndarray]:
         if threading.current_thread().name == "update":
             self.reached.set()
             assert self.go_on.wait(60)
-        return self._bundle.encode_images(pixels)
+        return self._bundle.encode_images(pixels, batch_size)
 
 
 @pytest.fixture
