@@ -181,7 +181,7 @@ class Pausing:
         self.reached = threading.Event()
         self.go_on = threading.Event()
 
-    def encode_images(self, pixels: list[np.ndarray], batch_size: int) -> Encoded[np.ndarray]:
+    def encode_images(self, pixels: list[np.ndarray], batch_size: int = 8) -> Encoded[np.ndarray]:
         if threading.current_thread().name == "update":
             self.reached.set()
             assert self.go_on.wait(60)
