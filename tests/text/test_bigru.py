@@ -179,7 +179,7 @@ def test_an_exported_network_gives_what_torch_gives(tmp_path: Path) -> None:
     config = HGANConfig(width=12, node_width=8, slots=2, slot_width=4, local_width=4)
     matcher = build_matcher(config, 16, make_encoder()).eval()
     matcher.text_tower.freeze_pooling(20)
-    network = TextNetwork(matcher.text, matcher.text_tower)
+    network = TextNetwork(matcher)
     ids = torch.randint(4, WORDS, (2, 9))
     inputs = {"ids": ids, "mask": torch.ones_like(ids)}
     free = dict.fromkeys(inputs, ("batch", "words"))
