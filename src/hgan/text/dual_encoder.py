@@ -17,7 +17,7 @@ from hgan.dual_encoders.load import family_of, keep_text, load_model
 from hgan.dual_encoders.tokenizer import read_tokenizer
 from hgan.errors import ConfigError
 from hgan.hub import HubModel
-from hgan.text.encoder import TextEncoder, TokenStates
+from hgan.text.encoder import TextEncoder, TokenStates, check_trainable
 
 MODEL_TYPE = "dual encoder"
 """`model_type` of a description, see `DualTextEncoder.describe`."""
@@ -98,11 +98,7 @@ class DualTextEncoder(TextEncoder):
         if not trainable_layers:
             return
         layers = self._layers()
-        if trainable_layers > len(layers):
-            raise ConfigError(
-                f"text.trainable_layers: {trainable_layers}, but the encoder has only "
-                f"{len(layers)} layers"
-            )
+        check_trainable(trainable_layers, len(layers))
         layers[-trainable_layers:].requires_grad_(True)
         for name, module in self.model.named_modules():
             if name.rpartition(".")[2] in _ABOVE:

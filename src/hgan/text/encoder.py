@@ -138,3 +138,11 @@ class TextEncoder(nn.Module, ABC):
     def is_word(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Which tokens (T, W) are words, neither special tokens nor padding."""
         return mask.bool() & ~(ids[..., None] == self.special_ids).any(-1)
+
+
+def check_trainable(wanted: int, layers: int) -> None:
+    """Raise `ConfigError` if more layers are to be trained than an encoder has."""
+    if wanted > layers:
+        raise ConfigError(
+            f"text.trainable_layers: {wanted}, but the encoder has only {layers} layers"
+        )

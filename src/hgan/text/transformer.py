@@ -14,7 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from hgan.errors import ConfigError
 from hgan.hub import OUT_OF_REACH, is_out_of_reach
-from hgan.text.encoder import TextEncoder
+from hgan.text.encoder import TextEncoder, check_trainable
 
 # Loading takes less than a second, and the progress bar would also be written into pipes.
 disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -59,11 +59,7 @@ class TransformerEncoder(TextEncoder):
         if trainable_layers is None:
             return
         layers = self._layers()
-        if trainable_layers > len(layers):
-            raise ConfigError(
-                f"text.trainable_layers: {trainable_layers}, but the encoder has only "
-                f"{len(layers)} layers"
-            )
+        check_trainable(trainable_layers, len(layers))
         self.transformer.requires_grad_(False)
         self.frozen_layers = len(layers) - trainable_layers
         for layer in layers[self.frozen_layers :]:
