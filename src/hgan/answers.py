@@ -11,6 +11,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from hgan.index.store.contract import Entry
+from hgan.search.calibration import Grade
 from hgan.search.finder import Hit
 
 
@@ -39,6 +40,11 @@ class SearchHit(BaseModel):
     duplicates: list[RelativePath] = Field(
         description="Paths of the near-duplicates that are folded into this hit."
     )
+    relevance: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None,
+        description="How relevant the photo is, comparable between queries; null if not known.",
+    )
+    grade: Grade | None = Field(None, description="The word for the relevance.")
 
     @classmethod
     def of(cls, hit: Hit, root: PurePath, public_id: str) -> Self:
@@ -49,6 +55,8 @@ class SearchHit(BaseModel):
             score=hit.score,
             levels=hit.levels,
             duplicates=[path.relative_to(root).as_posix() for path in hit.duplicates],
+            relevance=hit.relevance,
+            grade=hit.grade,
         )
 
 

@@ -186,7 +186,8 @@ def _page(options: SearchOptions) -> dict[str, Any]:
         "where": list(options.where.conditions()),
         "fold": options.fold,
     }
-    return asked if options.threshold is None else asked | {"threshold": options.threshold}
+    bounds = {"threshold": options.threshold, "min_relevance": options.min_relevance}
+    return asked | {name: value for name, value in bounds.items() if value is not None}
 
 
 def _hits(result: SearchResult) -> list[Hit]:
@@ -195,7 +196,8 @@ def _hits(result: SearchResult) -> list[Hit]:
 
 def _hit(hit: SearchHit) -> Hit:
     duplicates = tuple(Path(path) for path in hit.duplicates)
-    return Hit(Path(hit.path), hit.score, hit.levels, hit.id, duplicates)
+    path = Path(hit.path)
+    return Hit(path, hit.score, hit.levels, hit.id, duplicates, relevance=hit.relevance)
 
 
 def _bytes(photo: PhotoSource) -> bytes:

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from hgan.cli.calibrate import CALIBRATE
 from hgan.cli.completion import NAME, completion_verb
 from hgan.cli.data_check import DATA_CHECK
 from hgan.cli.data_convert import DATA_CONVERT
@@ -41,6 +42,7 @@ LEARN: dict[str, Verb] = {
     "train": TRAIN,
     "evaluate": EVALUATE,
     "export": EXPORT,
+    "calibrate": CALIBRATE,
     "sweep": SWEEP,
     "report": REPORT,
 }

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from hgan.search.query import Query
 
 
+NOTHING_FITS = "Probably nothing like this here; these come closest."
+
+
 def _search_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("query", nargs="*", help="description of the photos, in your own words")
     parser.add_argument("--image", type=Path, metavar="FILE", help="find photos like this one")
@@ -60,6 +63,12 @@ def _search_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--min-score", type=float, metavar="SCORE", help="only photos with at least this score"
+    )
+    parser.add_argument(
+        "--min-relevance",
+        type=float,
+        metavar="RELEVANCE",
+        help="only photos with at least this relevance, from 0 to 1: 0.5 is fair, 0.9 is strong",
     )
     parser.add_argument(
         "--fold", action="store_true", help="group near-duplicates under the best of them"
@@ -106,6 +115,7 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
             offset=chosen.offset,
             where=where,
             threshold=chosen.min_score,
+            min_relevance=chosen.min_relevance,
             fold=chosen.fold,
             candidates=chosen.candidates,
         )
@@ -148,6 +158,8 @@ def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool, model:
                 "score": hit.score,
                 "levels": hit.levels,
                 "duplicates": [str(path) for path in hit.duplicates],
+                "relevance": hit.relevance,
+                "grade": hit.grade,
                 **({"text": hit.text, "path": _named(hit)} if hit.text else {}),
             }
             for hit in hits
@@ -157,6 +169,8 @@ def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool, model:
         from rich.console import Console
 
         Console().print(hits_table(hits, title, first, model))
+        if first == 1 and hits[0].grade == "weak":
+            Console(stderr=True).print(NOTHING_FITS)
     elif not hits:
         print("nothing found", file=sys.stderr)
     else:
@@ -195,6 +209,9 @@ def hits_table(
     texts = any(hit.text for hit in hits)
     table.add_column("sentence" if texts else "photo", overflow="fold")
     table.add_column("score", justify="right", style="bold")
+    graded = any(hit.grade for hit in hits)
+    if graded:
+        table.add_column("match")
     for level in hits[0].levels if hits else ():
         table.add_column(level, justify="right", style="cyan")
     for place, hit in enumerate(hits, first):
@@ -204,7 +221,10 @@ def hits_table(
             item.append(f"  {visible(name)}", style="dim")
         if hit.duplicates:
             item.append(f"  and {len(hit.duplicates)} like it", style="dim")
-        table.add_row(str(place), item, *scores)
+        score, *levels = scores
+        grades = [hit.grade or ""] if graded else []
+        weak = "dim" if hit.grade == "weak" else None
+        table.add_row(str(place), item, score, *grades, *levels, style=weak)
     return table
 
 
@@ -216,7 +236,9 @@ SEARCH = Verb(
         "as they are. The score is the model's similarity, the weighted sum of its levels. For\n"
         "words and a photo together, the two scores are added, weighted by --share; half of\n"
         "the score of each --without is subtracted. In an index of texts, hits are sentences,\n"
-        "with the names of their photos where these are known."
+        "with the names of their photos where these are known.\n\n"
+        "A score cannot be compared between queries. What can is the match: strong, fair or\n"
+        "weak, if the model was calibrated; if the best one is weak, probably nothing fits."
     ),
     examples=(
         'hgan search "two dogs playing in the snow"',
@@ -229,7 +251,7 @@ SEARCH = Verb(
         "hgan search --image holiday.jpg --index captions.index",
         'hgan search "a red car" --index holidays.index --sheet cars.png',
         'hgan search "a red car" --json',
-        'hgan search "a red car" --min-score 0.3 -f',
+        'hgan search "a red car" --min-relevance 0.5 -f',
     ),
     arguments=_search_arguments,
     run=_search,

@@ -14,6 +14,7 @@ from hgan.errors import DataError
 from hgan.index.store.filter import EXAMPLES, Filter
 from hgan.runtime.explain import Explanation
 from hgan.runtime.images import PhotoSource
+from hgan.search.calibration import Grade, grade
 from hgan.search.query import Query
 
 Where = Filter | str | Iterable[str] | None
@@ -38,6 +39,15 @@ class Hit:
     photos that they describe."""
     text: str = ""
     """The sentence; empty for a photo."""
+    relevance: float | None = None
+    """How relevant the hit is, from 0 to 1, comparable between queries; see
+    `hgan.search.calibration`. None if it is not known: for queries by photo, and for models
+    without a calibration."""
+
+    @property
+    def grade(self) -> Grade | None:
+        """The word for the relevance: strong, fair or weak."""
+        return None if self.relevance is None else grade(self.relevance)
 
 
 @dataclass(frozen=True)
@@ -55,12 +65,15 @@ class SearchOptions:
     fold: bool = False
     candidates: int | None = None
     exact: bool = False
+    min_relevance: float | None = None
 
     def __post_init__(self) -> None:
         if self.k < 0 or self.offset < 0:
             raise DataError(
                 f"k and offset must not be negative; they are {self.k} and {self.offset}"
             )
+        if self.min_relevance is not None and not 0 <= self.min_relevance <= 1:
+            raise DataError(f"min_relevance must be between 0 and 1, not {self.min_relevance}")
 
     @property
     def end(self) -> int:
@@ -79,6 +92,7 @@ class Finder(ABC):
         offset: int = 0,
         where: Where = None,
         threshold: float | None = None,
+        min_relevance: float | None = None,
         fold: bool = False,
         candidates: int | None = None,
     ) -> list[Hit]:
@@ -94,6 +108,8 @@ class Finder(ABC):
             where: only photos that meet these conditions: a `Filter`, one condition such as
                 "folder=2023/italy", or several.
             threshold: only photos with at least this score.
+            min_relevance: only hits with at least this relevance, from 0 to 1; a page can then
+                have fewer than k.
             fold: group near-duplicates under the best of them.
             candidates: number of photos from the first stage that are scored exactly, by default
                 `CANDIDATES`, or `CANDIDATES_EACH` per hit if that is more (see
@@ -102,7 +118,8 @@ class Finder(ABC):
 
         Raises:
             DataError: a text contains no words, a photo cannot be read, a condition is not valid,
-                or `Query.like` names an item that is not in the index.
+                `Query.like` names an item that is not in the index, or `min_relevance` is given,
+                but relevance is not known.
             IndexingError: the index or the service fails.
         """
         return self.find_many(
@@ -111,6 +128,7 @@ class Finder(ABC):
             offset=offset,
             where=where,
             threshold=threshold,
+            min_relevance=min_relevance,
             fold=fold,
             candidates=candidates,
         )[0]
@@ -123,6 +141,7 @@ class Finder(ABC):
         offset: int = 0,
         where: Where = None,
         threshold: float | None = None,
+        min_relevance: float | None = None,
         fold: bool = False,
         candidates: int | None = None,
     ) -> list[list[Hit]]:
@@ -135,7 +154,9 @@ class Finder(ABC):
                     f"a query must be a hgan.Query, not {type(query).__name__}; write "
                     "Query('two dogs'), or use search(text)"
                 )
-        options = SearchOptions(k, offset, filter_of(where), threshold, fold, candidates)
+        options = SearchOptions(
+            k, offset, filter_of(where), threshold, fold, candidates, min_relevance=min_relevance
+        )
         return self._find(queries, options)
 
     def search(
@@ -146,6 +167,7 @@ class Finder(ABC):
         offset: int = 0,
         where: Where = None,
         threshold: float | None = None,
+        min_relevance: float | None = None,
         fold: bool = False,
         candidates: int | None = None,
     ) -> list[Hit]:
@@ -161,6 +183,7 @@ class Finder(ABC):
             offset=offset,
             where=where,
             threshold=threshold,
+            min_relevance=min_relevance,
             fold=fold,
             candidates=candidates,
         )

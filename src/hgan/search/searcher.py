@@ -20,10 +20,12 @@ from hgan.runtime.explain import Explanation
 from hgan.runtime.images import read_photo
 from hgan.runtime.region_grid import pooled
 from hgan.runtime.similarity import dense_bound, dense_levels, local_bound, sentence_levels
+from hgan.search.calibration import BEST
 from hgan.search.duplicates import fold
 from hgan.search.finder import Finder, Hit, SearchOptions
 from hgan.search.ids import possible_ids
 from hgan.search.query import EncodedQuery, Query, encode
+from hgan.search.relevance import Relevance
 from hgan.sources.open import content_of, place_of
 
 CANDIDATES = 100
@@ -52,6 +54,8 @@ class _Ranking(NamedTuple):
     """Similarity at the local level."""
     complete: bool
     """Whether these are all items that match the filter and the threshold."""
+    best: float
+    """Mean S of the `BEST` candidates with the highest S, whatever the threshold."""
 
 
 class Index(Finder):
@@ -75,6 +79,7 @@ class Index(Finder):
         self._store = store
         self._closing = closing
         self._where = where or f"the index of {root}"  # for error messages
+        self._relevance = Relevance(bundle, store)
 
     def _find(self, queries: Sequence[Query], options: SearchOptions) -> list[list[Hit]]:
         """The hits of each query; all texts are encoded in one batch."""
@@ -127,7 +132,28 @@ class Index(Finder):
         groups = [[row] for row in range(len(points))]
         if options.fold:
             groups = fold(points, options.end)[options.offset :]
-        return self._hits(query, [[points[row] for row in rows] for rows in groups], ranking)
+        hits = self._hits(query, [[points[row] for row in rows] for rows in groups], ranking)
+        if options.min_relevance is None:
+            return hits
+        return [hit for hit in hits if self._known(hit.relevance) >= options.min_relevance]
+
+    def _known(self, relevance: float | None) -> float:
+        """The relevance, if it is known.
+
+        Raises:
+            DataError: it is not.
+        """
+        if relevance is not None:
+            return relevance
+        if self.holds == "photos" and self._relevance.calibration is None:
+            raise DataError(
+                f"{self.bundle.name}: has no calibration, so the relevance of hits is not known; "
+                "`hgan calibrate` writes one, or use a minimum score"
+            )
+        raise DataError(
+            "the relevance of hits is only known if photos are searched with a text; use a "
+            "minimum score instead"
+        )
 
     def _ranked(self, query: EncodedQuery, options: SearchOptions) -> _Ranking:
         """Find all candidates, and score them by S."""
@@ -143,12 +169,14 @@ class Index(Finder):
         self._check("local", local, most)
         # An item that was deleted meanwhile has no local similarity.
         scored = [Match(key, found[key] + weight * value) for key, value in local.items()]
+        highest = sorted((match.score for match in scored), reverse=True)[:BEST]
+        best = sum(highest) / max(len(highest), 1)
         if options.threshold is not None:
             scored = [match for match in scored if match.score >= options.threshold]
         # The order of equal scores must not depend on the engine.
         scored.sort(key=lambda match: (-match.score, match.id))
         complete = len(matches) < limit or len(scored) < len(local)
-        return _Ranking(scored, found, local, complete)
+        return _Ranking(scored, found, local, complete, best)
 
     def _points(self, scored: list[Match], options: SearchOptions) -> list[Point]:
         """The points to return, or to group; items that were deleted meanwhile are replaced by
@@ -214,8 +242,13 @@ class Index(Finder):
         """A hit for each group of points: the first one, with the others as its duplicates."""
         scores = {match.id: match.score for match in ranking.matches}
         widths, weights = self.bundle.widths, self.bundle.weights
+        firsts = [group[0] for group in groups]
+        relevance: Sequence[float | None] | None = None
+        if self.holds == "photos":
+            values = [scores[point.entry.id] for point in firsts]
+            relevance = self._relevance.of(query, firsts, values, ranking.best)
         hits = []
-        for point, *others in groups:
+        for row, (point, *others) in enumerate(groups):
             levels = dense_levels(point.dense[None], query.dense, widths, weights)
             parts = {name: float(values[0]) for name, values in levels.items()}
             if weights["local"]:
@@ -228,6 +261,7 @@ class Index(Finder):
                     point.entry.id,
                     tuple(self._path(other.entry) for other in others),
                     point.entry.text,
+                    None if relevance is None else relevance[row],
                 )
             )
         return hits

@@ -51,6 +51,9 @@ class Page(BaseModel):
     threshold: float | None = Field(
         None, allow_inf_nan=False, description="Only photos with at least this score."
     )
+    min_relevance: float | None = Field(
+        None, ge=0, le=1, description="Only photos with at least this relevance."
+    )
     fold: bool = Field(False, description="Group near-duplicates under the best of them.")
 
     @model_validator(mode="after")
@@ -78,6 +81,7 @@ class Page(BaseModel):
             offset=self.offset,
             where=Filter.parse(self.where),
             threshold=self.threshold,
+            min_relevance=self.min_relevance,
             fold=self.fold,
         )
 

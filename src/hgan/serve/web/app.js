@@ -113,13 +113,17 @@ function found(hits, offset, complete) {
   results.add(hits, offset);
   if (offset === 0) scrollTo(0, 0);
   filters.suggestFolders(hits);
-  const shown = results.hits.length;
-  count.textContent =
-    shown === 0
-      ? "Nothing found"
-      : `${counted(shown, "photo")}, ${complete && offset > 0 ? "all results" : "best first"}`;
-  if (shown === 0) notice.nothing(query, change);
+  const { hits: shown } = results;
+  count.textContent = summary(shown, complete);
+  if (shown.length === 0) notice.nothing(query, change);
   showDetail();
+}
+
+/** What to say about the results. */
+function summary(hits, complete) {
+  if (hits.length === 0) return "Nothing found";
+  if (hits[0].grade === "weak") return "Probably nothing like this here. These come closest.";
+  return complete ? `All ${counted(hits.length, "photo")}` : "Best first";
 }
 
 function failed(problem) {

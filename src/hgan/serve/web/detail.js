@@ -14,6 +14,8 @@ const photo = part(".photo");
 const heat = part(".heat");
 const region = part(".region");
 
+const GRADES = { strong: "Strong match", fair: "Fair match", weak: "Weak match" };
+
 export class Detail {
   /**
    * Callbacks: `close()`, `step(by)`, `similar(id)`, and `folder(name)` for the photos of a folder.
@@ -143,6 +145,7 @@ export class Detail {
       ? Object.entries(hit.levels).map(([name, value]) => ({ name, part: weights[name] * value }))
       : Object.entries(levels ?? {}).map(([name, level]) => ({ name, part: level.part }));
     const shown = [];
+    if (hit.grade) shown.push(element("p", { class: `grade ${hit.grade}` }, GRADES[hit.grade]));
     if (explained?.words.length) {
       shown.push(sentence(explained, (word, values) => this.light(word, values, explained)));
     }

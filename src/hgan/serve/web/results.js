@@ -86,10 +86,10 @@ export class Results {
     const [link] = tile.children;
     const folded = hit.duplicates.length;
     link.href = this.link(hit);
-    link.setAttribute(
-      "aria-label",
-      folded ? `${hit.path}, with ${counted(folded, "near-duplicate")}` : hit.path,
-    );
+    const more = folded ? `, with ${counted(folded, "near-duplicate")}` : "";
+    const weak = hit.grade === "weak";
+    link.setAttribute("aria-label", `${hit.path}${more}${weak ? ", weak match" : ""}`);
+    tile.classList.toggle("weak", weak);
     find(".name", tile).textContent = nameOf(hit.path);
     find(".folded", tile).textContent = `+${folded}`;
     find(".folded", tile).hidden = folded === 0;

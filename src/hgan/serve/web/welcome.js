@@ -22,7 +22,7 @@ const EXAMPLES = [
 ];
 const SHOWN = 6;
 const ROW = 3;
-/** Minimum score of an example relative to the best one; below it, the photo does not match. */
+/** Minimum score of an example relative to the best one, if the model does not say what matches. */
 const FITS = 0.6;
 
 const box = find(".welcome");
@@ -75,7 +75,7 @@ async function fill(cards, link, choose) {
   found.sort((one, other) => other.hit.score - one.hit.score);
   const seen = new Set();
   const fitting = found
-    .filter(({ hit }) => hit.score >= FITS * found[0].hit.score)
+    .filter(({ hit }) => (hit.grade ? hit.grade === "strong" : hit.score >= FITS * found[0].hit.score))
     .filter(({ hit }) => !seen.has(hit.id) && seen.add(hit.id))
     .slice(0, SHOWN);
   const best = fitting.slice(0, fitting.length - (fitting.length % ROW) || fitting.length);
