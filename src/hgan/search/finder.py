@@ -101,10 +101,10 @@ class Finder(ABC):
         Args:
             query: what to search for.
             k: number of hits.
-            offset: number of hits to skip, for another page. Pages of the same size never overlap
-                as long as they are within the candidates; later pages need more candidates, some
-                of which may rank higher. If `candidates` is set, pages of any size are consistent
-                up to that number.
+            offset: number of hits to skip, for another page. Pages of the same size have each
+                photo once, to the end of the collection, while it does not change. Later pages
+                need more candidates, which follow those of earlier pages even if a few of them
+                have a higher score.
             where: only photos that meet these conditions: a `Filter`, one condition such as
                 "folder=2023/italy", or several.
             threshold: only photos with at least this score.

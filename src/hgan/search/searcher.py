@@ -4,7 +4,7 @@ The first stage is one inner product per item. The second stage adds the local l
 candidates, so that the score of a hit is the model's similarity S.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path, PurePath
 from typing import NamedTuple
@@ -47,7 +47,7 @@ class _Ranking(NamedTuple):
     """The candidates of a search."""
 
     matches: list[Match]
-    """By S, best first."""
+    """Best first: by S in each round."""
     dense: dict[str, float]
     """Inner product with the query's dense vector."""
     local: dict[str, float]
@@ -55,7 +55,7 @@ class _Ranking(NamedTuple):
     complete: bool
     """Whether these are all items that match the filter and the threshold."""
     best: float
-    """Mean S of the `BEST` candidates with the highest S, whatever the threshold."""
+    """Mean S of the `BEST` candidates of the first round with the highest S."""
 
 
 class Index(Finder):
@@ -156,27 +156,55 @@ class Index(Finder):
         )
 
     def _ranked(self, query: EncodedQuery, options: SearchOptions) -> _Ranking:
-        """Find all candidates, and score them by S."""
-        limit = _candidates(options) + len(query.excluded)
-        if not len(query.dense):  # only the local level: the first stage cannot rank
-            limit = max(limit, len(self))
-        matches = self._store.search(query.dense, limit, options.where, options.exact)
-        found = {match.id: match.score for match in matches if match.id not in query.excluded}
+        """Find candidates in rounds, each of twice as many, and score those that are new by S.
+
+        The candidates of a round follow those of the rounds before. So the order of the first does
+        not change when more are needed for a later page, and each item is on one page.
+        """
+        ranked: list[Match] = []
+        found: dict[str, float] = {}
+        local: dict[str, float] = {}
+        best = 0.0
+        # Without dense vectors, the first stage cannot rank.
+        for limit in _limits(options, 0 if len(query.dense) else len(self)):
+            matches = self._matches(query, limit, options)
+            new = {match.id: match.score for match in matches if match.id not in found}
+            scored = self._scored(query, new, local)
+            if not found:
+                best = sum(match.score for match in scored[:BEST]) / max(len(scored[:BEST]), 1)
+            found |= new
+            ranked += scored
+            if len(matches) < limit:
+                break
+        complete = len(matches) < limit
+        if options.threshold is not None:
+            kept = [match for match in ranked if match.score >= options.threshold]
+            complete = complete or len(kept) < len(ranked)
+            ranked = kept
+        return _Ranking(ranked, found, local, complete, best)
+
+    def _matches(self, query: EncodedQuery, limit: int, options: SearchOptions) -> list[Match]:
+        """The candidates by context and slots."""
+        # The graph may not reach every item, which matters only if all are asked for.
+        exact = options.exact or (limit > CANDIDATES and limit >= len(self))
+        wanted = limit + len(query.excluded)
+        matches = self._store.search(query.dense, wanted, options.where, exact)
+        return [match for match in matches if match.id not in query.excluded][:limit]
+
+    def _scored(
+        self, query: EncodedQuery, found: Mapping[str, float], local: dict[str, float]
+    ) -> list[Match]:
+        """Candidates by S, best first; their similarity at the local level is added to `local`."""
         weight = self.bundle.weights["local"]
         self._check("context and shared", found, dense_bound(query.dense, self.bundle.weights))
-        local = self._local(query, list(found)) if weight else dict.fromkeys(found, 0.0)
+        new = self._local(query, list(found)) if weight else dict.fromkeys(found, 0.0)
         most = sum(abs(part.weight) * local_bound(part.local) for part in query.parts)
-        self._check("local", local, most)
+        self._check("local", new, most)
+        local |= new
         # An item that was deleted meanwhile has no local similarity.
-        scored = [Match(key, found[key] + weight * value) for key, value in local.items()]
-        highest = sorted((match.score for match in scored), reverse=True)[:BEST]
-        best = sum(highest) / max(len(highest), 1)
-        if options.threshold is not None:
-            scored = [match for match in scored if match.score >= options.threshold]
+        scored = [Match(key, found[key] + weight * value) for key, value in new.items()]
         # The order of equal scores must not depend on the engine.
-        scored.sort(key=lambda match: (-match.score, match.id))
-        complete = len(matches) < limit or len(scored) < len(local)
-        return _Ranking(scored, found, local, complete, best)
+        return sorted(scored, key=lambda match: (-match.score, match.id))
 
     def _points(self, scored: list[Match], options: SearchOptions) -> list[Point]:
         """The points to return, or to group; items that were deleted meanwhile are replaced by
@@ -270,14 +298,14 @@ class Index(Finder):
         return Path(entry.path) if entry.text else self.root / entry.path
 
 
-def _candidates(options: SearchOptions) -> int:
-    """Number of items to score exactly: the same for every page, as long as it is large enough."""
-    if options.candidates is not None:
-        return max(options.candidates, options.end)
-    limit = max(CANDIDATES, CANDIDATES_EACH * options.k)
+def _limits(options: SearchOptions, least: int) -> Iterator[int]:
+    """The number of candidates of each round; the first is the same for all pages of a size."""
+    limit = options.candidates or max(CANDIDATES, CANDIDATES_EACH * options.k)
+    limit = max(limit, least)
+    yield limit
     while limit < options.end:
         limit *= 2
-    return limit
+        yield limit
 
 
 def open_index(path: Path | str, bundle: Bundle | Path | str | None = None) -> Index:
