@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from hgan.data.captions.types import Captions
+from hgan.runtime.explain import FUNCTION_WORDS
 
 SENTENCES, WORDS, PHRASES, NONSENSE = 300, 250, 250, 50
 """Number of queries of each kind and collection."""
@@ -42,17 +43,10 @@ def stem(word: str) -> str:
     return word[:-1] if word.endswith("s") and len(word) > 3 else word
 
 
-def _lines(name: str) -> list[str]:
-    return resources.files("hgan.export").joinpath(name).read_text("utf-8").splitlines()
-
-
-FUNCTION_WORDS = frozenset(_lines("function_words.txt"))
-"""Words that are no query, and do not begin or end a phrase."""
-
-
 def things() -> list[str]:
     """Names of things that people take photos of, or do not."""
-    return _lines("things.txt")
+    text = resources.files("hgan.export").joinpath("things.txt").read_text("utf-8")
+    return text.splitlines()
 
 
 @dataclass(frozen=True, eq=False)
