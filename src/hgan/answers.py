@@ -64,6 +64,10 @@ class SearchResult(BaseModel):
     """Photos, best first."""
 
     hits: list[SearchHit]
+    notices: list[str] = Field(
+        [], description="What a person should know, such as words that the model does not know."
+    )
+    suggestion: str | None = Field(None, description="The text with misspelled words corrected.")
 
 
 class BatchSearchResult(BaseModel):

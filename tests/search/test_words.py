@@ -2,7 +2,7 @@
 
 import pytest
 
-from hgan.search.words import unknown_words
+from hgan.search.words import MOST, corrected, unknown_words
 
 VOCABULARY = ("dog", "snow", "beach", "running", "mountain")
 TOKENS = {"submarine", "in", "the", "cafe"}
@@ -37,3 +37,15 @@ def test_as_a_sentence():
     assert str(found) == "The model does not know “montain”; did you mean “mountain”?"
     [found] = unknown_words("犬", VOCABULARY, TOKENS.__contains__)
     assert str(found) == "The model does not know “犬”"
+
+
+def test_no_more_than_a_few_are_reported():
+    assert len(unknown("xq yq zq wq vq")) == MOST
+
+
+def test_corrected_texts_keep_all_but_the_unknown_words():
+    text = "A montain, dogg and xqzvtt!"
+    found = unknown_words(text, VOCABULARY, {"a", "and"}.__contains__)
+    assert corrected(text, found) == "A mountain, dog and xqzvtt!"
+    assert corrected("xqzvtt", unknown_words("xqzvtt", VOCABULARY, TOKENS.__contains__)) is None
+    assert corrected("a dog", []) is None

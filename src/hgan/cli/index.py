@@ -216,8 +216,8 @@ INDEX = Verb(
         "A file of captions (JSON lines, CSV and other formats) or of sentences (.txt, one per\n"
         "line) is indexed as texts, so that captions can be found by photo. With --watch, the\n"
         "index is kept up to date until Ctrl-C: new and changed photos are read as soon as\n"
-        "they are completely written. Meanwhile an index on a server can be searched, as can\n"
-        "the index of `hgan serve --watch`; an index in a folder is locked."
+        "they are completely written. Meanwhile the index can be searched; a search waits for\n"
+        "an update that is running."
     ),
     examples=(
         "hgan index ~/Pictures",

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
@@ -18,9 +18,20 @@ from hgan.terminal import print_visible, visible
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hgan.runtime.model import Model
     from hgan.search.finder import Hit
     from hgan.search.query import Query
+
+
+class Described(Protocol):
+    """A model that says what it is."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that it understands; empty if unknown."""
 
 
 NOTHING_FITS = "Probably nothing like this here; these come closest."
@@ -95,9 +106,9 @@ def _search_arguments(parser: ArgumentParser) -> None:
 
 
 def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
+    from hgan.cli.running import open_to_search
     from hgan.index.store.filter import Filter
     from hgan.search.query import Query
-    from hgan.search.searcher import open_index
 
     prefer_processor()
     query = Query(
@@ -108,7 +119,7 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
         photo_share=chosen.share,
     )
     where = Filter.parse(chosen.where or ())
-    with open_index(chosen.index or default_index()) as index:
+    with open_to_search(chosen.index or default_index()) as index:
         hits = index.find(
             query,
             chosen.k,
@@ -120,10 +131,13 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
             candidates=chosen.candidates,
         )
         model = described(index.bundle)
+        unknown = index.unknown_words(query)
         if chosen.sheet is not None and index.holds == "texts":
             raise ConfigError("a contact sheet shows photos, but this index contains texts")
         if (chosen.files or chosen.print0) and index.holds == "texts":
             raise ConfigError("--files and --print0 are for photos, but this index contains texts")
+    for word in unknown:
+        print_visible(f"hgan: {word}", file=sys.stderr)
     title = _title(query)
     if chosen.print0:
         _print_terminated(hits)
@@ -190,7 +204,7 @@ def _named(hit: "Hit") -> str | None:
     return str(hit.path) if hit.path.name else None
 
 
-def described(model: "Model") -> str:
+def described(model: "Described") -> str:
     """The model, and the languages that it understands, if they are known."""
     languages = f"; understands {', '.join(model.languages)}" if model.languages else ""
     return f"model {model.name}{languages}"

@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 import webbrowser
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
@@ -91,6 +91,8 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
     share_heaps()  # before there are threads
     import uvicorn
 
+    from hgan.index.store.announcement import announced
+    from hgan.index.store.open import is_address
     from hgan.serve.app import create_app
     from hgan.serve.connections import Connection
     from hgan.serve.logs import log_to_stderr
@@ -108,11 +110,15 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
         hosts=(chosen.host, *(chosen.allow_host or ())),
     )
     proxies = _addresses(chosen.proxy or [])
-    with _listen(chosen.host, chosen.port) as listening:
-        app = create_app(_ready_index(chosen), settings)
+    with _listen(chosen.host, chosen.port) as listening, ExitStack() as running:
+        target = _ready_index(chosen)
+        app = create_app(target, settings)
         service = app.state.service
         host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
         url = f"http://{host}:{listening.getsockname()[1]}"
+        if not is_address(target):
+            reached = _reached(chosen.host, listening.getsockname()[1])
+            running.enter_context(announced(Path(target), reached))
         print(f"{len(service.library.index):,} photos at {url}", flush=True)
         log_to_stderr()
         config = uvicorn.Config(
@@ -156,6 +162,12 @@ def _addresses(proxies: list[str]) -> list[str]:
     return proxies
 
 
+def _reached(host: str, port: int) -> str:
+    """The address of the service for programs on this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def _has_browser(host: str) -> bool:
     """Whether the page can be opened in a browser of the user who started the service."""
     if host not in ("127.0.0.1", "localhost", "::1") or not sys.stdout.isatty():
@@ -169,8 +181,8 @@ def _has_browser(host: str) -> bool:
 def _ready_index(chosen: Namespace) -> Path | str:
     """The index to serve; it is updated first if a folder of photos is given."""
     source = chosen.source
-    is_address = source is not None and source.startswith(("http://", "https://"))
-    is_index = is_address or (source is not None and (Path(source) / "index.json").is_file())
+    is_remote = source is not None and source.startswith(("http://", "https://"))
+    is_index = is_remote or (source is not None and (Path(source) / "index.json").is_file())
     if chosen.model is not None and (source is None or is_index):
         raise ConfigError("an index has its own model; omit --model, or pass a folder of photos")
     if source is None:

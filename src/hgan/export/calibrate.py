@@ -47,7 +47,7 @@ from hgan.vision.efficientnet_lite import imagenet_classes
 BACKGROUND = 600
 """Number of background phrases, and of background captions."""
 VOCABULARY = 20_000
-"""Largest number of known words."""
+"""Largest number of words from captions."""
 HITS = 10
 """Number of hits of a query that are judged."""
 KEPT = 0.95
@@ -130,12 +130,14 @@ def calibrate(
 def _background(
     bundle: Bundle, learned: Collection, rng: np.random.Generator
 ) -> tuple[Background, list[str]]:
-    """The background texts, and the words of the training captions, most frequent first."""
+    """The background texts, and the words of the training captions, most frequent first, then those
+    of names of things."""
     common = [text for text, _ in phrases(learned, 1, 3).most_common(BACKGROUND)]
     rows = rng.permutation(len(learned.captions))[:BACKGROUND]
     captions = [learned.captions[row][0] for row in rows]
     counts = phrases(learned, 1, 1)
-    words = [word for word, _ in counts.most_common(VOCABULARY)]
+    named = (word for name in (*things(), *imagenet_classes()) for word in words_of(name))
+    words = list(dict.fromkeys([*(word for word, _ in counts.most_common(VOCABULARY)), *named]))
     encoded = [bundle.encode_text(texts).context for texts in (common, captions)]
     return Background(*(context.astype(np.float32) for context in encoded)), words
 

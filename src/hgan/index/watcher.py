@@ -6,6 +6,8 @@ same for `SETTLE` seconds, so that files are not read while they are written or 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -36,6 +38,9 @@ _BURST = 1000
 """Milliseconds within which changes are handled together."""
 
 
+Opening = Callable[[], AbstractContextManager[IndexWriter]]
+
+
 class WatchEvent(NamedTuple):
     """An event of the watcher: the report of an update, or a problem."""
 
@@ -52,14 +57,15 @@ class _Seen(NamedTuple):
 
 
 class Watcher:
-    """Keeps an open index up to date with its folder; the index may be searched meanwhile."""
+    """Keeps an index up to date with its folder; the index may be searched meanwhile."""
 
-    def __init__(self, root: Path, writer: IndexWriter, ignore: Path | None = None) -> None:
+    def __init__(self, root: Path, opening: Opening, ignore: Path | None = None) -> None:
         """Watch a folder.
 
         Args:
             root: the folder.
-            writer: the writer of the open index.
+            opening: opens the writer of the index for an update, and closes it after that if
+                nothing else uses it.
             ignore: a folder whose changes are ignored, such as that of the index itself.
 
         Raises:
@@ -72,7 +78,7 @@ class Watcher:
                 f"watching a folder needs watchfiles ({error}); pip install 'hgan[watch]'"
             ) from error
         self._root = root.resolve()
-        self._writer = writer
+        self._opening = opening
         self._ignore = ignore.resolve() if ignore else None
         self._unsettled: dict[str, _Seen] = {}
         self._unreadable: dict[str, tuple[int, int]] = {}
@@ -138,13 +144,17 @@ class Watcher:
         Raises:
             HganError: see `index_folder`.
         """
-        changes = self._compare()
+        with self._opening() as writer:
+            return self._look(writer)
+
+    def _look(self, writer: IndexWriter) -> IndexReport:
+        changes = self._compare(writer)
         changed = changes.changed
         self._unreadable = {
             path: was for path, was in self._unreadable.items() if _matches(changed.get(path), was)
         }
         self._unsettled = self._find_unsettled(changed)
-        report = self._writer.update(changes, self._unsettled.keys() | self._unreadable.keys())
+        report = writer.update(changes, self._unsettled.keys() | self._unreadable.keys())
         self._unreadable |= {
             path: (photo.size, photo.mtime)
             for path, photo in changed.items()
@@ -152,7 +162,7 @@ class Watcher:
         }
         self._changes += report.added + report.updated + report.removed
         if self._changes >= OPTIMIZE_AFTER:
-            self._writer.optimize()
+            writer.optimize()
             self._changes = 0
         reported, self._reported = self._reported, dict(report.skipped)
         report.skipped = {k: why for k, why in report.skipped.items() if reported.get(k) != why}
@@ -164,15 +174,16 @@ class Watcher:
         Raises:
             HganError: see `index_folder`.
         """
-        changes = self._compare()
-        report = self._writer.update(changes)
-        self._writer.count_ignored(changes, report)
-        self._writer.optimize()
+        with self._opening() as writer:
+            changes = self._compare(writer)
+            report = writer.update(changes)
+            writer.count_ignored(changes, report)
+            writer.optimize()
         self._reported = dict(report.skipped)
         return report
 
-    def _compare(self) -> Changes:
-        changes = self._writer.compare()
+    def _compare(self, writer: IndexWriter) -> Changes:
+        changes = writer.compare()
         self._ignored = tuple(changes.listing.ignored)
         return changes
 
@@ -216,8 +227,8 @@ def watch_folder(
 ) -> None:
     """Bring an index up to date as `index_folder` does, then keep it up to date until stopped.
 
-    The index stays open meanwhile. An index in a folder can be open in one process only; to search
-    it while the folder is watched, use `hgan serve --watch`, or put the index on a server.
+    The index is open during updates only. An index in a folder can be open in one process only, so
+    a search waits for a short update, and fails during a long one.
 
     Args:
         folder: the photos.
@@ -241,10 +252,11 @@ def watch_folder(
             f"{folder}: only folders can be watched; run `hgan index` again to update the index"
         )
     (source if exclude is None else source.excluding(exclude)).check()  # before it is created
-    with open_writer(source, to, bundle, quantize, regions=regions, exclude=exclude) as writer:
-        watcher = Watcher(source.root, writer, None if is_address(to) else Path(to))
-        on_event(WatchEvent(watcher.first()))
-        watcher.follow(on_event, stop)
+    bundle = bundle if bundle is None or isinstance(bundle, Bundle) else Bundle.load(bundle)
+    opening = partial(open_writer, source, to, bundle, quantize, regions=regions, exclude=exclude)
+    watcher = Watcher(source.root, opening, None if is_address(to) else Path(to))
+    on_event(WatchEvent(watcher.first()))
+    watcher.follow(on_event, stop)
 
 
 def _matches(photo: Photo | None, was: tuple[int, int]) -> bool:

@@ -188,6 +188,14 @@ class Bundle(Model):
         """
         return self._reader.ids(texts)
 
+    def is_token(self, word: str) -> bool:
+        """Whether the tokenizer has a word as one token, because it is frequent.
+
+        Raises:
+            BundleError: the tokenizer is damaged.
+        """
+        return self._reader.is_token(word)
+
     def words(self, text: str) -> list[tuple[int, int] | None]:
         """Start and end of each token's word in a text, in the order of `Encoded.local`.
 

@@ -29,6 +29,7 @@ class TextReader:
         tokenizer.enable_truncation(max_words)
         tokenizer.enable_padding(**_padding(tokenizer, max_words))
         self._tokenizer = tokenizer
+        self._unknown = tokenizer.token_to_id("[UNK]")
 
     def ids(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Token ids and mask of texts, (N, W) int64 each; longer texts are truncated.
@@ -53,6 +54,13 @@ class TextReader:
         return [
             None if word is None else encoding.word_to_chars(word) for word in encoding.word_ids
         ]
+
+    def is_token(self, word: str) -> bool:
+        """Whether a word is one token, and not the one for unknown words."""
+        [encoding] = self._tokenizer.encode_batch([word.encode("utf-8", "replace").decode()])
+        special = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
+        ids = [key for key, is_special in special if not is_special]
+        return len(ids) == 1 and ids[0] != self._unknown
 
     def _encodings(self, texts: Sequence[str]) -> "list[Encoding]":
         # Tokenizers reject unpaired surrogates, which badly encoded command-line arguments contain.

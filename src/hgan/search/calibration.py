@@ -155,7 +155,8 @@ class Calibration:
     background: Background
     regression: Regression
     vocabulary: tuple[str, ...]
-    """The words of the captions that the model learned from, most frequent first."""
+    """The words of the captions that the model learned from, most frequent first, and of names of
+    things."""
 
     def save(self, folder: Path) -> None:
         """Write the file into the folder of the bundle."""

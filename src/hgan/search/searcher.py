@@ -26,6 +26,7 @@ from hgan.search.finder import Finder, Hit, SearchOptions
 from hgan.search.ids import possible_ids
 from hgan.search.query import EncodedQuery, Query, encode
 from hgan.search.relevance import Relevance
+from hgan.search.words import Unknown, unknown_words
 from hgan.sources.open import content_of, place_of
 
 CANDIDATES = 100
@@ -90,6 +91,19 @@ class Index(Finder):
         """Search like `search`, but score every photo exactly; slow."""
         [query] = encode([Query(text)], self.bundle, self._stored)
         return self._search(query, SearchOptions(k, candidates=len(self), exact=True))
+
+    def unknown_words(self, query: Query) -> list[Unknown]:
+        """Words of a query that the model does not know, and what may have been meant. There are
+        none for models without a calibration, or of other languages than English.
+
+        Raises:
+            BundleError: the calibration or the tokenizer is damaged.
+        """
+        calibration = self._relevance.calibration
+        if calibration is None or self.bundle.languages != ("en",):
+            return []
+        texts = " ".join(text for _, text in query.weighted_texts)
+        return unknown_words(texts, calibration.vocabulary, self.bundle.is_token)
 
     def explain(self, item: str, text: str) -> Explanation:
         """Explain the similarity of a photo in the index to a sentence; see `Finder.explain`."""

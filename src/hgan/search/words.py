@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 from hgan.terminal import visible
 
-ALIKE = 0.75
+MOST = 3
+"""Maximum number of words that are reported."""
+ALIKE = 0.8
 """Smallest similarity of a suggestion, see `difflib.SequenceMatcher.ratio`."""
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 
@@ -34,7 +36,8 @@ class Unknown(NamedTuple):
 def unknown_words(
     text: str, vocabulary: Sequence[str], is_token: Callable[[str], bool]
 ) -> list[Unknown]:
-    """The words of a text, and its symbols such as emoji, that an English model does not know.
+    """The first `MOST` words of a text, and symbols such as emoji, that an English model does not
+    know.
 
     Args:
         text: the text.
@@ -42,8 +45,10 @@ def unknown_words(
         is_token: whether the tokenizer has a word as one token.
     """
     known = set(vocabulary)
-    found = []
+    found: list[Unknown] = []
     for word in dict.fromkeys([*_WORD.findall(text), *_symbols(text)]):
+        if len(found) == MOST:
+            break
         plain = _plain(word)
         if not plain.isascii() or not plain:
             found.append(Unknown(word, None))
@@ -51,6 +56,14 @@ def unknown_words(
             close = difflib.get_close_matches(plain, vocabulary, n=1, cutoff=ALIKE)
             found.append(Unknown(word, close[0] if close else None))
     return found
+
+
+def corrected(text: str, unknown: Sequence[Unknown]) -> str | None:
+    """The text with what was meant in place of unknown words; None if nothing is suggested."""
+    meant = {found.word: found.meant for found in unknown if found.meant}
+    if not any(word in meant for word in _WORD.findall(text)):
+        return None
+    return _WORD.sub(lambda match: meant.get(match[0], match[0]), text)
 
 
 def _plain(word: str) -> str:

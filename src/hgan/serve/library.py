@@ -1,7 +1,7 @@
 """The served index and its photos; requests refer to photos only by their ids."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -165,7 +165,7 @@ class Library:
         """
         if not isinstance(self._source, FolderSource):
             raise ConfigError(f"{self.manifest.root}: only folders can be watched")
-        return Watcher(self._source.root, self.writer, self._folder)
+        return Watcher(self._source.root, lambda: nullcontext(self.writer), self._folder)
 
     def public(self, message: str) -> str:
         """A message without paths of this machine."""

@@ -4,6 +4,7 @@ INDEX/index.json    the manifest, see `IndexManifest`
 INDEX/secret        see `hgan.index.store.secret`
 INDEX/lock          held by the process that has the index open
 INDEX/edge/         the store
+INDEX/service.json  where the service is that has the index open, see `announcement`
 """
 
 import shutil
@@ -23,7 +24,7 @@ from hgan.index.store.snapshot import temporary_copy, why_not_writable
 LOCK_WAIT = 2.0
 """Seconds to wait for another process, so that two short searches at the same time both succeed."""
 
-_OWN = "lock", "edge", "secret"
+_OWN = "lock", "edge", "secret", "service.json"
 """What an index without a manifest may contain, after an interrupted creation."""
 
 

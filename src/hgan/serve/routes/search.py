@@ -10,7 +10,9 @@ from starlette.exceptions import HTTPException
 from hgan.answers import BatchSearchResult, ExplanationResult, Item, SearchHit, SearchResult
 from hgan.errors import DataError
 from hgan.runtime.images import media_type, open_photo, read_photo
+from hgan.search.finder import Hit
 from hgan.search.query import Query
+from hgan.search.words import corrected
 from hgan.serve.keys import SearchAccess, SearchRoute
 from hgan.serve.library import Library
 from hgan.serve.middleware.limits import charge
@@ -95,12 +97,18 @@ def _query(library: Library, body: TextQuery) -> Query:
 
 
 def _results(library: Library, page: Page, queries: list[Query]) -> list[SearchResult]:
-    return [
-        SearchResult(
-            hits=[SearchHit.of(hit, library.index.root, library.ids.public(hit.id)) for hit in hits]
-        )
-        for hits in page.find_many(library.index, queries)
-    ]
+    found = page.find_many(library.index, queries)
+    return [_result(library, *pair) for pair in zip(queries, found, strict=True)]
+
+
+def _result(library: Library, query: Query, hits: list[Hit]) -> SearchResult:
+    unknown = library.index.unknown_words(query)
+    root, ids = library.index.root, library.ids
+    return SearchResult(
+        hits=[SearchHit.of(hit, root, ids.public(hit.id)) for hit in hits],
+        notices=[str(word) for word in unknown],
+        suggestion=corrected(query.text, unknown),
+    )
 
 
 def _decode(data: bytes, hint: int) -> Image.Image:

@@ -28,15 +28,15 @@ export const status = () => json("status");
 export const item = (id, signal) => json(`items/${encodeURIComponent(id)}`, { signal });
 export const explain = (id, text, signal) => post("explain", { id, text }, signal);
 
-/** Search for the photos of a query, best first; see query.js. */
+/** Search for the photos of a query: its `hits`, best first, with `notices` and a `suggestion`. */
 export async function search(query, page, signal) {
-  if (!query.photo) return (await post("search", { ...query.body(), ...page }, signal)).hits;
+  if (!query.photo) return post("search", { ...query.body(), ...page }, signal);
   const form = new FormData();
   form.append("photo", await query.photo.upload());
   for (const [name, value] of Object.entries({ ...query.body(), ...page })) {
     for (const one of Array.isArray(value) ? value : [value]) form.append(name, one);
   }
-  return (await json("search/photo", { method: "POST", body: form, signal })).hits;
+  return json("search/photo", { method: "POST", body: form, signal });
 }
 
 /** The photos of several text queries, in the order of the queries. */

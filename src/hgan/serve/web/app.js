@@ -5,6 +5,7 @@ import * as api from "./api.js";
 import { Detail } from "./detail.js";
 import { counted, element, find, icon } from "./dom.js";
 import * as filters from "./filters.js";
+import * as hint from "./hint.js";
 import { Past, remember } from "./history.js";
 import { show as showImage } from "./images.js";
 import * as notice from "./notice.js";
@@ -94,6 +95,7 @@ function start(delay) {
   if (query.empty) {
     search.stop();
     results.clear();
+    hint.hide();
     notice.hide();
     detail.hide();
     count.textContent = "";
@@ -107,11 +109,14 @@ function start(delay) {
   if (!open) detail.hide();
 }
 
-function found(hits, offset, complete) {
+function found({ hits, notices, suggestion }, offset, complete) {
   welcome.hide();
   notice.hide();
   results.add(hits, offset);
-  if (offset === 0) scrollTo(0, 0);
+  if (offset === 0) {
+    scrollTo(0, 0);
+    hint.show(notices, suggestion, (text) => change({ text }));
+  }
   filters.suggestFolders(hits);
   const { hits: shown } = results;
   count.textContent = summary(shown, complete);
@@ -128,6 +133,7 @@ function summary(hits, complete) {
 
 function failed(problem) {
   welcome.hide();
+  hint.hide();
   if (results.hits.length && search.offset === 0) results.clear();
   count.textContent = "";
   notice.problem(problem, query, {

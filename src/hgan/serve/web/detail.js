@@ -24,6 +24,7 @@ export class Detail {
     this.folder = folder;
     this.id = null;
     this.ratio = 1;
+    this.opened = false; // the figures
     part(".close").addEventListener("click", close);
     part(".previous").addEventListener("click", () => step(-1));
     part(".next").addEventListener("click", () => step(1));
@@ -149,10 +150,20 @@ export class Detail {
     if (explained?.words.length) {
       shown.push(sentence(explained, (word, values) => this.light(word, values, explained)));
     }
-    if (parts.length) shown.push(levelBars(parts, hit.score ?? explained.score));
-    if (explained?.slots.length) shown.push(slotBars(explained.slots));
+    const figures = [];
+    if (parts.length) figures.push(levelBars(parts, hit.score ?? explained.score));
+    if (explained?.slots.length) figures.push(slotBars(explained.slots));
+    if (figures.length) shown.push(this.figures(figures));
     if (explained) shown.push(...remarks(explained));
     part(".why").replaceChildren(...shown);
+  }
+
+  /** Figures under a heading that opens them; it stays open from one photo to the next. */
+  figures(shown) {
+    const title = element("summary", {}, "Details");
+    const box = element("details", { class: "figures", open: this.opened }, title, ...shown);
+    box.addEventListener("toggle", () => (this.opened = box.open));
+    return box;
   }
 
   /** Show the heat map of a word and a frame around its best region. */

@@ -9,7 +9,7 @@ const LAST = 10_000;
 const LAST_FOLDED = 1000;
 
 export class Search {
-  /** Call `found(hits, offset, complete)` with every page, and `failed(problem)`. */
+  /** Call `found(result, offset, complete)` with every page, and `failed(problem)`. */
   constructor(found, failed, busy) {
     this.found = found;
     this.failed = failed;
@@ -50,14 +50,14 @@ export class Search {
     this.asking = asking;
     this.busy(true);
     try {
-      const hits = await search(this.query, { k: PAGE, offset }, asking.signal);
+      const result = await search(this.query, { k: PAGE, offset }, asking.signal);
       if (this.asking !== asking) return;
       this.asking = null;
       this.offset = offset + PAGE;
       const last = this.query.fold ? LAST_FOLDED : LAST;
-      this.complete = hits.length < PAGE || this.offset + PAGE > last;
+      this.complete = result.hits.length < PAGE || this.offset + PAGE > last;
       this.busy(false);
-      this.found(hits, offset, this.complete);
+      this.found(result, offset, this.complete);
     } catch (problem) {
       if (this.asking !== asking) return; // another search has cancelled this one
       this.asking = null;
