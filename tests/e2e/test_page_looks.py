@@ -22,12 +22,13 @@ WORDS = "two dogs playing"
 
 
 def start(page: Page) -> None:
-    """Whole rows of examples, each with its photo; how many fit depends on the photos."""
+    """Whole rows of examples, each with its photo; none if no photo is a strong match."""
     page.wait_for_function(
         """() => {
           const cards = document.querySelectorAll(".card").length;
           const shown = document.querySelectorAll(".card img.shown").length;
-          return cards > 0 && cards % 3 === 0 && shown === cards;
+          const ready = document.querySelector(".welcome h1") !== null;
+          return ready && cards % 3 === 0 && shown === cards;
         }"""
     )
 

@@ -12,6 +12,7 @@ from hgan.cli.calibrate import CALIBRATE
 from hgan.cli.completion import NAME, completion_verb
 from hgan.cli.data_check import DATA_CHECK
 from hgan.cli.data_convert import DATA_CONVERT
+from hgan.cli.duplicates import DUPLICATES
 from hgan.cli.evaluate import EVALUATE
 from hgan.cli.explain import EXPLAIN
 from hgan.cli.export import EXPORT
@@ -32,6 +33,7 @@ FIND: dict[str, Verb] = {
     "index": INDEX,
     "search": SEARCH,
     "explain": EXPLAIN,
+    "duplicates": DUPLICATES,
     "serve": SERVE,
     "info": INFO,
 }

@@ -155,7 +155,10 @@ export class Detail {
     if (explained?.slots.length) figures.push(slotBars(explained.slots));
     if (figures.length) shown.push(this.figures(figures));
     if (explained) shown.push(...remarks(explained));
+    const focused = part(".why").contains(document.activeElement);
     part(".why").replaceChildren(...shown);
+    // Keys reach the dialog only if the focus is in it.
+    if (focused) (dialog.querySelector(".figures summary") ?? part(".close")).focus();
   }
 
   /** Figures under a heading that opens them; it stays open from one photo to the next. */

@@ -1,0 +1,126 @@
+"""The verb `duplicates`: list the copies in a library, and move them out of it."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jsonargparse import ArgumentParser, Namespace
+
+from hgan.cli.verb import Verb
+from hgan.errors import ConfigError
+from hgan.locations import default_index
+from hgan.terminal import print_visible, visible
+
+if TYPE_CHECKING:
+    from hgan.search.copies import Copies
+
+
+def _duplicates_arguments(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--index", type=str, help="the index of the photos, by default your own index")
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--json", action="store_true", help="print the groups as JSON")
+    forms.add_argument(
+        "-f",
+        "--files",
+        action="store_true",
+        help="print the paths of all but the best of each group, one on a line",
+    )
+    forms.add_argument(
+        "--move-to",
+        type=Path,
+        metavar="FOLDER",
+        help="move all but the best of each group to a folder outside of the photos",
+    )
+    forms.add_argument(
+        "--undo", type=Path, metavar="FOLDER", help="move the photos in that folder back"
+    )
+
+
+def _duplicates(_parser: ArgumentParser, chosen: Namespace) -> int:
+    from hgan.search.copies import find_copies
+
+    if chosen.undo is not None:
+        return _undo(chosen.undo)
+    found = find_copies(chosen.index or default_index())
+    for path, why in sorted(found.unreadable.items()):
+        print_visible(f"not compared {path}: {why}", file=sys.stderr)
+    spare = [copy for group in found.groups for copy in group[1:]]
+    if chosen.json:
+        groups = [[str(copy.path) for copy in group] for group in found.groups]
+        print(visible(json.dumps(groups, indent=2, ensure_ascii=False), keep="\n"))
+    elif chosen.files:
+        for copy in spare:
+            print_visible(copy.path)
+    elif chosen.move_to is not None:
+        _move(found, chosen.move_to)
+    else:
+        for group in found.groups:
+            best, *others = group
+            print_visible(f"{best.path}\t{_size(best.size)}")
+            for copy in others:
+                print_visible(f"  {copy.path}\t{_size(copy.size)}")
+        print_visible(_summary(found), file=sys.stderr)
+    return 0
+
+
+def _move(found: "Copies", to: Path) -> None:
+    from hgan.sources.moves import move_out
+
+    if not isinstance(found.root, Path):
+        raise ConfigError(f"{found.root}: only photos in a folder can be moved; use --files")
+    names = [copy.inside for group in found.groups for copy in group[1:]]
+    moved = move_out(found.root, names, to) if names else []
+    print_visible(f"{len(moved)} moved to {to}")
+    if moved:
+        print_visible(
+            f"`hgan duplicates --undo {to}` moves them back; `hgan index {found.root}` updates "
+            "the index",
+            file=sys.stderr,
+        )
+
+
+def _undo(folder: Path) -> int:
+    from hgan.sources.moves import move_back
+
+    back, problems = move_back(folder)
+    for problem in problems:
+        print_visible(f"hgan: {problem}", file=sys.stderr)
+    print_visible(f"{len(back)} moved back")
+    return 1 if problems else 0
+
+
+def _summary(found: "Copies") -> str:
+    spare = sum(len(group) - 1 for group in found.groups)
+    return f"{spare} copies in {len(found.groups)} groups; they take {_size(found.spare)}"
+
+
+def _size(count: int) -> str:
+    """A number of bytes for people."""
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+DUPLICATES = Verb(
+    summary="List the copies among indexed photos, and move them out of the way.",
+    details=(
+        "Copies have the same bytes, or show the same photo resized, saved again or made a\n"
+        "little brighter. The photos of a burst are not copies. The best of each group, the\n"
+        "largest file, comes first and is never moved. Nothing is deleted or overwritten: moves\n"
+        "are written to moved.jsonl in the new folder, and can be undone."
+    ),
+    examples=(
+        "hgan duplicates",
+        "hgan duplicates --index holidays.index --json",
+        "hgan duplicates --move-to ~/copies",
+        "hgan duplicates --undo ~/copies",
+        "hgan duplicates -f > copies.txt",
+    ),
+    arguments=_duplicates_arguments,
+    run=_duplicates,
+)
