@@ -1,9 +1,11 @@
 """One photo on the page: its metadata, its explanation, and links to similar photos."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("playwright")
 from playwright.sync_api import Page, expect
@@ -12,6 +14,7 @@ from hgan.client import Client
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from tests.e2e.looks import TILES, field, loaded, search, shown
+from tests.fixtures.tiny_bundle import CONTEXT_ONLY, write_tiny_bundle
 
 WORDS = "a boy jumps into the water"
 
@@ -24,6 +27,20 @@ def opened(page: Page) -> Page:
     expect(page.get_by_role("dialog")).to_be_visible()
     expect(page.locator(".sentence button")).to_have_count(len(WORDS.split()))
     return page
+
+
+@pytest.fixture
+def served_dual(serve, tmp_path: Path) -> str:
+    """The address of a service with one photo, red at the top right, and a dual encoder."""
+    from hgan.index.indexer import index_folder
+
+    photo = Image.new("RGB", (400, 400), (0, 0, 60))
+    photo.paste((255, 0, 0), (300, 0, 400, 100))
+    (tmp_path / "photos").mkdir()
+    photo.save(tmp_path / "photos" / "red.png")
+    model = write_tiny_bundle(tmp_path / "dual", weights=CONTEXT_ONLY, patches=True)
+    index_folder(tmp_path / "photos", tmp_path / "index", model)
+    return serve(index=tmp_path / "index")
 
 
 def heat(page: Page) -> np.ndarray:
@@ -129,6 +146,29 @@ def test_a_word_that_is_pressed_stays_lit(opened: Page):
     opened.locator(".title h2").hover()
     opened.locator(".close").focus()
     expect(opened.locator(".frame")).not_to_have_class(re.compile("lit"))
+
+
+def test_a_dual_encoder_says_where_the_sentence_is(tab, served_dual):
+    page = tab(served_dual)
+    search(page, "red")
+    page.locator(TILES).first.click()
+    sentence = page.locator(".sentence button")
+    expect(sentence).to_have_text(["red"])
+    expect(page.locator(".why")).to_contain_text(
+        "Where it matches: from the patch tokens of Tiny, without the last attention; approximate."
+    )
+    expect(page.locator(".why")).not_to_contain_text("not word by word")
+    frame = page.locator(".frame")
+    expect(frame).not_to_have_class(re.compile("lit"))
+    sentence.hover()
+    expect(frame).to_have_class(re.compile("lit"))
+    expect(page.locator(".match")).to_contain_text("The sentence matches best at the top right: ")
+    warm = heat(page)
+    height, width = warm.shape
+    assert warm[height // 8, width * 7 // 8] > 200 > 100 > warm[height * 7 // 8, width // 8]
+    box, region = frame.bounding_box(), page.locator(".region").bounding_box()
+    assert (region["x"] - box["x"]) / box["width"] == pytest.approx(0.75, abs=0.02)
+    assert region["width"] / box["width"] == pytest.approx(0.25, abs=0.02)
 
 
 def test_arrows_lead_to_the_photos_around_it(opened: Page):

@@ -10,8 +10,9 @@ from hgan.errors import DataError, HganError
 from hgan.render.heatmap import PANELS, heat, heat_panel, heatmap_sheet, shown_words
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.explain import Explanation, Word
+from hgan.runtime.patches import PatchGrid, PatchMap
 from tests.fixtures.photos import COLOURS, save_photo
-from tests.fixtures.tiny_bundle import write_tiny_bundle
+from tests.fixtures.tiny_bundle import CONTEXT_ONLY, write_tiny_bundle
 
 BOXES = [[x / 3, y / 3, (x + 1) / 3, (y + 1) / 3] for y in range(3) for x in range(3)]
 GRAY = Image.new("RGB", (90, 60), (128, 128, 128))
@@ -159,6 +160,30 @@ def test_a_model_without_words_shows_its_levels(tmp_path, level):
     pixels = sheet(bundle, GRAY, "a red dog", tmp_path)
     assert pixels.shape[0] == 436
     assert (pixels.sum(axis=-1) < 200).any()  # something is written
+
+
+def test_a_dual_encoder_has_one_large_panel(tmp_path):
+    folder = write_tiny_bundle(tmp_path / "bundle", weights=CONTEXT_ONLY, patches=True)
+    dual = Bundle.load(folder)
+    photo = Image.new("RGB", (400, 300), (0, 0, 0))
+    photo.paste((255, 0, 0), (300, 75, 400, 150))
+    pixels = sheet(dual, photo, "red", tmp_path)
+    height = round(820 * 3 / 4)
+    assert pixels.shape[:2] == (436 + height + 42 + 20, 1236)
+    panel = pixels[436 : 436 + height, 28 : 28 + 820]
+    warm = panel[..., 0] - panel[..., 2]
+    assert warm[230, 720] > warm[500, 200] + 50  # the patch, and far from it
+    caption = pixels[436 + height :]
+    assert (caption.sum(axis=-1) < 200).any()
+
+
+def test_patches_that_are_all_the_same_have_no_heat(tmp_path):
+    boxes = PatchGrid("Tiny", 3, 10).boxes(30)
+    flat = PatchMap("patch tokens", np.full(9, 0.3))
+    explanation = Explanation("text", [], [], [], boxes, patches=flat)
+    heatmap_sheet(GRAY, explanation, tmp_path / "why.png")
+    with Image.open(tmp_path / "why.png") as picture:
+        assert abs(warmth(picture.convert("RGB"))).max() < 10
 
 
 def test_errors(bundle, tmp_path):

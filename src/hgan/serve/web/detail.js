@@ -143,7 +143,7 @@ export class Detail {
       ? Object.entries(hit.levels).map(([name, value]) => ({ name, part: weights[name] * value }))
       : Object.entries(levels ?? {}).map(([name, level]) => ({ name, part: level.part }));
     const shown = [];
-    if (explained?.words.length) {
+    if (explained?.words.length || explained?.patches) {
       shown.push(sentence(explained, (word, values) => this.light(word, values, explained)));
     }
     if (parts.length) shown.push(levelBars(parts, hit.score ?? explained.score));
