@@ -188,19 +188,6 @@ def test_what_is_not_a_model(tmp_path: Path) -> None:
             load_bundle(source)
 
 
-def test_an_index_has_its_own_model(
-    tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    to = tmp_path / "index"
-    bundle = write_tiny_bundle(tmp_path / "bundle")
-    assert main(["index", str(photos), "--to", str(to), "--model", str(bundle)]) == 0
-    assert main(["serve", str(to), "--model", str(bundle), "--port", "0"]) == 2
-    assert "an index has its own model; omit --model" in capsys.readouterr().err
-
-
-# --- a model of hgan on the hub
-
-
 def test_a_checkpoint_goes_to_the_hub_and_back(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

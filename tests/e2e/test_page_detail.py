@@ -14,7 +14,7 @@ from hgan.client import Client
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from tests.e2e.looks import TILES, field, loaded, search, shown
-from tests.fixtures.tiny_bundle import CONTEXT_ONLY, write_tiny_bundle
+from tests.fixtures.tiny_bundle import CONTEXT_ONLY, edit_config, write_tiny_bundle
 
 WORDS = "a boy jumps into the water"
 
@@ -31,14 +31,16 @@ def opened(page: Page) -> Page:
 
 @pytest.fixture
 def served_dual(serve, tmp_path: Path) -> str:
-    """The address of a service with one photo, red at the top right, and a dual encoder."""
+    """The address of a service with one wide photo, red at the top, and a dual encoder that sees
+    the middle half of it."""
     from hgan.index.indexer import index_folder
 
-    photo = Image.new("RGB", (400, 400), (0, 0, 60))
-    photo.paste((255, 0, 0), (300, 0, 400, 100))
+    photo = Image.new("RGB", (800, 400), (0, 0, 60))
+    photo.paste((255, 0, 0), (500, 0, 600, 100))
     (tmp_path / "photos").mkdir()
     photo.save(tmp_path / "photos" / "red.png")
     model = write_tiny_bundle(tmp_path / "dual", weights=CONTEXT_ONLY, patches=True)
+    edit_config(model, preprocessing={"fit": "crop", "filter": "bicubic", "shorter_side": 16})
     index_folder(tmp_path / "photos", tmp_path / "index", model)
     return serve(index=tmp_path / "index")
 
@@ -162,13 +164,14 @@ def test_a_dual_encoder_says_where_the_sentence_is(tab, served_dual):
     expect(frame).not_to_have_class(re.compile("lit"))
     sentence.hover()
     expect(frame).to_have_class(re.compile("lit"))
-    expect(page.locator(".match")).to_contain_text("The sentence matches best at the top right: ")
+    expect(page.locator(".match")).to_contain_text("The sentence matches best at the top")
     warm = heat(page)
     height, width = warm.shape
-    assert warm[height // 8, width * 7 // 8] > 200 > 100 > warm[height * 7 // 8, width // 8]
+    assert warm[height // 8, width * 11 // 16] > 200 > 100 > warm[height * 7 // 8, width * 5 // 16]
+    assert warm[:, : width // 4].max() == warm[:, width * 3 // 4 :].max() == 0
     box, region = frame.bounding_box(), page.locator(".region").bounding_box()
-    assert (region["x"] - box["x"]) / box["width"] == pytest.approx(0.75, abs=0.02)
-    assert region["width"] / box["width"] == pytest.approx(0.25, abs=0.02)
+    assert (region["x"] - box["x"]) / box["width"] == pytest.approx(5 / 8, abs=0.02)
+    assert region["width"] / box["width"] == pytest.approx(1 / 8, abs=0.02)
 
 
 def test_arrows_lead_to_the_photos_around_it(opened: Page):

@@ -37,7 +37,13 @@ def test_heat_equals_plain_loops():
     for row in range(4):
         for column in range(7):
             x, y = (column + 0.5) / 7, (row + 0.5) / 4
-            total = weights = 0.0
+            total, weights = 0.0, 1e-300
+            sides = [
+                (min(box[i] for box in boxes), max(box[i + 2] for box in boxes)) for i in (0, 1)
+            ]
+            if not all(a <= point <= b for point, (a, b) in zip((x, y), sides, strict=True)):
+                assert found[row, column] == 0
+                continue
             for value, (x0, y0, x1, y1) in zip(values, boxes, strict=True):
                 dx = (x - (x0 + x1) / 2) / (0.42 * (x1 - x0))
                 dy = (y - (y0 + y1) / 2) / (0.42 * (y1 - y0))
@@ -59,6 +65,14 @@ def test_far_from_every_region_is_no_heat_rather_than_nonsense():
     field = heat(np.ones(2), [[0, 0, 0.01, 0.01], [0.5, 0.5, 0.5, 0.5]], 40, 40)
     assert np.isfinite(field).all()
     assert field[-1, -1] == 0
+
+
+def test_what_a_model_does_not_see_has_no_heat():
+    """It crops wide photos: regions are in the middle half of this one."""
+    boxes = [[0.25 + x / 4, y / 2, 0.5 + x / 4, (y + 1) / 2] for y in range(2) for x in range(2)]
+    field = heat(np.ones(4), boxes, 80, 40)
+    assert (field[:, :20] == 0).all() and (field[:, 60:] == 0).all()
+    np.testing.assert_allclose(field[:, 20:60], 1)
 
 
 def test_warm_is_where_the_word_is():

@@ -123,6 +123,8 @@ def heat(values: np.ndarray, boxes: list[list[float]], width: int, height: int) 
     """Interpolate values of regions (R,) to a smooth field over a photo, (height, width).
 
     Each point is the mean over all regions, weighted by a Gaussian around each region's centre.
+    There is no heat outside of the rectangle around all regions, which a model that crops photos
+    does not see.
     """
     box = np.asarray(boxes, np.float64)  # (R, 4)
     centre = (box[:, :2] + box[:, 2:]) / 2
@@ -131,9 +133,10 @@ def heat(values: np.ndarray, boxes: list[list[float]], width: int, height: int) 
     for axis, length in enumerate((width, height)):
         points = (np.arange(length) + 0.5) / length
         distance = (points[:, None] - centre[:, axis]) / size[:, axis]  # (length, R)
-        weights.append(np.exp(-0.5 * distance**2))
+        seen = (points >= box[:, axis].min()) & (points <= box[:, axis + 2].max())  # (length,)
+        weights.append(np.exp(-0.5 * distance**2) * seen[:, None])
     across, down = weights
-    # Far from every region the weights are 0, and so is the heat.
+    # Where the weights are 0, the heat is 0.
     return np.asarray((down * values) @ across.T / np.maximum(down @ across.T, 1e-300))
 
 
