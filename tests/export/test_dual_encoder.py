@@ -18,6 +18,7 @@ from hgan.errors import ConfigError, DataError
 from hgan.export.dual_encoder import export_dual_encoder
 from hgan.export.model import export_model
 from hgan.hub import HubModel
+from hgan.model.card import USE
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.preprocessing import Preprocessing
 from tests.fixtures.dual_encoders import (
@@ -165,6 +166,7 @@ def test_languages_and_licence_are_kept(model_folder: Path, tmp_path: Path) -> N
     assert bundle.languages == ("en", "zh")
     card = (bundle.folder / "README.md").read_text(encoding="utf-8")
     assert "license: mit" in card and "en, zh" in card
+    assert USE in card and "where a sentence is in a photo: patch tokens of CLIP, without" in card
 
 
 @pytest.mark.slow

@@ -84,22 +84,21 @@ def export_dual_encoder(source: HubModel, folder: Path, compact_weights: bool = 
     model = load_model(source)
     tokenizer = read_tokenizer(source, model.config, family.pads)
     card = read_card(source)
+    patches = _patch_grid(model, family.title, processor.preprocessing.size)
     width = embedding_width(source.source, model.config)
     parts = BundleParts(
         name=source.name,
         image=ImageTower(model, processor),
         text=TextTower(model, tokenizer.masked),
         tokenizer=tokenizer.tokenizer,
-        card=dual_encoder_card(source, family.title, card, processor.preprocessing),
+        card=dual_encoder_card(source, card, processor.preprocessing, patches),
         preprocessing=processor.preprocessing,
         max_words=tokenizer.max_words,
         weights={"context": 1.0, "shared": 0.0, "local": 0.0},
         widths={"context": width, "slots": 0, "slot": 0, "local": 0},
         languages=languages_of(card),
         logits=_logits(model),
-        patches=PatchParts(
-            patch_network(model), _patch_grid(model, family.title, processor.preprocessing.size)
-        ),
+        patches=PatchParts(patch_network(model), patches),
     )
     write_bundle(parts, folder, compact_weights)
     return folder
