@@ -107,7 +107,7 @@ def test_index_search_and_evaluate_by_name(
     assert main(["explain", str(photos / "0.jpg"), TEXTS[0], "--model", NAME]) == 0
     shown = capsys.readouterr()
     assert shown.out.startswith("level\tcontext") and "word\t" not in shown.out
-    assert "the whole photo with the whole sentence" in shown.err
+    assert "from the patch tokens of CLIP, without the last attention; approx" in shown.err
 
 
 def test_once_exported_it_needs_neither_torch_nor_the_hub(
