@@ -22,7 +22,6 @@ from hgan.progress import console, progress
 from hgan.runtime.formats import kind_of
 from hgan.runtime.images import media_type
 from hgan.runtime.photo_names import parts_of
-from hgan.terminal import visible
 
 SHOWN = 10
 """Number of samples that are left out and listed; the others are counted."""
@@ -112,8 +111,7 @@ def write_samples(found: Iterable[Sample | Problem], target: Path, source: Path)
 
     replace_folder(target, write)
     for problem in writer.problems[:SHOWN]:
-        # Names in archives need not be text that can be printed.
-        console.print(f"left out: {visible(str(problem))}", markup=False, soft_wrap=True)
+        console.print(f"left out: {problem}", markup=False, soft_wrap=True)
     return writer.summary(target)
 
 
