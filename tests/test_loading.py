@@ -107,7 +107,7 @@ def test_index_search_and_evaluate_by_name(
     assert main(["explain", str(photos / "0.jpg"), TEXTS[0], "--model", NAME]) == 0
     shown = capsys.readouterr()
     assert shown.out.startswith("level\tcontext") and "word\t" not in shown.out
-    assert "the whole photo with the whole sentence" in shown.err
+    assert "from the patch tokens of CLIP, without the last attention; approx" in shown.err
 
 
 def test_once_exported_it_needs_neither_torch_nor_the_hub(
@@ -186,19 +186,6 @@ def test_what_is_not_a_model(tmp_path: Path) -> None:
     for source, message in ((tmp_path, "no model here"), (tmp_path / "none", "no such folder")):
         with pytest.raises(DataError, match=message):
             load_bundle(source)
-
-
-def test_an_index_has_its_own_model(
-    tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    to = tmp_path / "index"
-    bundle = write_tiny_bundle(tmp_path / "bundle")
-    assert main(["index", str(photos), "--to", str(to), "--model", str(bundle)]) == 0
-    assert main(["serve", str(to), "--model", str(bundle), "--port", "0"]) == 2
-    assert "an index has its own model; omit --model" in capsys.readouterr().err
-
-
-# --- a model of hgan on the hub
 
 
 def test_a_checkpoint_goes_to_the_hub_and_back(

@@ -128,6 +128,14 @@ class Word(BaseModel):
     pieces: list[list[Number]] = Field(min_length=1)
 
 
+class Patches(BaseModel):
+    """The similarity of each patch of the photo and the whole sentence, by a dual encoder."""
+
+    source: str = Field(description="What this is, and how exact.")
+    region: Annotated[int, Field(ge=0)]
+    similarity: list[Number] = Field(min_length=1)
+
+
 class ExplanationResult(BaseModel):
     """The parts of a score; see `hgan.runtime.explain.Explanation`."""
 
@@ -140,6 +148,9 @@ class ExplanationResult(BaseModel):
     slots: list[Number]
     boxes: list[Box]
     words: list[Word]
+    patches: Patches | None = Field(
+        None, description="For a dual encoder; its boxes are those of the patches."
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -150,4 +161,8 @@ class ExplanationResult(BaseModel):
                 raise ValueError("a token needs a similarity to each region")
             if not 0 <= word.start <= word.end <= len(self.text):
                 raise ValueError("a word must be a part of the sentence")
+        if self.patches is not None and not (
+            self.patches.region < len(self.patches.similarity) == len(self.boxes)
+        ):
+            raise ValueError("each patch needs a similarity and a box")
         return self

@@ -1,4 +1,4 @@
-"""A small file system that can be filled."""
+"""An index of the photos, and a small file system that can be filled."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from hgan.index.indexer import index_folder
+from hgan.runtime.bundle import Bundle
 from tests.fixtures.disks import mounted
+
+
+@pytest.fixture
+def to(photos: Path, tmp_path: Path, bundle: Bundle) -> Path:
+    """An index of the photos."""
+    index_folder(photos, tmp_path / "index", bundle)
+    return tmp_path / "index"
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ WORD = {
     "text": "dog", "start": 0, "end": 3, "weight": 1.0, "weights": [1.0], "part": 0.5,
     "region": 0, "similarity": [0.5], "pieces": [[0.5]],
 }  # fmt: skip
+PATCHES = {"source": "patch tokens", "region": 0, "similarity": [0.5]}
 EXPLANATION = {
     "text": "dog", "score": 1.0, "slots": [], "boxes": [[0, 0, 1, 1]], "words": [WORD],
     "levels": {"local": {"weight": 1.0, "similarity": 0.5, "part": 0.5}},
@@ -160,6 +161,9 @@ def test_fewer_results_than_queries():
         {"words": [WORD | {"end": 10**9}]}, {"words": [WORD | {"start": -1}]},
         {"boxes": [[0, 0, 1]]}, {"boxes": [[0, 0, 1, float("nan")]]}, {"boxes": []},
         {"levels": {"local": {}}}, {"slots": [None]}, {"text": 5},
+        {"patches": PATCHES | {"similarity": []}}, {"patches": PATCHES | {"similarity": [0, 1]}},
+        {"patches": PATCHES | {"similarity": [float("nan")]}}, {"patches": {"region": 0}},
+        {"patches": PATCHES | {"region": 1}}, {"patches": PATCHES | {"region": -1}},
     ],
 )  # fmt: skip
 def test_explanations_that_do_not_fit_together(change):

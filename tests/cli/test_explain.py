@@ -10,9 +10,9 @@ from PIL import Image
 from rich.console import Console
 
 from hgan.cli import main
-from hgan.cli.explain import levels_table, region_name, words_table
+from hgan.cli.explain import levels_table, patches_table, region_name, words_table
 from hgan.runtime.bundle import Bundle
-from tests.fixtures.tiny_bundle import edit_config, write_tiny_bundle
+from tests.fixtures.tiny_bundle import CONTEXT_ONLY, edit_config, write_tiny_bundle
 
 
 @pytest.fixture
@@ -109,8 +109,7 @@ def test_no_bundle(photo, tmp_path, capsys):
 
 
 def test_a_dual_encoder_has_no_words(photo, tmp_path, capsys):
-    one = {"context": 1.0, "shared": 0.0, "local": 0.0}
-    bundle = write_tiny_bundle(tmp_path / "one", weights=one)
+    bundle = write_tiny_bundle(tmp_path / "one", weights=CONTEXT_ONLY)
     edit_config(bundle, logits={"scale": 10.0, "bias": -4.0})
     out = tmp_path / "why.png"
     assert main(["explain", str(photo), "red", "--model", str(bundle), "--out", str(out)]) == 0
@@ -125,3 +124,24 @@ def test_a_dual_encoder_has_no_words(photo, tmp_path, capsys):
     explanation = Bundle.load(bundle).explain(photo, "red")
     Console(file=screen, width=100).print(levels_table(explanation))
     assert f"probability of a match {explanation.probability:.1%}" in screen.getvalue()
+
+
+def test_a_dual_encoder_says_where_and_how_it_knows(photo, tmp_path, capsys):
+    bundle = write_tiny_bundle(tmp_path / "one", weights=CONTEXT_ONLY, patches=True)
+    out = tmp_path / "why.png"
+    assert main(["explain", str(photo), "blue", "--model", str(bundle), "--out", str(out)]) == 0
+    shown = capsys.readouterr()
+    [where] = [line.split("\t") for line in shown.out.splitlines() if line.startswith("where")]
+    explanation = Bundle.load(bundle).explain(photo, "blue")
+    assert float(where[1]) == pytest.approx(explanation.patches.best, abs=1e-4)
+    assert where[2].split("-")[0] in ("50", "75")  # the right half
+    source = "where: from the patch tokens of Tiny, without the last attention; approximate"
+    assert source in shown.err and "the whole photo" not in shown.err
+    with Image.open(out) as picture:
+        assert picture.height > 800
+    screen = io.StringIO()
+    Console(file=screen, width=100).print(patches_table(explanation, explanation.patches))
+    assert where[2] in screen.getvalue() and f"{explanation.patches.best:.3f}" in screen.getvalue()
+    assert main(["explain", str(photo), "blue", "--model", str(bundle), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["patches"]
+    assert found == explanation.as_dict()["patches"] and len(found["similarity"]) == 16

@@ -38,7 +38,7 @@ PATIENCE = 20_000
 KEY = "a key of the tests that is long"
 
 Serve = Callable[..., str]
-"""Serves a copy of the index with more options; returns the address."""
+"""Serves a copy of the index, or of another one, with more options; returns the address."""
 
 
 @pytest.fixture(scope="session")
@@ -70,8 +70,8 @@ def indexed(library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def serve(indexed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     with ExitStack() as stack:
 
-        def start(*options: str) -> str:
-            copy = shutil.copytree(indexed, tmp_path_factory.mktemp("served") / "index")
+        def start(*options: str, index: Path = indexed) -> str:
+            copy = shutil.copytree(index, tmp_path_factory.mktemp("served") / "index")
             log = stack.enter_context((copy.parent / "log").open("w"))
             process = subprocess.Popen(
                 [sys.executable, "-m", "hgan", "serve", copy, "--port", "0", *options],

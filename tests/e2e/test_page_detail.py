@@ -1,9 +1,11 @@
 """One photo on the page: its metadata, its explanation, and links to similar photos."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("playwright")
 from playwright.sync_api import Locator, Page, expect
@@ -12,6 +14,7 @@ from hgan.client import Client
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from tests.e2e.looks import TILES, field, loaded, search, shown
+from tests.fixtures.tiny_bundle import CONTEXT_ONLY, edit_config, write_tiny_bundle
 
 WORDS = "a boy jumps into the water"
 
@@ -30,6 +33,20 @@ def opened(page: Page) -> Page:
 def path_of(tile: Locator) -> str:
     """The path of a photo in the results."""
     return tile.get_attribute("aria-label").removesuffix(", weak match")
+@pytest.fixture
+def served_dual(serve, tmp_path: Path) -> str:
+    """The address of a service with one wide photo, red at the top, and a dual encoder that sees
+    the middle half of it."""
+    from hgan.index.indexer import index_folder
+
+    photo = Image.new("RGB", (800, 400), (0, 0, 60))
+    photo.paste((255, 0, 0), (500, 0, 600, 100))
+    (tmp_path / "photos").mkdir()
+    photo.save(tmp_path / "photos" / "red.png")
+    model = write_tiny_bundle(tmp_path / "dual", weights=CONTEXT_ONLY, patches=True)
+    edit_config(model, preprocessing={"fit": "crop", "filter": "bicubic", "shorter_side": 16})
+    index_folder(tmp_path / "photos", tmp_path / "index", model)
+    return serve(index=tmp_path / "index")
 
 
 def heat(page: Page) -> np.ndarray:
@@ -135,6 +152,30 @@ def test_a_word_that_is_pressed_stays_lit(opened: Page):
     opened.locator(".title h2").hover()
     opened.locator(".close").focus()
     expect(opened.locator(".frame")).not_to_have_class(re.compile("lit"))
+
+
+def test_a_dual_encoder_says_where_the_sentence_is(tab, served_dual):
+    page = tab(served_dual)
+    search(page, "red")
+    page.locator(TILES).first.click()
+    sentence = page.locator(".sentence button")
+    expect(sentence).to_have_text(["red"])
+    expect(page.locator(".why")).to_contain_text(
+        "Where it matches: from the patch tokens of Tiny, without the last attention; approximate."
+    )
+    expect(page.locator(".why")).not_to_contain_text("not word by word")
+    frame = page.locator(".frame")
+    expect(frame).not_to_have_class(re.compile("lit"))
+    sentence.hover()
+    expect(frame).to_have_class(re.compile("lit"))
+    expect(page.locator(".match")).to_contain_text("The sentence matches best at the top")
+    warm = heat(page)
+    height, width = warm.shape
+    assert warm[height // 8, width * 11 // 16] > 200 > 100 > warm[height * 7 // 8, width * 5 // 16]
+    assert warm[:, : width // 4].max() == warm[:, width * 3 // 4 :].max() == 0
+    box, region = frame.bounding_box(), page.locator(".region").bounding_box()
+    assert (region["x"] - box["x"]) / box["width"] == pytest.approx(5 / 8, abs=0.02)
+    assert region["width"] / box["width"] == pytest.approx(1 / 8, abs=0.02)
 
 
 def test_arrows_lead_to_the_photos_around_it(opened: Page):

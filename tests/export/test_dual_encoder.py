@@ -18,6 +18,7 @@ from hgan.errors import ConfigError, DataError
 from hgan.export.dual_encoder import export_dual_encoder
 from hgan.export.model import export_model
 from hgan.hub import HubModel
+from hgan.model.card import USE
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.preprocessing import Preprocessing
 from tests.fixtures.dual_encoders import (
@@ -32,6 +33,7 @@ from tests.fixtures.scenes import draw_scene
 
 Exported = Callable[[str], tuple[Path, Bundle]]
 
+FILES = {"image.onnx", "text.onnx", "patches.onnx", "tokenizer.json"}
 FAST = "clip"
 NAMES = [
     FAST,
@@ -104,7 +106,7 @@ def test_the_bundle_describes_the_model(exported: Exported) -> None:
     encoded = bundle.encode_text(TEXTS)
     assert encoded.slots.shape == (4, 0, 0) and encoded.local.shape == (4, 0, 0)
     names = {file.name for file in bundle.folder.iterdir()}
-    assert names == {"README.md", "config.json", "image.onnx", "text.onnx", "tokenizer.json"}
+    assert names == {"README.md", "config.json", *FILES}
 
 
 def test_each_network_has_only_its_own_tower(exported: Exported) -> None:
@@ -164,6 +166,7 @@ def test_languages_and_licence_are_kept(model_folder: Path, tmp_path: Path) -> N
     assert bundle.languages == ("en", "zh")
     card = (bundle.folder / "README.md").read_text(encoding="utf-8")
     assert "license: mit" in card and "en, zh" in card
+    assert USE in card and "where a sentence is in a photo: patch tokens of CLIP, without" in card
 
 
 @pytest.mark.slow
@@ -179,6 +182,9 @@ def test_compact_weights(
         assert sizes[0] < 0.7 * sizes[1]
     found = small.encode_text(TEXTS).context @ plain.encode_text(TEXTS).context.T
     np.testing.assert_allclose(np.diag(found), 1, atol=2e-3)
+    pixels = plain.preprocessing.sample()
+    ours, theirs = (each.encode_with_patches(pixels)[1] for each in (small, plain))
+    np.testing.assert_allclose((ours * theirs).sum(axis=1), 1, atol=2e-3)
 
 
 @pytest.mark.slow
@@ -191,7 +197,7 @@ def test_large_weights_have_a_file_of_their_own(
     bundle = Bundle.load(export_dual_encoder(HubModel.find(folder), tmp_path / "out", compact))
     names = {file.name for file in bundle.folder.glob("*.data")}
     assert names == (set() if compact else {"image.onnx.data", "text.onnx.data"})
-    assert set(bundle.config.files) == {"image.onnx", "text.onnx", "tokenizer.json"} | names
+    assert set(bundle.config.files) == FILES | names
     if not compact:
         assert (bundle.folder / "image.onnx").stat().st_size < 100_000
         found, expected = (each.encode_text(TEXTS).context for each in (bundle, plain))

@@ -28,10 +28,10 @@ def _read(path: Path) -> None:
     with named(path):
         found = read_captions(path)
     assert not problems, problems[0]
-    _consistent(found)
+    consistent(found)
 
 
-def _consistent(found: Captions) -> None:
+def consistent(found: Captions) -> None:
     """Check what `Captions` promises."""
     names, count = found.images, len(found.texts)
     assert 0 < len(set(names)) == len(names) == len(found.splits)

@@ -120,7 +120,11 @@ def _configs() -> list[bytes]:
         "widths": {"context": 4, "slots": 2, "slot": 3, "local": 6},
         "files": dict.fromkeys(("image.onnx", "text.onnx", "tokenizer.json"), "0" * 64),
     }
-    return [json.dumps(values).encode()]
+    dual = values | {
+        "files": values["files"] | {"patches.onnx": "0" * 64},
+        "patches": {"model": "CLIP", "side": 2, "pixels": 8},
+    }
+    return [json.dumps(one).encode() for one in (values, dual)]
 
 
 TARGETS = {
@@ -143,7 +147,7 @@ TARGETS = {
     "bundle_config": Target(
         bundle_config,
         _configs,
-        (*_JSON, '"weights"', '"widths"', '"files"', '"boxes"', '"format_version"'),
+        (*_JSON, '"weights"', '"widths"', '"files"', '"boxes"', '"patches"', '"format_version"'),
     ),
     "where": Target(
         where,

@@ -1,5 +1,5 @@
 """All fuzz targets by name."""
 
-from tests.fuzz import captions, photos, settings
+from tests.fuzz import captions, conversion, photos, settings
 
-TARGETS = photos.TARGETS | captions.TARGETS | settings.TARGETS
+TARGETS = photos.TARGETS | captions.TARGETS | conversion.TARGETS | settings.TARGETS

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import hgan
-from hgan.errors import BundleError, IndexingError
+from hgan.errors import IndexingError
 from hgan.index.describe import describe_index
 from hgan.index.estimate import estimate
 from hgan.index.indexer import index_folder
@@ -115,21 +115,3 @@ def test_what_an_index_has(whole: Bundle, photos: Path, tmp_path: Path) -> None:
     with hgan.open_index(to) as index:  # which locks it
         assert describe_index(to)["model"] == "tiny"
         assert index.bundle.languages == ("en",)
-
-
-def test_a_model_that_is_gone(whole: Bundle, photos: Path, tmp_path: Path) -> None:
-    to = tmp_path / "index"
-    index_folder(photos, to, whole)
-    whole.folder.rename(tmp_path / "elsewhere")
-    message = f"no model bundle here any more; .* made with tiny.*hgan index {photos} --model MODEL"
-    with pytest.raises(BundleError, match=message):
-        hgan.open_index(to)
-    with pytest.raises(BundleError, match=message):
-        index_folder(photos, to)
-    assert "no model bundle here any more" in describe_index(to)["problem"]
-    with hgan.open_index(to, tmp_path / "elsewhere") as index:
-        assert len(index) == 12
-    assert index_folder(photos, to, tmp_path / "elsewhere").unchanged == 12
-    assert read_manifest(to).bundle_path == str(tmp_path / "elsewhere")
-    with hgan.open_index(to) as index:  # it is found where it was named last
-        assert len(index) == 12

@@ -9,10 +9,11 @@ from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import EvalResult
 
 from hgan.config import TextConfig, VisionConfig
-from hgan.model.card import PIPELINE_TAG, model_card
+from hgan.model.card import PIPELINE_TAG, USE, model_card
 from hgan.model.hgan import HGAN
 from hgan.model.matchers import build_matcher, matcher_config
 from hgan.model.prior import SemanticPrior
+from hgan.runtime.bundle import default_bundle
 from hgan.training.trainer import train
 from tests.fixtures.networks import SMALL, WIDTH, network, text_encoder
 from tests.fixtures.tiny_model import tiny_config
@@ -167,3 +168,11 @@ def test_a_trained_model_brings_its_facts(tmp_path: Path) -> None:
     assert by_name["rSum (S)"] == pytest.approx(result.rsum, abs=0.01)
     recalls = [value for name, value in by_name.items() if "R@" in name]
     assert len(recalls) == 6 and sum(recalls) == pytest.approx(result.rsum, abs=0.05)
+
+
+def test_the_shipped_model_has_a_card_of_this_form() -> None:
+    found = (default_bundle() / "README.md").read_text(encoding="utf-8")
+    assert USE in found
+    sections = [line for line in found.splitlines() if line.startswith("## ")]
+    expected = model_card(network(), VisionConfig(), TextConfig(), FACTS).splitlines()
+    assert sections == [line for line in expected if line.startswith("## ")]

@@ -10,8 +10,9 @@ from hgan.errors import DataError, HganError
 from hgan.render.heatmap import PANELS, heat, heat_panel, heatmap_sheet, shown_words
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.explain import Explanation, Word
+from hgan.runtime.patches import PatchGrid, PatchMap
 from tests.fixtures.photos import COLOURS, save_photo
-from tests.fixtures.tiny_bundle import write_tiny_bundle
+from tests.fixtures.tiny_bundle import CONTEXT_ONLY, write_tiny_bundle
 
 BOXES = [[x / 3, y / 3, (x + 1) / 3, (y + 1) / 3] for y in range(3) for x in range(3)]
 GRAY = Image.new("RGB", (90, 60), (128, 128, 128))
@@ -36,7 +37,13 @@ def test_heat_equals_plain_loops():
     for row in range(4):
         for column in range(7):
             x, y = (column + 0.5) / 7, (row + 0.5) / 4
-            total = weights = 0.0
+            total, weights = 0.0, 1e-300
+            sides = [
+                (min(box[i] for box in boxes), max(box[i + 2] for box in boxes)) for i in (0, 1)
+            ]
+            if not all(a <= point <= b for point, (a, b) in zip((x, y), sides, strict=True)):
+                assert found[row, column] == 0
+                continue
             for value, (x0, y0, x1, y1) in zip(values, boxes, strict=True):
                 dx = (x - (x0 + x1) / 2) / (0.42 * (x1 - x0))
                 dy = (y - (y0 + y1) / 2) / (0.42 * (y1 - y0))
@@ -58,6 +65,14 @@ def test_far_from_every_region_is_no_heat_rather_than_nonsense():
     field = heat(np.ones(2), [[0, 0, 0.01, 0.01], [0.5, 0.5, 0.5, 0.5]], 40, 40)
     assert np.isfinite(field).all()
     assert field[-1, -1] == 0
+
+
+def test_what_a_model_does_not_see_has_no_heat():
+    """It crops wide photos: regions are in the middle half of this one."""
+    boxes = [[0.25 + x / 4, y / 2, 0.5 + x / 4, (y + 1) / 2] for y in range(2) for x in range(2)]
+    field = heat(np.ones(4), boxes, 80, 40)
+    assert (field[:, :20] == 0).all() and (field[:, 60:] == 0).all()
+    np.testing.assert_allclose(field[:, 20:60], 1)
 
 
 def test_warm_is_where_the_word_is():
@@ -159,6 +174,30 @@ def test_a_model_without_words_shows_its_levels(tmp_path, level):
     pixels = sheet(bundle, GRAY, "a red dog", tmp_path)
     assert pixels.shape[0] == 436
     assert (pixels.sum(axis=-1) < 200).any()  # something is written
+
+
+def test_a_dual_encoder_has_one_large_panel(tmp_path):
+    folder = write_tiny_bundle(tmp_path / "bundle", weights=CONTEXT_ONLY, patches=True)
+    dual = Bundle.load(folder)
+    photo = Image.new("RGB", (400, 300), (0, 0, 0))
+    photo.paste((255, 0, 0), (300, 75, 400, 150))
+    pixels = sheet(dual, photo, "red", tmp_path)
+    height = round(820 * 3 / 4)
+    assert pixels.shape[:2] == (436 + height + 42 + 20, 1236)
+    panel = pixels[436 : 436 + height, 28 : 28 + 820]
+    warm = panel[..., 0] - panel[..., 2]
+    assert warm[230, 720] > warm[500, 200] + 50  # the patch, and far from it
+    caption = pixels[436 + height :]
+    assert (caption.sum(axis=-1) < 200).any()
+
+
+def test_patches_that_are_all_the_same_have_no_heat(tmp_path):
+    boxes = PatchGrid("Tiny", 3, 10).boxes(30)
+    flat = PatchMap("patch tokens", np.full(9, 0.3))
+    explanation = Explanation("text", [], [], [], boxes, patches=flat)
+    heatmap_sheet(GRAY, explanation, tmp_path / "why.png")
+    with Image.open(tmp_path / "why.png") as picture:
+        assert abs(warmth(picture.convert("RGB"))).max() < 10
 
 
 def test_errors(bundle, tmp_path):

@@ -19,6 +19,7 @@ from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.similarity import score_levels
 from tests.fixtures.tiny_bundle import (
     COLOURS,
+    CONTEXT_ONLY,
     MAX_WORDS,
     SIZE,
     WEIGHTS,
@@ -166,12 +167,59 @@ def test_newer_version(folder):
         {"languages": ["en"] * 1000},
         {"logits": {"scale": 1.0}},
         {"logits": {"scale": float("nan"), "bias": 0.0}},
+        {"patches": {"model": "CLIP", "side": 4, "pixels": 4}},  # without the network
     ],
 )
 def test_wrong_field(folder, change):
     edit_config(folder, **change)
     with pytest.raises(BundleError, match=r"config\.json"):
         Bundle.load(folder)
+
+
+@pytest.mark.parametrize(
+    "patches",
+    [
+        None,
+        [],
+        {"model": "CLIP", "side": 4},
+        {"model": "CLIP", "side": 5, "pixels": 4},  # more than the square has
+        {"model": "CLIP", "side": 0, "pixels": 4},
+        {"model": "CLIP", "side": 10**9, "pixels": 1},
+        {"model": "CLIP", "side": 4, "pixels": "4"},
+        {"model": "CLIP\x1b[31m", "side": 4, "pixels": -1},
+        {"model": "x" * 101, "side": 4, "pixels": 4},
+        {"model": None, "side": 4, "pixels": 4},
+        {"model": "CLIP", "side": 4, "pixels": 4, "more": 1},
+    ],
+)
+def test_wrong_patches(tmp_path, patches):
+    folder = write_tiny_bundle(tmp_path / "bundle", weights=CONTEXT_ONLY, patches=True)
+    edit_config(folder, patches=patches)
+    with pytest.raises(BundleError, match=r"config\.json"):
+        Bundle.load(folder)
+
+
+def test_patches_are_checked_where_they_are_computed(tmp_path):
+    folder = write_tiny_bundle(tmp_path / "bundle", weights=CONTEXT_ONLY, patches=True)
+    edit_config(folder, patches={"model": "Tiny", "side": 3, "pixels": 4})
+    with pytest.raises(BundleError, match=r"patches are \(16, 16\), not \(9, 16\)"):
+        Bundle.load(folder).encode_with_patches(plain(RED)[0])
+    bundle = Bundle.load(folder)
+    (folder / "patches.onnx").write_bytes(b"damaged")
+    with pytest.raises(BundleError, match=r"patches\.onnx: damaged"):
+        Bundle.load(folder)
+    assert bundle.encode_images(plain(RED)).context.shape == (1, 16)  # indexing does not need it
+    with pytest.raises(BundleError, match=r"patches\.onnx: not a model"):
+        bundle.explain(plain(RED)[0], "red")
+
+
+def test_an_image_tower_without_states_has_no_patches(tmp_path):
+    folder = write_tiny_bundle(tmp_path / "bundle", weights=CONTEXT_ONLY, patches=True)
+    other = write_tiny_bundle(tmp_path / "other", weights=CONTEXT_ONLY)
+    shutil.copy(other / "image.onnx", folder)
+    _sign(folder)
+    with pytest.raises(BundleError, match="no output states"):
+        Bundle.load(folder).encode_images(plain(RED))
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", b"{}", b"null"])

@@ -19,7 +19,15 @@ from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.similarity import score_levels
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.tiny_bundle import COLOURS as COLOUR_WORDS
-from tests.fixtures.tiny_bundle import MAX_WORDS, SIZE, WEIGHTS, WORDS, write_tiny_bundle
+from tests.fixtures.tiny_bundle import (
+    CONTEXT_ONLY,
+    MAX_WORDS,
+    SIZE,
+    WEIGHTS,
+    WORDS,
+    edit_config,
+    write_tiny_bundle,
+)
 
 MODELS = {
     "all": WEIGHTS,
@@ -224,6 +232,49 @@ def test_json_holds_all_that_the_score_is_made_of(bundles):
     zebra = data["words"][2]
     assert data["text"][zebra["start"] : zebra["end"]] == zebra["text"] == "zebra"
     assert len(zebra["similarity"]) == len(data["boxes"]) == 4
+
+
+@pytest.fixture(scope="module")
+def dual(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A dual encoder of 4 x 4 patches."""
+    folder = tmp_path_factory.mktemp("dual") / "bundle"
+    return Bundle.load(write_tiny_bundle(folder, weights=CONTEXT_ONLY, patches=True))
+
+
+def test_a_dual_encoder_finds_the_patches_of_a_sentence(dual):
+    pixels = np.zeros((SIZE, SIZE, 3), np.uint8)
+    pixels[4:8, 12:] = (255, 0, 0)
+    explanation = dual.explain(Image.fromarray(pixels), "a red dog")
+    patches = explanation.patches
+    assert explanation.boxes[patches.region] == [0.75, 0.25, 1, 0.5]
+    assert patches.best == patches.similarity.max() > patches.similarity.min() + 0.5
+    assert len(explanation.boxes) == len(patches.similarity) == 16
+    assert patches.source == "patch tokens of Tiny, without the last attention; approximate"
+    encoded = dual.encode_images([pixels])
+    score = float(encoded.context[0] @ dual.encode_texts(["a red dog"]).context[0])
+    assert explanation.score == pytest.approx(score, abs=1e-6)  # the patches are no part of it
+    assert explanation.is_whole and explanation.words == []
+
+
+def test_patches_of_a_photo_that_is_cropped_are_placed_in_it(tmp_path):
+    folder = write_tiny_bundle(tmp_path / "bundle", weights=CONTEXT_ONLY, patches=True)
+    crop = {"fit": "crop", "filter": "bicubic", "shorter_side": SIZE}
+    edit_config(folder, preprocessing=crop)
+    pixels = np.zeros((SIZE, 2 * SIZE, 3), np.uint8)
+    pixels[:4, 20:24] = (255, 0, 0)  # the last patch of the first row, which starts at 8
+    explanation = Bundle.load(folder).explain(Image.fromarray(pixels), "red")
+    assert explanation.boxes[explanation.patches.region] == [20 / 32, 0, 24 / 32, 0.25]
+
+
+def test_patches_can_be_sent(dual):
+    explanation = dual.explain(noise(0), "a red dog")
+    values = json.loads(json.dumps(explanation.as_dict()))
+    assert values["patches"]["region"] == explanation.patches.region
+    again = Explanation.from_dict(values)
+    assert again.as_dict() == values
+    np.testing.assert_array_equal(again.patches.similarity, explanation.patches.similarity)
+    del values["patches"]  # an older service
+    assert Explanation.from_dict(values).patches is None
 
 
 def test_text_that_is_not_unicode_can_be_written(bundles):

@@ -14,6 +14,7 @@ from hgan.search.searcher import open_index
 from hgan.serve.app import create_app
 from hgan.serve.settings import Settings
 from tests.fixtures.photos import save_photo
+from tests.fixtures.tiny_bundle import CONTEXT_ONLY, write_tiny_bundle
 from tests.serve.conftest import KEY, listening
 
 
@@ -87,6 +88,19 @@ def test_many_queries_and_new_photos(address, photos, made, bundle, tmp_path):
         assert client.find_many([]) == []
         with pytest.raises(DataError, match="status 401"):
             client.add(photos / "red 0.png", "a.png")
+
+
+def test_patches_of_a_dual_encoder(tmp_path, photos):
+    folder = write_tiny_bundle(tmp_path / "dual", weights=CONTEXT_ONLY, patches=True)
+    index_folder(photos, tmp_path / "index", folder)
+    with open_index(tmp_path / "index") as index:
+        there = index.explain("red 0.png", "a red dog")
+    app = create_app(tmp_path / "index")
+    with listening(app) as url, Client(url) as client:
+        here = client.explain("red 0.png", "a red dog")
+    assert here.as_dict() == there.as_dict()
+    assert len(here.patches.similarity) == len(here.boxes) == 16
+    assert here.patches.source.startswith("patch tokens of Tiny")
 
 
 def test_adding_by_the_client(tmp_path, bundle, photos):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hgan.runtime.explain import Explanation
+    from hgan.runtime.patches import PatchMap
 
 
 WHOLE = (
@@ -45,10 +46,14 @@ def _explain(_parser: ArgumentParser, chosen: Namespace) -> int:
         tables = [levels_table(explanation)]
         if explanation.words:
             tables.append(words_table(explanation))
+        if explanation.patches is not None:
+            tables.append(patches_table(explanation, explanation.patches))
         Console().print(*tables, sep="\n")
     else:
         _print_lines(explanation)
-    if explanation.is_whole:
+    if explanation.patches is not None:
+        print_visible(f"where: from the {explanation.patches.source}", file=sys.stderr)
+    elif explanation.is_whole:
         print(WHOLE, file=sys.stderr)
     if chosen.out is not None:
         from hgan.render.heatmap import heatmap_sheet
@@ -69,6 +74,9 @@ def _print_lines(explanation: "Explanation") -> None:
     for word in explanation.words:
         where = region_name(explanation.boxes[word.region])
         print_visible("word", word.text, f"{word.best:.4f}", f"{word.weight:.4f}", where, sep="\t")
+    if (patches := explanation.patches) is not None:
+        where = region_name(explanation.boxes[patches.region])
+        print("where", f"{patches.best:.4f}", where, sep="\t")
 
 
 def levels_table(explanation: "Explanation") -> "Table":
@@ -111,6 +119,17 @@ def words_table(explanation: "Explanation") -> "Table":
     return table
 
 
+def patches_table(explanation: "Explanation", patches: "PatchMap") -> "Table":
+    """A table of the patch that matches the sentence best."""
+    from rich.table import Table
+
+    table = Table(title="where the sentence matches best", title_justify="left")
+    table.add_column("across, down", justify="right")
+    table.add_column("similarity", justify="right", style="bold")
+    table.add_row(region_name(explanation.boxes[patches.region]), f"{patches.best:.3f}")
+    return table
+
+
 def region_name(box: list[float]) -> str:
     """Position of a region in the photo: `17-33% 50-67%`, from the left and from the top.
 
@@ -129,7 +148,8 @@ EXPLAIN = Verb(
         "and the similarity (cosine times the word's weight). Prints tables on a terminal, and\n"
         "tab-separated lines into a pipe. The picture of --out shows all words with all regions.\n"
         "A dual encoder has only the level of the whole photo and the whole sentence; SigLIP also\n"
-        "gives the probability that they match."
+        "gives the probability that they match. Where the sentence is in the photo comes from the\n"
+        "dual encoder's patch tokens, without the last attention, and is approximate."
     ),
     examples=(
         'hgan explain dog.jpg "a black dog catches a ball" --out why.png',

@@ -17,6 +17,11 @@ from hgan.terminal import print_visible
 if TYPE_CHECKING:
     from hgan.index.indexer import IndexReport
     from hgan.index.watcher import WatchEvent
+    from hgan.runtime.bundle import Bundle
+
+
+_OF_PHOTOS = "estimate", "exclude", "part", "quantize", "regions", "watch"
+"""Options that need photos."""
 
 
 def _index_arguments(parser: ArgumentParser) -> None:
@@ -26,7 +31,8 @@ def _index_arguments(parser: ArgumentParser) -> None:
         type=str,
         metavar="FOLDER_OR_FILE",
         help="folder of photos, or an address such as s3://bucket/2023, including its subfolders; "
-        "or a file of captions or sentences; --verify and --repair do not need it",
+        "or a file of captions or sentences; not needed for --verify and --repair, nor for "
+        "--model alone, which remembers where the model of the index is now",
     )
     parser.add_argument(
         "--to",
@@ -93,7 +99,9 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
     if chosen.verify:
         return _verify(to)
     if chosen.repair:
-        return _repair(to)
+        return _repair(to, named_model(chosen.model))
+    if folder is None and chosen.model is not None and not any(chosen[name] for name in _OF_PHOTOS):
+        return _remember(to, chosen.model)
     if folder is None:
         raise ConfigError("name the photos or texts to index, as in `hgan index ~/Pictures`")
     bundle = named_model(chosen.model)
@@ -152,11 +160,22 @@ def _verify(to: Path | str) -> int:
     return 0 if result.good else 1
 
 
-def _repair(to: Path | str) -> int:
+def _remember(to: Path | str, model: str) -> int:
+    """Remember where the model of an index is now, and print it."""
+    from hgan.index.open import remember_model
+
+    bundle = named_model(model)
+    assert bundle is not None
+    remember_model(to, bundle)
+    print_visible(f"the model of {to} is now in {bundle.folder}")
+    return 0
+
+
+def _repair(to: Path | str, bundle: "Bundle | None") -> int:
     """Print what was encoded again and added."""
     from hgan.index.repair import repair_index
 
-    done = repair_index(to)
+    done = repair_index(to, bundle)
     if done.lost:
         print_visible(
             f"the engine could not read its files ({done.lost}); the index was created again, "
@@ -232,6 +251,7 @@ INDEX = Verb(
         "hgan index ~/Pictures --watch",
         "hgan index --to holidays.index --verify",
         "hgan index --to holidays.index --repair",
+        "hgan index --to http://localhost:6333/pictures --model bundles/moved",
         "hgan index captions.jsonl --to captions.index",
     ),
     arguments=_index_arguments,

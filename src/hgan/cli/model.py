@@ -20,6 +20,18 @@ def model_argument(parser: ArgumentParser, default: str = SHIPPED) -> None:
     parser.add_argument("--model", "--bundle", type=str, metavar="MODEL", help=help_text)
 
 
+def moved_model_argument(parser: ArgumentParser) -> None:
+    """Add --model to a parser of a verb that opens an index, which has its model."""
+    parser.add_argument(
+        "--model",
+        "--bundle",
+        type=str,
+        metavar="MODEL",
+        help="the model of the index, if it is no longer where it was; `hgan index --model MODEL` "
+        "remembers the new place",
+    )
+
+
 def named_model(name: str | None) -> "Bundle | None":
     """The bundle that --model names; None if it is not given.
 

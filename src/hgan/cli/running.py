@@ -11,6 +11,7 @@ from hgan.errors import IndexingError
 from hgan.index.store.announcement import announced_address
 from hgan.index.store.manifest import Holds
 from hgan.index.store.open import is_address, read_manifest
+from hgan.runtime.bundle import Bundle
 from hgan.search.finder import Hit, SearchOptions
 from hgan.search.query import Query
 from hgan.search.searcher import Index, open_index
@@ -67,8 +68,13 @@ class ServedIndex(Client):
         return query
 
 
-def open_to_search(target: Path | str) -> Index | ServedIndex:
-    """Open an index; if a service of this machine has it open, the service is asked.
+def open_to_search(target: Path | str, bundle: Bundle | None = None) -> Index | ServedIndex:
+    """Open an index; if a service of this machine has it open, the service is asked, with its
+    model.
+
+    Args:
+        target: the index.
+        bundle: the model, if it is not where it was.
 
     Raises:
         IndexingError: see `open_index`; or the service refuses to answer.
@@ -76,8 +82,8 @@ def open_to_search(target: Path | str) -> Index | ServedIndex:
     """
     url = None if is_address(target) else announced_address(Path(target))
     if url is None:
-        return open_index(target)
+        return open_index(target, bundle)
     try:
         return ServedIndex(url, read_manifest(Path(target)).root)
     except IndexingError:  # it has been killed, or another program has the port now
-        return open_index(target)
+        return open_index(target, bundle)

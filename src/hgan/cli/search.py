@@ -10,6 +10,7 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from hgan.cli.device import prefer_processor
+from hgan.cli.model import moved_model_argument, named_model
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 from hgan.locations import default_index
@@ -68,6 +69,7 @@ def _search_arguments(parser: ArgumentParser) -> None:
         "camera=Canon or tag=beach; can be repeated",
     )
     parser.add_argument("--index", type=str, help="the index to search, by default your own index")
+    moved_model_argument(parser)
     parser.add_argument("-k", "--k", type=PositiveInt, default=10, help="number of photos to list")
     parser.add_argument(
         "--offset", type=NonNegativeInt, default=0, help="number of best photos to skip"
@@ -119,7 +121,7 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
         photo_share=chosen.share,
     )
     where = Filter.parse(chosen.where or ())
-    with open_to_search(chosen.index or default_index()) as index:
+    with open_to_search(chosen.index or default_index(), named_model(chosen.model)) as index:
         hits = index.find(
             query,
             chosen.k,
@@ -264,6 +266,7 @@ SEARCH = Verb(
         'hgan search "a beach" -k 20 --offset 20 --min-score 0.3',
         "hgan search --image holiday.jpg --index captions.index",
         'hgan search "a red car" --index holidays.index --sheet cars.png',
+        'hgan search "a red car" --index holidays.index --model bundles/moved',
         'hgan search "a red car" --json',
         'hgan search "a red car" --min-relevance 0.5 -f',
     ),

@@ -9,6 +9,7 @@ from contextlib import ExitStack, nullcontext
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -19,6 +20,9 @@ from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 from hgan.locations import default_index
 from hgan.runtime.memory import share_heaps
+
+if TYPE_CHECKING:
+    from hgan.runtime.bundle import Bundle
 
 _NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 SHUTDOWN = 30
@@ -111,8 +115,9 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
     )
     proxies = _addresses(chosen.proxy or [])
     with _listen(chosen.host, chosen.port) as listening, ExitStack() as running:
-        target = _ready_index(chosen)
-        app = create_app(target, settings)
+        bundle = named_model(chosen.model)
+        target = _ready_index(chosen, bundle)
+        app = create_app(target, settings, bundle)
         service = app.state.service
         host = f"[{chosen.host}]" if ":" in chosen.host else chosen.host
         url = f"http://{host}:{listening.getsockname()[1]}"
@@ -178,13 +183,12 @@ def _has_browser(host: str) -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def _ready_index(chosen: Namespace) -> Path | str:
-    """The index to serve; it is updated first if a folder of photos is given."""
+def _ready_index(chosen: Namespace, bundle: "Bundle | None") -> Path | str:
+    """The index to serve; it is updated first, with a bundle if one is named, if a folder of photos
+    is given."""
     source = chosen.source
     is_remote = source is not None and source.startswith(("http://", "https://"))
     is_index = is_remote or (source is not None and (Path(source) / "index.json").is_file())
-    if chosen.model is not None and (source is None or is_index):
-        raise ConfigError("an index has its own model; omit --model, or pass a folder of photos")
     if source is None:
         return chosen.index or default_index()
     if is_index:
@@ -194,7 +198,7 @@ def _ready_index(chosen: Namespace) -> Path | str:
     from hgan.index.indexer import index_folder
 
     to = chosen.index or default_index()
-    print_not_indexed(index_folder(source, to, named_model(chosen.model)))
+    print_not_indexed(index_folder(source, to, bundle))
     return to
 
 

@@ -7,7 +7,8 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from hgan.errors import DataError
 from hgan.hub import HubModel
-from hgan.model.card import PIPELINE_TAG, languages_of
+from hgan.model.card import PIPELINE_TAG, USE, languages_of
+from hgan.runtime.patches import PatchGrid
 from hgan.runtime.preprocessing import Preprocessing
 
 _KEPT = "language", "license", "license_name", "license_link"
@@ -23,7 +24,9 @@ Finds photos for a sentence, and sentences for a photo. This is {name}, a dual e
 | levels of similarity | context: the cosine of photo and sentence |
 | photos | {photos} |
 | languages of queries | {languages} |
+| explanations | where a sentence is in a photo: {patches} |
 
+{use}
 ## Terms
 
 {terms}
@@ -31,15 +34,15 @@ Finds photos for a sentence, and sentences for a photo. This is {name}, a dual e
 
 
 def dual_encoder_card(
-    source: HubModel, title: str, card: ModelCard, preprocessing: Preprocessing
+    source: HubModel, card: ModelCard, preprocessing: Preprocessing, patches: PatchGrid
 ) -> str:
     """The card as Markdown, with its metadata as YAML at the top.
 
     Args:
         source: the model.
-        title: name of its class.
         card: its own card, whose languages and licence are kept.
         preprocessing: how it wants its photos.
+        patches: its patches, with the name of its class.
     """
     own: dict[str, Any] = card.data.to_dict()  # type: ignore[no-untyped-call]
     kept: dict[str, Any] = {key: own[key] for key in _KEPT if key in own}
@@ -53,7 +56,9 @@ def dual_encoder_card(
     )
     body = _BODY.format(
         name=source.name,
-        title=title,
+        title=patches.model,
+        patches=patches.source,
+        use=USE,
         photos=_photos(preprocessing),
         languages=", ".join(languages_of(card)) or "not stated by its model card",
         terms=_terms(source, own),

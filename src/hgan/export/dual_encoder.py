@@ -16,11 +16,13 @@ from hgan.dual_encoders.load import embedding_width, family_of, load_image_proce
 from hgan.dual_encoders.processor import Processor, read_processor
 from hgan.dual_encoders.tokenizer import read_tokenizer
 from hgan.export.card import dual_encoder_card, read_card
-from hgan.export.write import BundleParts, write_bundle
+from hgan.export.patches import encode_with_states, patch_network
+from hgan.export.write import BundleParts, PatchParts, write_bundle
 from hgan.hub import HubModel
 from hgan.model.card import languages_of
 from hgan.model.encoding import make_encoded
 from hgan.model.layers import unit
+from hgan.runtime.patches import PatchGrid
 
 
 class ImageTower(nn.Module):
@@ -35,13 +37,13 @@ class ImageTower(nn.Module):
         self.register_buffer("mean", torch.tensor(processor.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(processor.std).view(1, 3, 1, 1))
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Encode photos (N, size, size, 3) uint8 as context (N, D), and slots and local of width
-        zero."""
+        zero; the last output are the states (N, T, W) for the vectors of patches."""
         values = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        found = self.model.get_image_features(pixel_values=values)  # type: ignore[operator]
-        encoded = make_encoded(context=unit(found.pooler_output))
-        return encoded.context, encoded.slots, encoded.local
+        embedding, states = encode_with_states(self.model, values)
+        encoded = make_encoded(context=unit(embedding))
+        return encoded.context, encoded.slots, encoded.local, states
 
 
 class TextTower(nn.Module):
@@ -82,22 +84,29 @@ def export_dual_encoder(source: HubModel, folder: Path, compact_weights: bool = 
     model = load_model(source)
     tokenizer = read_tokenizer(source, model.config, family.pads)
     card = read_card(source)
+    patches = _patch_grid(model, family.title, processor.preprocessing.size)
     width = embedding_width(source.source, model.config)
     parts = BundleParts(
         name=source.name,
         image=ImageTower(model, processor),
         text=TextTower(model, tokenizer.masked),
         tokenizer=tokenizer.tokenizer,
-        card=dual_encoder_card(source, family.title, card, processor.preprocessing),
+        card=dual_encoder_card(source, card, processor.preprocessing, patches),
         preprocessing=processor.preprocessing,
         max_words=tokenizer.max_words,
         weights={"context": 1.0, "shared": 0.0, "local": 0.0},
         widths={"context": width, "slots": 0, "slot": 0, "local": 0},
         languages=languages_of(card),
         logits=_logits(model),
+        patches=PatchParts(patch_network(model), patches),
     )
     write_bundle(parts, folder, compact_weights)
     return folder
+
+
+def _patch_grid(model: PreTrainedModel, title: str, size: int) -> PatchGrid:
+    pixels = int(model.config.vision_config.patch_size)
+    return PatchGrid(title, size // pixels, pixels)
 
 
 def _logits(model: PreTrainedModel) -> dict[str, float] | None:

@@ -1,4 +1,6 @@
-"""Open an index for writing: load and check the model, create the index if it does not exist."""
+"""Open an index for writing: load and check the model, create the index if it does not exist; and
+remember where the model is now.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +9,13 @@ from pathlib import Path
 from hgan.errors import IndexingError
 from hgan.index.store.contract import Store
 from hgan.index.store.manifest import Holds, IndexManifest, Quantize
-from hgan.index.store.open import Target, create_store, is_address, read_manifest
+from hgan.index.store.open import (
+    Target,
+    create_store,
+    is_address,
+    read_manifest,
+    write_bundle_path,
+)
 from hgan.progress import console
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.region_grid import pooled
@@ -52,6 +60,27 @@ def open_to_write(
     with create_store(target, wanted) as store:
         manifest = read_manifest(target)
         yield store, pooled(bundle, manifest.regions), manifest
+
+
+def remember_model(to: Path | str, bundle: Bundle) -> None:
+    """Remember where the model of an index is now.
+
+    `open_to_write` does this by itself for an index in a folder whose model is no longer where it
+    was, but not for one on a server: other machines may still have the model there.
+
+    Args:
+        to: the index, a folder or the address of a collection on a server.
+        bundle: the model that made the index, from its new place.
+
+    Raises:
+        IndexingError: there is no index, it was made with another bundle, is open in another
+            process, or cannot be written.
+    """
+    target = to if is_address(to) else Path(to)
+    manifest = read_manifest(target)
+    wanted = IndexManifest.of(manifest.root, bundle)
+    manifest.check_bundle(target, wanted)
+    write_bundle_path(target, wanted.bundle_path)
 
 
 def kept_rules(to: Path | str) -> tuple[str, ...]:

@@ -44,6 +44,24 @@ CLASS_NAME_TERMS = (
     "Names of the ImageNet classes: WordNet 3.0 (Princeton University), WordNet License."
 )
 
+USE = """\
+## Use
+
+NAME is the name of this model on the Hugging Face hub, or the folder of a copy:
+
+```sh
+hgan index ~/Pictures --model NAME
+hgan search "a red car"
+```
+
+```py
+import hgan
+
+model = hgan.load("NAME")
+scores = model.similarity(model.encode_image(["1.jpg"]), model.encode_text(["a red car"]))
+```
+"""
+
 BODY = """\
 # {title}: image-text retrieval
 
@@ -62,22 +80,7 @@ Finds photos for a sentence, and sentences for a photo.
 
 The checkpoint was chosen on the validation split; the test split was not used.
 
-## Use
-
-NAME is the name of this model on the Hugging Face hub, or the folder of a copy:
-
-```sh
-hgan index ~/Pictures --model NAME
-hgan search "a red car"
-```
-
-```py
-import hgan
-
-model = hgan.load("NAME")
-scores = model.similarity(model.encode_image(["1.jpg"]), model.encode_text(["a red car"]))
-```
-
+{use}
 ## Terms
 
 {terms}
@@ -110,6 +113,7 @@ def model_card(
         title=network.title,
         source=network.source,
         parts=_rows(parts),
+        use=USE,
         facts=f"| | |\n|---|---|\n{_rows(facts)}" if facts else "Not trained yet.",
         terms="\n".join(f"- {line}" for line in _terms(network, vision, text, facts)),
         limits=_limits(facts),

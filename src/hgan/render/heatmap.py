@@ -11,6 +11,7 @@ from hgan.files import atomic_write
 from hgan.render.text import draw_text, text_width, wrapped
 from hgan.runtime.explain import Explanation, Level, Word
 from hgan.runtime.images import read_photo
+from hgan.runtime.patches import PatchMap
 
 PANELS = 12
 """Maximum number of words that are shown; others, the least informative ones, are left out."""
@@ -20,8 +21,10 @@ _WIDTH = 1180
 _GAP = 20
 _MARGIN = 28
 _PHOTO = (460, 380)
+_TOP = _PHOTO[1] + 2 * _MARGIN  # of the panels
 _CAPTION = 42
 _NARROW = 150  # minimum width of a caption
+_LARGE = (820, 720)  # of the panel of a whole sentence
 
 _PAPER = (250, 250, 248)
 _FRAME = (232, 232, 228)
@@ -50,6 +53,8 @@ def heatmap_sheet(photo: Photo, explanation: Explanation, path: Path | str) -> N
     least similar region. All panels have the same scale; a frame marks the word's best region,
     whose similarity is in the caption. Function words ("the", "of") are paler.
 
+    For a dual encoder, one large panel shows the whole sentence in the same way, by patches.
+
     Args:
         photo: the explained photo.
         explanation: the result of `hgan.explain`.
@@ -59,29 +64,48 @@ def heatmap_sheet(photo: Photo, explanation: Explanation, path: Path | str) -> N
         DataError: the photo cannot be read.
         HganError: the file cannot be written.
     """
-    image = read_photo(photo, hint=max(_PHOTO))
+    image = read_photo(photo, hint=max(_PHOTO if explanation.patches is None else _LARGE))
+    if explanation.patches is None:
+        sheet = _words_sheet(image, explanation)
+    else:
+        sheet = _patches_sheet(image, explanation, explanation.patches)
+    try:
+        with atomic_write(Path(path)) as file:
+            sheet.save(file, "PNG", optimize=True)
+    except OSError as error:
+        raise HganError(f"{path}: the picture cannot be written ({error})") from error
+
+
+def _words_sheet(image: Image.Image, explanation: Explanation) -> Image.Image:
     words = shown_words(explanation.words)
     # As few empty places as possible; if equal, four columns are preferred to three and five.
     columns = min((4, 3, 5), key=lambda n: -len(words) % n) if len(words) > 3 else 3
     side = (_WIDTH - (columns - 1) * _GAP) // columns
     panel = _within(image, side, side * 5 // 4)
     rows = math.ceil(len(words) / columns)
-    top = _PHOTO[1] + 2 * _MARGIN
-    height = top + rows * (panel.height + _CAPTION + _GAP)
-    sheet = Image.new("RGB", (_WIDTH + 2 * _MARGIN, height), _PAPER)
     warmest = max((float(np.ptp(word.similarity)) for word in words), default=0.0)
-    _draw_head(sheet, image, explanation, warmest)
+    scale = f"{warmest:.2f} above the similarity of the word's least similar region"
+    height = rows * (panel.height + _CAPTION + _GAP)
+    sheet = _draw_head(image, explanation, height, scale if warmest else None)
     for place, word in enumerate(words):
         row, column = divmod(place, columns)
-        corner = (_MARGIN + column * (side + _GAP), top + row * (panel.height + _CAPTION + _GAP))
+        corner = (_MARGIN + column * (side + _GAP), _TOP + row * (panel.height + _CAPTION + _GAP))
         picture = heat_panel(panel, word, explanation.boxes, warmest)
         sheet.paste(picture, corner)
         _caption(sheet, (corner[0], corner[1] + panel.height), max(panel.width, _NARROW), word)
-    try:
-        with atomic_write(Path(path)) as file:
-            sheet.save(file, "PNG", optimize=True)
-    except OSError as error:
-        raise HganError(f"{path}: the picture cannot be written ({error})") from error
+    return sheet
+
+
+def _patches_sheet(image: Image.Image, explanation: Explanation, patches: PatchMap) -> Image.Image:
+    panel = _within(image, *_LARGE)
+    warmest = float(np.ptp(patches.similarity))
+    scale = f"{warmest:.2f} above the similarity of the least similar patch" if warmest else None
+    sheet = _draw_head(image, explanation, panel.height + _CAPTION + _GAP, scale)
+    sheet.paste(heat_panel(panel, patches, explanation.boxes, warmest), (_MARGIN, _TOP))
+    line = _TOP + panel.height + 25  # the baseline
+    caption = f"best patch {patches.best:.2f}; from the {patches.source}"
+    draw_text(sheet, (_MARGIN, line), caption, 20, _INK, _WIDTH)
+    return sheet
 
 
 def shown_words(words: list[Word]) -> list[Word]:
@@ -99,6 +123,8 @@ def heat(values: np.ndarray, boxes: list[list[float]], width: int, height: int) 
     """Interpolate values of regions (R,) to a smooth field over a photo, (height, width).
 
     Each point is the mean over all regions, weighted by a Gaussian around each region's centre.
+    There is no heat outside of the rectangle around all regions, which a model that crops photos
+    does not see.
     """
     box = np.asarray(boxes, np.float64)  # (R, 4)
     centre = (box[:, :2] + box[:, 2:]) / 2
@@ -107,20 +133,21 @@ def heat(values: np.ndarray, boxes: list[list[float]], width: int, height: int) 
     for axis, length in enumerate((width, height)):
         points = (np.arange(length) + 0.5) / length
         distance = (points[:, None] - centre[:, axis]) / size[:, axis]  # (length, R)
-        weights.append(np.exp(-0.5 * distance**2))
+        seen = (points >= box[:, axis].min()) & (points <= box[:, axis + 2].max())  # (length,)
+        weights.append(np.exp(-0.5 * distance**2) * seen[:, None])
     across, down = weights
-    # Far from every region the weights are 0, and so is the heat.
+    # Where the weights are 0, the heat is 0.
     return np.asarray((down * values) @ across.T / np.maximum(down @ across.T, 1e-300))
 
 
 def heat_panel(
-    photo: Image.Image, word: Word, boxes: list[list[float]], warmest: float
+    photo: Image.Image, word: Word | PatchMap, boxes: list[list[float]], warmest: float
 ) -> Image.Image:
-    """The photo in gray with the heat map of a word on it.
+    """The photo in gray with the heat map of a word, or of a whole sentence, on it.
 
     Args:
         photo: the photo, in the size of the panel.
-        word: the word.
+        word: the word, or the patches of a sentence.
         boxes: R boxes x0 y0 x1 y1 of the regions, in 0..1 of the photo.
         warmest: maximum of the scale, in cosine similarity above the least similar region.
     """
@@ -128,7 +155,7 @@ def heat_panel(
     field = heat(above / (warmest or 1.0), boxes, *photo.size)[..., None]  # (h, w, 1)
     gray = np.asarray(photo.convert("L"), np.float64)[..., None]  # (h, w, 1)
     picture = _heated(gray, field)
-    if word.is_function:
+    if isinstance(word, Word) and word.is_function:
         return Image.blend(picture, Image.new("RGB", picture.size, _PAPER), 0.6)
     _frame(picture, boxes[word.region])
     return picture
@@ -177,8 +204,11 @@ def _caption(sheet: Image.Image, corner: tuple[int, int], width: int, word: Word
 
 
 def _draw_head(
-    sheet: Image.Image, image: Image.Image, explanation: Explanation, warmest: float
-) -> None:
+    image: Image.Image, explanation: Explanation, height: int, scale: str | None
+) -> Image.Image:
+    """A sheet with the photo, the sentence and the levels, and below them `height` pixels for
+    panels; `scale` is the end of their scale, if there is heat."""
+    sheet = Image.new("RGB", (_WIDTH + 2 * _MARGIN, _TOP + height), _PAPER)
     photo = _within(image, *_PHOTO)
     sheet.paste(photo, (_MARGIN, _MARGIN))
     left, right = _MARGIN + photo.width + 40, _MARGIN + _WIDTH
@@ -200,8 +230,9 @@ def _draw_head(
         cosines = ", ".join(f"{cosine:.2f}" for cosine in explanation.slots)
         draw_text(sheet, (left, line), f"slots: {cosines}", 15, _FAINT, right - left)
         line += 30
-    if warmest:
-        _draw_scale(sheet, (left, line + 10), warmest)
+    if scale is not None:
+        _draw_scale(sheet, (left, line + 10), scale)
+    return sheet
 
 
 def _draw_level(
@@ -219,11 +250,10 @@ def _draw_level(
         draw.rectangle((start, line - 13, start + full, line + 1), colour)
 
 
-def _draw_scale(sheet: Image.Image, corner: tuple[int, int], warmest: float) -> None:
+def _draw_scale(sheet: Image.Image, corner: tuple[int, int], text: str) -> None:
     left, line = corner
     length = 160
     ramp = np.tile(np.linspace(0, 1, length), (14, 1))[..., None]  # (14, length, 1)
     sheet.paste(_heated(np.full_like(ramp, 128), ramp), (left + 20, line - 13))
     draw_text(sheet, (left, line), "0", 15, _FAINT)
-    text = f"{warmest:.2f} above the similarity of the word's least similar region"
     draw_text(sheet, (left + 28 + length, line), text, 15, _FAINT)

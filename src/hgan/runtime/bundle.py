@@ -1,9 +1,10 @@
 """A model bundle: the folder that `hgan export` writes and searching reads, run by ONNX Runtime.
 
 `config.json` describes the rest: `image.onnx` (pixels to vectors), `text.onnx` (token ids to
-vectors) and `tokenizer.json`. All files are compared with their checksums once, when the bundle is
-opened. A file is loaded when it is first needed, so a search by text does not wait for the image
-tower.
+vectors), `tokenizer.json`, and for dual encoders `patches.onnx` (from the image tower's states to
+vectors of patches, for explanations). All files are compared with their checksums once, when the
+bundle is opened. A file is loaded when it is first needed, so a search by text does not wait for
+the image tower.
 """
 
 import hashlib
@@ -26,6 +27,7 @@ from hgan.runtime.model import IMAGE_BATCH as IMAGE_BATCH
 from hgan.runtime.model import TEXT_BATCH as TEXT_BATCH
 from hgan.runtime.model import Model
 from hgan.runtime.onnx_file import external_files
+from hgan.runtime.patches import PatchGrid
 from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.session import open_on_device, open_session
 from hgan.runtime.tokens import TextReader
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 
 DEVICE_IMAGE_BATCH = 64
 """Photos in a batch on a device other than the processor."""
+_IMAGE = ("context", "slots", "local")
+_TEXT = (*_IMAGE, "local_mask")
+"""Outputs of the towers."""
 MAX_CONFIG = 16 * 2**20
 """Maximum size of `config.json`, in bytes."""
 
@@ -125,6 +130,11 @@ class Bundle(Model):
         return self.config.boxes
 
     @property
+    def patches(self) -> PatchGrid | None:
+        """The patches of a photo, if the model can give vectors of them; see `Model.patches`."""
+        return self.config.patches
+
+    @property
     def weights(self) -> dict[str, float]:
         """Weight of each level in S."""
         return self.config.weights
@@ -153,14 +163,31 @@ class Bundle(Model):
     def _photos(self, pixels: np.ndarray) -> list[Encoded[np.ndarray]]:
         """Encode a batch; in halves if the device has too little memory for it."""
         try:
-            part = self._run(self._image_tower, {"pixels": pixels})
+            part = self._run(self._image_tower, {"pixels": pixels}, _IMAGE)
         except BundleError as error:
             if len(pixels) == 1 or "memory" not in str(error).lower():
                 raise
             half = len(pixels) // 2
             return self._photos(pixels[:half]) + self._photos(pixels[half:])
-        mask = np.ones(part["local"].shape[:2], np.bool_)
-        return [Encoded(part["context"], part["slots"], part["local"], mask)]
+        return [_encoded(part)]
+
+    def encode_with_patches(
+        self, pixels: np.ndarray
+    ) -> tuple[Encoded[np.ndarray], np.ndarray | None]:
+        """Encode one photo and its patches; see `Model.encode_with_patches`."""
+        if self.patches is None:
+            return super().encode_with_patches(pixels)
+        self.preprocessing.check(pixels)
+        part = self._run(self._image_tower, {"pixels": pixels[None]}, (*_IMAGE, "states"))
+        found = self._run(self._patch_network, {"states": part["states"]}, ("patches",))
+        patches = found["patches"][0]
+        expected = (self.patches.side**2, self.widths["context"])
+        if patches.shape != expected:
+            raise BundleError(
+                f"{self.folder}: the vectors of patches are {patches.shape}, not {expected} as "
+                "config.json says"
+            )
+        return self._join([_encoded(part)]), patches
 
     def encode_texts(
         self, texts: Sequence[str], batch_size: int = TEXT_BATCH
@@ -174,7 +201,7 @@ class Bundle(Model):
         parts = []
         for batch in chunks(texts_of(texts), batch_size):
             ids, mask = self.ids(batch)
-            part = self._run(self._text_tower, {"ids": ids, "mask": mask})
+            part = self._run(self._text_tower, {"ids": ids, "mask": mask}, _TEXT)
             parts.append(Encoded(part["context"], part["slots"], part["local"], part["local_mask"]))
         return self._join(parts)
 
@@ -208,10 +235,11 @@ class Bundle(Model):
         """
         return self._reader.words(text)
 
-    def _run(self, tower: "InferenceSession", inputs: dict[str, np.ndarray]) -> dict[str, Any]:
-        names = [output.name for output in tower.get_outputs()]
+    def _run(
+        self, tower: "InferenceSession", inputs: dict[str, np.ndarray], outputs: Sequence[str]
+    ) -> dict[str, Any]:
         try:
-            return dict(zip(names, tower.run(names, inputs), strict=True))
+            return dict(zip(outputs, tower.run(list(outputs), inputs), strict=True))
         except Exception as error:  # ONNX Runtime's errors have no common base class
             raise BundleError(f"{self.folder}: the model cannot be run ({error})") from error
 
@@ -248,14 +276,21 @@ class Bundle(Model):
         session, device = open_on_device(
             self.folder / "image.onnx", named_device(), sample, vectors
         )
-        self._check_outputs(session, ("context", "slots", "local"))
+        states = () if self.patches is None else ("states",)
+        self._check_outputs(session, (*_IMAGE, *states))
         return session, device
+
+    @cached_property
+    def _patch_network(self) -> "InferenceSession":
+        session = open_session(self.folder / "patches.onnx", spin=False)
+        self._check_outputs(session, ("patches",))
+        return session
 
     @cached_property
     def _text_tower(self) -> "InferenceSession":
         # A sentence is many small steps: threads that sleep between them take twice as long.
         session = open_session(self.folder / "text.onnx", spin=True)
-        self._check_outputs(session, ("context", "slots", "local", "local_mask"))
+        self._check_outputs(session, _TEXT)
         return session
 
     @cached_property
@@ -273,6 +308,12 @@ class Bundle(Model):
             raise BundleError(
                 f"{self.folder}: the model has no output {', '.join(sorted(missing))}"
             )
+
+
+def _encoded(part: dict[str, Any]) -> Encoded[np.ndarray]:
+    """Photos, of which all regions are real."""
+    mask = np.ones(part["local"].shape[:2], np.bool_)
+    return Encoded(part["context"], part["slots"], part["local"], mask)
 
 
 def _check_file(path: Path, digest: str, known: set[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from hgan.errors import BundleError
 from hgan.files import parse_json
+from hgan.runtime.patches import PatchGrid
 from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.ranges import check_integer, check_number, check_text
 
@@ -19,8 +20,8 @@ MAX_GRID, MAX_REGIONS, MAX_WORDS, MAX_LANGUAGES = 256, 65_536, 10_000, 500
 """Maximum values of the fields; larger ones are a mistake, and would need too much memory."""
 
 _FILES = ("image.onnx", "text.onnx", "tokenizer.json")
-_DATA = ("image.onnx.data", "text.onnx.data")
-"""Weights of networks that are too large for one file."""
+_OPTIONAL = ("image.onnx.data", "text.onnx.data", "patches.onnx")
+"""Weights of networks that are too large for one file; and the network of `patches`."""
 _WEIGHTS = ("context", "shared", "local")
 _WIDTHS = ("context", "slots", "slot", "local")
 
@@ -51,6 +52,8 @@ class BundleConfig:
     logits: dict[str, float] | None = None
     """`scale` and `bias` of a model with a context level alone that was trained to give the
     probability that a photo and a text match: the sigmoid of scale * S + bias."""
+    patches: PatchGrid | None = None
+    """The patches whose vectors `patches.onnx` gives, for explanations; None without that file."""
 
     def __post_init__(self) -> None:
         """Check all fields.
@@ -76,10 +79,14 @@ class BundleConfig:
         sizes = {"context": width["context"], "shared": shared, "local": width["local"]}
         if any(weight and not sizes[level] for level, weight in self.weights.items()):
             raise ValueError("a level has a weight but no width")
-        _check_keys("files", self.files, _FILES, _DATA)
+        _check_keys("files", self.files, _FILES, _OPTIONAL)
         for name, digest in self.files.items():
             if type(digest) is not str or not re.fullmatch("[0-9a-f]{64}", digest):
                 raise ValueError(f"files.{name} must be a SHA-256 of 64 hexadecimal digits")
+        if ("patches.onnx" in self.files) != (self.patches is not None):
+            raise ValueError("patches and the file patches.onnx need each other")
+        if self.patches and self.patches.side * self.patches.pixels > self.size:
+            raise ValueError("patches must be inside the square of size x size pixels")
         if len(self.languages) > MAX_LANGUAGES:
             raise ValueError(f"languages must be at most {MAX_LANGUAGES}")
         for language in self.languages:
@@ -116,7 +123,11 @@ def parse_config(file: Path, content: bytes) -> BundleConfig:
             )
         preprocessing = Preprocessing(values["size"], **values.pop("preprocessing", {}))
         languages = tuple(values.pop("languages", ()))
-        return BundleConfig(**values, preprocessing=preprocessing, languages=languages)
+        found = values.pop("patches", None)
+        patches = None if found is None else PatchGrid(**found)
+        return BundleConfig(
+            **values, preprocessing=preprocessing, languages=languages, patches=patches
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(
             f"{file}: not the configuration of a bundle ({error}); get the bundle again"

@@ -1,7 +1,8 @@
 """Explain why a photo matches a sentence: the parts of S by level, word, region and slot.
 
 The explanation is exact: S is a sum (see `hgan.runtime.similarity`), and the parts are its terms.
-The parts of the levels sum to S, and the parts of the words sum to S_local.
+The parts of the levels sum to S, and the parts of the words sum to S_local. Only the patches of a
+dual encoder are approximate: they are no part of S.
 """
 
 import re
@@ -14,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from hgan.encoded import LEVELS, Encoded
+from hgan.runtime.patches import PatchMap
 
 _FUNCTION_WORDS = """\
 a an the this that these those some any each both all its his her their my your our
@@ -103,10 +105,14 @@ class Explanation:
     """Words of the sentence, without those that the model truncates. Empty without the local
     level."""
     boxes: list[list[float]]
-    """(R, 4): each region's x0 y0 x1 y1 in 0..1 of the upright photo."""
+    """(R, 4): each region's x0 y0 x1 y1 in 0..1 of the upright photo; with `patches`, those of the
+    patches."""
     probability: float | None = None
     """Probability that photo and sentence match, by a model that was trained to give it (SigLIP);
     None for other models."""
+    patches: PatchMap | None = None
+    """Where the whole sentence is in the photo, by a dual encoder; None for other models, and for
+    bundles of dual encoders without `patches.onnx`."""
 
     @property
     def is_whole(self) -> bool:
@@ -133,6 +139,13 @@ class Explanation:
                 for level in self.levels
             },
             "probability": self.probability,
+            "patches": None
+            if self.patches is None
+            else {
+                "source": self.patches.source,
+                "region": self.patches.region,
+                "similarity": self.patches.similarity.tolist(),
+            },
             "slots": self.slots,
             "boxes": self.boxes,
             "words": [
@@ -173,6 +186,7 @@ class Explanation:
             )
             for word in values["words"]
         ]
+        patches = values.get("patches")
         return cls(
             values["text"],
             levels,
@@ -180,6 +194,7 @@ class Explanation:
             words,
             values["boxes"],
             values.get("probability"),
+            patches and PatchMap(patches["source"], np.array(patches["similarity"], np.float64)),
         )
 
 
@@ -191,6 +206,7 @@ def take_apart(
     weights: Mapping[str, float],
     boxes: list[list[float]],
     logits: Mapping[str, float] | None = None,
+    patches: PatchMap | None = None,
 ) -> Explanation:
     """Split the similarity of a photo and a sentence into its parts; see `Model.explain`.
 
@@ -200,8 +216,9 @@ def take_apart(
         text: the sentence.
         spans: start and end of the word for each row of `sentence.local[0]`.
         weights: weight of each level.
-        boxes: (R, 4), boxes of the photo's regions, in 0..1 of the photo.
+        boxes: (R, 4), boxes of the photo's regions or patches, in 0..1 of the photo.
         logits: `scale` and `bias` of a model that gives the probability of a match.
+        patches: similarity of the sentence to each patch, by a dual encoder.
     """
     slots: list[float] = []
     words: list[Word] = []
@@ -220,7 +237,7 @@ def take_apart(
     if logits is not None:
         logit = logits["scale"] * sum(level.part for level in levels) + logits["bias"]
         probability = 0.5 + 0.5 * tanh(logit / 2)  # the sigmoid, without overflow
-    return Explanation(text, levels, slots, words, boxes, probability)
+    return Explanation(text, levels, slots, words, boxes, probability, patches)
 
 
 def _words(

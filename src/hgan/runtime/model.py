@@ -20,6 +20,7 @@ from hgan.runtime.embeddings import Embeddings, concatenate, empty, similarity
 from hgan.runtime.explain import Explanation, take_apart
 from hgan.runtime.images import PhotoSource, read_photo
 from hgan.runtime.inputs import Photos, Texts, is_one_photo, photos_of, texts_of
+from hgan.runtime.patches import PatchGrid, PatchMap
 from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.similarity import Scores, dense_width
 from hgan.runtime.stream import stream
@@ -105,6 +106,12 @@ class Model(ABC):
         return None
 
     @property
+    def patches(self) -> PatchGrid | None:
+        """The patches of a photo, if the model can give vectors of them for explanations, as dual
+        encoders can; None for other models."""
+        return None
+
+    @property
     def levels(self) -> tuple[str, ...]:
         """The levels of similarity that the model has, from coarse to fine."""
         weights = self.weights or {}
@@ -114,6 +121,13 @@ class Model(ABC):
     def dimension(self) -> int:
         """E, the width of `Embeddings.dense`."""
         return dense_width(self.widths, self.weights) if self.weights else 0
+
+    def encode_with_patches(
+        self, pixels: np.ndarray
+    ) -> tuple[Encoded[np.ndarray], np.ndarray | None]:
+        """Encode one decoded photo (size, size, 3) uint8, and its `patches` as (P, D) rows of
+        length one, which can be compared with contexts of texts; None for a model without."""
+        return self.encode_images([pixels]), None
 
     def encode_image(
         self, images: Photos, *, batch_size: int | None = None, progress: bool | None = None
@@ -225,10 +239,14 @@ class Model(ABC):
         text = text.encode("utf-8", "replace").decode()  # as the tokenizer reads it
         sentence = self.encode_texts([text])
         decoded = read_photo(photo, hint=self.preprocessing.hint)
-        image = self.encode_images([self.preprocessing.pixels(decoded)])
+        image, vectors = self.encode_with_patches(self.preprocessing.pixels(decoded))
         spans = self.words(text) if self.weights["local"] else []
-        boxes = self.preprocessing.places(self.boxes, decoded) if self.boxes else []
-        return take_apart(image, sentence, text, spans, self.weights, boxes, self.logits)
+        boxes, patches = self.boxes, None
+        if self.patches is not None and vectors is not None:
+            boxes = self.patches.boxes(self.size)
+            patches = PatchMap.of(vectors, sentence.context[0], self.patches.source)
+        boxes = self.preprocessing.places(boxes, decoded) if boxes else []
+        return take_apart(image, sentence, text, spans, self.weights, boxes, self.logits, patches)
 
     def __repr__(self) -> str:
         weights = self.weights or {}

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from hgan.index.store.open import Target
+from hgan.runtime.bundle import Bundle
 from hgan.serve.library import open_library
 from hgan.serve.metrics import Metrics
 from hgan.serve.middleware.limits import LimitsMiddleware
@@ -20,20 +21,24 @@ from hgan.serve.settings import Settings
 from hgan.version import __version__
 
 
-def create_app(index: Target, settings: Settings | None = None) -> FastAPI:
+def create_app(
+    index: Target, settings: Settings | None = None, bundle: Bundle | None = None
+) -> FastAPI:
     """Create an ASGI app that serves an index, and closes the index at shutdown.
 
     Args:
         index: a folder, or the address of a collection on a server.
         settings: settings of the service; by default `Settings()`.
+        bundle: the model that made the index; by default from the folder where it was.
 
     Raises:
-        IndexingError: there is no index, or another process has it open.
+        IndexingError: there is no index, it was made with another bundle, or another process has it
+            open.
         BundleError: the bundle that the index was made with is missing or damaged.
     """
     settings = settings or Settings()
     metrics = Metrics()
-    service = Service(open_library(index, settings, metrics), settings, metrics)
+    service = Service(open_library(index, settings, metrics, bundle), settings, metrics)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

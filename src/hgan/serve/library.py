@@ -14,6 +14,7 @@ from hgan.index.store.manifest import IndexManifest
 from hgan.index.store.open import Target, is_address, open_store, read_manifest
 from hgan.index.watcher import Watcher
 from hgan.index.writer import IndexWriter
+from hgan.runtime.bundle import Bundle
 from hgan.search.finder import Hit, SearchOptions
 from hgan.search.ids import id_of_path
 from hgan.search.query import EncodedQuery
@@ -178,11 +179,20 @@ class Library:
         self.index.close()
 
 
-def open_library(target: Target, settings: Settings, metrics: Metrics) -> Library:
+def open_library(
+    target: Target, settings: Settings, metrics: Metrics, bundle: Bundle | None = None
+) -> Library:
     """Open an index, and load its model, so that the first search is as fast as the others.
 
+    Args:
+        target: the index.
+        settings: settings of the service.
+        metrics: its metrics.
+        bundle: the model that made the index; by default from the folder where it was.
+
     Raises:
-        IndexingError: there is no index, it contains texts, or another process has it open.
+        IndexingError: there is no index, it contains texts, it was made with another bundle, or
+            another process has it open.
         BundleError: the bundle is missing or damaged.
     """
     target = _with_short_timeouts(str(target)) if is_address(target) else Path(target)
@@ -192,7 +202,7 @@ def open_library(target: Target, settings: Settings, metrics: Metrics) -> Librar
             f"{target}: contains texts, and only photos can be served; search texts with `hgan "
             f"search --index {target}`"
         )
-    bundle = bundle_of(manifest, target, manifest.load_bundle())
+    bundle = bundle_of(manifest, target, bundle)
     bundle.encode_texts(["a photo"])
     bundle.encode_images([bundle.preprocessing.blank()])
     batching = BatchingBundle(bundle, metrics.batch.observe)

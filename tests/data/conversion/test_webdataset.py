@@ -3,6 +3,8 @@
 import gzip
 import io
 import json
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,7 @@ from hgan.data.conversion import webdataset
 from hgan.data.conversion.convert import convert
 from hgan.data.conversion.webdataset import expand
 from hgan.errors import DataError
-from tests.data.conversion.test_tables import content, inside, photo
+from tests.fixtures.hub_tables import content, inside, photo
 
 Members = list[tuple[str, bytes | tarfile.TarInfo]]
 
@@ -219,3 +221,64 @@ def test_classes_are_no_captions(tmp_path: Path) -> None:
         convert(tmp_path / "0.tar", tmp_path / "made")
     with pytest.raises(DataError, match=r"`hgan data convert .*0\.tar FOLDER` writes them"):
         read_captions(tmp_path / "0.tar")
+
+
+def header(kind: bytes, size: bytes) -> bytes:
+    """A member's header with a size as in the file: octal digits, or a binary number after 0x80."""
+    block = bytearray(tarfile.TarInfo("a.png").tobuf(tarfile.GNU_FORMAT))
+    block[124:136], block[156:157], block[148:156] = size, kind, b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+def binary(size: int) -> bytes:
+    return b"\x80" + size.to_bytes(11, "big")
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        header(b"0", binary(2**80)),
+        header(b"L", binary(2**62)),  # a long name, for which memory is reserved
+        header(b"L", binary(2**80)),
+        header(b"x", binary(2**62)),
+        header(b"L", b"00000000000\0") * 2000,  # long names of long names of ...
+        header(b"x", b"00000000000\0") * 2000,
+    ],
+    ids=["size", "name", "large name", "values", "names", "many values"],
+)
+def test_headers_that_say_what_cannot_be(tmp_path: Path, damaged: bytes) -> None:
+    shard = write_shard(tmp_path / "a.tar", pair("0", 0, "a dog"))
+    whole = shard.read_bytes()
+    end = (whole.index(b"a dog") // tarfile.BLOCKSIZE + 1) * tarfile.BLOCKSIZE
+    shard.write_bytes(whole[:end] + damaged)
+    with pytest.raises(DataError, match=r"a\.tar: not a tar archive .* or damaged \(.+\); copy"):
+        convert(shard, tmp_path / "made")
+    assert inside(tmp_path) == ["a.tar"]
+
+
+def test_a_sparse_member_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its half a kilobyte would be read as 100 MB of zeros."""
+    monkeypatch.setattr(tarfile.ExFileObject, "read", lambda *_: pytest.fail("was read"))
+    info = tarfile.TarInfo("1.jpg")
+    info.pax_headers = {
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.realsize": "100000000",
+    }
+    info.size = tarfile.BLOCKSIZE
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info, io.BytesIO(b"1\n0\n0\n".ljust(tarfile.BLOCKSIZE, b"\0")))
+    with pytest.raises(DataError, match="a link or another special member"):
+        convert(tmp_path / "a.tar", tmp_path / "made")
+
+
+def test_names_that_cannot_be_printed(tmp_path: Path) -> None:
+    """In a process of its own, whose output is UTF-8."""
+    info = tarfile.TarInfo("b\udcff\x1b[31m.jpg")
+    write_shard(tmp_path / "a.tar", [*pair("a", 0, "a dog"), (info.name, photo(1))])
+    command = [sys.executable, "-m", "hgan", "data", "convert", tmp_path / "a.tar"]
+    done = subprocess.run([*command, tmp_path / "made"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"1 left out" in done.stdout
+    assert rb"a.tar: b\udcff\u001b[31m: no captions" in done.stderr

@@ -103,7 +103,7 @@ def _unpack(source: Path, target: Path, column: str | None, split: str | None) -
     if is_on_hub(source):
         source = download_tables(source)
     read = read_shards if has_shards(source) else read_tables
-    return write_samples(read(source, column, split), target)
+    return write_samples(read(source, column, split), target, source)
 
 
 def _summary(count: int, captions: Captions, target: Path) -> str:

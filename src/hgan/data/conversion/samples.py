@@ -82,7 +82,7 @@ def _inner_ids(sentences: Any) -> Any:
     return [one.get("sentid") for one in listed if isinstance(one, dict)]
 
 
-def write_samples(found: Iterable[Sample | Problem], target: Path) -> str:
+def write_samples(found: Iterable[Sample | Problem], target: Path, source: Path) -> str:
     """Write photos and captions into a new folder; return a summary.
 
     A sample that cannot be used is left out, listed and counted. Rows with the same photo, as in
@@ -91,6 +91,7 @@ def write_samples(found: Iterable[Sample | Problem], target: Path) -> str:
     Args:
         found: the samples, and the problems of others.
         target: the folder, which must not exist.
+        source: the data set, for error messages.
 
     Raises:
         DataError: the target exists, or no sample can be used; nothing is written then.
@@ -105,7 +106,7 @@ def write_samples(found: Iterable[Sample | Problem], target: Path) -> str:
                 bar.advance()
         if not writer.records:
             reason = writer.problems[0] if writer.problems else "it is empty"
-            raise DataError(f"no photo with captions is in the data set; {reason}")
+            raise DataError(f"{source}: no photo with captions is in the data set; {reason}")
         write_jsonl(join_records(list(writer.records.values())), folder / "captions.jsonl")
 
     replace_folder(target, write)

@@ -132,6 +132,7 @@ def _rows(file: Path, column: str | None) -> Iterator[tuple[int, dict[str, Any],
                 )
             number = 0
             for batch in batches:
+                batch.validate(full=True)  # wrong offsets would read other memory
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row, columns
@@ -162,7 +163,10 @@ def _choose(file: Path, schema: Any, column: str | None) -> _Columns:
             f"{file}: {wrong}; name it with --column NAME. Its columns are {listed:.400}"
         )
     wanted = {"split", "sentences", *_NAMES, *IMAGE_IDS, *CAPTION_IDS} - {*chosen, photos[0]}
-    return _Columns(photos[0], chosen, [name for name in names if name in wanted])
+    others = [name for name in names if name in wanted]
+    if doubled := [name for name in (photos[0], *chosen, *others) if names.count(name) > 1]:
+        raise DataError(f"{file}: has several columns named {doubled[0]}; rename all but one")
+    return _Columns(photos[0], chosen, others)
 
 
 def _has_bytes(kind: Any) -> bool:

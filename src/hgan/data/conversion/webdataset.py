@@ -21,6 +21,17 @@ from hgan.runtime.photo_file import LARGEST_PHOTO, TOO_LARGE
 LONGEST_TEXT = 2**20
 """Maximum size of a member with captions in bytes."""
 MOST_SHARDS = 100_000
+_DAMAGED = (
+    tarfile.TarError,
+    OSError,
+    EOFError,
+    ValueError,
+    # A header can name impossible sizes, and can be followed by headers without end.
+    MemoryError,
+    OverflowError,
+    RecursionError,
+)
+"""What `tarfile` raises for damaged archives."""
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
@@ -164,15 +175,17 @@ def _members(shard: Path) -> Iterator[tuple[str, str, str, bytes]]:
             raw.seek(archive.offset)
             if any(raw.read(tarfile.BLOCKSIZE)):  # tarfile stops there without an error
                 raise tarfile.ReadError(f"no header of a member at byte {archive.offset:,}")
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+    except _DAMAGED as error:
         raise DataError(
-            f"{shard}: not a tar archive without compression, or damaged ({error}); copy it again"
+            f"{shard}: not a tar archive without compression, or damaged "
+            f"({str(error) or type(error).__name__}); copy it again"
         ) from error
 
 
 def _problem(member: tarfile.TarInfo, is_photo: bool) -> str:
     """The reason why a member is not read; empty if it is."""
-    if not member.isreg():
+    # A sparse one of a few bytes would be read as many zeros.
+    if not member.isreg() or member.issparse():
         return "a link or another special member"
     if is_photo:
         return TOO_LARGE if member.size > LARGEST_PHOTO else ""

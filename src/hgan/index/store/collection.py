@@ -59,11 +59,22 @@ def create_store(address: str, manifest: IndexManifest) -> Iterator[Store]:
         found = _manifest(server)
         found.check_same(server.settings, manifest)
         if manifest.exclude not in (None, found.exclude):
-            changed = {_MANIFEST_KEY: asdict(replace(found, exclude=manifest.exclude))}
-            name = server.settings.collection
-            server.ask(lambda client: client.update_collection(name, metadata=changed))
+            _write_manifest(server, replace(found, exclude=manifest.exclude))
         index_payload(server)
         yield store
+
+
+def write_bundle_path(address: str, place: str | None) -> None:
+    """Write into the manifest of a collection where its bundle is now; see `IndexManifest`.
+
+    Raises:
+        IndexingError: the collection is not an index, or the server does not answer.
+    """
+    server = Server(ServerSettings.parse(address))
+    try:
+        _write_manifest(server, replace(_manifest(server), bundle_path=place))
+    finally:
+        server.close()
 
 
 def secret_of(address: str) -> bytes:
@@ -87,6 +98,11 @@ def _secret(server: Server) -> object:
     name = server.settings.collection
     config = server.ask(lambda client: client.get_collection(name)).config
     return (config.metadata or {}).get(_SECRET_KEY)
+
+
+def _write_manifest(server: Server, manifest: IndexManifest) -> None:
+    name, metadata = server.settings.collection, {_MANIFEST_KEY: asdict(manifest)}
+    server.ask(lambda client: client.update_collection(name, metadata=metadata))
 
 
 def _manifest(server: Server) -> IndexManifest:

@@ -121,6 +121,18 @@ def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
             yield store
 
 
+def write_bundle_path(folder: Path, place: str | None) -> None:
+    """Write into the manifest of an index where its bundle is now; see `IndexManifest`.
+
+    Raises:
+        IndexingError: there is no index, another process has it open, or it cannot be written.
+    """
+    read_manifest(folder)  # before the lock, whose file would be created
+    with _locked(folder), _writing(folder):
+        changed = replace(read_manifest(folder), bundle_path=place)
+        write_json(folder / "index.json", asdict(changed))
+
+
 def discard_store(folder: Path) -> None:
     """Remove the manifest of an index, so that the next `create_store` creates it again, with its
     secret.

@@ -143,8 +143,9 @@ class IndexManifest:
         if not self.has_bundle:
             raise BundleError(
                 f"{self.bundle_path}: no model bundle here any more; the index was made with "
-                f"{self.bundle_name}. Restore the folder, or name the model again: `hgan index "
-                f"{self.root} --model MODEL`, with the --to of the index"
+                f"{self.bundle_name}. Restore the folder, or name its new place: `--model MODEL` "
+                "for one command, and `hgan index --model MODEL` with the --to of the index for "
+                "all later ones"
             )
         return Bundle.load(None if self.bundle_path is None else Path(self.bundle_path))
 

@@ -65,6 +65,18 @@ def create_store(target: Target, manifest: IndexManifest) -> AbstractContextMana
     return folder.create_store(Path(target), manifest)
 
 
+def write_bundle_path(target: Target, place: str | None) -> None:
+    """Write into the manifest of an index where its bundle is now; see `IndexManifest`.
+
+    Raises:
+        IndexingError: there is no index, another process has it open, or it cannot be written.
+    """
+    if is_address(target):
+        _remote().write_bundle_path(str(target), place)
+    else:
+        folder.write_bundle_path(Path(target), place)
+
+
 def _remote() -> ModuleType:
     try:
         from hgan.index.store import collection

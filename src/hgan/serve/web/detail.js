@@ -147,7 +147,7 @@ export class Detail {
       : Object.entries(levels ?? {}).map(([name, level]) => ({ name, part: level.part }));
     const shown = [];
     if (hit.grade) shown.push(element("p", { class: `grade ${hit.grade}` }, GRADES[hit.grade]));
-    if (explained?.words.length) {
+    if (explained?.words.length || explained?.patches) {
       shown.push(sentence(explained, (word, values) => this.light(word, values, explained)));
     }
     const figures = [];

@@ -50,15 +50,21 @@ export function slotBars(slots) {
 
 /**
  * The sentence with a button for each word, which shows its heat map on hover and focus. When the
- * button is pressed, the heat map stays.
+ * button is pressed, the heat map stays. With the patches of a dual encoder, the whole sentence is
+ * one button.
  *
  * @param explained the service's explanation
  * @param light called with a word and its heat in 0..1 by region, or with null
  */
 export function sentence(explained, light) {
+  // The service counts Unicode code points, JavaScript counts UTF-16 units.
+  const letters = Array.from(explained.text);
+  const { patches, text } = explained;
+  const words = patches ? [{ ...patches, text, start: 0, end: letters.length }] : explained.words;
+  const hint = patches ? HINT_OF_PATCHES : HINT;
   const spread = (word) => Math.max(...word.similarity) - Math.min(...word.similarity);
-  const warmest = Math.max(...explained.words.map(spread), 1e-9);
-  const status = element("p", { class: "match", role: "status" }, HINT);
+  const warmest = Math.max(...words.map(spread), 1e-9);
+  const status = element("p", { class: "match", role: "status" }, hint);
   const line = element("p", { class: "sentence" });
   let held = null; // the pressed button and its word
 
@@ -72,19 +78,18 @@ export function sentence(explained, light) {
       other.classList.toggle("lit", other === button);
     }
     const place = placeOf(explained.boxes[word.region]);
-    status.textContent = `“${word.text}” matches best ${place}: ${Math.max(...word.similarity).toFixed(2)}`;
+    const name = patches ? "The sentence" : `“${word.text}”`;
+    status.textContent = `${name} matches best ${place}: ${Math.max(...word.similarity).toFixed(2)}`;
   };
   const off = () => {
     if (held) return on(...held);
     light(null);
     for (const other of line.querySelectorAll("button")) other.classList.remove("lit");
-    status.textContent = HINT;
+    status.textContent = hint;
   };
 
-  // The service counts Unicode code points, JavaScript counts UTF-16 units.
-  const letters = Array.from(explained.text);
   let end = 0;
-  for (const word of explained.words) {
+  for (const word of words) {
     line.append(letters.slice(end, word.start).join(""));
     end = word.end;
     if (!/[\p{L}\p{N}]/u.test(word.text)) {
@@ -112,19 +117,22 @@ export function sentence(explained, light) {
   return element("div", { class: "words" }, line, status);
 }
 
-/** What a dual encoder says about the pair: a probability, and no words. */
+/** What a dual encoder says about the pair: a probability, and what its heat map is. */
 export function remarks(explained) {
   const lines = [];
   if (explained.probability !== null) {
     lines.push(`Probability of a match: ${(100 * explained.probability).toFixed(1)} %`);
   }
-  if (Object.keys(explained.levels).join() === "context") {
+  if (explained.patches) {
+    lines.push(`Where it matches: from the ${explained.patches.source}.`);
+  } else if (Object.keys(explained.levels).join() === "context") {
     lines.push("This model compares the whole photo with the whole sentence, not word by word.");
   }
   return lines.map((line) => element("p", { class: "quiet-text" }, line));
 }
 
 const HINT = "Point at a word to see which part of the photo matches it.";
+const HINT_OF_PATCHES = "Point at the sentence to see which part of the photo matches it.";
 
 /** The position of a box, in words. */
 function placeOf([left, top, right, bottom]) {

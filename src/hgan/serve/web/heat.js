@@ -18,21 +18,27 @@ const FADE = 0.7;
 const WIDTH = 96; // of the canvas in pixels; the browser scales it to the photo
 
 /**
- * Interpolate the values of regions to a smooth field.
+ * Interpolate the values of regions to a smooth field. There is no heat outside of the rectangle
+ * around all regions, which a model that crops photos does not see.
  *
  * @param values one for each region, in 0..1
  * @param boxes x0 y0 x1 y1 of each, in 0..1
  * @returns width * height values in 0..1, row by row
  */
 export function field(values, boxes, width, height) {
-  const near = (axis, length) =>
-    Array.from({ length }, (_, point) =>
-      boxes.map((box) => {
+  const near = (axis, length) => {
+    const least = Math.min(...boxes.map((box) => box[axis]));
+    const most = Math.max(...boxes.map((box) => box[axis + 2]));
+    return Array.from({ length }, (_, step) => {
+      const point = (step + 0.5) / length;
+      return boxes.map((box) => {
+        if (point < least || point > most) return 0;
         const size = Math.max(SPREAD * (box[axis + 2] - box[axis]), 1e-3);
-        const apart = ((point + 0.5) / length - (box[axis] + box[axis + 2]) / 2) / size;
+        const apart = (point - (box[axis] + box[axis + 2]) / 2) / size;
         return Math.exp(-0.5 * apart * apart);
-      }),
-    );
+      });
+    });
+  };
   const across = near(0, width);
   const down = near(1, height);
   const heat = new Float32Array(width * height);
