@@ -33,6 +33,8 @@ def opened(page: Page) -> Page:
 def path_of(tile: Locator) -> str:
     """The path of a photo in the results."""
     return tile.get_attribute("aria-label").removesuffix(", weak match")
+
+
 @pytest.fixture
 def served_dual(serve, tmp_path: Path) -> str:
     """The address of a service with one wide photo, red at the top, and a dual encoder that sees

@@ -26,6 +26,23 @@ def test_a_service_that_is_away_and_comes_back(page: Page):
     assert shown(page) != found
 
 
+def test_without_a_network_the_page_opens_and_says_so(page: Page):
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    kept = "caches.open('shell').then((cache) => cache.keys()).then((keys) => keys.length)"
+    page.wait_for_function(f"{kept}.then((count) => count > 20)")
+    page.context.set_offline(True)
+    page.reload()
+    expect(field(page)).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("The service does not respond")
+    names = page.evaluate(
+        "caches.open('shell').then((c) => c.keys()).then((k) => k.map(r => r.url))"
+    )
+    assert not any("/v1/" in name for name in names)  # no photos and no results
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Try now").click()
+    expect(page.get_by_role("heading", name="111 photos")).to_be_visible()
+
+
 def test_the_next_page_is_asked_for_again(page: Page):
     search(page, "a dog")
     page.context.set_offline(True)

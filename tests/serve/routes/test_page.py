@@ -1,5 +1,6 @@
 """The page's files over HTTP: all of them, with the right headers, and nothing else."""
 
+import io
 import re
 import subprocess
 import sys
@@ -7,13 +8,22 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from hgan.serve.routes.page import page_files
 
 ROOT = Path(__file__).parents[3]
 WEB = files("hgan.serve").joinpath("web")
 NAMES = sorted(file.name for file in WEB.iterdir())
-TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+TYPES = {
+    "html": "text/html",
+    "css": "text/css",
+    "js": "text/javascript",
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "webmanifest": "application/manifest+json",
+}
+TEXTS = [name for name in NAMES if not name.endswith(".png")]
 IMPORT = re.compile(r'^import .*? from "\./([a-z]+\.js)";$', re.M | re.S)
 
 
@@ -80,7 +90,7 @@ def test_links_are_relative_and_requests_go_to_this_service_only():
     assert not re.search(r"<style|style=|\son\w+=|<script(?![^>]*\ssrc=)|javascript:", page)
     named = re.findall(r'(?:src|href)="([^"#]*)"', page)
     assert all(name == "./" or name.removeprefix("web/") in NAMES for name in named)
-    for name in NAMES:
+    for name in TEXTS:
         for address in re.findall(r"https?://[^\s\"']+|[\"'(]//[^\s\"']+", text(name)):
             assert address == "http://www.w3.org/2000/svg", f"{name} names {address}"
         # From the root of a server, it would be lost under a prefix.
@@ -89,9 +99,9 @@ def test_links_are_relative_and_requests_go_to_this_service_only():
 
 def test_modules_are_loaded_at_once_and_not_one_after_another():
     preloaded = set(re.findall(r'modulepreload" href="web/([^"]+)"', text("index.html")))
-    imported = {module for name in NAMES for module in IMPORT.findall(text(name))}
+    imported = {module for name in TEXTS for module in IMPORT.findall(text(name))}
     assert preloaded == imported
-    assert imported | {"app.js", "theme.js"} == {name for name in NAMES if name.endswith(".js")}
+    assert imported | {"app.js", "theme.js", "worker.js"} == {name for name in NAMES if name.endswith(".js")}
 
 
 def test_the_page_is_loaded_whatever_the_rate(serve):
@@ -109,3 +119,21 @@ def test_the_wheel_has_it(tmp_path):
     subprocess.run([*command, tmp_path / "there", ROOT], check=True)
     installed = tmp_path / "there/hgan/serve/web"
     assert sorted(file.name for file in installed.iterdir()) == NAMES
+
+
+def test_it_can_be_installed_as_an_app(client):
+    manifest = client.get("/web/manifest.webmanifest").json()
+    assert manifest["start_url"] == manifest["scope"] == "../"
+    assert manifest["display"] == "standalone"
+    for icon in manifest["icons"]:
+        answer = client.get(f"/web/{icon['src']}")
+        assert answer.headers["content-type"] == icon["type"]
+        if icon["type"] == "image/png":
+            size = Image.open(io.BytesIO(answer.content)).size
+            assert icon["sizes"] == "{}x{}".format(*size)
+    assert {"192x192", "512x512"} <= {icon["sizes"] for icon in manifest["icons"]}
+
+
+def test_only_the_service_worker_may_control_the_page(client):
+    assert client.get("/web/worker.js").headers["service-worker-allowed"] == "../"
+    assert "service-worker-allowed" not in client.get("/web/app.js").headers

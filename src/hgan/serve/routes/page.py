@@ -22,10 +22,14 @@ _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".webmanifest": "application/manifest+json",
 }
+WORKER = "worker.js"
+"""The service worker, which may control the page one folder above it."""
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
     # Browsers revalidate each time and get a 304, so an upgrade takes effect at once.
@@ -68,6 +72,8 @@ def page_router() -> APIRouter:
             raise HTTPException(404, "the page has no such file")
         file = found[name]
         headers = {**_HEADERS, "ETag": file.etag}
+        if name == WORKER:
+            headers["Service-Worker-Allowed"] = "../"
         if known is not None and file.etag in (_strong(one) for one in known.split(",")):
             return Response(status_code=304, headers=headers)
         return Response(file.content, 200, headers, file.media_type)

@@ -264,5 +264,7 @@ async function ask() {
 
 listen();
 begin();
+// Not on plain HTTP from another machine, where browsers have no service workers.
+navigator.serviceWorker?.register("web/worker.js", { scope: "./" }).catch(() => {});
 if (query.empty && matchMedia("(hover: hover)").matches) field.focus({ preventScroll: true });
 past.hide();
