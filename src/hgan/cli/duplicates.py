@@ -119,7 +119,7 @@ DUPLICATES = Verb(
         "hgan duplicates --index holidays.index --json",
         "hgan duplicates --move-to ~/copies",
         "hgan duplicates --undo ~/copies",
-        "hgan duplicates -f > copies.txt",
+        "hgan duplicates --index holidays.index -f",
     ),
     arguments=_duplicates_arguments,
     run=_duplicates,

@@ -4,6 +4,7 @@
 const SHELL = "shell";
 const START = new URL("../", self.location).href;
 const FILES = new URL("./", self.location).href;
+const FILE = new RegExp("web/[\\w.-]+", "g"); // as the start page names it
 
 /** Whether this is a file of the page. */
 const isShell = (url) => url.split("?")[0] === START || url.startsWith(FILES);
@@ -21,7 +22,7 @@ self.addEventListener("fetch", (event) => {
 async function fill() {
   const cache = await caches.open(SHELL);
   const page = await fetch(START);
-  const names = new Set((await page.clone().text()).match(/web\/[\w.-]+/g));
+  const names = new Set((await page.clone().text()).match(FILE));
   await cache.put(START, page);
   await cache.addAll([...names].map((name) => new URL(`../${name}`, self.location).href));
 }
