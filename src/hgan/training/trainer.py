@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -28,32 +27,17 @@ from hgan.data.features.types import Features
 from hgan.encoded import Encoded, final_level
 from hgan.errors import ConfigError, DataError
 from hgan.evaluation.evaluate import choose_weights, evaluate
-from hgan.files import recover_folder, write_json
 from hgan.model.io import TrainedModel
 from hgan.model.matcher import Matcher, combine
 from hgan.progress import console, progress
 from hgan.training.accelerator import make_accelerator
-from hgan.training.checkpoint import (
-    load_state,
-    random_state,
-    save_state,
-    set_random_state,
-    size_of,
-)
 from hgan.training.config import Config
-from hgan.training.folder import (
-    STOPPED,
-    not_finite,
-    not_saved,
-    only_process,
-    out_of_memory,
-    run_folder,
-)
+from hgan.training.folder import not_finite, only_process, out_of_memory, run_folder
 from hgan.training.losses.loss import Loss, build_loss, objective
-from hgan.training.monitor import collapse_warning, plot_curves, summary, write_log
+from hgan.training.monitor import collapse_warning, summary
 from hgan.training.mosaics import WEIGHT, check_mosaics, mosaic_loss
 from hgan.training.schedule import make_optimizer, make_schedule
-from hgan.training.settings import other_settings
+from hgan.training.state import RunState
 from hgan.training.trackers import Trackers, check_trackers, tracking
 from hgan.vision.features import features_of
 
@@ -94,12 +78,12 @@ def train(config: Config, resume: bool = False, stop_after: int | None = None) -
 
 
 class Trainer:
-    """Runs the training loop, and holds its state: model, optimiser, schedule and history.
+    """Runs the training loop on a model, its optimiser and its schedule.
 
     Attributes:
         model: the model in training, with its tokenizer and settings.
         averaged: exponential moving average of the weights, which is evaluated and saved.
-        history: for each finished epoch, a row of values such as the loss.
+        state: what the run has reached.
     """
 
     def __init__(self, config: Config, resume: bool) -> None:
@@ -143,11 +127,15 @@ class Trainer:
         if config.optim.compile:  # the averaged network, a copy, is not in every step
             for name in ("encode_image", "encode_text"):
                 setattr(network, name, torch.compile(getattr(network, name), dynamic=True))
-        self.history: list[dict[str, float]] = []
-        self.best: dict[str, Any] = {"rsum": -1.0, "epoch": 0}
+        names = ("network", "averaged", "criterion", "optimizer", "schedule")
+        self.state = RunState(config, {name: getattr(self, name) for name in names})
         self.trackers = Trackers({})
         self._resume = resume
-        self._saved = 0  # epochs whose checkpoint is on disk
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """For each finished epoch, a row of values such as the loss."""
+        return self.state.history
 
     # --- preparation
 
@@ -189,25 +177,6 @@ class Trainer:
     def _batch_images(self) -> int:
         return min(self.config.optim.batch_images, len(self.train_data.rows))
 
-    def _open_folder(self) -> None:
-        state = self.folder / "last"
-        recover_folder(state)
-        recover_folder(self.folder / "best")
-        if state.exists() and not self._resume:
-            raise ConfigError(
-                f"{self.folder}: already contains a run; continue it with --resume, or choose "
-                "another --run"
-            )
-        if state.exists():
-            self._load(load_state(state))
-            console.print(f"resuming after epoch {len(self.history)} of {self.folder}")
-        with self._writing():
-            (self.folder / STOPPED).unlink(missing_ok=True)  # the cause may be gone
-            if self.history:
-                self._write_history()  # the process may have ended before it was written
-            else:
-                write_json(self.folder / "config.json", self.config.as_dict())
-
     # --- the loop
 
     def run(self, stop_after: int | None) -> Result:
@@ -218,7 +187,7 @@ class Trainer:
             only_process(self.folder),
             progress("train", total=epochs * self.steps, unit="batches") as bar,
         ):
-            self._open_folder()
+            self.state.open_folder(self._resume)
             if self.model.network.has_prior and not self.history:
                 self._report_prior()
             bar.advance(len(self.history) * self.steps)
@@ -226,7 +195,8 @@ class Trainer:
                 self.trackers = trackers
                 while len(self.history) < last:
                     self._finish(self._epoch(len(self.history), bar))
-        return Result(self.folder / "best", self.best["epoch"], self.best["rsum"])
+        best = self.state.best
+        return Result(self.folder / "best", best["epoch"], best["rsum"])
 
     def _finish(self, row: dict[str, float]) -> None:
         """Validate, save and report a trained epoch, whose row of the history this is."""
@@ -255,7 +225,7 @@ class Trainer:
             self.trackers.log("step", values, epoch * self.steps + step)
             captions += len(batch.image_of)
             rate = captions / (time.perf_counter() - start)
-            best = f" best rSum {self.best['rsum']:.1f}" if self.history else ""
+            best = f" best rSum {self.state.best['rsum']:.1f}" if self.history else ""
             bar.advance()
             bar.note(f"epoch {epoch + 1} loss {losses[-1]:.3f} {rate:.0f} captions/s{best}")
         seconds = time.perf_counter() - start
@@ -343,41 +313,18 @@ class Trainer:
         assert isinstance(loss, Loss)
         return loss
 
-    # --- files
+    # --- what is kept and told
 
     def _save(self, row: dict[str, float]) -> None:
-        """Save the model if it is the best so far, the state for resuming, the log and the plot.
-
-        Raises:
-            TrainingError: a file cannot be written.
-        """
+        """Save the state, and the model if it is the best so far."""
         rsum = row[f"rsum_{final_level(self.metrics)}"]
         if "open_rsum" in row:
             rsum = (rsum + row["open_rsum"]) / 2
-        with self._writing():
-            if rsum > self.best["rsum"]:
-                self.best = {"rsum": rsum, "epoch": int(row["epoch"])}
-                self._save_best(self.folder / "best")
-            save_state(self.folder / "last", self._state())
-            self._saved = len(self.history)
-            self._write_history()
+        self.state.save(row, rsum, self._best_model)
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Raise `TrainingError` if a file cannot be written."""
-        try:
-            yield
-        except OSError as error:
-            state = self._state()
-            size = size_of(state) + size_of(state["averaged"])
-            raise not_saved(self.folder, error, size, self._saved) from error
-
-    def _write_history(self) -> None:
-        write_log(self.folder / "log.csv", self.history)
-        plot_curves(self.folder / "curves.png", self.history)
-
-    def _save_best(self, folder: Path) -> None:
-        best = TrainedModel(
+    def _best_model(self) -> TrainedModel:
+        """The averaged network as a model, with the facts of its card."""
+        return TrainedModel(
             self._evaluated(),
             self.model.tokenizer,
             self.config.vision,
@@ -388,46 +335,12 @@ class Trainer:
                 "data set": dataset_key(self.config.data.captions) or "own captions",
                 "training photos": len(self.train_data.rows),
                 "seed": self.config.seed,
-                "epoch": f"{self.best['epoch']} of {self.config.optim.epochs}",
+                "epoch": f"{self.state.best['epoch']} of {self.config.optim.epochs}",
                 "chosen on": "val" if len(self.val_data) == 1 else "val and open val",
                 "rSum on val": {n.removeprefix("rsum_"): m.rsum for n, m in self.metrics.items()},
                 "recall on val": self.metrics[final_level(self.metrics)].recalls(),
             },
         )
-        best.save_pretrained(folder)
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "network": self.network.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "criterion": self.criterion.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "random": random_state(),
-            "history": self.history,
-            "best": self.best,
-            "settings": self.config.as_dict(),
-        }
-
-    def _load(self, state: dict[str, Any]) -> None:
-        other = other_settings(state["settings"], self.config)
-        if other:
-            raise ConfigError(
-                f"{self.folder}: the run to resume has other settings ({', '.join(other)}); "
-                "use those settings, or choose another --run"
-            )
-        try:
-            for name in ("network", "averaged", "criterion", "optimizer", "schedule"):
-                getattr(self, name).load_state_dict(state[name])
-            self.history, self.best = state["history"], state["best"]
-            self._saved = len(self.history)
-            set_random_state(state["random"])
-        except (LookupError, TypeError, ValueError, RuntimeError) as error:
-            raise DataError(
-                f"{self.folder / 'last'}: does not fit the model of these data and settings "
-                f"({' '.join(str(error).split()):.200}); were the captions or features changed? "
-                "Choose another --run"
-            ) from error
 
     def _report(self, row: dict[str, float]) -> None:
         console.print(summary(row))
