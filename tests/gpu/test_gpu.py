@@ -85,7 +85,7 @@ def test_a_whole_run_and_its_evaluation(
 
 
 def test_extraction() -> None:
-    backbone = backbone_of(VisionConfig(grid=3, trained_blocks=2))
+    backbone = backbone_of(VisionConfig(grid=3, trainable_layers=2))
     pixels = np.random.default_rng(0).integers(
         0, 256, (3, backbone.size, backbone.size, 3), np.uint8
     )

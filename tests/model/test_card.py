@@ -156,7 +156,9 @@ def test_the_card_says_whether_there_is_a_prior_and_where_its_names_are_from() -
 
 @pytest.mark.parametrize(("blocks", "words"), [(0, "lite2, frozen |"), (3, "blocks trained: 3 |")])
 def test_the_card_says_how_many_vision_blocks_were_trained(blocks: int, words: str) -> None:
-    assert words in model_card(network(), VisionConfig(trained_blocks=blocks), TextConfig(), FACTS)
+    assert words in model_card(
+        network(), VisionConfig(trainable_layers=blocks), TextConfig(), FACTS
+    )
 
 
 def test_a_trained_model_brings_its_facts(tmp_path: Path) -> None:

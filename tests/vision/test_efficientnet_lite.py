@@ -68,7 +68,7 @@ def test_onnx_export_agrees_with_torch(backbone: EfficientNetLite) -> None:
 
 
 def test_a_gpu_runs_it_by_torch_with_the_same_results() -> None:
-    network = EfficientNetLite(2, grid=3, trained_blocks=2).eval()
+    network = EfficientNetLite(2, grid=3, trainable_layers=2).eval()
     pixels = photos(3, network.size).numpy()
     found = torch_run(network, torch.device("cpu"))(pixels)
     expected = backbone_run(network, torch.device("cpu"))(pixels)
@@ -121,7 +121,7 @@ INSTALLED = [
 @pytest.mark.parametrize("count", range(1, 6))
 def test_blocks_before_training_equal_the_frozen_network(variant: int, count: int) -> None:
     frozen = EfficientNetLite(variant, size=96, grid=2).eval()
-    split = EfficientNetLite(variant, size=96, grid=2, trained_blocks=count).eval()
+    split = EfficientNetLite(variant, size=96, grid=2, trainable_layers=count).eval()
     blocks = split.blocks().train()  # batch normalisation is frozen in training too
     pixels = photos(2, 96)
     with torch.no_grad():
@@ -134,7 +134,7 @@ def test_blocks_before_training_equal_the_frozen_network(variant: int, count: in
 
 
 def test_blocks_are_a_copy_that_can_be_trained() -> None:
-    backbone = EfficientNetLite(2, size=64, grid=2, trained_blocks=2).eval()
+    backbone = EfficientNetLite(2, size=64, grid=2, trainable_layers=2).eval()
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
     blocks = backbone.blocks()
     maps = backbone(photos(2, 64)).maps
@@ -152,14 +152,14 @@ def test_blocks_are_a_copy_that_can_be_trained() -> None:
 
 
 def test_more_blocks_than_can_be_trained() -> None:
-    with pytest.raises(ConfigError, match=r"trained_blocks: 6, but efficientnet-lite2 has 5 bl"):
-        load_backbone("efficientnet-lite2", trained_blocks=6)
+    with pytest.raises(ConfigError, match=r"trainable_layers: 6, but efficientnet-lite2 has 5 bl"):
+        load_backbone("efficientnet-lite2", trainable_layers=6)
 
 
 @pytest.mark.parametrize("name", ["precomputed", "some/model", "google/vit-base-patch16-224"])
 def test_blocks_of_other_backbones_cannot_be_trained(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"trained_blocks: blocks of {name} cannot be trained"):
-        load_backbone(name, trained_blocks=1)
+    with pytest.raises(ConfigError, match=rf"trainable_layers: blocks of {name} cannot be trained"):
+        load_backbone(name, trainable_layers=1)
     assert not has_classifier(name) and has_classifier("efficientnet-lite0")
 
 

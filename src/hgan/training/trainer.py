@@ -1,5 +1,6 @@
 """The training loop: image-major epochs, with validation and a checkpoint after each epoch."""
 
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,14 +23,14 @@ from hgan.data.batches.types import Batch
 from hgan.data.captions.known import check_training_photos, dataset_key
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
-from hgan.data.features.mosaics import FOLDER, Mosaics
 from hgan.data.features.types import Features
 from hgan.encoded import Encoded, final_level
-from hgan.errors import ConfigError, DataError
+from hgan.errors import ConfigError
 from hgan.evaluation.evaluate import choose_weights, evaluate
 from hgan.model.io import TrainedModel
 from hgan.model.matcher import Matcher, combine
 from hgan.progress import console, progress
+from hgan.terminal import print_visible
 from hgan.training.accelerator import make_accelerator
 from hgan.training.config import Config
 from hgan.training.folder import not_finite, only_process, out_of_memory, run_folder
@@ -40,6 +41,7 @@ from hgan.training.schedule import make_optimizer, make_schedule
 from hgan.training.state import RunState
 from hgan.training.trackers import Trackers, check_trackers, tracking
 from hgan.vision.features import features_of
+from hgan.vision.source import open_mosaics, open_training
 
 
 @dataclass
@@ -63,7 +65,7 @@ def train(config: Config, resume: bool = False, stop_after: int | None = None) -
         stop_after: stop after this many epochs, as if the run was interrupted.
 
     Raises:
-        DataError: captions or features are missing or do not match.
+        DataError: captions, photos or features are missing, damaged or do not match.
         ConfigError: photos to train on are those of `coco_mini_val`; the features were extracted
             with another grid or size than the settings say; a tracker is not installed or cannot be
             started; or the folder of the run contains a run that cannot be continued: `resume` is
@@ -93,7 +95,8 @@ class Trainer:
         set_seed(config.seed)
         captions = read_captions(config.data.captions)
         check_training_photos(captions, config.data.captions)
-        store = self._open_features(config.data.features)
+        store = self._open_store(captions)
+        captions = captions.without(store.skipped)
         self.model = TrainedModel.create(
             config.model,
             config.vision,
@@ -107,7 +110,9 @@ class Trainer:
         network = self.model.network
         if config.vision.mosaics and network.uses_mosaics:
             check_mosaics(store.boxes, config.optim.batch_images)
-            self.train_data.mosaics = self._open_mosaics()
+            self.train_data.mosaics = open_mosaics(
+                config.data, config.vision, self.train_data.captions, store
+            )
         if network.losses and config.loss.name not in network.losses:
             raise ConfigError(
                 f"loss.name: {config.loss.name}, but {type(network).title} is defined by its loss; "
@@ -139,16 +144,14 @@ class Trainer:
 
     # --- preparation
 
-    def _open_features(self, path: Path) -> Features:
-        return features_of(self.config.vision, path)
-
-    def _open_mosaics(self) -> Mosaics:
-        folder = self.config.data.features / FOLDER
-        if not folder.is_dir():
-            raise DataError(
-                f"{folder}: no features of mosaics; run `hgan extract` with this config"
-            )
-        return Mosaics(self.train_data.captions.images, self._open_features(folder), folder)
+    def _open_store(self, captions: Captions) -> Features:
+        """The features of the photos, whatever they are read from; says which have none."""
+        config = self.config
+        has_prior = getattr(config.model, "prior", "none") != "none"
+        store = open_training(config.data, config.vision, captions, has_prior, config.optim.colour)
+        for name, reason in store.skipped.items():
+            print_visible(f"skipped {name}: {reason}", file=sys.stderr)
+        return store
 
     def _load_data(self, captions: Captions, store: Features) -> None:
         config = self.config
@@ -158,7 +161,7 @@ class Trainer:
         self.val_data = [Dataset(captions.split("val"), store, self.model.tokenizer, limit)]
         if config.data.open_captions is not None and config.data.open_features is not None:
             other = read_captions(config.data.open_captions).split("val")
-            features = self._open_features(config.data.open_features)
+            features = features_of(config.vision, config.data.open_features)
             self.val_data.append(Dataset(other, features, self.model.tokenizer, limit))
         text = self.model.network.text
         # Not for validation, which must give the same results as evaluation, without a cache.
@@ -193,8 +196,11 @@ class Trainer:
             bar.advance(len(self.history) * self.steps)
             with tracking(self.config, self.folder, len(self.history) * self.steps) as trackers:
                 self.trackers = trackers
-                while len(self.history) < last:
-                    self._finish(self._epoch(len(self.history), bar))
+                try:
+                    while len(self.history) < last:
+                        self._finish(self._epoch(len(self.history), bar))
+                except torch.OutOfMemoryError as error:  # of a step, or of a batch being made
+                    raise out_of_memory(self._batch_images()) from error
         best = self.state.best
         return Result(self.folder / "best", best["epoch"], best["rsum"])
 
@@ -219,8 +225,6 @@ class Trainer:
                 raise not_finite(
                     self.folder, str(error), (epoch + 1, step), batch, self.train_data.captions
                 ) from error
-            except torch.OutOfMemoryError as error:
-                raise out_of_memory(self._batch_images()) from error
             values = {"loss": losses[-1], "rate": self.schedule.get_last_lr()[0]}
             self.trackers.log("step", values, epoch * self.steps + step)
             captions += len(batch.image_of)
