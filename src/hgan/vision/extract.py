@@ -155,8 +155,9 @@ Run = Callable[[np.ndarray], Sequence[np.ndarray]]
 
 
 def backbone_run(backbone: Backbone, device: torch.device) -> Run:
-    """A function that runs a backbone: on a processor by ONNX Runtime, which is faster there."""
-    if device.type == "cpu":
+    """A function that runs a backbone: on a processor by ONNX Runtime, which is faster there, if
+    there is anything frozen to run."""
+    if device.type == "cpu" and backbone.trainable_layers is not None:
         session = backbone_session(backbone)
         return lambda pixels: session.run(None, {"pixels": pixels})
     return torch_run(backbone, device)
@@ -170,7 +171,8 @@ def torch_run(backbone: Backbone, device: torch.device) -> Run:
     def run(pixels: np.ndarray) -> list[np.ndarray]:
         found = network(torch.from_numpy(pixels).to(device))
         parts = (found.regions, found.context, found.maps)
-        return [part.float().cpu().numpy() for part in parts if part is not None]
+        floats = (p.float() if p.is_floating_point() else p for p in parts if p is not None)
+        return [part.cpu().numpy() for part in floats]
 
     return run
 

@@ -39,35 +39,27 @@ def make_features(data: DataConfig, vision: VisionConfig, captions: Captions) ->
     store = extract(backbone, data.photos, captions.images, data.features, vision.views)
     if vision.mosaics:
         pairs = zip(captions.images, captions.splits, strict=True)
-        train = [name for name, split in pairs if split == "train"]
-        make_mosaics(data, vision, train, store.skipped)
+        train = [name for name, split in pairs if split == "train" and name in store.rows]
+        make_mosaics(data, vision, train)
     return store
 
 
-def make_mosaics(
-    data: DataConfig, vision: VisionConfig, train: list[str], skipped: dict[str, str]
-) -> None:
+def make_mosaics(data: DataConfig, vision: VisionConfig, train: list[str]) -> None:
     """Extract the features of mosaics of the photos to train on; if there can be none, a line on
     the console says why.
 
     Args:
         data: where photos and features are.
         vision: the backbone, and the number of mosaics.
-        train: the photos to train on.
-        skipped: photos that have no features.
+        train: the photos to train on that can be read.
 
     Raises:
         ConfigError: the backbone cannot be loaded.
         DataError: see `hgan.vision.extract.extract`.
     """
-    problem = ""
     if len(train) < 4:
         where = f"{data.captions} has {len(train)} photos in split 'train'"
-        problem = f"{where}, and a mosaic needs four"
-    elif bad := sum(name in skipped for name in train):
-        problem = f"{bad} photos to train on were skipped"
-    if problem:
-        console.print(f"no mosaics: {problem}", markup=False, soft_wrap=True)
+        console.print(f"no mosaics: {where}, and a mosaic needs four", markup=False, soft_wrap=True)
         return
     ids = mosaic_ids(train, vision.mosaics)
     extract(backbone_of(vision), data.photos, ids, data.features / FOLDER)

@@ -68,7 +68,7 @@ def open_mosaics(
         ids = mosaic_ids(train.images, vision.mosaics)
         return Mosaics(train.images, store.of(ids), data.photos)
     if not is_made(folder):
-        make_mosaics(data, vision, train.images, store.skipped)
+        make_mosaics(data, vision, train.images)
     if not folder.is_dir():
         raise DataError(f"{folder}: no features of mosaics; run `hgan extract` with this config")
     return Mosaics(train.images, features_of(vision, folder), folder)
