@@ -233,7 +233,13 @@ def test_a_checkpoint_of_format_2_is_read(model: TrainedModel, saved: Path) -> N
     assert all(torch.equal(weights[n], w) for n, w in loaded.network.state_dict().items())
 
 
-# --- the prior, and trained blocks of the backbone
+def test_a_checkpoint_with_the_old_name_of_a_setting_is_read(saved: Path) -> None:
+    vision = json.loads((saved / "config.json").read_text())["vision"]
+    change(saved, vision={"trained_blocks": vision.pop("trainable_layers"), **vision})
+    assert load_checkpoint(saved).vision.trainable_layers == 0
+
+
+# --- the prior, and trained layers of the backbone
 
 
 LITE = VisionConfig(backbone="efficientnet-lite2", size=64, grid=2)
@@ -290,7 +296,7 @@ def test_blocks_without_a_prior(config: Config, tmp_path: Path) -> None:
     torch.testing.assert_close(found.regions, frozen.regions, atol=1e-4, rtol=1e-4)
     encoded, direct = loaded.network.encode_photos(images), loaded.network.encode_image(frozen)
     torch.testing.assert_close(encoded.context, direct.context, atol=1e-4, rtol=1e-4)
-    with pytest.raises(DataError, match=r"trained blocks .* vision.trainable_layers"):
+    with pytest.raises(DataError, match=r"trained layers .* vision.trainable_layers"):
         loaded.network.encode_photos(frozen)
 
 

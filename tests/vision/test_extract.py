@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pytest
@@ -16,10 +18,11 @@ from torch import nn
 
 from hgan.data.features.mosaics import mosaic_ids
 from hgan.data.features.store import FeatureStore, FeatureWriter, read_manifest
-from hgan.errors import DataError
+from hgan.errors import ConfigError, DataError
+from hgan.files import lock_file
 from hgan.runtime.images import open_photo
 from hgan.runtime.preprocessing import Preprocessing
-from hgan.vision.backbone import Backbone, Blocks, grid_boxes
+from hgan.vision.backbone import Backbone, Blocks, GridPool, Regions, grid_boxes, pool
 from hgan.vision.extract import backbone_session, extract
 from hgan.vision.load import load_backbone
 from hgan.vision.views import view
@@ -147,6 +150,7 @@ def run_and_kill(arguments: list[str], writes: int) -> int:
     script = f"""
 import os, signal, sys
 from pathlib import Path
+from time import sleep
 import hgan.vision.extract
 from hgan.data.features.store import FeatureWriter
 from hgan.vision.load import load_backbone
@@ -346,12 +350,15 @@ class ConvBackbone(Backbone):
     def feature_map(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.layers(pixels)
 
-    def split(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        maps = self.layers[: 3 - self.trainable_layers](pixels)
-        return maps, self.layers[3 - self.trainable_layers :](maps)
+    def lower(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.layers[: 3 - self.trainable_layers](pixels)
+
+    def upper(self, maps: torch.Tensor) -> Regions:
+        return pool(self.layers[3 - self.trainable_layers :](maps), self.grid)
 
     def blocks(self) -> Blocks:
-        return Blocks(deepcopy(self.layers[3 - self.trainable_layers :]), self.grid)
+        copy = deepcopy(self.layers[3 - self.trainable_layers :])
+        return Blocks(copy, GridPool(self.grid))
 
 
 @torch.inference_mode()
@@ -444,3 +451,26 @@ def test_maps_of_efficientnet_lite(tmp_path: Path) -> None:
     backbone = load_backbone("efficientnet-lite2", grid=2, size=96, trainable_layers=5).eval()
     store = extract(backbone, tmp_path / "photos", names, tmp_path / "store", views=2)
     assert_maps(store, backbone, tmp_path / "photos", names)
+
+
+def test_a_process_waits_for_another_that_writes_the_store(
+    hub_model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = write_photos(tmp_path / "photos", 3)
+    backbone, folder = load_backbone(hub_model, grid=2), tmp_path / "store"
+    folder.mkdir()
+    other = lock_file(folder / "lock")
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(extract, backbone, tmp_path / "photos", names, folder)
+        sleep(0.5)
+        assert not made.done() and not (folder / "manifest.json").exists()
+        other.close()
+        assert list(made.result(timeout=120).rows) == names
+    assert "waiting for another process" in capsys.readouterr().err
+
+
+def test_nothing_is_extracted_where_all_layers_are_trained(hub_model: str, tmp_path: Path) -> None:
+    backbone = load_backbone(hub_model, grid=2, trainable_layers=None)
+    with pytest.raises(ConfigError, match="no features can be stored; set it to a number"):
+        extract(backbone, tmp_path, [], tmp_path / "store")
+    assert not (tmp_path / "store").exists()

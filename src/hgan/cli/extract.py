@@ -19,7 +19,9 @@ def _extract(parser: ArgumentParser, chosen: Namespace) -> int:
     need_training_half("extract")
     use_device(chosen.device)
     from hgan.data.captions.read import read_captions
-    from hgan.vision.make import make_features
+    from hgan.data.features.mosaics import FOLDER
+    from hgan.data.features.store import read_manifest
+    from hgan.vision.make import is_made, make_features
 
     config = config_of(parser, chosen)
     store = make_features(config.data, config.vision, read_captions(config.data.captions))
@@ -27,6 +29,9 @@ def _extract(parser: ArgumentParser, chosen: Namespace) -> int:
         print_visible(f"skipped {name}: {reason}", file=sys.stderr)
     rows, folder, skipped = len(store.rows), config.data.features, len(store.skipped)
     print(f"{rows} photos, {store.views} views each, {skipped} skipped: {folder}")
+    if config.vision.mosaics and is_made(folder / FOLDER):
+        mosaics = len(read_manifest(folder / FOLDER).ids)
+        print(f"{mosaics} mosaics of photos to train on: {folder / FOLDER}")
     return 0
 
 

@@ -431,9 +431,7 @@ def test_maps_are_read_only_if_blocks_are_trained(with_maps: Path) -> None:
 
 def test_a_store_for_other_trainable_layers(with_maps: Path, folder: Path) -> None:
     for store, made in ((with_maps, 4), (folder, 0)):
-        words = (
-            f"{store.name}: made for {made} trained blocks.*trainable_layers is 5; extract again"
-        )
+        words = f"{store.name}: made for {made} trained layers .*layers is 5; extract again"
         with pytest.raises(DataError, match=words):
             FeatureStore(store, trainable_layers=5)
 
@@ -532,3 +530,13 @@ def test_a_store_of_no_photos(tmp_path: Path) -> None:
     with FeatureWriter(tmp_path, manifest(ids=[])) as writer:
         writer.finish()
     assert FeatureStore(tmp_path).regions.shape == (0, V, R, D)
+
+
+def test_a_store_of_an_older_version_with_maps_is_read(with_maps: Path) -> None:
+    """When the setting had another name."""
+    path = with_maps / "manifest.json"
+    path.write_text(path.read_text().replace('"trainable_layers"', '"trained_blocks"'))
+    values = json.loads(path.read_text())
+    del values["checksums"]["manifest"]
+    path.write_text(json.dumps(values))
+    assert FeatureStore(with_maps, trainable_layers=4).manifest.trainable_layers == 4
