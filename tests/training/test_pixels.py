@@ -21,6 +21,7 @@ from hgan.errors import ConfigError, DataError
 from hgan.evaluation.checkpoints import evaluate_checkpoints
 from hgan.export.bundle import export
 from hgan.model.io import load_checkpoint
+from hgan.model.photos import encode_photos
 from hgan.runtime.bundle import Bundle
 from hgan.training.config import Config
 from hgan.training.trainer import Trainer, train
@@ -164,7 +165,13 @@ def test_the_bundle_has_the_trained_backbone(run: Config, tmp_path: Path) -> Non
     for name in ("context", "slots", "local"):
         one, other = getattr(found, name), getattr(expected, name)
         np.testing.assert_allclose(one, other, atol=1e-4)
-    # and not the frozen one
+    # They are those of the features of the whole backbone, which the prior reads,
+    pixels = torch.from_numpy(np.stack([model.preprocessing.read(photo) for photo in photos]))
+    with torch.inference_mode():
+        backbone, boxes = backbone_of(run.vision).eval(), torch.from_numpy(model.trained.boxes)
+        whole = encode_photos(backbone, model.network, pixels, boxes)
+    np.testing.assert_allclose(whole.context, found.context, atol=1e-4)
+    # and not those of the frozen one.
     model.network.vision = backbone_of(run.vision).blocks()
     before = model.encode_image(photos)
     assert np.abs(before.local - found.local).max() > 1e-2

@@ -331,7 +331,7 @@ def test_a_store_made_in_another_way_is_left_alone(hub_model: str, tmp_path: Pat
     assert (store / "regions.npy").read_bytes() == before
 
 
-# --- input of trained blocks
+# --- input of trained layers
 
 
 class ConvBackbone(Backbone):

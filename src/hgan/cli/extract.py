@@ -40,9 +40,9 @@ EXTRACT = Verb(
     details=(
         "Runs the frozen vision backbone on every photo of the caption file; training reads\n"
         "the result, and makes it itself where it is missing. An interrupted run continues where\n"
-        "it stopped. Photos that cannot be read\n"
-        "are skipped and listed, and the next run tries them again; if they are more than a\n"
-        "tenth, the run fails. Every setting of the YAML file can be overridden with --KEY VALUE."
+        "it stopped. Photos that cannot be read are skipped and listed, and the next run tries\n"
+        "them again; if they are more than a tenth, the run fails. Every setting of the YAML file\n"
+        "can be overridden with --KEY VALUE."
     ),
     examples=(
         "hgan extract --config configs/flickr8k.yaml",

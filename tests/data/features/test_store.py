@@ -398,7 +398,7 @@ def test_ids_are_unique(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-# --- input of trained blocks
+# --- input of trained layers
 
 
 MAPS = RANDOM.normal(size=(N, V, 2, 3, 3)).astype(np.float32)
