@@ -289,13 +289,16 @@ def test_features_that_are_there_are_not_made_again(folder: Path, tmp_path: Path
     config = pixel_config(folder, "vit", vision={"views": 1, "mosaics": 1})
     config = replace(config, data=replace(config.data, features=tmp_path / "features"))
     config = replace(config, run=tmp_path / "run")
-    Trainer(config, resume=False)
+    first = Trainer(config, resume=False)
     files = sorted((tmp_path / "features").rglob("*.npy"))
     assert {file.parent.name for file in files} == {"features", "mosaics"}
     before = [file.stat().st_mtime_ns for file in files]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hgan.vision.make.extract", None)  # is not called
-        Trainer(config, resume=False)
+        second = Trainer(config, resume=False)
+    # The run that extracts the features is the same as the one that finds them.
+    pairs = zip(first.network.parameters(), second.network.parameters(), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
     assert [file.stat().st_mtime_ns for file in files] == before
 
 

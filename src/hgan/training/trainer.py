@@ -92,11 +92,11 @@ class Trainer:
         self.config = config
         self.folder = run_folder(config)
         self.accelerator = make_accelerator(config)
-        set_seed(config.seed)
         captions = read_captions(config.data.captions)
         check_training_photos(captions, config.data.captions)
         store = self._open_store(captions)
         captions = captions.without(store.skipped)
+        set_seed(config.seed)  # after extraction, which not every run of these settings does
         self.model = TrainedModel.create(
             config.model,
             config.vision,
