@@ -14,10 +14,7 @@ from pathlib import Path
 
 import hgan
 from hgan.config import DataConfig, OptimConfig, VisionConfig
-from hgan.data.captions.read import read_captions
 from hgan.export.bundle import export
-from hgan.vision.extract import extract
-from hgan.vision.load import load_backbone
 
 
 def main() -> None:
@@ -36,10 +33,7 @@ def main() -> None:
         optim=OptimConfig(epochs=chosen.epochs, batch_images=chosen.batch),
         run=work / "run",
     )
-    backbone = load_backbone(config.vision.backbone, config.vision.grid)
-    ids = read_captions(chosen.captions).images
-    extract(backbone, chosen.photos, ids, work / "features", config.vision.views)
-    result = hgan.train(config)
+    result = hgan.train(config)  # extracts the features of the photos first
     print(f"best epoch {result.epoch}: validation rSum {result.rsum:.1f}")
     record = hgan.evaluate(result.best, split="test")
     print(f"test rSum {record['protocols']['full']['S']['rsum']:.1f}")

@@ -43,6 +43,10 @@ class Section:
                 raise ConfigError(f"{self.section}.{name}: {value}, but it must be {least}{below}")
 
 
+OLD_KEYS = {"kind": "name", "trained_blocks": "trainable_layers"}
+"""Keys of settings in files that older versions wrote, and their new names."""
+
+
 @dataclass
 class DataConfig(Section):
     """Paths of captions, photos and features."""
@@ -53,8 +57,9 @@ class DataConfig(Section):
     """Caption file (JSON Lines, Karpathy's JSON or CSV), or a folder in SCAN's format."""
     photos: Path = Path("data/flickr8k/images")
     """Folder of the photos; image names in the caption file are relative to it."""
-    features: Path = Path("features/flickr8k")
-    """Feature store written by `hgan extract`, or a folder in SCAN's format (then set
+    features: Path = Path()
+    """Feature store, which `hgan extract` writes, or `hgan train` if it is missing; by default in
+    `features`, with the name of the folder of the captions. Or a folder in SCAN's format (then set
     `vision.backbone` to `precomputed`)."""
     open_captions: Path | None = None
     """Caption file of a second validation set with other photos, whose split val counts as much as
@@ -65,10 +70,18 @@ class DataConfig(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.features == Path():
+            self.features = Path("features") / self.name
         if (self.open_captions is None) != (self.open_features is None):
             raise ConfigError(
                 "data.open_captions and data.open_features belong together; set both, or neither"
             )
+
+    @property
+    def name(self) -> str:
+        """Name of the data set: that of the captions' folder, or of a file in no folder."""
+        file = self.captions
+        return file.name if not file.suffix else file.parent.name or file.stem
 
 
 @dataclass
@@ -78,7 +91,7 @@ class VisionConfig(Section):
     section = "vision"
     bounds: ClassVar[Bounds] = {
         **dict.fromkeys(("size", "grid", "views"), (1, inf)),
-        **dict.fromkeys(("trained_blocks", "mosaics"), (0, inf)),
+        **dict.fromkeys(("trainable_layers", "mosaics"), (0, inf)),
     }
 
     backbone: str = "efficientnet-lite2"
@@ -88,13 +101,19 @@ class VisionConfig(Section):
     """Side of the backbone's input photos in pixels; by default that of its own preprocessing."""
     grid: int = 6
     """Number of regions along each side of a photo, which has grid x grid regions."""
-    views: int = 6
-    """Number of views of each photo: the original, mirrored, and random crops."""
+    views: int | None = 6
+    """Number of views of each photo, whose features are stored: the original, mirrored, and random
+    crops. With null, photos are read in every epoch, each in a new view: a random crop, possibly
+    mirrored, in other colours (`optim.colour`)."""
     dual_encoder: bool = False
     """Use the backbone as a dual encoder, such as CLIP: the context of a photo is its embedding,
     and photos are prepared by the model's own image processor."""
-    trained_blocks: int = 0
-    """Number of the backbone's last blocks that are trained too (EfficientNet-Lite has up to 5)."""
+    trainable_layers: int | None = 0
+    """Number of the backbone's last layers that are trained too: blocks of EfficientNet-Lite,
+    layers of a transformer. 0 freezes all; null trains everything, and needs `views: null`."""
+    gradient_checkpointing: bool = False
+    """Compute the values within trained layers again in the backward pass instead of keeping them:
+    less memory, more time."""
     mosaics: int = 0
     """Number of mosaics of four photos that each photo to train on is in, for a loss by which words
     and captions learn to point at their photo; 0 for none. Epochs use them in turn. They train the
@@ -106,6 +125,16 @@ class VisionConfig(Section):
             raise ConfigError(
                 "vision.size: cannot be set for a dual encoder, which has its own preprocessing"
             )
+        if self.trainable_layers is None and self.views is not None:
+            raise ConfigError(
+                "vision.trainable_layers: null trains the whole backbone, so that no features can "
+                "be stored; set vision.views to null too, to read the photos in every epoch"
+            )
+
+    @property
+    def trains(self) -> bool:
+        """Whether layers of the backbone are trained."""
+        return self.trainable_layers != 0
 
 
 @dataclass
@@ -140,7 +169,7 @@ class OptimConfig(Section):
         "captions_per_image": (1, inf),
         **dict.fromkeys(("learning_rate", "clip"), (POSITIVE, inf)),
         **dict.fromkeys(("text_rate", "vision_rate", "weight_decay", "warmup_steps"), (0, inf)),
-        **dict.fromkeys(("region_drop", "word_drop", "ema", "decay_at"), (0, 1)),
+        **dict.fromkeys(("region_drop", "word_drop", "colour", "ema", "decay_at"), (0, 1)),
     }
 
     epochs: int = 6
@@ -154,7 +183,7 @@ class OptimConfig(Section):
     text_rate: float = 0.4
     """Learning rate of the text encoder, as a multiple of `learning_rate`."""
     vision_rate: float = 0.2
-    """Learning rate of the backbone's trained blocks, as a multiple of `learning_rate`."""
+    """Learning rate of the backbone's trained layers, as a multiple of `learning_rate`."""
     weight_decay: float = 1e-4
     """Weight decay of AdamW."""
     clip: float = 2.0
@@ -166,6 +195,9 @@ class OptimConfig(Section):
     of the baselines; 0 for the cosine."""
     region_drop: float = 0.2
     """Probability that a region is dropped (augmentation)."""
+    colour: float = 0.2
+    """Largest change of brightness, contrast and saturation of a photo, as a share (augmentation);
+    only for new views, with `vision.views: null`."""
     word_drop: float = 0.15
     """Probability that a word is masked, replaced or dropped (augmentation)."""
     whole_words: bool = False

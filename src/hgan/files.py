@@ -10,6 +10,7 @@ Folders that are read much later, such as checkpoints, also contain the checksum
 lock prevents that two processes write to the same folder.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -242,6 +243,10 @@ def check_checksums(folder: Path, remedy: str) -> None:
             raise DataError(
                 f"{folder / name}: damaged, its checksum is not the one in {CHECKSUMS}; {remedy}"
             )
+
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+"""Error codes of `lock_file` for a file system without locks."""
 
 
 def lock_file(path: Path, create: bool = True, wait: float = 0.0) -> BinaryIO:

@@ -23,7 +23,7 @@ from hgan.errors import ConfigError, DataError
 from hgan.hub import PREFIX, download, hub_name
 from hgan.model.io import TrainedModel, load_checkpoint
 from hgan.model.matcher import Matcher
-from hgan.model.photos import encode_photos
+from hgan.model.photos import backbone_for, encode_photos
 from hgan.runtime.embeddings import Embeddings, check_pair, concatenate
 from hgan.runtime.inputs import texts_of
 from hgan.runtime.model import IMAGE_BATCH, TEXT_BATCH, Model
@@ -31,7 +31,6 @@ from hgan.runtime.preprocessing import Preprocessing
 from hgan.runtime.similarity import Scores
 from hgan.runtime.tokens import TextReader
 from hgan.vision.backbone import Backbone
-from hgan.vision.load import backbone_of
 
 PHOTOS_AT_ONCE, TEXTS_AT_ONCE = 32, 128
 """Number of photos and texts per tile, for networks that compare pairs themselves."""
@@ -246,7 +245,7 @@ class HGAN(Model):
                 f"{self.name}: was trained on precomputed features and has no vision backbone, so "
                 "it cannot read photos; encode_text works"
             )
-        return backbone_of(vision).eval().to(self.device)
+        return backbone_for(self.network, vision).eval().to(self.device)
 
     @cached_property
     def _reader(self) -> TextReader:

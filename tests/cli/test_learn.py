@@ -279,24 +279,21 @@ def test_extract_says_why_it_makes_no_mosaics(
     words = ["extract", *data_words, "--vision.mosaics", "2"]
     captions = data_set / "captions.jsonl"
     (data_set / "images" / "4.jpg").write_bytes(b"")
-    lines = captions.read_text()
-    captions.write_text(lines.replace('"train"', '"val"'))
+    captions.write_text(captions.read_text().replace('"train"', '"val"'))
     assert main(words) == 0
     shown = capsys.readouterr()
     assert shown.out == f"11 photos, 2 views each, 1 skipped: {tmp_path / 'features'}\n"
     message = f"no mosaics: {captions} has 0 photos in split 'train', and a mosaic needs four"
-    assert shown.err.splitlines()[1:] == [message]
-
-    captions.write_text(lines)
-    assert main(words) == 0
-    assert "no mosaics: 1 photos to train on were skipped" in capsys.readouterr().err
+    assert message in shown.err.splitlines()
     assert not (tmp_path / "features" / "mosaics").exists()
 
 
 @pytest.mark.slow
 def test_extract_makes_mosaics_of_photos_to_train_on(
-    data_words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data_set: Path, data_words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Of those that can be read."""
+    (data_set / "images" / "4.jpg").write_bytes(b"")
     assert main(["extract", *data_words, "--vision.mosaics", "2"]) == 0
     folder = tmp_path / "features" / "mosaics"
     assert f"2 mosaics of photos to train on: {folder}\n" in capsys.readouterr().out

@@ -52,7 +52,7 @@ def save_model(
     bert = write_tiny_bert(folder / "bert")
     model = TrainedModel.create(
         config,
-        VisionConfig("efficientnet-lite2", SIZE, GRID, trained_blocks=blocks),
+        VisionConfig("efficientnet-lite2", SIZE, GRID, trainable_layers=blocks),
         TextConfig(str(bert), trainable_layers=1, max_words=16),
         image_width=1280,
         boxes=grid_boxes(grid),
@@ -179,7 +179,7 @@ def with_prior(prior_checkpoint: Path) -> tuple[Path, Path]:
     return prior_checkpoint, export(prior_checkpoint, prior_checkpoint.parent / "bundle")
 
 
-def test_a_bundle_with_prior_and_trained_blocks_scores_as_its_checkpoint(
+def test_a_bundle_with_prior_and_trainable_layers_scores_as_its_checkpoint(
     with_prior: tuple[Path, Path], flickr8k: Path
 ) -> None:
     photos = sorted((flickr8k / "images").glob("*.jpg"))[:4]
@@ -245,14 +245,14 @@ def _uses(path: Path, weight: torch.Tensor) -> int:
     return sum(name in names for node in graph.node for name in node.input)
 
 
-def test_the_graph_has_the_trained_blocks_beside_the_frozen_ones(
+def test_the_graph_has_the_trainable_layers_beside_the_frozen_ones(
     with_prior: tuple[Path, Path],
 ) -> None:
     assert _convolutions(with_prior[1] / "image.onnx") == CONVOLUTIONS + 3 * BLOCKS + 1
 
 
 @pytest.mark.slow
-def test_without_prior_the_graph_has_only_the_trained_blocks(tmp_path: Path) -> None:
+def test_without_prior_the_graph_has_only_the_trainable_layers(tmp_path: Path) -> None:
     model = load_checkpoint(save_model(tmp_path, ["context"], blocks=BLOCKS))
     backbone = load_backbone("efficientnet-lite2", GRID, SIZE, BLOCKS)
     network = ImageNetwork(backbone, model.network, torch.from_numpy(model.boxes))

@@ -21,6 +21,7 @@ from hgan.training.config import Config
 from hgan.training.trainer import Trainer, train
 from hgan.vision.extract import backbone_run
 from hgan.vision.load import backbone_of
+from tests.fixtures.pixels import pixel_config
 from tests.fixtures.tiny_model import tiny_config
 
 pytestmark = [
@@ -85,7 +86,7 @@ def test_a_whole_run_and_its_evaluation(
 
 
 def test_extraction() -> None:
-    backbone = backbone_of(VisionConfig(grid=3, trained_blocks=2))
+    backbone = backbone_of(VisionConfig(grid=3, trainable_layers=2))
     pixels = np.random.default_rng(0).integers(
         0, 256, (3, backbone.size, backbone.size, 3), np.uint8
     )
@@ -93,6 +94,20 @@ def test_extraction() -> None:
     found = backbone_run(backbone, torch.device("cuda"))(pixels)
     for one, other in zip(found, expected, strict=True):
         assert lowest_cosine(one.reshape(3, -1), other.reshape(3, -1)) > 0.9999
+
+
+def test_training_from_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frozen layers run in another thread than the step."""
+    optim = {"region_drop": 0.0, "word_drop": 0.0}
+    vision = {"trainable_layers": 1, "gradient_checkpointing": True}
+    made = pixel_config(tmp_path / "data", "clip", "dual_encoder", vision=vision, optim=optim)
+    made = replace(made, model=replace(made.model, dropout=0.0))
+    losses = []
+    for name in ("cpu", "cuda"):
+        monkeypatch.setenv(device.VARIABLE, name)
+        trainer = Trainer(replace(made, run=tmp_path / name), resume=False)
+        losses.append([trainer._step(batch) for batch in trainer._batches(0)])
+    assert losses[1] == pytest.approx(losses[0], abs=2e-2)
 
 
 @pytest.mark.skipif(

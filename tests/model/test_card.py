@@ -155,9 +155,13 @@ def test_the_card_says_whether_there_is_a_prior_and_where_its_names_are_from() -
     assert "semantic prior" not in model_card(baseline, VisionConfig(), TextConfig(), FACTS)
 
 
-@pytest.mark.parametrize(("blocks", "words"), [(0, "lite2, frozen |"), (3, "blocks trained: 3 |")])
-def test_the_card_says_how_many_vision_blocks_were_trained(blocks: int, words: str) -> None:
-    assert words in model_card(network(), VisionConfig(trained_blocks=blocks), TextConfig(), FACTS)
+@pytest.mark.parametrize(
+    ("layers", "words"),
+    [(0, "lite2, frozen |"), (3, "layers trained: 3 |"), (None, "lite2, trained completely |")],
+)
+def test_the_card_says_how_many_vision_layers_were_trained(layers: int | None, words: str) -> None:
+    vision = VisionConfig(trainable_layers=layers, views=None)
+    assert words in model_card(network(), vision, TextConfig(), FACTS)
 
 
 def test_a_trained_model_brings_its_facts(tmp_path: Path) -> None:

@@ -319,6 +319,24 @@ def test_a_checkpoint_encodes_as_before_without_the_model(
 # --- bad input
 
 
+def test_the_prior_is_the_frozen_vision_tower_beside_trained_layers(models: Path) -> None:
+    """What is learned starts at zero, so that S does not change with the trained layers yet."""
+    model, _ = make(models / "clip")
+    vision = replace(model.vision, trainable_layers=1)
+    backbone = backbone_of(vision).eval()
+    network = model.network.eval()
+    network.vision = backbone.blocks()
+    pixels = torch.randint(0, 256, (2, SIZE, SIZE, 3), generator=torch.Generator().manual_seed(0))
+    boxes = torch.from_numpy(grid_boxes(GRID))
+    with torch.no_grad():
+        before = encode_photos(backbone, network, pixels.to(torch.uint8), boxes)
+        for parameter in network.vision.parameters():
+            parameter.add_(torch.randn_like(parameter))
+        after = encode_photos(backbone, network, pixels.to(torch.uint8), boxes)
+    torch.testing.assert_close(after.context, before.context, atol=1e-6, rtol=0)
+    assert not torch.allclose(after.local, before.local, atol=1e-2)
+
+
 def test_a_prior_without_embeddings_of_photos(models: Path) -> None:
     vision = VisionConfig(str(models / "clip"), grid=GRID)
     text = TextConfig(str(models / "clip"), max_words=WORDS, trainable_layers=1)

@@ -223,7 +223,7 @@ def test_a_matcher_that_is_not_registered_is_named(saved: Path) -> None:
 
 def test_a_checkpoint_of_format_2_is_read(model: TrainedModel, saved: Path) -> None:
     config = json.loads((saved / "config.json").read_text())
-    del config["prior"], config["vision"]["trained_blocks"]
+    del config["prior"], config["vision"]["trainable_layers"]
     names = ("prior", "prior_width", "prior_local_width", "prior_share")
     config["model"] = {key: x for key, x in config["model"].items() if key not in names}
     (saved / "config.json").write_text(json.dumps(config | {"format_version": 2}))
@@ -233,7 +233,13 @@ def test_a_checkpoint_of_format_2_is_read(model: TrainedModel, saved: Path) -> N
     assert all(torch.equal(weights[n], w) for n, w in loaded.network.state_dict().items())
 
 
-# --- the prior, and trained blocks of the backbone
+def test_a_checkpoint_with_the_old_name_of_a_setting_is_read(saved: Path) -> None:
+    vision = json.loads((saved / "config.json").read_text())["vision"]
+    change(saved, vision={"trained_blocks": vision.pop("trainable_layers"), **vision})
+    assert load_checkpoint(saved).vision.trainable_layers == 0
+
+
+# --- the prior, and trained layers of the backbone
 
 
 LITE = VisionConfig(backbone="efficientnet-lite2", size=64, grid=2)
@@ -254,10 +260,10 @@ def seen_by(vision: VisionConfig) -> ImageBatch:
 
 @pytest.mark.parametrize("blocks", [0, 2])
 @pytest.mark.parametrize("trainable", [0, 1, None])
-def test_a_model_with_prior_and_trained_blocks_is_loaded_as_it_was_saved(
+def test_a_model_with_prior_and_trainable_layers_is_loaded_as_it_was_saved(
     config: Config, tmp_path: Path, blocks: int, trainable: int | None
 ) -> None:
-    vision = replace(LITE, trained_blocks=blocks)
+    vision = replace(LITE, trainable_layers=blocks)
     text = replace(config.text, trainable_layers=trainable)
     made = TrainedModel.create(WITH_PRIOR, vision, text, 1280, None)
     with torch.no_grad():  # as after training
@@ -278,7 +284,7 @@ def test_a_model_with_prior_and_trained_blocks_is_loaded_as_it_was_saved(
 
 
 def test_blocks_without_a_prior(config: Config, tmp_path: Path) -> None:
-    vision = replace(LITE, trained_blocks=1)
+    vision = replace(LITE, trainable_layers=1)
     made = TrainedModel.create(replace(WITH_PRIOR, prior="none"), vision, config.text, 1280, None)
     made.network.eval()
     made.save_pretrained(tmp_path / "model")
@@ -290,7 +296,7 @@ def test_blocks_without_a_prior(config: Config, tmp_path: Path) -> None:
     torch.testing.assert_close(found.regions, frozen.regions, atol=1e-4, rtol=1e-4)
     encoded, direct = loaded.network.encode_photos(images), loaded.network.encode_image(frozen)
     torch.testing.assert_close(encoded.context, direct.context, atol=1e-4, rtol=1e-4)
-    with pytest.raises(DataError, match=r"trained blocks .* vision.trained_blocks"):
+    with pytest.raises(DataError, match=r"trained layers .* vision.trainable_layers"):
         loaded.network.encode_photos(frozen)
 
 

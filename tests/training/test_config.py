@@ -57,6 +57,25 @@ def test_what_differs_is_named_with_both_values() -> None:
         "optim.clip: 2.0 in the folder, 1.5 in the config",
     ]
     scan = load_config(overrides={"model.name": "scan"})
+    old = asked.as_dict()
+    old["vision"]["trained_blocks"] = old["vision"].pop("trainable_layers")
+    assert other_settings(old, asked) == []
     assert other_settings(Config().as_dict(), scan) == [
         "model.name: hgan in the folder, scan in the config"
     ]
+
+
+def test_a_run_and_its_features_are_named_after_the_folder_of_the_captions() -> None:
+    names = {
+        "my/pets/captions.jsonl": "pets",
+        "data/f30k_precomp": "f30k_precomp",
+        "birds.csv": "birds",
+        "data/flickr8k/captions.jsonl": "flickr8k",
+    }
+    for file, name in names.items():
+        config = load_config(overrides={"data.captions": file})
+        assert config.run == Path("runs") / name
+        assert config.data.features == Path("features") / name
+    assert load_config().run == Path("runs/flickr8k")
+    given = load_config(overrides={"data.captions": "my/a.csv", "run": "x", "data.features": "y"})
+    assert (given.run, given.data.features) == (Path("x"), Path("y"))

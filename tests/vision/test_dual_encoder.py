@@ -140,8 +140,8 @@ def test_photos_of_a_size_that_the_tower_does_not_read(models: Path, tmp_path: P
 def test_settings_that_do_not_go_together(models: Path) -> None:
     with pytest.raises(ConfigError, match=r"vision.size: cannot be set for a dual encoder"):
         VisionConfig(str(models / "clip"), size=64, dual_encoder=True)
-    with pytest.raises(ConfigError, match=r"trained_blocks: blocks of .* cannot be trained"):
-        backbone_of(VisionConfig(str(models / "clip"), trained_blocks=1, dual_encoder=True))
+    with pytest.raises(ConfigError, match=r"trainable_layers: 3, but .*clip has 2 layers"):
+        backbone_of(VisionConfig(str(models / "clip"), trainable_layers=3, dual_encoder=True))
 
 
 def test_features_without_embeddings_are_refused_and_the_reverse(

@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pytest
@@ -16,10 +18,11 @@ from torch import nn
 
 from hgan.data.features.mosaics import mosaic_ids
 from hgan.data.features.store import FeatureStore, FeatureWriter, read_manifest
-from hgan.errors import DataError
+from hgan.errors import ConfigError, DataError
+from hgan.files import lock_file
 from hgan.runtime.images import open_photo
 from hgan.runtime.preprocessing import Preprocessing
-from hgan.vision.backbone import Backbone, Blocks, grid_boxes
+from hgan.vision.backbone import Backbone, Blocks, GridPool, Regions, grid_boxes, pool
 from hgan.vision.extract import backbone_session, extract
 from hgan.vision.load import load_backbone
 from hgan.vision.views import view
@@ -61,7 +64,7 @@ def _sessions(sessions: dict[object, object], monkeypatch: pytest.MonkeyPatch) -
     """A backbone is exported once in this file, which takes seconds, and not in every test."""
 
     def once(backbone: Backbone) -> object:
-        key = backbone.name, backbone.grid, backbone.size, backbone.trained_blocks
+        key = backbone.name, backbone.grid, backbone.size, backbone.trainable_layers
         if key not in sessions:
             sessions[key] = backbone_session(backbone)
         return sessions[key]
@@ -147,6 +150,7 @@ def run_and_kill(arguments: list[str], writes: int) -> int:
     script = f"""
 import os, signal, sys
 from pathlib import Path
+from time import sleep
 import hgan.vision.extract
 from hgan.data.features.store import FeatureWriter
 from hgan.vision.load import load_backbone
@@ -327,7 +331,7 @@ def test_a_store_made_in_another_way_is_left_alone(hub_model: str, tmp_path: Pat
     assert (store / "regions.npy").read_bytes() == before
 
 
-# --- input of trained blocks
+# --- input of trained layers
 
 
 class ConvBackbone(Backbone):
@@ -335,9 +339,9 @@ class ConvBackbone(Backbone):
 
     name, size, width = "three convolutions", 32, 10
 
-    def __init__(self, trained_blocks: int, grid: int = 2) -> None:
+    def __init__(self, trainable_layers: int, grid: int = 2) -> None:
         super().__init__(mean=(127.0,) * 3, std=(128.0,) * 3)
-        self.grid, self.trained_blocks = grid, trained_blocks
+        self.grid, self.trainable_layers = grid, trainable_layers
         with torch.random.fork_rng():
             torch.manual_seed(4)
             layers = [nn.Conv2d(3, 6, 4, 4), nn.Conv2d(6, 8, 1), nn.Conv2d(8, 10, 1)]
@@ -346,12 +350,15 @@ class ConvBackbone(Backbone):
     def feature_map(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.layers(pixels)
 
-    def split(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        maps = self.layers[: 3 - self.trained_blocks](pixels)
-        return maps, self.layers[3 - self.trained_blocks :](maps)
+    def lower(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.layers[: 3 - self.trainable_layers](pixels)
+
+    def upper(self, maps: torch.Tensor) -> Regions:
+        return pool(self.layers[3 - self.trainable_layers :](maps), self.grid)
 
     def blocks(self) -> Blocks:
-        return Blocks(deepcopy(self.layers[3 - self.trained_blocks :]), self.grid)
+        copy = deepcopy(self.layers[3 - self.trainable_layers :])
+        return Blocks(copy, GridPool(self.grid))
 
 
 @torch.inference_mode()
@@ -373,13 +380,13 @@ def assert_maps(store: FeatureStore, backbone: Backbone, photos: Path, names: li
             np.testing.assert_allclose(again.context, found.context, rtol=1e-2, atol=1e-2)
 
 
-def test_input_of_trained_blocks_is_extracted(tmp_path: Path) -> None:
+def test_input_of_trainable_layers_is_extracted(tmp_path: Path) -> None:
     names = write_photos(tmp_path / "photos", 11)
     (tmp_path / "photos" / names[2]).write_bytes(b"")
     for count, shape in ((1, [8, 8, 8]), (2, [6, 8, 8])):
         backbone = ConvBackbone(count)
         store = extract(backbone, tmp_path / "photos", names, tmp_path / f"{count}", views=3)
-        assert store.manifest.trained_blocks == count and store.manifest.map_shape == shape
+        assert store.manifest.trainable_layers == count and store.manifest.map_shape == shape
         assert np.load(tmp_path / f"{count}" / "maps.npy").shape == (11, 3, *shape)
         assert_maps(store, backbone, tmp_path / "photos", [n for n in names if n != names[2]])
         assert not store.maps[2].any()
@@ -421,19 +428,19 @@ def test_an_interrupted_extraction_with_maps_goes_on_with_the_same_bytes(
         extract(backbone, tmp_path / "photos", names, cut, views=2)
     assert read_manifest(cut).rows_done == 8
     with pytest.raises(DataError, match="stopped at 8 of 11"):
-        FeatureStore(cut, trained_blocks=2)
+        FeatureStore(cut, trainable_layers=2)
 
     extract(backbone, tmp_path / "photos", names, cut, views=2)
     for name in ("regions.npy", "context.npy", "maps.npy", "manifest.json"):
         assert (cut / name).read_bytes() == (whole / name).read_bytes()
 
 
-def test_a_store_for_other_trained_blocks_is_left_alone(tmp_path: Path) -> None:
+def test_a_store_for_other_trainable_layers_is_left_alone(tmp_path: Path) -> None:
     names = write_photos(tmp_path / "photos", 2)
     extract(ConvBackbone(1), tmp_path / "photos", names, tmp_path / "store")
     before = (tmp_path / "store" / "maps.npy").read_bytes()
     for other in (0, 2):
-        with pytest.raises(DataError, match="other trained_blocks"):
+        with pytest.raises(DataError, match="other trainable_layers"):
             extract(ConvBackbone(other), tmp_path / "photos", names, tmp_path / "store")
     assert (tmp_path / "store" / "maps.npy").read_bytes() == before
 
@@ -441,6 +448,29 @@ def test_a_store_for_other_trained_blocks_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_maps_of_efficientnet_lite(tmp_path: Path) -> None:
     names = write_photos(tmp_path / "photos", 3)
-    backbone = load_backbone("efficientnet-lite2", grid=2, size=96, trained_blocks=5).eval()
+    backbone = load_backbone("efficientnet-lite2", grid=2, size=96, trainable_layers=5).eval()
     store = extract(backbone, tmp_path / "photos", names, tmp_path / "store", views=2)
     assert_maps(store, backbone, tmp_path / "photos", names)
+
+
+def test_a_process_waits_for_another_that_writes_the_store(
+    hub_model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = write_photos(tmp_path / "photos", 3)
+    backbone, folder = load_backbone(hub_model, grid=2), tmp_path / "store"
+    folder.mkdir()
+    other = lock_file(folder / "lock")
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(extract, backbone, tmp_path / "photos", names, folder)
+        sleep(0.5)
+        assert not made.done() and not (folder / "manifest.json").exists()
+        other.close()
+        assert list(made.result(timeout=120).rows) == names
+    assert "waiting for another process" in " ".join(capsys.readouterr().err.split())
+
+
+def test_nothing_is_extracted_where_all_layers_are_trained(hub_model: str, tmp_path: Path) -> None:
+    backbone = load_backbone(hub_model, grid=2, trainable_layers=None)
+    with pytest.raises(ConfigError, match="no features can be stored; set it to a number"):
+        extract(backbone, tmp_path, [], tmp_path / "store")
+    assert not (tmp_path / "store").exists()

@@ -43,7 +43,7 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
     add(
         "--photos",
         type=Path,
-        help="folder of the photos, which bundles read; by default next to the caption file",
+        help="folder of the photos, which bundles read, and checkpoints in place of features",
     )
     add("--out", type=Path, help="folder of the record, by default the folder of the run")
     add("--json", action="store_true", help="print the record as JSON")

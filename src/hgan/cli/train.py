@@ -1,4 +1,4 @@
-"""The verb `train`: train a model on extracted features."""
+"""The verb `train`: train a model on photos and captions."""
 
 import sys
 
@@ -27,14 +27,16 @@ def _train(parser: ArgumentParser, chosen: Namespace) -> int:
 
 
 TRAIN = Verb(
-    summary="Train a model on extracted features.",
+    summary="Train a model on photos and captions.",
     details=(
+        "Extracts the features of the photos first if they are missing, as `hgan extract` does.\n"
         "Prints the folder of the best checkpoint, chosen on the validation split. Every\n"
         "setting of the YAML file can be overridden with --KEY VALUE after it. An interrupted\n"
         "run loses at most one epoch: --resume continues it. --model.name and --loss.name\n"
         "choose the matcher and the loss; --model.name scan --help shows SCAN's settings."
     ),
     examples=(
+        "hgan train --data.captions my/captions.jsonl --data.photos my/photos",
         "hgan train --config configs/flickr8k.yaml --seed 1",
         "hgan train --config configs/flickr8k.yaml --seed 1 --resume",
         "hgan train --config configs/flickr8k.yaml --optim.epochs 3 --run runs/short",
@@ -43,6 +45,6 @@ TRAIN = Verb(
     ),
     arguments=_train_arguments,
     run=_train,
-    usage="hgan train --config FILE [--seed N] [--resume] [--device NAME] [--KEY VALUE ...]",
+    usage="hgan train [--config FILE] [--seed N] [--resume] [--device NAME] [--KEY VALUE ...]",
     parser_class=SettingsParser,
 )

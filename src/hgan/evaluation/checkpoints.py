@@ -7,6 +7,7 @@ from typing import Any
 from hgan.data.batches.dataset import Dataset
 from hgan.data.captions.read import find_photos, read_captions
 from hgan.data.captions.types import Captions
+from hgan.data.features.types import Features
 from hgan.errors import ConfigError, DataError
 from hgan.evaluation.bundles import bundle_member
 from hgan.evaluation.protocols import check_protocols, measure
@@ -14,10 +15,12 @@ from hgan.evaluation.record import Described, make_record, save_record
 from hgan.evaluation.scoring import Member, Scores, encode
 from hgan.files import parse_json
 from hgan.model.io import TrainedModel, checkpoint_of, load_checkpoint
+from hgan.model.photos import backbone_for
 from hgan.progress import progress
 from hgan.runtime.bundle import Bundle
 from hgan.torch_device import torch_device
 from hgan.vision.features import features_of
+from hgan.vision.photos import PhotoFeatures
 
 Evaluated = str | Path | Bundle
 """Folder of a run, of a checkpoint or of a bundle; or a bundle."""
@@ -41,12 +44,14 @@ def evaluate_checkpoints(
         split: split of the captions: test, val, or another name.
         protocols: one or several of `full`, `flickr30k-1k`, `coco-5k`, `coco-1k`, `eccv`, `cxc`.
         captions: caption file; by default, the one of the checkpoint's run.
-        features: feature store of a checkpoint; by default, the one of the checkpoint's run.
+        features: feature store of a checkpoint; by default, the one of the checkpoint's run, if
+            it was not trained on photos in new views.
         out: folder for `SPLIT.json` and `SPLIT.npz`. By default, they are written to the folder of
             the run if there is only one checkpoint and `captions` is not given; otherwise they are
             not written.
-        photos: folder of the photos, which a bundle reads; by default `images` next to the caption
-            file, or the folder of the caption file.
+        photos: folder of the photos, which a bundle reads, and a checkpoint in place of features.
+            By default, a bundle reads `images` next to the caption file, or the folder of the
+            caption file, and a checkpoint that was trained on photos those of its run.
 
     Returns:
         The record, as in `SPLIT.json`. `record["protocols"][protocol][level]` contains the metrics
@@ -79,7 +84,7 @@ def evaluate_checkpoints(
             place = find_photos(files[0]) if photos is None else Path(photos)
             members.append(bundle_member(model, chosen, place))
         else:
-            store = Path(features or _run_setting(folder, "features"))
+            store = _features(model, folder, chosen, features, photos)
             members.append(_member(model, chosen, store))
     scores = Scores(members)
     measured = measure(scores, chosen, protocols)
@@ -111,10 +116,24 @@ def _load(source: Evaluated) -> tuple[TrainedModel | Bundle, Path]:
     return load_checkpoint(folder), folder
 
 
-def _member(model: TrainedModel, captions: Captions, features: Path) -> Member:
-    """Encode the features and captions of a split with a checkpoint."""
+def _features(
+    model: TrainedModel,
+    folder: Path,
+    captions: Captions,
+    features: str | Path | None,
+    photos: str | Path | None,
+) -> Features:
+    """What a checkpoint reads of the photos of a split: stored features, or the photos themselves
+    if their folder is given, or if it was trained on them."""
+    if features is None and (photos is not None or model.vision.views is None):
+        place = Path(photos or _run_setting(folder, "photos"))
+        return PhotoFeatures(backbone_for(model.network, model.vision), place, captions.images)
+    return features_of(model.vision, Path(features or _run_setting(folder, "features")))
+
+
+def _member(model: TrainedModel, captions: Captions, store: Features) -> Member:
+    """Encode the photos and captions of a split with a checkpoint."""
     model.network.to(torch_device())
-    store = features_of(model.vision, features)
     data = Dataset(captions, store, model.tokenizer, model.text.max_words)
     with progress("encode", total=len(data.rows), unit="photos") as bar:
         return Member(model.network, *encode(model.network, data, bar))

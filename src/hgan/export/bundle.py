@@ -16,11 +16,10 @@ from hgan.model.baselines.mean_pooling import Mean
 from hgan.model.card import languages_of, model_card
 from hgan.model.hgan import HGAN
 from hgan.model.io import TrainedModel, load_checkpoint
-from hgan.model.photos import encode_photos
+from hgan.model.photos import backbone_for, encode_photos
 from hgan.model.prior import TEMPLATE
 from hgan.progress import console
 from hgan.vision.backbone import Backbone
-from hgan.vision.load import backbone_of
 
 TEXTS = 4000
 """Number of texts that are used, evenly spaced, of all that are given."""
@@ -92,7 +91,7 @@ def export(
         )
     if "context" not in network.level_names:
         raise ConfigError(f"{checkpoint}: a bundle needs the context level, to search an index")
-    backbone = backbone_of(model.vision)
+    backbone = backbone_for(network, model.vision)
     if len(model.boxes) != backbone.grid**2:
         raise ConfigError(
             f"{checkpoint}: was trained on {len(model.boxes)} regions a photo, but its settings "

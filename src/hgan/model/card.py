@@ -247,7 +247,8 @@ def _limits(facts: dict[str, Any]) -> str:
 def _photos(vision: VisionConfig) -> str:
     if vision.backbone == PRECOMPUTED:
         return "precomputed region features"
-    trained = f"last blocks trained: {vision.trained_blocks}" if vision.trained_blocks else "frozen"
+    layers = {None: "trained completely", 0: "frozen"}
+    trained = layers.get(vision.trainable_layers, f"last layers trained: {vision.trainable_layers}")
     return f"{vision.grid} x {vision.grid} regions by {_name(vision.backbone)}, {trained}"
 
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 from tokenizers import Tokenizer
 
-from hgan.config import TextConfig, VisionConfig
+from hgan.config import OLD_KEYS, TextConfig, VisionConfig
 from hgan.errors import ConfigError, DataError, HganError
 from hgan.files import (
     check_checksums,
@@ -38,7 +38,7 @@ from hgan.vision.load import backbone_of, has_classifier
 
 FORMAT_VERSION = 3
 """Version 1 stored the settings of all matchers in one section, version 2 has neither a prior nor
-trained blocks of the backbone; both can still be loaded."""
+trained layers of the backbone; both can still be loaded."""
 
 CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
 
@@ -225,16 +225,18 @@ def _embedding_prior(
 def _from_backbone(
     model: MatcherConfig, vision: VisionConfig, text: TextConfig
 ) -> tuple[Classifier | None, Blocks | None]:
-    """The classifier for the prior and the blocks to train, if the settings ask for them. If there
+    """The classifier for the prior and the layers to train, if the settings ask for them. If there
     can be no prior, a line on the console says why."""
     classifier: Classifier | None = None
     blocks: Blocks | None = None
     wanted, pretrained = _has_prior(model), is_pretrained(text)
     possible = wanted and pretrained and has_classifier(vision.backbone)
-    if possible or vision.trained_blocks:  # otherwise no backbone is needed, or even installed
+    if possible or vision.trains:  # otherwise no backbone is needed, or even installed
         backbone = backbone_of(vision)
         classifier = backbone.classifier() if possible else None
-        blocks = backbone.blocks() if vision.trained_blocks else None
+        blocks = backbone.blocks() if vision.trains else None
+    if blocks is not None:
+        blocks.checkpointing = vision.gradient_checkpointing
     if wanted and classifier is None:
         reason = (
             f"{vision.backbone} has no classifier with a name for each class"
@@ -294,7 +296,8 @@ def _load(folder: Path) -> TrainedModel:
         file = folder / TOKENIZER
         tokenizer = Tokenizer.from_file(str(file))
         file = folder / CONFIG
-        vision, text = VisionConfig(**values["vision"]), TextConfig(**values["text"])
+        seen = {OLD_KEYS.get(key, key): value for key, value in values["vision"].items()}
+        vision, text = VisionConfig(**seen), TextConfig(**values["text"])
         encoder = build_encoder(values["encoder"], tokenizer)
         prior = None if values.get("prior") is None else empty_prior(values["prior"])
         if isinstance(prior, SemanticPrior):
@@ -305,7 +308,7 @@ def _load(folder: Path) -> TrainedModel:
             values["image_width"],
             encoder,
             prior,
-            backbone_of(vision).blocks() if vision.trained_blocks else None,
+            backbone_of(vision).blocks() if vision.trains else None,
             values.get("context_width", 0),
         )
         file = folder / WEIGHTS

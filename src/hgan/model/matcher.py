@@ -45,7 +45,7 @@ class Matcher(nn.Module, ABC):
         has_prior: whether it has a similarity before it is trained.
         optional_levels: names of levels that S may be without, since it started without them.
         temperatures: temperatures of scores that are not those of the loss at the start, by name.
-        vision: the blocks of the backbone that are trained; None if the backbone is frozen.
+        vision: the layers of the backbone that are trained; None if the backbone is frozen.
 
     Args:
         config: its settings.
@@ -95,17 +95,17 @@ class Matcher(nn.Module, ABC):
         """The similarity at each level, (B, T) each; the score of a pair depends only on it."""
 
     def encode_photos(self, batch: ImageBatch) -> Encoded[Tensor]:
-        """Encode photos: run the backbone's trained blocks, if there are any, and `encode_image`.
+        """Encode photos: run the backbone's trained layers, if there are any, and `encode_image`.
 
         Raises:
-            DataError: blocks are trained, but the batch does not contain their input.
+            DataError: layers are trained, but the batch does not contain their input.
         """
         if self.vision is None:
             return self.encode_image(batch)
         if batch.maps is None:
             raise DataError(
-                "this model has trained blocks of the backbone, but the features do not contain "
-                "their input; extract them with the model's vision.trained_blocks"
+                "this model has trained layers of the backbone, but the features do not contain "
+                "their input; extract them with the model's vision.trainable_layers"
             )
         regions, context, _ = self.vision(batch.maps)
         frozen = batch.regions, batch.context

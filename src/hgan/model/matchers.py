@@ -21,7 +21,7 @@ def build_matcher(
     context_width: int = 0,
 ) -> Matcher:
     """Build a matcher with random weights, the given text encoder, and the prior and the trained
-    blocks of the backbone, if there are any.
+    layers of the backbone, if there are any.
 
     Raises:
         ConfigError: no matcher with that name is registered, or it cannot use the embeddings of a

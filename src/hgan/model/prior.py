@@ -85,8 +85,8 @@ class EmbeddingPrior(Prior):
         self.width, self.temperature = width, temperature
 
     def of_photos(self, batch: ImageBatch) -> Known:
-        """The embeddings of photos."""
-        return Known(None, batch.context)
+        """The embeddings of photos, by the frozen backbone."""
+        return Known(None, batch.pretrained[1])
 
     def of_texts(self, token: TokenStates, mask: Tensor) -> Known:
         """The embeddings of texts, by the text tower as it is trained."""

@@ -44,11 +44,16 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     seed: int = 1
     """Random seed of the initial weights, the batches and the augmentation."""
-    run: Path = Path("runs/flickr8k")
-    """Folder of the run; its files are in the subfolder seedN."""
+    run: Path = Path()
+    """Folder of the run, whose files are in the subfolder seedN; by default in `runs`, with the
+    name of the folder of the captions."""
     track: list[Tracker] = field(default_factory=list)
     """Experiment trackers that record the run too, beside its log.csv: tensorboard, wandb, mlflow,
     trackio."""
+
+    def __post_init__(self) -> None:
+        if self.run == Path():
+            self.run = Path("runs") / self.data.name
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as JSON values, as in the `config.json` of a run."""

@@ -15,14 +15,13 @@ from pathlib import Path
 from hgan.data.batches.types import Batch
 from hgan.data.captions.types import Captions
 from hgan.errors import TrainingError
-from hgan.files import lock_file, write_json
+from hgan.files import NO_LOCKS, lock_file, write_json
 from hgan.progress import console
 from hgan.training.config import Config
 
 STOPPED = "stopped.json"
 SHOWN = 3
 """Number of photos and captions in an error message; all are in `stopped.json`."""
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -54,7 +53,7 @@ def only_process(folder: Path, create: bool = True) -> Iterator[None]:
             "choose another --run or --seed"
         ) from error
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
         console.print(
             f"{folder}: its file system has no locks ({error.strerror}), so nothing prevents "
@@ -124,8 +123,9 @@ def out_of_memory(images: int) -> TrainingError:
     """The error that the device has too little memory for a batch of this many photos."""
     return TrainingError(
         f"the device has too little memory for a batch of {images} photos; set "
-        f"optim.batch_images to {max(2, images // 2)} or optim.captions_per_image to fewer, and "
-        "choose another --run"
+        f"optim.batch_images to {max(2, images // 2)} or optim.captions_per_image to fewer, or "
+        "vision.gradient_checkpointing to true if layers of the backbone are trained, and choose "
+        "another --run"
     )
 
 

@@ -11,7 +11,7 @@ from hgan.config import OptimConfig
 
 
 def make_optimizer(network: nn.Module, criterion: nn.Module, config: OptimConfig) -> AdamW:
-    """AdamW with four parameter groups: the text encoder and the backbone's trained blocks with
+    """AdamW with four parameter groups: the text encoder and the backbone's trained layers with
     their own learning rates, the parameters of the loss without weight decay, and all others."""
     named = [(n, p) for n, p in network.named_parameters() if p.requires_grad]
     text = [p for n, p in named if n.startswith("text.")]

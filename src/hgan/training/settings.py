@@ -3,11 +3,9 @@
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
+from hgan.config import OLD_KEYS
 from hgan.files import jsonable
 from hgan.training.config import CHOSEN, Config
-
-OLD_NAME = {"kind": "name"}
-"""Keys that older versions of hgan wrote, and their new names."""
 
 
 def other_settings(found: dict[str, Any], config: Config) -> list[str]:
@@ -46,7 +44,7 @@ def upgrade_section(section: str, values: dict[str, Any]) -> dict[str, Any]:
 
     Older versions wrote the settings of all matchers and losses, not only of the chosen ones.
     """
-    values = {OLD_NAME.get(key, key): value for key, value in values.items()}
+    values = {OLD_KEYS.get(key, key): value for key, value in values.items()}
     name = values.get("name", "")
     if section not in CHOSEN or name not in CHOSEN[section][0]:
         return values

@@ -1,8 +1,8 @@
 """The training loop: image-major epochs, with validation and a checkpoint after each epoch."""
 
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -23,39 +23,25 @@ from hgan.data.batches.types import Batch
 from hgan.data.captions.known import check_training_photos, dataset_key
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
-from hgan.data.features.mosaics import FOLDER, Mosaics
 from hgan.data.features.types import Features
 from hgan.encoded import Encoded, final_level
-from hgan.errors import ConfigError, DataError
+from hgan.errors import ConfigError
 from hgan.evaluation.evaluate import choose_weights, evaluate
-from hgan.files import recover_folder, write_json
 from hgan.model.io import TrainedModel
 from hgan.model.matcher import Matcher, combine
 from hgan.progress import console, progress
+from hgan.terminal import print_visible
 from hgan.training.accelerator import make_accelerator
-from hgan.training.checkpoint import (
-    load_state,
-    random_state,
-    save_state,
-    set_random_state,
-    size_of,
-)
 from hgan.training.config import Config
-from hgan.training.folder import (
-    STOPPED,
-    not_finite,
-    not_saved,
-    only_process,
-    out_of_memory,
-    run_folder,
-)
+from hgan.training.folder import not_finite, only_process, out_of_memory, run_folder
 from hgan.training.losses.loss import Loss, build_loss, objective
-from hgan.training.monitor import collapse_warning, plot_curves, summary, write_log
+from hgan.training.monitor import collapse_warning, summary
 from hgan.training.mosaics import WEIGHT, check_mosaics, mosaic_loss
 from hgan.training.schedule import make_optimizer, make_schedule
-from hgan.training.settings import other_settings
+from hgan.training.state import RunState
 from hgan.training.trackers import Trackers, check_trackers, tracking
 from hgan.vision.features import features_of
+from hgan.vision.source import open_mosaics, open_training
 
 
 @dataclass
@@ -79,7 +65,7 @@ def train(config: Config, resume: bool = False, stop_after: int | None = None) -
         stop_after: stop after this many epochs, as if the run was interrupted.
 
     Raises:
-        DataError: captions or features are missing or do not match.
+        DataError: captions, photos or features are missing, damaged or do not match.
         ConfigError: photos to train on are those of `coco_mini_val`; the features were extracted
             with another grid or size than the settings say; a tracker is not installed or cannot be
             started; or the folder of the run contains a run that cannot be continued: `resume` is
@@ -94,22 +80,23 @@ def train(config: Config, resume: bool = False, stop_after: int | None = None) -
 
 
 class Trainer:
-    """Runs the training loop, and holds its state: model, optimiser, schedule and history.
+    """Runs the training loop on a model, its optimiser and its schedule.
 
     Attributes:
         model: the model in training, with its tokenizer and settings.
         averaged: exponential moving average of the weights, which is evaluated and saved.
-        history: for each finished epoch, a row of values such as the loss.
+        state: what the run has reached.
     """
 
     def __init__(self, config: Config, resume: bool) -> None:
         self.config = config
         self.folder = run_folder(config)
         self.accelerator = make_accelerator(config)
-        set_seed(config.seed)
         captions = read_captions(config.data.captions)
         check_training_photos(captions, config.data.captions)
-        store = self._open_features(config.data.features)
+        store = self._open_store(captions)
+        captions = captions.without(store.skipped)
+        set_seed(config.seed)  # after extraction, which not every run of these settings does
         self.model = TrainedModel.create(
             config.model,
             config.vision,
@@ -123,7 +110,9 @@ class Trainer:
         network = self.model.network
         if config.vision.mosaics and network.uses_mosaics:
             check_mosaics(store.boxes, config.optim.batch_images)
-            self.train_data.mosaics = self._open_mosaics()
+            self.train_data.mosaics = open_mosaics(
+                config.data, config.vision, self.train_data.captions, store
+            )
         if network.losses and config.loss.name not in network.losses:
             raise ConfigError(
                 f"loss.name: {config.loss.name}, but {type(network).title} is defined by its loss; "
@@ -143,24 +132,26 @@ class Trainer:
         if config.optim.compile:  # the averaged network, a copy, is not in every step
             for name in ("encode_image", "encode_text"):
                 setattr(network, name, torch.compile(getattr(network, name), dynamic=True))
-        self.history: list[dict[str, float]] = []
-        self.best: dict[str, Any] = {"rsum": -1.0, "epoch": 0}
+        names = ("network", "averaged", "criterion", "optimizer", "schedule")
+        self.state = RunState(config, {name: getattr(self, name) for name in names})
         self.trackers = Trackers({})
         self._resume = resume
-        self._saved = 0  # epochs whose checkpoint is on disk
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """For each finished epoch, a row of values such as the loss."""
+        return self.state.history
 
     # --- preparation
 
-    def _open_features(self, path: Path) -> Features:
-        return features_of(self.config.vision, path)
-
-    def _open_mosaics(self) -> Mosaics:
-        folder = self.config.data.features / FOLDER
-        if not folder.is_dir():
-            raise DataError(
-                f"{folder}: no features of mosaics; run `hgan extract` with this config"
-            )
-        return Mosaics(self.train_data.captions.images, self._open_features(folder), folder)
+    def _open_store(self, captions: Captions) -> Features:
+        """The features of the photos, whatever they are read from; says which have none."""
+        config = self.config
+        has_prior = getattr(config.model, "prior", "none") != "none"
+        store = open_training(config.data, config.vision, captions, has_prior, config.optim.colour)
+        for name, reason in store.skipped.items():
+            print_visible(f"skipped {name}: {reason}", file=sys.stderr)
+        return store
 
     def _load_data(self, captions: Captions, store: Features) -> None:
         config = self.config
@@ -170,7 +161,7 @@ class Trainer:
         self.val_data = [Dataset(captions.split("val"), store, self.model.tokenizer, limit)]
         if config.data.open_captions is not None and config.data.open_features is not None:
             other = read_captions(config.data.open_captions).split("val")
-            features = self._open_features(config.data.open_features)
+            features = features_of(config.vision, config.data.open_features)
             self.val_data.append(Dataset(other, features, self.model.tokenizer, limit))
         text = self.model.network.text
         # Not for validation, which must give the same results as evaluation, without a cache.
@@ -189,25 +180,6 @@ class Trainer:
     def _batch_images(self) -> int:
         return min(self.config.optim.batch_images, len(self.train_data.rows))
 
-    def _open_folder(self) -> None:
-        state = self.folder / "last"
-        recover_folder(state)
-        recover_folder(self.folder / "best")
-        if state.exists() and not self._resume:
-            raise ConfigError(
-                f"{self.folder}: already contains a run; continue it with --resume, or choose "
-                "another --run"
-            )
-        if state.exists():
-            self._load(load_state(state))
-            console.print(f"resuming after epoch {len(self.history)} of {self.folder}")
-        with self._writing():
-            (self.folder / STOPPED).unlink(missing_ok=True)  # the cause may be gone
-            if self.history:
-                self._write_history()  # the process may have ended before it was written
-            else:
-                write_json(self.folder / "config.json", self.config.as_dict())
-
     # --- the loop
 
     def run(self, stop_after: int | None) -> Result:
@@ -218,15 +190,19 @@ class Trainer:
             only_process(self.folder),
             progress("train", total=epochs * self.steps, unit="batches") as bar,
         ):
-            self._open_folder()
+            self.state.open_folder(self._resume)
             if self.model.network.has_prior and not self.history:
                 self._report_prior()
             bar.advance(len(self.history) * self.steps)
             with tracking(self.config, self.folder, len(self.history) * self.steps) as trackers:
                 self.trackers = trackers
-                while len(self.history) < last:
-                    self._finish(self._epoch(len(self.history), bar))
-        return Result(self.folder / "best", self.best["epoch"], self.best["rsum"])
+                try:
+                    while len(self.history) < last:
+                        self._finish(self._epoch(len(self.history), bar))
+                except torch.OutOfMemoryError as error:  # of a step, or of a batch being made
+                    raise out_of_memory(self._batch_images()) from error
+        best = self.state.best
+        return Result(self.folder / "best", best["epoch"], best["rsum"])
 
     def _finish(self, row: dict[str, float]) -> None:
         """Validate, save and report a trained epoch, whose row of the history this is."""
@@ -249,13 +225,11 @@ class Trainer:
                 raise not_finite(
                     self.folder, str(error), (epoch + 1, step), batch, self.train_data.captions
                 ) from error
-            except torch.OutOfMemoryError as error:
-                raise out_of_memory(self._batch_images()) from error
             values = {"loss": losses[-1], "rate": self.schedule.get_last_lr()[0]}
             self.trackers.log("step", values, epoch * self.steps + step)
             captions += len(batch.image_of)
             rate = captions / (time.perf_counter() - start)
-            best = f" best rSum {self.best['rsum']:.1f}" if self.history else ""
+            best = f" best rSum {self.state.best['rsum']:.1f}" if self.history else ""
             bar.advance()
             bar.note(f"epoch {epoch + 1} loss {losses[-1]:.3f} {rate:.0f} captions/s{best}")
         seconds = time.perf_counter() - start
@@ -343,41 +317,18 @@ class Trainer:
         assert isinstance(loss, Loss)
         return loss
 
-    # --- files
+    # --- what is kept and told
 
     def _save(self, row: dict[str, float]) -> None:
-        """Save the model if it is the best so far, the state for resuming, the log and the plot.
-
-        Raises:
-            TrainingError: a file cannot be written.
-        """
+        """Save the state, and the model if it is the best so far."""
         rsum = row[f"rsum_{final_level(self.metrics)}"]
         if "open_rsum" in row:
             rsum = (rsum + row["open_rsum"]) / 2
-        with self._writing():
-            if rsum > self.best["rsum"]:
-                self.best = {"rsum": rsum, "epoch": int(row["epoch"])}
-                self._save_best(self.folder / "best")
-            save_state(self.folder / "last", self._state())
-            self._saved = len(self.history)
-            self._write_history()
+        self.state.save(row, rsum, self._best_model)
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Raise `TrainingError` if a file cannot be written."""
-        try:
-            yield
-        except OSError as error:
-            state = self._state()
-            size = size_of(state) + size_of(state["averaged"])
-            raise not_saved(self.folder, error, size, self._saved) from error
-
-    def _write_history(self) -> None:
-        write_log(self.folder / "log.csv", self.history)
-        plot_curves(self.folder / "curves.png", self.history)
-
-    def _save_best(self, folder: Path) -> None:
-        best = TrainedModel(
+    def _best_model(self) -> TrainedModel:
+        """The averaged network as a model, with the facts of its card."""
+        return TrainedModel(
             self._evaluated(),
             self.model.tokenizer,
             self.config.vision,
@@ -388,46 +339,12 @@ class Trainer:
                 "data set": dataset_key(self.config.data.captions) or "own captions",
                 "training photos": len(self.train_data.rows),
                 "seed": self.config.seed,
-                "epoch": f"{self.best['epoch']} of {self.config.optim.epochs}",
+                "epoch": f"{self.state.best['epoch']} of {self.config.optim.epochs}",
                 "chosen on": "val" if len(self.val_data) == 1 else "val and open val",
                 "rSum on val": {n.removeprefix("rsum_"): m.rsum for n, m in self.metrics.items()},
                 "recall on val": self.metrics[final_level(self.metrics)].recalls(),
             },
         )
-        best.save_pretrained(folder)
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "network": self.network.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "criterion": self.criterion.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "random": random_state(),
-            "history": self.history,
-            "best": self.best,
-            "settings": self.config.as_dict(),
-        }
-
-    def _load(self, state: dict[str, Any]) -> None:
-        other = other_settings(state["settings"], self.config)
-        if other:
-            raise ConfigError(
-                f"{self.folder}: the run to resume has other settings ({', '.join(other)}); "
-                "use those settings, or choose another --run"
-            )
-        try:
-            for name in ("network", "averaged", "criterion", "optimizer", "schedule"):
-                getattr(self, name).load_state_dict(state[name])
-            self.history, self.best = state["history"], state["best"]
-            self._saved = len(self.history)
-            set_random_state(state["random"])
-        except (LookupError, TypeError, ValueError, RuntimeError) as error:
-            raise DataError(
-                f"{self.folder / 'last'}: does not fit the model of these data and settings "
-                f"({' '.join(str(error).split()):.200}); were the captions or features changed? "
-                "Choose another --run"
-            ) from error
 
     def _report(self, row: dict[str, float]) -> None:
         console.print(summary(row))

@@ -10,7 +10,15 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from hgan.errors import ConfigError
-from hgan.vision.backbone import Backbone, Blocks, Classifier
+from hgan.vision.backbone import (
+    Backbone,
+    Blocks,
+    Classifier,
+    GridPool,
+    Regions,
+    check_trainable,
+    pool,
+)
 
 VARIANTS = {"efficientnet-lite0": 0, "efficientnet-lite1": 1, "efficientnet-lite2": 2}
 """Number of the variant, by the name of the backbone."""
@@ -21,13 +29,17 @@ class EfficientNetLite(Backbone):
 
     Raises:
         ConfigError: the package with the weights of this variant is not installed, or it has fewer
-            blocks that can be trained.
+            blocks than `trainable_layers`.
     """
 
     width = 1280
 
     def __init__(
-        self, variant: int = 2, size: int | None = None, grid: int = 6, trained_blocks: int = 0
+        self,
+        variant: int = 2,
+        size: int | None = None,
+        grid: int = 6,
+        trainable_layers: int | None = 0,
     ) -> None:
         super().__init__(mean=(127.0,) * 3, std=(128.0,) * 3)
         net = EfficientNet.from_name(f"efficientnet-lite{variant}")
@@ -35,14 +47,9 @@ class EfficientNetLite(Backbone):
         self.net = net.eval()
         self.size = size or net.input_image_size
         self.grid = grid
-        self.trained_blocks = trained_blocks
+        self.trainable_layers = trainable_layers
         self.name = f"efficientnet-lite{variant}"
-        most = _blocks_after_last_stride(net)
-        if trained_blocks > most:
-            raise ConfigError(
-                f"vision.trained_blocks: {trained_blocks}, but {self.name} has {most} blocks after "
-                "its last stride, and only those can be trained"
-            )
+        check_trainable(self.name, trainable_layers, len(net._blocks))
 
     def feature_map(self, pixels: Tensor) -> Tensor:
         """Compute a feature map (B, 1280, size / 32, size / 32) from pixels (B, 3, size, size)."""
@@ -55,31 +62,47 @@ class EfficientNetLite(Backbone):
             return None
         return Classifier(layer.weight.detach(), layer.bias.detach(), names)
 
-    def split(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the input of the trained blocks, and the feature map of the frozen network."""
+    def lower(self, pixels: Tensor) -> Tensor:
+        """The input (B, C, h, w) of the last blocks."""
         net = self.net
         x = net._swish(net._bn0(net._conv_stem(pixels)))
-        first = len(net._blocks) - self.trained_blocks
-        for block in net._blocks[:first]:
+        for block in net._blocks[: self._first]:
             x = block(x)
-        maps = x
-        for block in net._blocks[first:]:
+        return x
+
+    def upper(self, maps: Tensor) -> Regions:
+        """Features by the frozen network, from the input (B, C, h, w) of its last blocks."""
+        net, x = self.net, maps
+        for block in net._blocks[self._first :]:
             x = block(x)
-        return maps, net._swish(net._bn1(net._conv_head(x)))
+        return pool(net._swish(net._bn1(net._conv_head(x))), self.grid)
 
     def blocks(self) -> Blocks:
-        """A copy of the last blocks and of the convolution after them. Their batch normalisation is
-        frozen: it becomes part of the convolutions, whose biases, its shifts, are not trained."""
+        """A copy of the last blocks and of the convolution after them; of the first convolution
+        too, if all are trained. Their batch normalisation is frozen: it becomes part of the
+        convolutions, whose biases, its shifts, are not trained."""
         net = deepcopy(self.net)
-        last = net._blocks[len(net._blocks) - self.trained_blocks :]
+        last = net._blocks[self._first :]
         for block in last:
             for conv, norm in (
                 ("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2")
             ):  # fmt: skip
-                setattr(block, conv, fuse_conv_bn_eval(getattr(block, conv), getattr(block, norm)))
-                setattr(block, norm, nn.Identity())
+                if hasattr(block, conv):  # the first blocks do not expand
+                    fused = fuse_conv_bn_eval(getattr(block, conv), getattr(block, norm))
+                    setattr(block, conv, fused)
+                    setattr(block, norm, nn.Identity())
+        first: list[nn.Module] = []
+        if self.trainable_layers is None:
+            stem = fuse_conv_bn_eval(net._conv_stem, net._bn0)
+            first = [deepcopy(self.normalise), stem, nn.ReLU6()]
         head = fuse_conv_bn_eval(net._conv_head, net._bn1)
-        return Blocks(nn.Sequential(*last, head, nn.ReLU6()), self.grid)
+        return Blocks(nn.Sequential(*first, *last, head, nn.ReLU6()), GridPool(self.grid))
+
+    @property
+    def _first(self) -> int:
+        """The first of the blocks that are trained."""
+        trained = self.trainable_layers
+        return 0 if trained is None else len(self.net._blocks) - trained
 
 
 def imagenet_classes() -> list[str]:
@@ -87,13 +110,6 @@ def imagenet_classes() -> list[str]:
     of a class."""
     text = resources.files("hgan.vision").joinpath("imagenet_classes.txt").read_text("utf-8")
     return [line for line in text.splitlines() if not line.startswith("#")]
-
-
-def _blocks_after_last_stride(net: EfficientNet) -> int:
-    """Number of blocks after the last one that halves the resolution."""
-    strides = [block._depthwise_conv.stride for block in net._blocks]
-    last = max(i for i, stride in enumerate(strides) if max(stride) > 1)
-    return len(strides) - 1 - last
 
 
 def _weights(variant: int) -> dict[str, Tensor]:

@@ -1,9 +1,11 @@
 """Extract features of photos to a feature store, with decoding threads and ONNX Runtime."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +15,13 @@ import torch
 from hgan.chunks import chunks
 from hgan.data.features.mosaics import quarters
 from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
-from hgan.errors import DataError
-from hgan.progress import Bar, progress
-from hgan.runtime.images import open_photo
+from hgan.errors import ConfigError, DataError
+from hgan.files import NO_LOCKS, lock_file
+from hgan.progress import Bar, console, progress
 from hgan.runtime.stream import stream
 from hgan.torch_device import torch_device
 from hgan.vision.backbone import Backbone, grid_boxes
-from hgan.vision.mosaics import make_mosaic
+from hgan.vision.mosaics import open_row
 from hgan.vision.onnx_export import export_onnx
 from hgan.vision.views import view
 
@@ -38,7 +40,8 @@ def extract(
 ) -> FeatureStore:
     """Extract region features of photos into a store, or resume an interrupted extraction.
 
-    Photos that cannot be read are skipped, and tried again by the next extraction.
+    Photos that cannot be read are skipped, and tried again by the next extraction. While another
+    process writes the store, this one waits.
 
     Args:
         backbone: the frozen network.
@@ -51,7 +54,13 @@ def extract(
     Raises:
         DataError: the folder contains a store with other settings, or more than a tenth of the
             photos are missing (nothing is written then) or cannot be read.
+        ConfigError: the whole backbone is trained, so that there is nothing frozen to extract.
     """
+    if backbone.trainable_layers is None:
+        raise ConfigError(
+            "vision.trainable_layers: null trains the whole backbone, so that no features can be "
+            "stored; set it to a number of layers"
+        )
     manifest = Manifest(
         backbone=backbone.name,
         size=backbone.size,
@@ -60,23 +69,23 @@ def extract(
         context_width=backbone.context_width,
         views=views,
         ids=list(ids),
-        trained_blocks=backbone.trained_blocks,
+        trainable_layers=backbone.trainable_layers,
         map_shape=_map_shape(backbone),
     )
     if not (folder / "manifest.json").exists():
-        _check_folder(photos, manifest.ids)
-    with FeatureWriter(folder, manifest) as writer:
+        check_folder(photos, manifest.ids)
+    with _only_writer(folder), FeatureWriter(folder, manifest) as writer:
         encoder = _Encoder(backbone, writer.manifest, photos)
         _retry(writer, encoder)
         if not writer.finished:
             _fill(writer, encoder)
-        _check_skipped(writer)
+        check_skipped(folder, writer.manifest.skipped, len(writer.manifest.ids))
         if not writer.finished:
             writer.finish()
-    return FeatureStore(folder, backbone.name, False, backbone.trained_blocks)
+    return FeatureStore(folder, backbone.name, False, backbone.trainable_layers)
 
 
-def _check_folder(photos: Path, ids: Sequence[str]) -> None:
+def check_folder(photos: Path, ids: Sequence[str]) -> None:
     """Raise `DataError` if this cannot be the folder of the photos."""
     if not photos.is_dir():
         raise DataError(f"{photos}: no such folder; set data.photos to the folder of the photos")
@@ -90,21 +99,39 @@ def _check_folder(photos: Path, ids: Sequence[str]) -> None:
         )
 
 
-def _check_skipped(writer: FeatureWriter) -> None:
-    """Raise `DataError` if too many photos could not be read; the rest stays in the store."""
-    skipped, total = writer.manifest.skipped, len(writer.manifest.ids)
+def check_skipped(folder: Path, skipped: Mapping[str, str], total: int) -> None:
+    """Raise `DataError` if too many of the photos could not be read; `skipped` has the reasons."""
     if len(skipped) > MOST_SKIPPED * total:
         raise DataError(
-            f"{writer.folder}: {len(skipped):,} of {total:,} photos could not be read, the first: "
+            f"{folder}: {len(skipped):,} of {total:,} photos could not be read, the first: "
             f"{next(iter(skipped.values()))}; repair them, or remove them from the caption file "
-            "(`hgan data check` lists them), and extract again"
+            "(`hgan data check` lists them), and start again"
         )
+
+
+@contextmanager
+def _only_writer(folder: Path) -> Iterator[None]:
+    """Hold the lock of a store, for which this process may have to wait."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        try:
+            file = lock_file(folder / "lock")
+        except BlockingIOError:
+            console.print(f"{folder}: waiting for another process that extracts", markup=False)
+            file = lock_file(folder / "lock", wait=inf)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        yield
+        return
+    with file:
+        yield
 
 
 @torch.inference_mode()
 def _map_shape(backbone: Backbone) -> list[int]:
-    """C, h, w of the input of the trained blocks; empty if there are none."""
-    if not backbone.trained_blocks:
+    """Shape of the input of the trained layers; empty if there are none."""
+    if not backbone.trainable_layers:
         return []
     pixels = torch.zeros(1, backbone.size, backbone.size, 3, dtype=torch.uint8)
     maps = backbone(pixels).maps
@@ -114,22 +141,23 @@ def _map_shape(backbone: Backbone) -> list[int]:
 
 def backbone_session(backbone: Backbone) -> onnxruntime.InferenceSession:
     """An ONNX Runtime session of a backbone; its input is uint8 pixels, its outputs are regions,
-    context and, if blocks are trained, their input."""
+    context and, if layers are trained, their input."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "backbone.onnx"
         pixels = torch.zeros(2, backbone.size, backbone.size, 3, dtype=torch.uint8)
-        outputs = ["regions", "context"] + ["maps"] * bool(backbone.trained_blocks)
+        outputs = ["regions", "context"] + ["maps"] * (backbone.trainable_layers != 0)
         export_onnx(backbone, {"pixels": pixels}, {"pixels": ("batch",)}, outputs, path)
         return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
 Run = Callable[[np.ndarray], Sequence[np.ndarray]]
-"""Regions, context and, if blocks are trained, their input, for pixels (B, size, size, 3) uint8."""
+"""Regions, context and, if layers are trained, their input, for pixels (B, size, size, 3) uint8."""
 
 
 def backbone_run(backbone: Backbone, device: torch.device) -> Run:
-    """A function that runs a backbone: on a processor by ONNX Runtime, which is faster there."""
-    if device.type == "cpu":
+    """A function that runs a backbone: on a processor by ONNX Runtime, which is faster there, if
+    there is anything frozen to run."""
+    if device.type == "cpu" and backbone.trainable_layers is not None:
         session = backbone_session(backbone)
         return lambda pixels: session.run(None, {"pixels": pixels})
     return torch_run(backbone, device)
@@ -143,7 +171,8 @@ def torch_run(backbone: Backbone, device: torch.device) -> Run:
     def run(pixels: np.ndarray) -> list[np.ndarray]:
         found = network(torch.from_numpy(pixels).to(device))
         parts = (found.regions, found.context, found.maps)
-        return [part.float().cpu().numpy() for part in parts if part is not None]
+        floats = (p.float() if p.is_floating_point() else p for p in parts if p is not None)
+        return [part.cpu().numpy() for part in floats]
 
     return run
 
@@ -157,7 +186,7 @@ class _Rows:
     context: np.ndarray
     """(n, V, D), or (n, V, P) for embeddings"""
     maps: np.ndarray | None
-    """(n, V, C, h, w); None if no block is trained"""
+    """(n, V, ...): input of the trained layers; None if none is trained"""
     skipped: dict[str, str]
     """Error message of each photo that cannot be read."""
 
@@ -197,8 +226,7 @@ class _Encoder:
     def _load(self, key: str) -> np.ndarray:
         """The views of a photo or of a mosaic, (V, size, size, 3) uint8."""
         preprocessing = self._backbone.preprocessing
-        found = [open_photo(self._photos / name) for name in quarters(key)]
-        photo = found[0] if len(found) == 1 else make_mosaic(found, (preprocessing.size + 1) // 2)
+        photo = open_row(self._photos, key, preprocessing.size)
         views = range(self._manifest.views)
         return np.stack([preprocessing.pixels(view(photo, v, key)) for v in views])
 

@@ -27,9 +27,15 @@ def features_of(vision: VisionConfig, path: Path) -> Features:
 
     Raises:
         DataError: the features are missing, damaged, or of another backbone.
-        ConfigError: they were extracted with another grid, or from photos of another size.
+        ConfigError: they were extracted with another grid, or from photos of another size; or the
+            whole backbone is trained.
     """
-    store = open_features(path, vision.backbone, vision.trained_blocks)
+    if vision.trainable_layers is None:
+        raise ConfigError(
+            "vision.trainable_layers: null trains the whole backbone, which reads photos and not "
+            f"the features in {path}"
+        )
+    store = open_features(path, vision.backbone, vision.trainable_layers)
     if vision.dual_encoder != bool(store.context_width):
         found = "embeddings of a dual encoder" if store.context_width else "means of features"
         raise ConfigError(

@@ -4,17 +4,18 @@ import inspect
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, PreTrainedModel
 from transformers.image_processing_utils import BaseImageProcessor
 
 from hgan.dual_encoders.processor import normalisation
 from hgan.errors import ConfigError
 from hgan.hub import OUT_OF_REACH, is_out_of_reach
-from hgan.vision.backbone import Backbone
+from hgan.vision.backbone import Blocks, GridPool
+from hgan.vision.transformer import LayeredBackbone, Top, patch_map
 
 
-class HubBackbone(Backbone):
+class HubBackbone(LayeredBackbone):
     """A backbone whose feature map is the last hidden state of a vision model, or of the vision
     tower of a dual encoder.
 
@@ -24,13 +25,20 @@ class HubBackbone(Backbone):
         name: a name on the Hugging Face hub, or a folder written by `save_pretrained`.
         size: side of the input photos in pixels; by default, that of the model's preprocessing.
         grid: number of regions along each side; the feature map is averaged over each region.
+        trainable_layers: number of last layers that a matcher trains, None for all.
 
     Raises:
-        ConfigError: the model cannot be loaded, is not a vision model, or does not support the
-            size.
+        ConfigError: the model cannot be loaded, is not a vision model, does not support the size,
+            or does not have so many layers.
     """
 
-    def __init__(self, name: str, size: int | None = None, grid: int = 6) -> None:
+    def __init__(
+        self,
+        name: str,
+        size: int | None = None,
+        grid: int = 6,
+        trainable_layers: int | None = 0,
+    ) -> None:
         processor, net = _load(name)
         super().__init__(*normalisation(processor))
         self.net = net
@@ -39,13 +47,20 @@ class HubBackbone(Backbone):
         self.size = size or _default_size(processor, net)
         self._options = _options(net, self.size)
         self.width = self._probe()
+        self.use_layers(net, self._options, trainable_layers)
 
     def feature_map(self, pixels: Tensor) -> Tensor:
         """Compute a feature map (B, D_v, h, w) from normalised pixels (B, 3, size, size)."""
-        state: Tensor = self.net(pixel_values=pixels, **self._options).last_hidden_state
-        if state.dim() == 4:  # convolutional network: (B, D_v, h, w)
-            return state
-        return patch_map(state, _side(self.net, self.size, state.shape[1]))
+        return _feature_map(self.net, pixels, self._options)
+
+    def top(self, norm: nn.Module) -> nn.Module:
+        """From the tokens after the last layer to `Regions`."""
+        return Top(norm, self.size // int(self.net.config.patch_size), self.grid)
+
+    def everything(self) -> Blocks:
+        """The whole network, from photos to regions."""
+        whole = FeatureMap(self.net, self._options)
+        return Blocks(nn.Sequential(self.normalise, whole), GridPool(self.grid))
 
     @torch.inference_mode()
     def _probe(self) -> int:
@@ -60,11 +75,23 @@ class HubBackbone(Backbone):
         return shape[1]
 
 
-def patch_map(state: Tensor, side: int) -> Tensor:
-    """The patches of a hidden state (B, extra + side * side, D_v) as a map (B, D_v, side, side);
-    the class token and register tokens are before the patches."""
-    patches = state[:, state.shape[1] - side * side :]
-    return patches.transpose(1, 2).reshape(state.shape[0], -1, side, side)
+class FeatureMap(nn.Module):
+    """A whole vision model, from normalised pixels to its feature map."""
+
+    def __init__(self, net: PreTrainedModel, options: dict[str, bool]) -> None:
+        super().__init__()
+        self.net, self._options = net, options
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Compute a feature map (B, D_v, h, w) from normalised pixels (B, 3, size, size)."""
+        return _feature_map(self.net, pixels, self._options)
+
+
+def _feature_map(net: PreTrainedModel, pixels: Tensor, options: dict[str, bool]) -> Tensor:
+    state: Tensor = net(pixel_values=pixels, **options).last_hidden_state
+    if state.dim() == 4:  # convolutional network: (B, D_v, h, w)
+        return state
+    return patch_map(state, _side(net, pixels.shape[-1], state.shape[1]))
 
 
 def _load(name: str) -> tuple[BaseImageProcessor, PreTrainedModel]:

@@ -13,7 +13,7 @@ def load_backbone(
     name: str,
     grid: int = 6,
     size: int | None = None,
-    trained_blocks: int = 0,
+    trainable_layers: int | None = 0,
     dual_encoder: bool = False,
 ) -> Backbone:
     """Load a backbone with pretrained weights.
@@ -23,12 +23,12 @@ def load_backbone(
             Face vision model.
         grid: number of regions along each side.
         size: side of the input photos in pixels; by default, that of the model.
-        trained_blocks: number of last blocks that a matcher trains.
+        trainable_layers: number of last layers that a matcher trains, None for all.
         dual_encoder: use the model as a dual encoder, see `hgan.vision.dual_encoder`.
 
     Raises:
         ConfigError: there is no such model, it cannot be loaded, it does not support the size, or
-            its blocks cannot be trained.
+            it does not have so many layers.
     """
     if dual_encoder and (name in VARIANTS or name == PRECOMPUTED):
         raise ConfigError(
@@ -36,15 +36,15 @@ def load_backbone(
             "vision.backbone to a model such as openai/clip-vit-base-patch32"
         )
     if name in VARIANTS:
-        return EfficientNetLite(VARIANTS[name], size, grid, trained_blocks)
+        return EfficientNetLite(VARIANTS[name], size, grid, trainable_layers)
     if name.startswith("efficientnet-lite"):  # a typing error; it is not searched on the hub
         raise ConfigError(f"vision.backbone: there is no {name}; choose {', '.join(VARIANTS)}")
-    if trained_blocks:
-        raise ConfigError(
-            f"vision.trained_blocks: blocks of {name} cannot be trained, only those of "
-            f"{', '.join(VARIANTS)}; set it to 0"
-        )
     if name == PRECOMPUTED:
+        if trainable_layers != 0:
+            raise ConfigError(
+                "vision.trainable_layers: precomputed features have no backbone that can be "
+                "trained; set it to 0"
+            )
         raise ConfigError(
             "vision.backbone: precomputed features already exist; there is nothing to extract"
         )
@@ -53,10 +53,10 @@ def load_backbone(
     if dual_encoder:
         from hgan.vision.dual_encoder import DualEncoderBackbone
 
-        return DualEncoderBackbone(name, grid)
+        return DualEncoderBackbone(name, grid, trainable_layers)
     from hgan.vision.hub import HubBackbone
 
-    return HubBackbone(name, size, grid)
+    return HubBackbone(name, size, grid, trainable_layers)
 
 
 def default_size(name: str) -> int | None:
@@ -75,5 +75,5 @@ def has_classifier(name: str) -> bool:
 def backbone_of(config: VisionConfig) -> Backbone:
     """The backbone of a configuration; errors are those of `load_backbone`."""
     return load_backbone(
-        config.backbone, config.grid, config.size, config.trained_blocks, config.dual_encoder
+        config.backbone, config.grid, config.size, config.trainable_layers, config.dual_encoder
     )

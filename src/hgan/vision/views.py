@@ -1,8 +1,9 @@
-"""Views of a photo for augmentation: the original, mirrored, and random crops."""
+"""Views of a photo for augmentation: the original, mirrored, random crops, and other colours."""
 
 import random
 
-from PIL import Image, ImageOps
+import numpy as np
+from PIL import Image, ImageEnhance, ImageOps
 
 
 def view(photo: Image.Image, number: int, key: str) -> Image.Image:
@@ -24,3 +25,17 @@ def view(photo: Image.Image, number: int, key: str) -> Image.Image:
     top = rng.uniform(0, photo.height - height)
     crop = photo.crop((round(left), round(top), round(left + width), round(top + height)))
     return ImageOps.mirror(crop) if rng.random() < 0.5 else crop
+
+
+def recolour(pixels: np.ndarray, strength: float, key: str) -> np.ndarray:
+    """Change brightness, contrast and saturation of a view at random, depending only on the key.
+
+    Args:
+        pixels: (size, size, 3) uint8.
+        strength: largest change of each of them, as a share; 0 changes nothing.
+        key: the photo and the number of the view.
+    """
+    rng, photo = random.Random(f"colour {key}"), Image.fromarray(pixels)
+    for kind in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+        photo = kind(photo).enhance(1 + strength * rng.uniform(-1, 1))
+    return np.asarray(photo)

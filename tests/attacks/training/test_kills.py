@@ -28,7 +28,7 @@ def tiny(_: Path, folder: Path) -> Config:
     return config
 
 
-def trained_blocks(flickr8k: Path, folder: Path) -> Config:
+def trainable_layers(flickr8k: Path, folder: Path) -> Config:
     """Also a trained block of the backbone, mosaics, and a prior, on a few real photos."""
     captions = folder / "captions.jsonl"
     kept = {"train": 16, "val": 8}
@@ -40,7 +40,7 @@ def trained_blocks(flickr8k: Path, folder: Path) -> Config:
                 kept[split] -= 1
     config = tiny_config(
         folder / "tiny",
-        vision={"backbone": "efficientnet-lite2", "size": 64, "trained_blocks": 1, "mosaics": 2},
+        vision={"backbone": "efficientnet-lite2", "size": 64, "trainable_layers": 1, "mosaics": 2},
         model={"prior": "classes", "prior_width": 12, "prior_local_width": 6},
         optim={"epochs": 24, "learning_rate": 0.002, "vision_rate": 1.0},
     )
@@ -51,12 +51,12 @@ def trained_blocks(flickr8k: Path, folder: Path) -> Config:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [tiny, trained_blocks])
+@pytest.mark.parametrize("make", [tiny, trainable_layers])
 def test_a_run_that_is_killed_twenty_times_ends_as_if_nothing_had_happened(
     make: Callable[[Path, Path], Config], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Eight kills at any time, eight while an epoch is saved, four while a record is."""
-    photos = request.getfixturevalue("flickr8k") if make is trained_blocks else tmp_path
+    photos = request.getfixturevalue("flickr8k") if make is trainable_layers else tmp_path
     whole = replace(make(photos, tmp_path), run=tmp_path / "whole")
     broken = replace(whole, run=tmp_path / "broken")
     commands = {}

@@ -77,11 +77,13 @@ def test_maps_are_those_of_the_right_photo_and_view(folder: Path, tmp_path: Path
     rng = np.random.default_rng(0)
     maps = rng.normal(size=(len(ids), 3, 2, 4, 4)).astype(np.float16)
     regions = rng.normal(size=(len(ids), 3, 1, 5)).astype(np.float16)
-    manifest = Manifest("net", 32, [[0, 0, 1, 1]], 5, 3, ids, trained_blocks=2, map_shape=[2, 4, 4])
+    manifest = Manifest(
+        "net", 32, [[0, 0, 1, 1]], 5, 3, ids, trainable_layers=2, map_shape=[2, 4, 4]
+    )
     with FeatureWriter(tmp_path / "store", manifest) as writer:
         writer.write(regions, regions[:, :, 0], {}, maps)
         writer.finish()
-    store = FeatureStore(tmp_path / "store", "net", trained_blocks=2)
+    store = FeatureStore(tmp_path / "store", "net", trainable_layers=2)
     data = Dataset(captions, store, tiny_tokenizer(), 16)
     chosen, views = [3, 0, 7], [2, 0, 1]
     found = data.images(chosen, np.array(views)).to(torch.device("cpu"))

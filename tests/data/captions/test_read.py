@@ -303,3 +303,16 @@ def test_flickr8k(flickr8k: Path) -> None:
     assert {len(of) for of in captions.of_image()} == {5}
     test = captions.split("test")
     assert (len(test.images), len(test.texts)) == (1000, 5000)
+
+
+def test_some_photos_can_be_left_out(tmp_path: Path) -> None:
+    (tmp_path / "captions.jsonl").write_text(jsonl(RECORDS), encoding="utf-8")
+    whole = read_captions(tmp_path / "captions.jsonl")
+    left = whole.without({"a.jpg", "of another.jpg"})
+    assert left.images == ["b.jpg", "sub/c.jpg"] and left.splits == ["train", None]
+    kept = [t for t in range(len(whole.texts)) if whole.images[whole.image_of[t]] != "a.jpg"]
+    assert left.texts == [whole.texts[t] for t in kept]
+    assert [left.images[i] for i in left.image_of] == [
+        whole.images[whole.image_of[t]] for t in kept
+    ]
+    assert whole.without({}).images == whole.images

@@ -93,7 +93,7 @@ def test_the_arrays_are_plain_npy_files(folder: Path) -> None:
     values = json.loads((folder / "manifest.json").read_text())
     assert values["format_version"] == FORMAT_VERSION == 1
     assert list(values) == [
-        "backbone", "size", "boxes", "width", "views", "ids", "trained_blocks", "map_shape",
+        "backbone", "size", "boxes", "width", "views", "ids", "trainable_layers", "map_shape",
         "context_width", "skipped", "checksums", "rows_done", "format_version",
     ]  # fmt: skip
 
@@ -398,12 +398,12 @@ def test_ids_are_unique(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-# --- input of trained blocks
+# --- input of trained layers
 
 
 MAPS = RANDOM.normal(size=(N, V, 2, 3, 3)).astype(np.float32)
 MAPS[5] = 0
-TRAINED = {"trained_blocks": 4, "map_shape": [2, 3, 3]}
+TRAINED = {"trainable_layers": 4, "map_shape": [2, 3, 3]}
 
 
 @pytest.fixture
@@ -416,7 +416,7 @@ def with_maps(tmp_path: Path) -> Path:
 
 
 def test_maps_are_read_only_if_blocks_are_trained(with_maps: Path) -> None:
-    store = FeatureStore(with_maps, trained_blocks=4)
+    store = FeatureStore(with_maps, trainable_layers=4)
     rows, views = np.array([6, 0, 3]), np.array([1, 0, 1])
     found = store.read(rows, views)
     np.testing.assert_array_equal(found.maps, MAPS.astype(np.float16)[rows, views])
@@ -429,21 +429,21 @@ def test_maps_are_read_only_if_blocks_are_trained(with_maps: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_store_for_other_trained_blocks(with_maps: Path, folder: Path) -> None:
+def test_a_store_for_other_trainable_layers(with_maps: Path, folder: Path) -> None:
     for store, made in ((with_maps, 4), (folder, 0)):
-        words = f"{store.name}: made for {made} trained blocks.*trained_blocks is 5; extract again"
+        words = f"{store.name}: made for {made} trained layers .*layers is 5; extract again"
         with pytest.raises(DataError, match=words):
-            FeatureStore(store, trained_blocks=5)
+            FeatureStore(store, trainable_layers=5)
 
 
-def test_a_manifest_from_before_there_were_trained_blocks_and_embeddings(folder: Path) -> None:
+def test_a_manifest_from_before_there_were_trainable_layers_and_embeddings(folder: Path) -> None:
     path = folder / "manifest.json"
     values = json.loads(path.read_text())
-    del values["trained_blocks"], values["map_shape"], values["checksums"]["manifest"]
+    del values["trainable_layers"], values["map_shape"], values["checksums"]["manifest"]
     del values["context_width"]
     path.write_text(json.dumps(values))
     store = FeatureStore(folder, "net-1")
-    assert (store.manifest.trained_blocks, store.manifest.map_shape) == (0, [])
+    assert (store.manifest.trainable_layers, store.manifest.map_shape) == (0, [])
     assert store.context_width == 0
     np.testing.assert_array_equal(store.regions, REGIONS.astype(np.float16))
     with FeatureWriter(folder, manifest()) as writer:
@@ -475,12 +475,12 @@ def test_a_manifest_without_another_field_is_refused(folder: Path, name: str) ->
 
 @pytest.mark.parametrize(
     "changes",
-    [{"map_shape": []}, {"trained_blocks": 0}, {"map_shape": [2, 3]}, {"map_shape": [2, 3, "a"]}],
+    [{"map_shape": []}, {"trainable_layers": 0}, {"map_shape": [2, 3]}, {"map_shape": [2, 3, "a"]}],
 )
 def test_maps_that_do_not_fit_the_manifest(with_maps: Path, changes: dict[str, Any]) -> None:
     edit(with_maps, **changes)
     with pytest.raises(DataError):
-        FeatureStore(with_maps, trained_blocks=4)
+        FeatureStore(with_maps, trainable_layers=4)
 
 
 def test_damaged_maps(with_maps: Path) -> None:
@@ -489,10 +489,10 @@ def test_damaged_maps(with_maps: Path) -> None:
     data[-3] ^= 1
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"maps\.npy: damaged"):
-        FeatureStore(with_maps, trained_blocks=4)
+        FeatureStore(with_maps, trainable_layers=4)
     path.unlink()
     with pytest.raises(DataError, match=r"maps\.npy"):
-        FeatureStore(with_maps, verify=False, trained_blocks=4)
+        FeatureStore(with_maps, verify=False, trainable_layers=4)
 
 
 def test_maps_must_be_given_where_they_are_expected_and_only_there(tmp_path: Path) -> None:
@@ -515,7 +515,7 @@ def test_maps_must_be_given_where_they_are_expected_and_only_there(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "changes", [{"trained_blocks": 3}, {"map_shape": [2, 4, 4]}], ids=lambda c: next(iter(c))
+    "changes", [{"trainable_layers": 3}, {"map_shape": [2, 4, 4]}], ids=lambda c: next(iter(c))
 )
 def test_a_store_for_other_blocks_is_not_continued(
     with_maps: Path, changes: dict[str, Any]
@@ -530,3 +530,13 @@ def test_a_store_of_no_photos(tmp_path: Path) -> None:
     with FeatureWriter(tmp_path, manifest(ids=[])) as writer:
         writer.finish()
     assert FeatureStore(tmp_path).regions.shape == (0, V, R, D)
+
+
+def test_a_store_of_an_older_version_with_maps_is_read(with_maps: Path) -> None:
+    """When the setting had another name."""
+    path = with_maps / "manifest.json"
+    path.write_text(path.read_text().replace('"trainable_layers"', '"trained_blocks"'))
+    values = json.loads(path.read_text())
+    del values["checksums"]["manifest"]
+    path.write_text(json.dumps(values))
+    assert FeatureStore(with_maps, trainable_layers=4).manifest.trainable_layers == 4

@@ -38,9 +38,10 @@ class ImageBatch:
     boxes: Tensor | None
     """(R, 4) or (B, R, 4), x0 y0 x1 y1 in 0..1; None if they are unknown"""
     maps: Tensor | None = None
-    """(B, C, h, w) input of the trained blocks of the backbone, if it has trained blocks"""
+    """Input of the trained layers of the backbone, see `hgan.vision.backbone.Regions`, if it has
+    trained layers"""
     frozen: tuple[Tensor, Tensor] | None = None
-    """Regions and context of the frozen backbone, if the others are those of trained blocks"""
+    """Regions and context of the frozen backbone, if the others are those of trained layers"""
 
     @property
     def pretrained(self) -> tuple[Tensor, Tensor]:

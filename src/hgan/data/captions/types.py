@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -71,13 +72,21 @@ class Captions:
             counts = Counter(split or "(none)" for split in self.splits)
             found = ", ".join(f"{key} ({count})" for key, count in counts.items())
             raise DataError(f"no photo is in split {name!r}; the splits here are {found}")
+        return replace(self._chosen(inside), splits=[name] * int(inside.sum()))
+
+    def without(self, photos: Collection[str]) -> "Captions":
+        """All but these photos and their captions, in the same order."""
+        return self._chosen(np.array([image not in photos for image in self.images], dtype=bool))
+
+    def _chosen(self, inside: np.ndarray) -> "Captions":
+        """Some of the photos, for which `inside` (N) is true, and their captions."""
         position = np.cumsum(inside) - 1  # old position of a photo -> new one
         kept = np.flatnonzero(inside[self.image_of])
         return Captions(
             images=[self.images[i] for i in np.flatnonzero(inside)],
             texts=[self.texts[t] for t in kept],
             image_of=position[self.image_of[kept]],
-            splits=[name] * int(inside.sum()),
+            splits=[self.splits[i] for i in np.flatnonzero(inside)],
             image_ids=None if self.image_ids is None else self.image_ids[inside],
             caption_ids=None if self.caption_ids is None else self.caption_ids[kept],
         )

@@ -8,13 +8,13 @@ from hgan.data.features.types import PRECOMPUTED, Features
 from hgan.errors import DataError
 
 
-def open_features(path: Path, backbone: str, trained_blocks: int = 0) -> Features:
+def open_features(path: Path, backbone: str, trainable_layers: int = 0) -> Features:
     """Open features for reading.
 
     Args:
         path: a feature store, or a folder in SCAN's format.
         backbone: the required backbone of the features; `precomputed` for SCAN's format.
-        trained_blocks: number of the backbone's blocks that are trained, whose input is read too.
+        trainable_layers: number of the backbone's layers that are trained, whose input is read too.
 
     Raises:
         DataError: the features are missing, damaged, or from another backbone.
@@ -27,4 +27,4 @@ def open_features(path: Path, backbone: str, trained_blocks: int = 0) -> Feature
             f"{path}: precomputed features, but {backbone} is required; set vision.backbone "
             f"to {PRECOMPUTED}"
         )
-    return FeatureStore(path, backbone, trained_blocks=trained_blocks)
+    return FeatureStore(path, backbone, trainable_layers=trainable_layers)

@@ -120,6 +120,7 @@ class PrecompFeatures:
     Attributes:
         rows: the first row of each photo, by name; other rows of the same photo are copies.
         width: D.
+        skipped: always empty.
         views: always 1.
         boxes: always None, since photos have different boxes.
     """
@@ -151,6 +152,7 @@ class PrecompFeatures:
                     )
         self.context_width = 0
         self.width, self.views = first.shape[2], 1
+        self.skipped: dict[str, str] = {}
         self.boxes: np.ndarray | None = None
         self._has_boxes = all(split.boxes is not None for split in self.splits)
 

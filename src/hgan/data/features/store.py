@@ -1,8 +1,9 @@
 """The feature store: region features of many photos in one memory-mapped float16 array.
 
-A folder contains `regions.npy` (N, V, R, D), `context.npy` (N, V, D) and `manifest.json`; if blocks
-of the backbone are trained, also their input, `maps.npy` (N, V, C, h, w). V is the number of views
-of a photo (original, mirrored, cropped); evaluation uses view 0, the original.
+A folder contains `regions.npy` (N, V, R, D), `context.npy` (N, V, D) and `manifest.json`; if layers
+of the backbone are trained, also their input, `maps.npy`: (N, V, C, h, w) of a convolutional
+network, (N, V, tokens, D) of a transformer. V is the number of views of a photo (original,
+mirrored, cropped); evaluation uses view 0, the original.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any, cast, get_origin
 
 import numpy as np
 
+from hgan.config import OLD_KEYS
 from hgan.data.features.mosaics import quarters
 from hgan.data.features.npy import open_npy
 from hgan.data.features.row_writer import RowWriter
@@ -25,10 +27,10 @@ FORMAT_VERSION = 1
 _FIELDS = "manifest"
 """Name of the checksum of the manifest's other fields."""
 _DTYPE = "<f2"
-_SETTINGS = ("backbone", "size", "views", "boxes", "width", "ids", "trained_blocks", "map_shape",
+_SETTINGS = ("backbone", "size", "views", "boxes", "width", "ids", "trainable_layers", "map_shape",
              "context_width")  # fmt: skip
 """Fields of a manifest that must be equal to continue an extraction."""
-_NEW_FIELDS: dict[str, object] = {"trained_blocks": 0, "map_shape": [], "context_width": 0}
+_NEW_FIELDS: dict[str, object] = {"trainable_layers": 0, "map_shape": [], "context_width": 0}
 """Fields that older manifests do not have, with the values that they stand for."""
 
 
@@ -48,10 +50,10 @@ class Manifest:
     """V, number of views of each photo."""
     ids: list[str]
     """(N) for each row, the path of its photo relative to the photo folder."""
-    trained_blocks: int = 0
-    """Number of the backbone's last blocks that are trained."""
+    trainable_layers: int = 0
+    """Number of the backbone's last layers that are trained."""
     map_shape: list[int] = field(default_factory=list)
-    """C, h, w of the input of the trained blocks; empty if there are none."""
+    """Shape of the input of the trained layers; empty if there are none."""
     context_width: int = 0
     """P, width of a context that is the embedding of a dual encoder; 0 for contexts of width D."""
     skipped: dict[str, str] = field(default_factory=dict)
@@ -72,9 +74,10 @@ class FeatureStore:
         manifest: the content of the store, and how it was made.
         regions: (N, V, R, D) float16, memory-mapped, read-only.
         context: (N, V, D) float16, memory-mapped, read-only; (N, V, P) for embeddings.
-        maps: (N, V, C, h, w) float16, memory-mapped, read-only; None if no block is trained.
+        maps: (N, V, ...) float16, memory-mapped, read-only; None if no layer is trained.
         boxes: (R, 4) float32.
         rows: the row of each photo, without skipped photos.
+        skipped: the skipped photos, with the reason.
         width: D.
         context_width: P of a dual encoder's embeddings; 0 if contexts are of width D.
         views: V.
@@ -85,7 +88,7 @@ class FeatureStore:
         folder: Path,
         backbone: str | None = None,
         verify: bool = True,
-        trained_blocks: int = 0,
+        trainable_layers: int = 0,
     ) -> None:
         """Open a store.
 
@@ -93,12 +96,12 @@ class FeatureStore:
             folder: a folder written by `hgan extract`.
             backbone: the required backbone; None accepts any.
             verify: read all files once and check their checksums.
-            trained_blocks: the required number of trained blocks, whose input is read too; 0 fits
+            trainable_layers: the required number of trained layers, whose input is read too; 0 fits
                 any store, and their input is not read.
 
         Raises:
             DataError: the store is missing, incomplete, damaged, of a newer format, or was made
-                with another backbone or for another number of trained blocks.
+                with another backbone or for another number of trained layers.
         """
         self.manifest = manifest = read_manifest(folder)
         if not manifest.checksums:
@@ -111,12 +114,13 @@ class FeatureStore:
                 f"{folder}: made with {manifest.backbone}, but {backbone} is required; "
                 "extract again into another folder, or change the backbone in the config"
             )
-        if trained_blocks and manifest.trained_blocks != trained_blocks:
+        if trainable_layers and manifest.trainable_layers != trainable_layers:
             raise DataError(
-                f"{folder}: made for {manifest.trained_blocks} trained blocks of the backbone, but "
-                f"vision.trained_blocks is {trained_blocks}; extract again into another folder"
+                f"{folder}: made for {manifest.trainable_layers} trained layers of the backbone, "
+                f"but vision.trainable_layers is {trainable_layers}; extract again into another "
+                "folder"
             )
-        needed = [name for name in _shapes(manifest) if name != "maps" or trained_blocks]
+        needed = [name for name in _shapes(manifest) if name != "maps" or trainable_layers]
         arrays = {name: _open_array(folder, name, manifest) for name in needed}
         if verify:
             for name in arrays:
@@ -127,11 +131,12 @@ class FeatureStore:
                     )
         self.folder = folder
         self.regions, self.context = arrays["regions"], arrays["context"]
-        self.maps = arrays["maps"] if trained_blocks else None
+        self.maps = arrays["maps"] if trainable_layers else None
         self.boxes: np.ndarray | None = np.asarray(manifest.boxes, dtype=np.float32)
         self.rows = {
             key: row for row, key in enumerate(manifest.ids) if key not in manifest.skipped
         }
+        self.skipped = manifest.skipped
         self.width, self.views = manifest.width, manifest.views
         self.context_width = manifest.context_width
 
@@ -214,7 +219,7 @@ class FeatureWriter:
             regions: (n, V, R, D), zeros for skipped photos.
             context: (n, V, D), zeros for skipped photos.
             skipped: error message of each skipped photo.
-            maps: (n, V, C, h, w), zeros for skipped photos; None if no block is trained.
+            maps: (n, V, ...), zeros for skipped photos; None if no layer is trained.
 
         Raises:
             DataError: a feature is not finite or overflows float16, a shape is wrong, or maps are
@@ -234,7 +239,7 @@ class FeatureWriter:
             photo: its id.
             regions: (V, R, D)
             context: (V, D)
-            maps: (V, C, h, w); None if no block is trained.
+            maps: (V, ...); None if no layer is trained.
 
         Raises:
             DataError: as for `write`.
@@ -327,7 +332,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / "manifest.json"
     try:
         stored = parse_json(path.read_text(encoding="utf-8"))
-        values = _NEW_FIELDS | stored
+        values = _NEW_FIELDS | {OLD_KEYS.get(key, key): x for key, x in stored.items()}
         version = values["format_version"]
         if version != FORMAT_VERSION:
             raise DataError(
@@ -342,9 +347,9 @@ def read_manifest(folder: Path) -> Manifest:
         _check_ids(manifest)
         if np.asarray(manifest.boxes, dtype=np.float32).shape != (len(manifest.boxes), 4):
             raise ValueError("a box is not x0 y0 x1 y1")
-        if len(manifest.map_shape) != (3 if manifest.trained_blocks else 0):
+        if len(manifest.map_shape) not in ((2, 3) if manifest.trainable_layers else (0,)):
             raise ValueError(
-                f"maps of shape {manifest.map_shape} for {manifest.trained_blocks} trained blocks"
+                f"maps of shape {manifest.map_shape} for {manifest.trainable_layers} trained layers"
             )
         if not 0 <= manifest.rows_done <= len(manifest.ids):
             raise ValueError(f"{manifest.rows_done} rows done of {len(manifest.ids)}")

@@ -18,7 +18,8 @@ class RegionFeatures(NamedTuple):
     """(R, 4) if they are the same for all photos, otherwise (B, R, 4); float32, x0 y0 x1 y1 in
     0..1; None if unknown"""
     maps: np.ndarray | None = None
-    """(B, C, h, w) float32: input of the backbone's trained blocks, if they were extracted"""
+    """Input of the backbone's trained layers, if there are any: (B, C, h, w) or (B, tokens, D)
+    float32; photos (B, size, size, 3) uint8 if all are trained"""
 
 
 class Features(Protocol):
@@ -26,6 +27,7 @@ class Features(Protocol):
 
     Attributes:
         rows: the row of each photo, by its name in the caption file.
+        skipped: photos that could not be read and have no row, with the reason.
         width: D, width of a feature.
         context_width: P, width of contexts that are embeddings of a dual encoder; 0 for those of
             width D.
@@ -34,6 +36,7 @@ class Features(Protocol):
     """
 
     rows: dict[str, int]
+    skipped: dict[str, str]
     width: int
     context_width: int
     views: int
