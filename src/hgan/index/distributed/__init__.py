@@ -1,1 +1,1 @@
-"""Index photos with the machines of a Ray cluster: one of them lists, all of them read and encode."""
+"""Index photos with the machines of a Ray cluster: one lists them, all read and encode."""

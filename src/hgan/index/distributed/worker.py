@@ -1,4 +1,4 @@
-"""What a worker of a cluster does: it reads, encodes and stores one batch of photos after another."""
+"""What a worker of a cluster does: read, encode and store one batch of photos after another."""
 
 import pickle
 from collections.abc import Sequence
