@@ -4,8 +4,8 @@
 
 Indexes photos into new collections of a server, by one process and by a local Ray cluster with one
 worker per core, in turn, both on the same cores. Prints photos per second, with and without the
-start of the workers, which is measured with a few photos, and the overhead without it; the exit code
-is 1 if this is larger than 15 %.
+start of the workers, which is measured with a few photos, and the overhead without it; the exit
+code is 1 if this is larger than 15 %.
 """
 
 import argparse
