@@ -6,6 +6,9 @@ from typing import Any
 from hgan.files import jsonable
 from hgan.training.config import CHOSEN, Config
 
+FREE = {"optim": {"chunk_images"}}
+"""Settings that change the memory of a run and not its results, so that they can differ."""
+
 OLD_NAME = {"kind": "name"}
 """Keys that older versions of hgan wrote, and their new names."""
 
@@ -36,7 +39,7 @@ def other_settings(found: dict[str, Any], config: Config) -> list[str]:
         other += [
             f"{section}.{key}: {old.get(key)} in the folder, {new.get(key)} in the config"
             for key in keys
-            if old.get(key) != new.get(key)
+            if key not in FREE.get(section, ()) and old.get(key) != new.get(key)
         ]
     return other
 
