@@ -64,8 +64,8 @@ class _Candidates:
     def merge(self, processes: Processes) -> None:
         """Merge the candidates of all processes."""
         if processes.count > 1:
-            both = processes.gather(self.keys.T).unflatten(0, (processes.count, -1))
-            self.keys = both.flatten(0, 1).topk(self.keys.shape[1], 0).values.T
+            every = processes.gather(self.keys.T)  # (processes * k, Q)
+            self.keys = every.topk(self.keys.shape[1], dim=0).values.T
 
     @property
     def positions(self) -> Tensor:
