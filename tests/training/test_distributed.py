@@ -214,25 +214,22 @@ def test_settings_that_differ_are_refused_by_all(folder: Path, trio: Group) -> N
 def other_data(config: Config, what: str) -> str:
     """The last process has other data in the same places."""
     own = join(torch.device("cpu"))
-    if own.rank == own.count - 1:
-        original = Trainer._load_data
+    original = Trainer._load_data
 
-        def changed(trainer: Any, *arguments: Any) -> None:
-            original(trainer, *arguments)
-            data = trainer.train_data
-            if what == "captions":
-                data.captions.texts[3] = "another caption"
-            if what == "tokens":
-                data.tokens[5] = data.tokens[5].flip(0)
-            if what == "features":
-                data.rows = np.roll(data.rows, 1)
+    def changed(trainer: Any, *arguments: Any) -> None:
+        original(trainer, *arguments)
+        data = trainer.train_data
+        if what == "captions":
+            data.captions.texts[3] = "another caption"
+        if what == "tokens":
+            data.tokens[5] = data.tokens[5].flip(0)
+        if what == "features":
+            data.rows = np.roll(data.rows, 1)
 
-        Trainer._load_data = changed  # type: ignore[method-assign]
-    try:
-        return refusal(config)
-    finally:
+    with pytest.MonkeyPatch.context() as patch:
         if own.rank == own.count - 1:
-            Trainer._load_data = original  # type: ignore[method-assign]
+            patch.setattr(Trainer, "_load_data", changed)
+        return refusal(config)
 
 
 @pytest.mark.parametrize("what", ["captions", "tokens", "features"])
