@@ -29,6 +29,16 @@ def test_without_a_launcher_there_is_one_process(monkeypatch: pytest.MonkeyPatch
     assert join(CPU) is ALONE and is_first_process()
 
 
+def test_a_launcher_that_starts_one_process_of_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As accelerate launch --cpu --num_processes 2 does."""
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    assert join(CPU) is ALONE
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    with pytest.raises(ConfigError, match=r"starts one process .* torchrun --nproc_per_node N -m"):
+        is_first_process()
+
+
 def test_the_first_process_is_known_before_they_join(second_of_two: pytest.MonkeyPatch) -> None:
     assert world_size() == 2 and not is_first_process()
     second_of_two.setenv("RANK", "0")

@@ -24,8 +24,20 @@ _NEEDED = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def world_size() -> int:
-    """The number of processes that a launcher has started, by $WORLD_SIZE; without one, 1."""
-    return _number("WORLD_SIZE") if os.environ.get("WORLD_SIZE") else 1
+    """The number of processes that a launcher has started, by $WORLD_SIZE; without one, 1.
+
+    Raises:
+        ConfigError: it is not a number; or accelerate was asked for several processes without GPUs,
+            of which it starts only one.
+    """
+    if os.environ.get("WORLD_SIZE"):
+        return _number("WORLD_SIZE")
+    if os.environ.get("ACCELERATE_USE_CPU") and os.environ.get("MASTER_ADDR"):
+        raise ConfigError(
+            "accelerate launch starts one process if it is asked for several on processors; start "
+            "them with torchrun --nproc_per_node N -m hgan ..., or with --num_processes 1"
+        )
+    return 1
 
 
 def is_first_process() -> bool:
