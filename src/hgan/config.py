@@ -152,7 +152,7 @@ class OptimConfig(Section):
     """Number of captions for each photo in a batch, drawn without replacement."""
     chunk_images: int | None = None
     """Number of photos that a process encodes at once (gradient caching), for batches that do not
-    fit in memory; gradients are the same, and a step takes about a third longer. null: all."""
+    fit in memory; gradients are the same, and a step takes about a quarter longer. null: all."""
     accumulate: int = 1
     """Number of batches for each step of the optimiser, which takes the mean of their gradients.
     Unlike with larger batches, negatives are only those of a photo's own batch."""

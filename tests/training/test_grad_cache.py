@@ -102,6 +102,29 @@ def test_photos_are_encoded_in_chunks_and_twice(
     assert sorted(sizes) == sorted((size, again) for size in (3, 3, 2) for again in (False, True))
 
 
+def kept(folder: Path, chunk: int | None) -> int:
+    """Size of what the graph of a loss keeps for the backward pass, in bytes."""
+    config = tiny_config(folder, optim={"chunk_images": chunk, "batch_images": 32})
+    trainer = Trainer(replace(config, run=folder / "none"), resume=False)
+    weights = {p.untyped_storage().data_ptr() for p in trainer.model.network.parameters()}
+    found: dict[int, Tensor] = {}
+
+    def pack(x: Tensor) -> Tensor:
+        if x.untyped_storage().data_ptr() not in weights:
+            found[x.untyped_storage().data_ptr()] = x
+        return x
+
+    batch = next(trainer._batches(0))
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        loss = trainer.loss_of(batch)
+    assert loss.requires_grad
+    return sum(x.untyped_storage().nbytes() for x in found.values())
+
+
+def test_chunks_keep_little_for_the_backward_pass(folder: Path) -> None:
+    assert kept(folder, 2) < 0.15 * kept(folder, None)
+
+
 @pytest.mark.parametrize("kind", NORMALISED)
 def test_batch_norm_is_refused(folder: Path, kind: str) -> None:
     config = gradients_config(folder, kind, "infonce")
