@@ -16,6 +16,7 @@ from hgan.index.store.contract import (
     BrokenError,
     Checked,
     Entry,
+    InUseError,
     Match,
     Point,
     ReadOnlyError,
@@ -372,8 +373,8 @@ def _engine(folder: Path) -> Iterator[None]:
     except BaseException as error:  # a Rust panic is not an Exception
         reason = str(error).strip()
         if "WouldBlock" in reason:
-            message = "another process is using this index; wait until it ends, or stop it"
-        elif any(text in reason for text in ("No space left", "File too large", "quota")):
+            raise InUseError(folder) from error
+        if any(text in reason for text in ("No space left", "File too large", "quota")):
             message = f"cannot be written ({reason}); free some space and index again"
         elif isinstance(error, (OSError, MemoryError)) or any(text in reason for text in _REFUSED):
             message = f"cannot be used now ({reason or type(error).__name__})"
