@@ -88,7 +88,7 @@ class IndexWriter:
         self._shard = shard
         self._lock = RLock()
         self._revision = 0
-        self._replaced_by_new = False
+        self._ended = False
         self._stored: dict[str, _Known] | None = None  # by path; read when first needed
         self._copies: dict[str, str] = {}  # digest to id
         self._removed: dict[str, _Known] = {}  # by `remove`; their files still exist
@@ -210,27 +210,34 @@ class IndexWriter:
                 return True
         return False
 
-    def hand_over(self, new: "IndexWriter") -> None:
-        """Refuse all changes from now on: another writer has replaced this one, for a new
-        generation of the index. Photos that were removed here stay removed there."""
+    def end(self) -> None:
+        """Refuse all changes from now on, because a new generation of the index is in use."""
         with self._lock:
-            self._replaced_by_new = True
+            self._ended = True
+
+    def hand_over(self, new: "IndexWriter") -> None:
+        """End this writer for that of a new generation: photos that `remove` has removed here stay
+        removed there."""
+        with self._lock:
+            self._ended = True
             removed = [known.entry for known in self._removed.values()]
         for entry in removed:
             if any(found.digest == entry.digest for found in new._store.entries([entry.id])):
                 new.remove(entry.id)
 
     def _check_current(self) -> None:
-        if self._replaced_by_new:
+        if self._ended:
             raise ReplacedError(self._source.root)
 
     def flush(self) -> None:
         """Write everything to disk."""
-        self._store.flush()
+        with self._lock:
+            self._store.flush()
 
     def optimize(self) -> None:
         """Optimize the index for fast searches."""
-        optimize(self._store)
+        with self._lock:
+            optimize(self._store)
 
     def _load(self, reading: _Reading) -> np.ndarray:
         """Read a photo and return its pixels; empty if the index has a photo with the same bytes.
