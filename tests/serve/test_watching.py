@@ -84,5 +84,6 @@ def test_rules_that_the_index_keeps_are_followed(library, tmp_path):
 
 def test_photos_that_are_in_no_folder(library):
     library._source = object()
-    with pytest.raises(ConfigError, match="only folders can be watched"), following(Service(library, Settings(), Metrics())):
+    service = Service(library, Settings(), Metrics())
+    with pytest.raises(ConfigError, match="only folders can be watched"), following(service):
         pass
