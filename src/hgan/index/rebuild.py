@@ -6,7 +6,7 @@ continued. When it is whole, it gets what has changed in the old one meanwhile, 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -136,4 +136,4 @@ def _plan(
     rules = old.exclude if exclude is None else Rules.of(exclude).exclude
     form = old.quantize if quantize is None else None if quantize == "none" else quantize
     new = IndexManifest.of(old.root, bundle, form, old.holds, regions, rules)
-    return Plan(target, replace(new, generation=old.generation + 1), bundle)
+    return Plan(target, new, bundle)

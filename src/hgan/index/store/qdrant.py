@@ -44,7 +44,7 @@ class QdrantStore(Store):
     ) -> None:
         """Use the collection in the server's settings; `create_collection` creates it."""
         self._server = server
-        self._name = server.settings.collection
+        self._name = server.collection
         self._widths = Widths(dense, local, quantize)
 
     def upsert(self, points: Sequence[Point]) -> None:
@@ -192,15 +192,15 @@ def create_collection(
     server: Server, dense: int, local: int, quantize: Quantize | None, metadata: dict[str, Any]
 ) -> None:
     """Create the collection for vectors of these widths, unless it exists."""
-    settings = server.settings
+    settings, name = server.settings, server.collection
     vectors = _vectors(dense, local, quantize)
 
     def create(client: QdrantClient) -> None:
-        if client.collection_exists(settings.collection):
+        if client.collection_exists(name):
             return
         try:
             client.create_collection(
-                settings.collection,
+                name,
                 vectors_config=vectors,
                 shard_number=settings.shard_number,
                 replication_factor=settings.replication_factor,
@@ -211,7 +211,7 @@ def create_collection(
             )
         except Exception:
             # If several processes start at the same time, only one can create the collection.
-            if not client.collection_exists(settings.collection):
+            if not client.collection_exists(name):
                 raise
 
     server.ask(create)
@@ -221,7 +221,7 @@ def index_payload(server: Server) -> None:
     """Create payload indexes for the fields that filters use, unless they exist."""
     kinds = dict.fromkeys(WORDS, models.PayloadSchemaType.KEYWORD)
     kinds[TIME] = models.PayloadSchemaType.INTEGER
-    name = server.settings.collection
+    name = server.collection
     indexed = server.ask(lambda client: client.get_collection(name)).payload_schema
     for field, kind in kinds.items():
         if field not in indexed:

@@ -132,6 +132,8 @@ class Server:
                 None, a request fails after `attempts`.
         """
         self.settings = settings
+        self.collection = settings.collection
+        """The collection that requests use; see `hgan.index.store.aliases`."""
         self._client: QdrantClient | None = client or connect(settings)
         self._sleep = sleep
         self._waiting = waiting
