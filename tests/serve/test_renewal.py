@@ -1,7 +1,6 @@
 """A service whose index is rebuilt with another model: it answers all the time, nothing is lost."""
 
 import io
-import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -138,7 +137,7 @@ def test_photos_that_are_gone_now_keep_the_old_generation(
             renewal._look(client.app.state.service, threading.Event())
         assert model_of(client) == bundle.id
         assert read_manifest(tmp_path / "index").generation == 0
-        os.rename(moved, folder)
+        moved.rename(folder)
         assert rebuilding.result(60).report.added == 3
     wait_for(lambda: model_of(client) == other.id)
     assert renewed.replaced.is_set()

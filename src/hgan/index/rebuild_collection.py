@@ -11,6 +11,7 @@ from hgan.index.report import IndexReport
 from hgan.index.store.aliases import (
     alias_of,
     collection_of,
+    delete_collection,
     has_collection,
     metadata_of,
     old_collections,
@@ -79,15 +80,13 @@ def _finish(server: Server, address: str, bundle: Bundle) -> bool:
         used = bundle if bundle.id == manifest.bundle else manifest.load_bundle()
         _carry(server, old, address, used, add=True)
         for name in old:
-            server.ask(lambda client, name=name: client.delete_collection(name))
+            delete_collection(server, name)
     if current and alias_of(server) is None:
         set_alias(server, server.collection)
     return bool(old)
 
 
-def _carry(
-    server: Server, names: list[str], place: str, bundle: Bundle, add: bool = False
-) -> None:
+def _carry(server: Server, names: list[str], place: str, bundle: Bundle, add: bool = False) -> None:
     """Bring a generation up to date with the photos, and carry over the user tags of others."""
     with connected(place) as new:
         manifest = manifest_of(new)

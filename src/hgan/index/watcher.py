@@ -6,6 +6,7 @@ same for `SETTLE` seconds, so that files are not read while they are written or 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hgan.errors import ConfigError, HganError
 from hgan.index.indexer import open_writer
 from hgan.index.report import IndexReport
+from hgan.index.store.contract import ReplacedError
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.open import is_address
 from hgan.index.writer import Changes, IndexWriter
@@ -92,6 +94,9 @@ class Watcher:
             on_event: called with the report of each update that changed something, and once with
                 each problem; after a problem the watcher tries again.
             stop: stops the watcher when it is set; without it, Ctrl-C stops the watcher.
+
+        Raises:
+            ReplacedError: a new generation of the index has replaced this one.
         """
         problem = ""
         while stop is None or not stop.is_set():
@@ -101,6 +106,8 @@ class Watcher:
                     continue
                 try:
                     report = self.look()
+                except ReplacedError:
+                    raise
                 except HganError as error:  # the folder is not mounted, or a server is down
                     if str(error) != problem:
                         problem = str(error)
@@ -241,10 +248,13 @@ def watch_folder(
             f"{folder}: only folders can be watched; run `hgan index` again to update the index"
         )
     (source if exclude is None else source.excluding(exclude)).check()  # before it is created
-    with open_writer(source, to, bundle, quantize, regions=regions, exclude=exclude) as writer:
-        watcher = Watcher(source.root, writer, None if is_address(to) else Path(to))
-        on_event(WatchEvent(watcher.first()))
-        watcher.follow(on_event, stop)
+    while True:
+        opening = open_writer(source, to, bundle, quantize, regions=regions, exclude=exclude)
+        with suppress(ReplacedError), opening as writer:  # by `hgan index --rebuild`, on a server
+            watcher = Watcher(source.root, writer, None if is_address(to) else Path(to))
+            on_event(WatchEvent(watcher.first()))
+            watcher.follow(on_event, stop)
+            return
 
 
 def _matches(photo: Photo | None, was: tuple[int, int]) -> bool:

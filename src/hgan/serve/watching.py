@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from threading import Event, Thread
 
+from hgan.index.store.contract import ReplacedError
 from hgan.index.watcher import WatchEvent
-from hgan.serve.library import Library
 from hgan.serve.logs import LOG
 from hgan.serve.service import Service
+
+_REOPENED = 1.0
+"""Seconds to wait for the new generation of an index, before the folder is looked at again."""
 
 
 @contextmanager
@@ -34,12 +36,13 @@ def _follow(service: Service, stop: Event) -> None:
     """Watch for each generation of the index until it is replaced."""
     while not stop.is_set():
         library = service.library
-        library.watcher().follow(partial(_log, library), library.replaced)
+        try:
+            library.watcher().follow(_log, library.replaced)
+        except ReplacedError:  # the watcher of the new generation makes the change
+            library.replaced.wait(_REOPENED)
 
 
-def _log(library: Library, event: WatchEvent) -> None:
-    if library.replaced.is_set():
-        return  # its writer refuses changes; the watcher of the new generation makes them
+def _log(event: WatchEvent) -> None:
     if event.report is None:
         fields = {"why": event.problem}
         LOG.warning("the folder cannot be watched now", extra={"fields": fields})

@@ -12,7 +12,9 @@ moment when `photos.g1` is whole, hgan uses `photos.g1` if there is no alias: fo
 the generation is the switch. Other programs do not find `photos` for some milliseconds.
 
 A store uses the collection that was in use when it was opened, and not the alias: a query and the
-vectors that it is compared with must be of the same model.
+vectors that it is compared with must be of the same model. The name of a collection that was never
+rebuilt can become an alias, so its stores look for that: before each change, and at most once a
+second before a search.
 """
 
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from qdrant_client import models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from hgan.errors import IndexingError
+from hgan.index.store.contract import ReplacedError
 from hgan.index.store.manifest import IndexManifest
 from hgan.index.store.server import Answer, Server
 
@@ -52,9 +55,22 @@ def alias_of(server: Server) -> str | None:
     return next((one.collection_name for one in aliases if one.alias_name == name), None)
 
 
+def check_no_alias(server: Server) -> None:
+    """Raise `ReplacedError` if the collection that a connection uses is an alias by now."""
+    if server.collection != server.settings.collection:
+        return  # the collection of a later generation, whose name never becomes an alias
+    if _unless_denied(lambda: alias_of(server)) is not None:
+        raise ReplacedError(server.settings)
+
+
 def has_collection(server: Server, name: str) -> bool:
     """Whether there is such a collection."""
     return server.ask(lambda client: client.collection_exists(name))
+
+
+def delete_collection(server: Server, name: str) -> None:
+    """Delete a collection."""
+    server.ask(lambda client: client.delete_collection(name))
 
 
 def metadata_of(server: Server, name: str) -> dict[str, Any]:
@@ -92,7 +108,9 @@ def set_alias(server: Server, name: str) -> None:
     creation = models.CreateAliasOperation(
         create_alias=models.CreateAlias(collection_name=name, alias_name=alias)
     )
-    operations = [creation] if alias_of(server) is None else [removal, creation]
+    operations: list[models.AliasOperations] = [creation]
+    if alias_of(server) is not None:
+        operations.insert(0, removal)
     server.ask(lambda client: client.update_collection_aliases(operations))
 
 

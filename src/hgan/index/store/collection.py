@@ -86,9 +86,7 @@ def _secret(server: Server) -> object:
 
 
 @contextmanager
-def connected(
-    address: str, waiting: Callable[[str], None] | None = None
-) -> Iterator[Server]:
+def connected(address: str, waiting: Callable[[str], None] | None = None) -> Iterator[Server]:
     """A connection to the collection that is in use for an index; see `Server`."""
     server = Server(ServerSettings.parse(address), waiting=waiting)
     try:

@@ -226,9 +226,7 @@ def _clear(folder: Path) -> None:
     remove_stale(folder)
     generations = [path for path in folder.iterdir() if is_generation(path)]
     others = sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.name not in _OWN and path not in generations
+        path.name for path in folder.iterdir() if path.name not in _OWN and path not in generations
     )
     if others:
         raise IndexingError(
