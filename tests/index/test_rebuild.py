@@ -1,4 +1,4 @@
-"""An index that is built anew: the old one serves meanwhile, and nothing that users added is lost."""
+"""An index that is built anew: the old one serves meanwhile, and what users added is kept."""
 
 import shutil
 import subprocess

@@ -18,6 +18,7 @@ from hgan.index.store.open import Target, is_address, read_manifest
 from hgan.index.texts import index_texts
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.region_grid import pooled
+from hgan.sources.open import open_source
 from hgan.sources.rules import Rules
 
 
@@ -82,6 +83,7 @@ def rebuild_index(
     quantize: Quantize | Literal["none"] | None = None,
     regions: int | None = None,
     exclude: list[str] | None = None,
+    root: Path | str | None = None,
     waiting: Callable[[str], object] = lambda _why: None,
 ) -> Rebuild:
     """Build an index anew, and replace the old one when the new one is whole.
@@ -97,6 +99,7 @@ def rebuild_index(
             the index.
         regions: number of local vectors per photo; by default that of the index.
         exclude: rules for files to leave out; by default those of the index.
+        root: the photos or texts, which must be those of the index; by default those.
         waiting: called once with a message if this waits for a process that has the index open.
 
     Raises:
@@ -108,6 +111,8 @@ def rebuild_index(
     """
     target = to if is_address(to) else Path(to)
     old = read_manifest(target)
+    if root is not None:
+        _check_root(target, old, root)
     plan = _plan(target, old, bundle, quantize, regions, exclude)
     if is_address(target):
         from hgan.index.rebuild_collection import rebuild_collection
@@ -116,6 +121,14 @@ def rebuild_index(
     from hgan.index.rebuild_folder import rebuild_folder
 
     return rebuild_folder(plan, waiting)
+
+
+def _check_root(target: Target, old: IndexManifest, root: Path | str) -> None:
+    given = Path(root) if old.holds == "texts" else open_source(root).root
+    if (given if isinstance(given, str) else str(given.resolve())) != old.root:
+        raise IndexingError(
+            f"{target}: contains the {old.holds} of {old.root}; index {root} into another index"
+        )
 
 
 def _plan(

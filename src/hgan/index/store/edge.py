@@ -10,6 +10,7 @@ import numpy as np
 import qdrant_edge as edge
 
 from hgan.errors import IndexingError
+from hgan.files import parse_json
 from hgan.index.store.contract import (
     BEAM,
     OVERSAMPLING,
@@ -139,6 +140,7 @@ class EdgeStore(Store):
         with _engine(where or folder):
             if folder.is_dir():
                 _require_space(folder, OPEN_SPACE)
+            _check_widths(folder, where or folder, {"dense": dense, "local": local})
             shard = edge.EdgeShard.load(str(folder))
             if read_only is None:
                 _index_payload(shard)
@@ -352,6 +354,18 @@ def _to_filter(where: Filter) -> "edge.Filter | None":
     if bounds := range_of(where):
         must.append(edge.FieldCondition(key=TIME, range=edge.RangeFloat(**bounds)))
     return edge.Filter(must=must)
+
+
+def _check_widths(folder: Path, where: Path, expected: dict[str, int]) -> None:
+    """Raise `BrokenError` if the vectors of a store have other widths; the engine itself would say
+    so when it is searched."""
+    try:
+        config = parse_json((folder / "edge_config.json").read_bytes())
+        found = {name: vectors["size"] for name, vectors in config["vectors"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return  # the engine reports it
+    if found != {name: width for name, width in expected.items() if width}:
+        raise BrokenError(where, f"its vectors have the widths {found} instead of {expected}")
 
 
 def _require_space(folder: Path, needed: int) -> None:

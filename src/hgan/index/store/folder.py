@@ -6,6 +6,7 @@ INDEX/lock          held by the process that has the index open
 INDEX/edge/         the store; of an index that was rebuilt, see `hgan.index.store.generations`
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +17,7 @@ from pathlib import Path
 from hgan.errors import IndexingError
 from hgan.files import lock_file, parse_json, remove_stale, sync_folder, write_json
 from hgan.index.store.contract import InUseError, ReplacedError, Store, repair
-from hgan.index.store.generations import is_generation, store_folder, tidy
+from hgan.index.store.generations import generation_folder, is_generation, store_folder, tidy
 from hgan.index.store.manifest import FORMAT_VERSION, IndexManifest
 from hgan.index.store.secret import create_secret
 from hgan.index.store.snapshot import temporary_copy, why_not_writable
@@ -149,6 +150,40 @@ def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
             yield store
 
 
+@contextmanager
+def locked_to_read(folder: Path) -> Iterator[None]:
+    """Hold the lock of an index while its files are read, also if it cannot be written.
+
+    Raises:
+        InUseError: another process has the index open.
+    """
+    with _locked(folder, write=os.access(folder, os.W_OK)):
+        yield
+
+
+@contextmanager
+def next_store(folder: Path) -> Iterator[int]:
+    """Hold all locks of an index while a store is put into it that replaces its present one.
+
+    Yields:
+        The number of the generation of the new store; 0 for a new index, whose folder is created.
+
+    Raises:
+        IndexingError: another process has the index open or rebuilds it, or the folder contains
+            other files or cannot be written.
+    """
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with rebuilding(folder), _locked(folder):
+        if (folder / "index.json").exists():
+            number = read_manifest(folder).generation + 1
+            shutil.rmtree(generation_folder(folder, number), ignore_errors=True)
+            yield number
+        else:
+            _clear(folder)
+            yield 0
+
+
 def discard_store(folder: Path) -> None:
     """Remove the manifest of an index, so that the next `create_store` creates it again, with its
     secret.
@@ -224,17 +259,22 @@ def _clear(folder: Path) -> None:
         IndexingError: the folder contains other files.
     """
     remove_stale(folder)
+    refuse_other_files(folder)
     generations = [path for path in folder.iterdir() if is_generation(path)]
+    for place in (store_folder(folder, 0), *generations):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def refuse_other_files(folder: Path) -> None:
+    """Raise `IndexingError` if a folder contains files that are not those of an index."""
     others = sorted(
-        path.name for path in folder.iterdir() if path.name not in _OWN and path not in generations
+        path.name for path in folder.iterdir() if path.name not in _OWN and not is_generation(path)
     )
     if others:
         raise IndexingError(
             f"{folder}: contains other files ({others[0]}) and no index; choose a new or empty "
             "folder for the index"
         )
-    for place in (store_folder(folder, 0), *generations):
-        shutil.rmtree(place, ignore_errors=True)
 
 
 @contextmanager

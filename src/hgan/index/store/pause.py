@@ -37,13 +37,12 @@ def is_paused(index: Path) -> bool:
 
 
 @contextmanager
-def pause(index: Path, wait: float, give_up: Callable[[], bool]) -> Iterator[bool]:
+def pause(index: Path, wait: float) -> Iterator[bool]:
     """Ask the service that has an index open for a pause, until the block ends.
 
     Args:
         index: the folder of the index.
         wait: seconds to wait for the pause.
-        give_up: whether there is no such service any more.
 
     Yields:
         Whether the service pauses.
@@ -59,7 +58,7 @@ def pause(index: Path, wait: float, give_up: Callable[[], bool]) -> Iterator[boo
         ) from error
     with file:
         deadline = monotonic() + wait
-        while not (pauses := is_paused(index)) and monotonic() < deadline and not give_up():
+        while not (pauses := is_paused(index)) and monotonic() < deadline:
             sleep(_POLL)
         yield pauses
 
