@@ -10,6 +10,7 @@ import torch
 
 from hgan.errors import ConfigError
 from hgan.launch import join
+from hgan.training import trainer as trainer_module
 from hgan.training.config import Config
 from hgan.training.distributed import BUCKET, average_gradients, epoch_seed
 from hgan.training.trainer import Trainer
@@ -160,6 +161,22 @@ def test_processes_and_epochs_have_random_numbers_of_their_own() -> None:
     }
     assert len(seeds) == 8 and epoch_seed(1, 0, 1) == epoch_seed(1, 0, 1)
     assert epoch_seed(1, 0, 1) < 2**32 and isinstance(epoch_seed(1, 0, 1), int)
+
+
+def weights(config: Config) -> list[float]:
+    """Sums of the weights after the start, of which the last process has drawn others."""
+    own = join(torch.device("cpu"))
+    with pytest.MonkeyPatch.context() as patch:
+        if own.rank == own.count - 1:
+            patch.setattr(trainer_module, "set_seed", lambda seed: torch.manual_seed(seed + 1))
+        trainer = Trainer(config, resume=False)
+    modules = trainer.network, trainer.averaged.module, trainer.criterion
+    return [float(p.double().sum()) for module in modules for p in module.parameters()]
+
+
+def test_all_start_with_the_weights_of_the_first(folder: Path, trio: Group) -> None:
+    first, *others = trio.run(weights, tiny_config(folder))
+    assert all(sums == first for sums in others)
 
 
 def refusal(config: Config) -> str:
