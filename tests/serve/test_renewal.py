@@ -10,11 +10,13 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from hgan.errors import DataError
+from hgan.errors import DataError, IndexingError
 from hgan.index import watcher as watch
+from hgan.index.backup import backup_index, restore_index
 from hgan.index.indexer import IndexReport, index_folder
 from hgan.index.rebuild import rebuild_index
-from hgan.index.store.folder import read_manifest
+from hgan.index.store.folder import open_store, read_manifest
+from hgan.index.store.pause import pause
 from hgan.runtime.bundle import Bundle
 from hgan.serve import renewal
 from hgan.serve.app import create_app
@@ -151,3 +153,58 @@ def test_changes_are_refused_while_the_new_generation_cannot_be_opened(client) -
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
     assert client.get(f"/v1/items/{hit['id']}").status_code == 200
+
+
+def test_a_backup_while_photos_are_searched_and_uploaded(client, folder, tmp_path, bundle) -> None:
+    done = threading.Event()
+    file, index = tmp_path / "a.backup", tmp_path / "index"
+
+    def upload() -> int:
+        sent = 0
+        while not done.is_set():
+            send(client, f"new/{sent}.png", [f"number {sent}"], sent)
+            sent += 1
+        return sent
+
+    def search() -> int:
+        searches = 0
+        while not done.is_set():
+            assert client.post("/v1/search", json={"text": "red", "k": 3}).status_code == 200
+            searches += 1
+        return searches
+
+    with ThreadPoolExecutor(3) as pool, following(client.app.state.service):
+        others = [pool.submit(upload), pool.submit(search)]
+        try:
+            sent = client.app.state.service.library
+            wait_for(lambda: len(sent.index) > 5)
+            backup_index(index, file)
+            after = len(sent.index)
+            wait_for(lambda: len(sent.index) > after + 2)  # uploads go on
+        finally:
+            done.set()
+        assert all(other.result(60) > 1 for other in others)
+    restored = restore_index(file, tmp_path / "restored")
+    assert 6 <= restored.points <= after
+    with open_store(tmp_path / "restored", restored) as store:
+        assert all(state == "intact" for _, state in store.verify())
+        stored = {entry.path: entry.user_tags for entry in store.entries()}
+    uploaded = {path: tags for path, tags in stored.items() if path.startswith("new/")}
+    assert uploaded == {f"new/{i}.png": (f"number {i}",) for i in range(len(uploaded))}
+    assert len(uploaded) == restored.points - 3
+
+
+def test_nothing_is_changed_while_a_backup_is_made(client, tmp_path) -> None:
+    """An upload waits; a backup that is killed does not hold it for ever."""
+    index = tmp_path / "index"
+    with ThreadPoolExecutor(1) as pool:
+        with pause(index, 10) as pauses:
+            assert pauses
+            sending = pool.submit(send, client, "new.png", [], 1)
+            with pytest.raises(TimeoutError):
+                sending.result(2)
+            assert client.post("/v1/search", json={"text": "red", "k": 3}).status_code == 200
+        assert sending.result(60)["path"] == "new.png"
+    with pause(index, 0.0) as pauses, pytest.raises(IndexingError, match="makes a backup"):
+        assert not pauses
+        backup_index(index, tmp_path / "b.backup")

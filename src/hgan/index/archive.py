@@ -154,9 +154,11 @@ class Archive:
         for name, one in self.header.files.items():
             if name == "secret":
                 continue
-            place = folder / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with _reading(self._file), self._archive.open(name) as read, place.open("xb") as out:
+            with (
+                _reading(self._file),
+                self._archive.open(name) as read,
+                _new_file(folder / name) as out,
+            ):
                 digest = hashlib.sha256()
                 position = 0
                 while block := read.read(BLOCK):
@@ -252,6 +254,14 @@ def _check_kind(info: ZipInfo) -> None:
         raise BadZipFile(f"{info.filename} is not a regular file")
     if info.flag_bits & 1 or info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
         raise BadZipFile(f"{info.filename} is encrypted, or packed in another way")
+
+
+def _new_file(place: Path) -> BinaryIO:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place.open("xb")
+    except (FileExistsError, NotADirectoryError) as error:
+        raise BadZipFile(f"{place.name} is there twice") from error
 
 
 def _filled(block: bytes) -> Iterator[tuple[int, bytes]]:

@@ -83,9 +83,9 @@ def _take_into_use(folder: Path, waiting: Callable[[str], object]) -> str:
         Why the old generation could not be read; or empty.
     """
     number, told = read_manifest(folder).generation + 1, False
-    while (manifest := read_manifest(folder)).generation < number:
+    while read_manifest(folder).generation < number:
         try:
-            return _switch_alone(folder, manifest)
+            return _switch_alone(folder, number)
         except InUseError:
             if not told:
                 waiting(
@@ -97,8 +97,8 @@ def _take_into_use(folder: Path, waiting: Callable[[str], object]) -> str:
     return ""
 
 
-def _switch_alone(folder: Path, manifest: IndexManifest) -> str:
-    """Switch in this process, and remove the old generation.
+def _switch_alone(folder: Path, number: int) -> str:
+    """Switch to a generation in this process, and remove the old one.
 
     Raises:
         InUseError: another process has the index open.
@@ -110,6 +110,10 @@ def _switch_alone(folder: Path, manifest: IndexManifest) -> str:
                 f"{folder}: cannot be written, or the disk is full; make it writable or free some "
                 "space, and run the same command again"
             )
+        manifest = read_manifest(folder)
+        if manifest.generation >= number:  # by a service that was killed after that
+            tidy(folder, manifest.generation)
+            return ""
         try:
             with open_store(folder, manifest, check=False, held=True) as store:
                 old = list(store.entries())

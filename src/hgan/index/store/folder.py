@@ -279,9 +279,11 @@ def _clear(folder: Path) -> None:
 
 
 def refuse_other_files(folder: Path) -> None:
-    """Raise `IndexingError` if a folder contains files that are not those of an index."""
+    """Raise `IndexingError` if a folder contains files that are not those of an index, or is none."""
+    with _writing(folder):
+        found = list(folder.iterdir())
     others = sorted(
-        path.name for path in folder.iterdir() if path.name not in _OWN and not is_generation(path)
+        path.name for path in found if path.name not in _OWN and not is_generation(path)
     )
     if others:
         raise IndexingError(
