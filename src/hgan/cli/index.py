@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hgan.runtime.bundle import Bundle
 
 
-_OF_PHOTOS = "estimate", "exclude", "part", "quantize", "regions", "watch"
+_OF_PHOTOS = "address", "engine", "estimate", "exclude", "part", "quantize", "regions", "watch"
 """Options that need photos."""
 
 
@@ -71,6 +71,19 @@ def _index_arguments(parser: ArgumentParser) -> None:
         "index the same photos into one server",
     )
     parser.add_argument(
+        "--engine",
+        choices=["ray"],
+        help="encode with the machines of a Ray cluster, into an index on a server; on each, hgan, "
+        "the photos and the model must be at the same place",
+    )
+    parser.add_argument(
+        "--address",
+        type=str,
+        metavar="HOST:PORT",
+        help="head of the Ray cluster; by default the cluster that this machine is part of, or "
+        "else the cores of this machine",
+    )
+    parser.add_argument(
         "--watch",
         action="store_true",
         help="after indexing, keep the index up to date until interrupted",
@@ -113,11 +126,12 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
         return _remember(to, chosen.model)
     if folder is None:
         raise ConfigError("name the photos or texts to index, as in `hgan index ~/Pictures`")
+    _check_engine(chosen)
     bundle = named_model(chosen.model)
     quantize = None if chosen.quantize == "none" else chosen.quantize
     regions, exclude = chosen.regions, chosen.exclude
     if Path(folder).is_file():
-        for option in ("estimate", "exclude", "part", "regions", "watch"):
+        for option in ("engine", "estimate", "exclude", "part", "regions", "watch"):
             if chosen[option]:
                 raise ConfigError(f"{folder} is a file of texts; --{option} is only for photos")
         from hgan.index.texts import index_texts
@@ -144,12 +158,26 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
         except KeyboardInterrupt:  # the usual end of watching; pending writes are finished
             print("stopped", file=sys.stderr)
     else:
+        from hgan.index.distributed.run import index_on_ray
         from hgan.index.indexer import index_folder
         from hgan.index.shard import WHOLE, Shard
 
         shard = WHOLE if chosen.part is None else Shard.parse(chosen.part)
-        _print_report(index_folder(folder, to, bundle, quantize, shard, regions, exclude), to)
+        words = folder, to, bundle, quantize, shard, regions, exclude
+        if chosen.engine:
+            _print_report(index_on_ray(*words, chosen.address), to)
+        else:
+            _print_report(index_folder(*words), to)
     return 0
+
+
+def _check_engine(chosen: Namespace) -> None:
+    """Raise `ConfigError` if the engine is named with options that it does not have."""
+    if chosen.address is not None and chosen.engine is None:
+        raise ConfigError("--address is that of a Ray cluster; add --engine ray")
+    for option in ("estimate", "watch"):
+        if chosen.engine is not None and chosen[option]:
+            raise ConfigError(f"--{option} runs on this machine only; omit --engine")
 
 
 def _verify(to: Path | str) -> int:
@@ -285,6 +313,7 @@ INDEX = Verb(
         "hgan index ~/Pictures --to clip.index --model openai/clip-vit-base-patch32",
         "hgan index ~/Pictures --to http://localhost:6333/pictures",
         "hgan index s3://bucket/2023 --to http://localhost:6333/pictures --part 2/8",
+        "hgan index /photos --engine ray --to http://qdrant:6333/photos",
         "hgan index ~/Pictures --estimate",
         "hgan index ~/Pictures --exclude '*.png' --exclude drafts/",
         "hgan index ~/Pictures --to small.index --regions 9 --quantize int8",

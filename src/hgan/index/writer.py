@@ -9,9 +9,8 @@ User tags are not in the files. When a photo is stored again, its user tags are 
 store, including those that another process wrote to an index on a server.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from threading import RLock
 from typing import NamedTuple
@@ -20,6 +19,7 @@ import numpy as np
 
 from hgan.encoded import Encoded
 from hgan.errors import IndexingError
+from hgan.index.changes import Changes as Changes
 from hgan.index.open import optimize
 from hgan.index.points import entry_of, is_same, points_of
 from hgan.index.report import IndexReport
@@ -31,13 +31,14 @@ from hgan.index.store.contract import (
     Point,
     ReplacedError,
     Store,
+    id_of,
 )
 from hgan.index.tags import Tags, kept_tags
 from hgan.progress import progress
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.stream import Batch, stream
 from hgan.sources.left_out import note_failed
-from hgan.sources.types import Listing, Photo, PhotoContent, Source
+from hgan.sources.types import Photo, PhotoContent, Source
 from hgan.sources.walk import count_ignored
 
 
@@ -59,21 +60,17 @@ class _Reading:
     """A stored photo with the same bytes, whose vectors are reused."""
 
 
-@dataclass(frozen=True)
-class Changes:
-    """The result of a comparison of a source with the index."""
-
-    listing: Listing
-    changed: dict[str, Photo]
-    """New and changed photos by path."""
-    revision: int
-    """Revision of the index before the photos were listed."""
-
-
 class IndexWriter:
     """Writes to an open photo index; all methods are thread-safe."""
 
-    def __init__(self, source: Source, store: Store, bundle: Bundle, shard: Shard = WHOLE) -> None:
+    def __init__(
+        self,
+        source: Source,
+        store: Store,
+        bundle: Bundle,
+        shard: Shard = WHOLE,
+        stored: Sequence[Entry] | None = None,
+    ) -> None:
         """Create the writer; a process must have only one writer for each store.
 
         Args:
@@ -81,6 +78,8 @@ class IndexWriter:
             store: the open store of the index.
             bundle: the bundle of the index, with the index's number of regions.
             shard: the photos to update; all others are left unchanged.
+            stored: the stored entries of the photos that will be written, if they are known; by
+                default those of the shard, which are read when first needed.
         """
         self._source = source
         self._store = store
@@ -91,6 +90,8 @@ class IndexWriter:
         self._ended = False
         self._stored: dict[str, _Known] | None = None  # by path; read when first needed
         self._copies: dict[str, str] = {}  # digest to id
+        if stored is not None:
+            self._look_at(stored)
         self._removed: dict[str, _Known] = {}  # by `remove`; their files still exist
         self._replaced: list[tuple[Entry, Point | None]] | None = None  # in `exclusive` blocks
 
@@ -124,28 +125,66 @@ class IndexWriter:
             SourceError: the photos can no longer be reached.
             IndexingError: the index cannot be written.
         """
-        listing = changes.listing
-        report = IndexReport(skipped=dict(listing.skipped), left_out=deepcopy(listing.left_out))
-        report.unchanged = len(listing.photos) - len(changes.changed)
-        todo = [_Reading(p) for path, p in changes.changed.items() if path not in exclude]
-        moved = {
-            entry.digest: entry.user_tags
-            for entry in self._missing(changes, ())
-            if entry.user_tags and entry.path not in report.skipped
-        }
+        report = changes.report()
+        todo = [photo for path, photo in changes.changed.items() if path not in exclude]
+        moved = self.moved_tags(changes)
         with progress("index", total=len(todo), unit="photos") as bar:
             unsaved = 0
-            for batch in stream(todo, self._load, self._bundle.image_batch, self._source.threads):
-                for read, error in batch.failed:
-                    note_failed(read.photo.path, error, report.skipped, report.left_out)
-                self._put(self._encode(batch), changes.revision, moved, report)
-                unsaved += len(batch.items)
+            for points, number in self.encode(todo, report):
+                self.put(points, changes.revision, moved, report)
+                unsaved += len(points)
                 if unsaved >= FLUSH_EVERY:
                     self.flush()
                     unsaved = 0
-                bar.advance(len(batch.items) + len(batch.failed))
-        self._remove_missing(changes, exclude, report)
+                bar.advance(number)
+        self.remove_missing(changes, exclude, report)
         return report
+
+    def moved_tags(self, changes: Changes) -> dict[str, Tags]:
+        """User tags of photos whose files are missing, by digest: a new file with the same bytes
+        is one of them that was renamed."""
+        return {
+            entry.digest: entry.user_tags
+            for entry in self._missing(changes, ())
+            if entry.user_tags and entry.path not in changes.listing.skipped
+        }
+
+    def encode(
+        self, photos: Iterable[Photo], report: IndexReport
+    ) -> Iterator[tuple[list[Point], int]]:
+        """Read and encode photos; `put` stores them.
+
+        Args:
+            photos: the photos.
+            report: photos that cannot be read are added to it.
+
+        Yields:
+            Points without user tags, and how many photos were read for them.
+        """
+        todo = [_Reading(photo) for photo in photos]
+        for batch in stream(todo, self._load, self._bundle.image_batch, self._source.threads):
+            for read, error in batch.failed:
+                note_failed(read.photo.path, error, report.skipped, report.left_out)
+            yield self._encode(batch), len(batch.items) + len(batch.failed)
+
+    def count_stored(self, changes: Changes, report: IndexReport) -> None:
+        """Count the changed photos that other processes have stored since `compare`.
+
+        Raises:
+            IndexingError: a photo that is not in the report is not in the index.
+        """
+        todo = {path: p for path, p in changes.changed.items() if path not in report.unreadable}
+        with self._lock:
+            view = self._view()
+            for entry in self._store.entries([id_of(path) for path in todo]):
+                before = view.get(entry.path)
+                _count(entry, before.entry if before else None, report)
+                todo.pop(entry.path, None)
+        if todo:
+            raise IndexingError(
+                f"{next(iter(todo))}: not in the index, and neither are {len(todo) - 1} other "
+                "photos that were written to it; another process has removed them; index again"
+            )
 
     def count_ignored(self, changes: Changes, report: IndexReport) -> None:
         """Count the files in ignored folders, which takes a while if there are many."""
@@ -278,7 +317,7 @@ class IndexWriter:
             points += points_of(entries, encoded, self._bundle.config.weights)
         return points
 
-    def _put(
+    def put(
         self,
         points: Sequence[Point],
         since: int,
@@ -339,7 +378,7 @@ class IndexWriter:
                 and not path.startswith(changes.listing.unread)
             ]
 
-    def _remove_missing(
+    def remove_missing(
         self, changes: Changes, exclude: Collection[str], report: IndexReport
     ) -> None:
         """Remove photos that no longer exist, or could not be read."""
@@ -369,10 +408,14 @@ class IndexWriter:
     def _view(self) -> dict[str, _Known]:
         """The stored entries of this shard, by path. The caller must hold the lock."""
         if self._stored is None:
-            found = (e for e in self._store.entries() if self._shard.holds(e.path))
-            self._stored = {entry.path: _Known(entry, self._revision) for entry in found}
-            self._copies = {known.entry.digest: known.entry.id for known in self._stored.values()}
+            self._look_at(e for e in self._store.entries() if self._shard.holds(e.path))
+        assert self._stored is not None
         return self._stored
+
+    def _look_at(self, entries: Iterable[Entry]) -> None:
+        """Let the view contain these entries."""
+        self._stored = {entry.path: _Known(entry, self._revision) for entry in entries}
+        self._copies = {known.entry.digest: known.entry.id for known in self._stored.values()}
 
     def _remember(self, entries: Sequence[Entry]) -> None:
         """Record that entries were stored. The caller must hold the lock."""

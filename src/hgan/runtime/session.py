@@ -1,6 +1,7 @@
 """Open an ONNX file with ONNX Runtime, on a device if there is one whose results are right."""
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 LEAST_COSINE = 0.999
 """Smallest cosine of the vectors of a photo by a device and by the processor: devices may compute
 in float16, which changes cosines by up to 0.0005, and a wrong kernel by far more."""
+THREADS = "HGAN_THREADS"
+"""Environment variable with the number of threads of a network; by default one per core. A process
+that shares a machine with others of its kind needs fewer."""
+MAX_THREADS = 1024
 LOG = logging.getLogger(__name__)
 
 
@@ -30,11 +35,13 @@ def open_session(path: Path, spin: bool, device: str = CPU) -> "InferenceSession
 
     Raises:
         BundleError: the file is not a model, or the device cannot be used.
+        ConfigError: $HGAN_THREADS is not a number of threads.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only, and those are raised
+    options.intra_op_num_threads = _threads()
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     # Without a run in progress, no thread spins: a service has other work.
     options.add_session_config_entry("session.force_spinning_stop", "1")
@@ -49,6 +56,14 @@ def open_session(path: Path, spin: bool, device: str = CPU) -> "InferenceSession
     if session.get_providers()[0] != wanted[0]:
         raise BundleError(f"{path}: ONNX Runtime cannot use {wanted[0]} here")
     return session
+
+
+def _threads() -> int:
+    """The number that $HGAN_THREADS sets; 0 for the default."""
+    text = os.environ.get(THREADS, "").strip()
+    if text and not (text.isdecimal() and 1 <= int(text) <= MAX_THREADS):
+        raise ConfigError(f"{THREADS}: {text}, but it must be a number from 1 to {MAX_THREADS}")
+    return int(text or 0)
 
 
 def open_on_device(

@@ -26,6 +26,11 @@ FLUSH_EVERY = 500
 power failure may lose the items since the last flush."""
 
 
+def id_of(path: str, text: str = "") -> str:
+    """The id of the point of a photo, or of a text about a photo; see `Entry`."""
+    return str(uuid5(NAMESPACE_URL, f"{path}\n{text}" if text else path))
+
+
 @dataclass(frozen=True)
 class Entry:
     """Stored metadata of a photo or a text, used by filters and to detect changed files."""
@@ -63,7 +68,7 @@ class Entry:
     @property
     def id(self) -> str:
         """Id of the point, derived from the path, and for a text also from the text."""
-        return str(uuid5(NAMESPACE_URL, f"{self.path}\n{self.text}" if self.text else self.path))
+        return id_of(self.path, self.text)
 
     @property
     def folders(self) -> list[str]:

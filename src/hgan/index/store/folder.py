@@ -279,7 +279,7 @@ def _clear(folder: Path) -> None:
 
 
 def refuse_other_files(folder: Path) -> None:
-    """Raise `IndexingError` if a folder contains files that are not those of an index, or is none."""
+    """Raise `IndexingError` if a folder is none, or contains files other than those of an index."""
     with _writing(folder):
         found = list(folder.iterdir())
     others = sorted(

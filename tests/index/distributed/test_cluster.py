@@ -1,0 +1,149 @@
+"""A Ray cluster of two nodes, with processes of their own, and a server in another process."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hgan.errors import ConfigError
+from hgan.index.distributed.run import index_on_ray
+from hgan.index.indexer import index_folder
+from hgan.index.store.contract import Point, id_of
+from hgan.index.store.open import open_store, read_manifest
+from hgan.runtime.bundle import Bundle
+from tests.fixtures.photos import save_photo
+from tests.fixtures.qdrant_process import free_port, start
+from tests.fixtures.tiny_bundle import write_tiny_bundle
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'hgan[ray]'")
+pytestmark = pytest.mark.slow
+
+MORE = 240
+"""New photos in the second state of the folder."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """The head of a cluster with one core, to which this process is connected."""
+    from ray.cluster_utils import Cluster
+
+    memory = 100 * 2**20
+    made = Cluster(True, head_node_args={"num_cpus": 1, "object_store_memory": memory})
+    ray.init(address=made.address, log_to_driver=False)
+    yield made
+    ray.shutdown()
+    made.shutdown()
+
+
+@pytest.fixture
+def node(cluster: Any) -> Iterator[Any]:
+    """A second node with one core."""
+    added = cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
+    cluster.wait_for_nodes()
+    yield added
+    if added in cluster.list_all_nodes():
+        cluster.remove_node(added)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Any]:
+    """A server's process, and its address as `url`."""
+    port = free_port()
+    process: Any = start(port, tmp_path / "server")
+    process.url = f"http://127.0.0.1:{port}"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def contents(place: str) -> dict[str, Point]:
+    """Every point of an index by path."""
+    with open_store(place, read_manifest(place)) as store:
+        ids = [entry.id for entry in store.entries()]
+        return {point.entry.path: point for point in store.fetch(ids, local=True)}
+
+
+def begin(photos: Path, place: str, bundle: Bundle) -> None:
+    """Index the photos of the fixture, two of which get a user's tag."""
+    index_folder(photos, place, bundle)
+    with open_store(place, read_manifest(place)) as store:
+        points = store.fetch([id_of("red 0.png"), id_of("blue 0.png")], local=True)
+        store.upsert([replace(p, entry=replace(p.entry, user_tags=("kept",))) for p in points])
+
+
+def change(photos: Path) -> None:
+    """New, changed, renamed, removed, damaged and small photos, and two of the same bytes."""
+    for i in range(MORE):
+        save_photo(photos / f"more/{i % 5}/{i}.png", (i, 255 - i, 90), seed=1000 + i)
+    save_photo(photos / "blue 0.png", (9, 200, 9), seed=7)
+    (photos / "red 0.png").rename(photos / "more/renamed.png")
+    (photos / "green 0.png").unlink()
+    (photos / "blue/blue 1.png").write_bytes(b"no photo")
+    Image.new("RGB", (20, 20)).save(photos / "more/small.png")
+    (photos / "more/copy.png").write_bytes((photos / "more/0/0.png").read_bytes())
+
+
+def kill_midway(cluster: Any, node: Any, server: Any, place: str, seen: list[int]) -> None:
+    """Kill a node when a third of the photos is stored; the server is stopped meanwhile, so that
+    nothing goes on."""
+    with open_store(place, read_manifest(place)) as store:
+        while store.count() < MORE // 3:
+            time.sleep(0.02)
+        seen.append(store.count())
+    os.kill(server.pid, signal.SIGSTOP)
+    cluster.remove_node(node, allow_graceful=False)
+    os.kill(server.pid, signal.SIGCONT)
+
+
+def test_a_node_is_killed_and_the_index_is_that_of_one_process(
+    cluster: Any, node: Any, server: Any, photos: Path, bundle: Bundle
+) -> None:
+    expected, found = f"{server.url}/expected", f"{server.url}/found"
+    begin(photos, expected, bundle)
+    begin(photos, found, bundle)
+    change(photos)
+    by_one_process = index_folder(photos, expected, bundle)
+    seen: list[int] = []
+    killer = threading.Thread(target=kill_midway, args=(cluster, node, server, found, seen))
+    killer.start()
+    by_two_nodes = index_on_ray(photos, found, bundle)
+    killer.join()
+    assert MORE // 3 <= seen[0] < MORE, "killed too late"
+    assert by_two_nodes == by_one_process
+    assert by_two_nodes.added == MORE + 2
+    assert list(by_two_nodes.skipped) == ["blue/blue 1.png"]
+    same(contents(found), contents(expected))
+    again = index_on_ray(photos, found, bundle)
+    assert (again.added, again.updated, again.removed) == (0, 0, 0)
+
+
+def same(found: dict[str, Point], expected: dict[str, Point]) -> None:
+    """Entries are equal, and vectors but for the last bit of float16."""
+    assert {path: point.entry for path, point in found.items()} == {
+        path: point.entry for path, point in expected.items()
+    }
+    assert found["more/renamed.png"].entry.user_tags == ("kept",)
+    assert found["blue 0.png"].entry.user_tags == ("kept",)
+    for path, point in expected.items():
+        np.testing.assert_allclose(found[path].dense, point.dense, rtol=0, atol=1e-3)
+        np.testing.assert_allclose(found[path].local, point.local, rtol=0, atol=1e-3)
+
+
+def test_machines_without_the_bundle_are_refused(
+    cluster: Any, server: Any, photos: Path, tmp_path: Path
+) -> None:
+    bundle = Bundle.load(write_tiny_bundle(tmp_path / "bundle"))
+    (tmp_path / "bundle").rename(tmp_path / "moved")  # as on a machine that has none
+    place = f"{server.url}/photos"
+    with pytest.raises(ConfigError, match=r"1 of 1 machines .*no model bundle.*mount it there"):
+        index_on_ray(photos, place, bundle)
+    with open_store(place, read_manifest(place)) as store:
+        assert store.count() == 0
