@@ -2,6 +2,8 @@
 
 import socket
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ PLACE = "http://127.0.0.1:9/photos"
 
 
 def test_an_index_in_a_folder(photos: Path, tmp_path: Path, bundle: Bundle) -> None:
-    with pytest.raises(ConfigError, match="one process only.*--to http://qdrant"):
+    with pytest.raises(ConfigError, match=r"one process only.*--to http://qdrant"):
         index_on_ray(photos, tmp_path / "index", bundle)
     assert not (tmp_path / "index").exists()
 
@@ -45,6 +47,20 @@ def test_nothing_answers() -> None:
         connected(f"127.0.0.1:{port}"),
     ):
         pass
+
+
+def test_something_else_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that says nothing, and one of HTTP/1; Ray itself would try for two minutes."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'hgan[ray]'")
+    monkeypatch.setattr("hgan.index.distributed.cluster.CONNECT", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(ConfigError, match=r"no Ray cluster answers \(timed out"):
+            connected(address).__enter__()
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as web:
+        threading.Thread(target=web.handle_request, daemon=True).start()
+        with pytest.raises(ConfigError, match="not Ray"):
+            connected(f"127.0.0.1:{web.server_port}").__enter__()
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """A worker of a cluster, called as Ray calls it."""
 
+import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from hgan.errors import BundleError, IndexingError, SourceError
 from hgan.index.distributed.cluster import cause, check_machine
@@ -45,9 +47,6 @@ def batch(photos: Path) -> dict[str, object]:
 
 def test_a_batch_is_stored_and_failures_are_listed(photos: Path, bundle: Bundle) -> None:
     (photos / "red/broken.jpg").write_bytes(b"no photo")
-    save_photo(photos / "small.png", (9, 9, 9))
-    from PIL import Image
-
     Image.new("RGB", (20, 20)).save(photos / "small.png")
     job = make_job(photos, bundle)
     row = Worker(job)(batch(photos))
@@ -139,8 +138,6 @@ def test_machines_that_cannot_work_say_why(photos: Path, bundle: Bundle, tmp_pat
 
 
 def test_a_worker_takes_its_cores_only(photos: Path, bundle: Bundle) -> None:
-    import os
-
     job = replace(make_job(photos, bundle), cores=3)
     worker = Worker(job)
     assert os.environ[THREADS] == "3"

@@ -12,7 +12,11 @@ from hgan.index.store.open import read_manifest
 from hgan.version import __version__
 
 CONNECT = 5.0
-"""Seconds that a cluster has to accept a connection."""
+"""Seconds that a cluster has to accept a connection, and to answer."""
+_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""What a client of HTTP/2, and so of Ray's gRPC, sends first: the preface, and empty settings."""
+_SETTINGS = 4
+"""Type of the frame with which a server answers (RFC 9113, 3.4); the type is the fourth byte."""
 CHECK = 120.0
 """Seconds that a machine has to start a process and load the model."""
 
@@ -61,7 +65,11 @@ def _check_address(address: str) -> None:
             "such as 10.0.0.1:6379, and run this command on one of its machines"
         )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT).close()
+        with socket.create_connection((host.strip("[]"), int(port)), CONNECT) as connection:
+            connection.sendall(_HELLO)
+            answer = connection.recv(9)
+        if answer[3:4] != bytes([_SETTINGS]):
+            raise OSError("what listens there is not Ray")
     except OSError as error:
         raise ConfigError(
             f"--address {address}: no Ray cluster answers ({error}); start it with `ray start "
