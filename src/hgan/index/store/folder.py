@@ -266,7 +266,7 @@ def _clear(folder: Path) -> None:
 
 
 def refuse_other_files(folder: Path) -> None:
-    """Raise `IndexingError` if a folder contains files that are not those of an index, or is none."""
+    """Raise `IndexingError` if a folder contains files that are not those of an index."""
     with _writing(folder):
         found = list(folder.iterdir())
     others = sorted(
