@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hgan.cli import main
 from hgan.errors import BundleError, ConfigError, DataError, IndexingError
 from hgan.index.indexer import IndexReport, index_folder, open_writer
 from hgan.index.rebuild import rebuild_index
@@ -336,3 +337,22 @@ def test_writers_of_a_replaced_generation_refuse(index, photos, bundle):
 
 def entries_of(writer: IndexWriter) -> list[Entry]:
     return list(writer._store.entries())
+
+
+def test_by_command(index, photos, other, capsys):
+    command = ["index", "--to", str(index), "--rebuild"]
+    for options, reason in (
+        (["--watch"], "omit --watch"),
+        (["--part", "1/2"], "omit --part"),
+        (["--regions", "5"], "regions cannot be 5"),
+        ([str(photos / "red")], f"contains the photos of {photos}"),
+    ):
+        assert main([*command, *options]) == 2
+        assert reason in capsys.readouterr().err
+    assert read_manifest(index).generation == 0
+    assert main([*command, str(photos), "--model", str(other.folder), "--quantize", "int8"]) == 0
+    assert capsys.readouterr().out.startswith("12 added, ")
+    found = read_manifest(index)
+    assert (found.generation, found.bundle, found.quantize) == (1, other.id, "int8")
+    assert main([*command, "--quantize", "none"]) == 0
+    assert read_manifest(index).quantize is None

@@ -63,7 +63,7 @@ BACKUP = Verb(
     ),
     examples=(
         "hgan backup holidays.index holidays.backup",
-        "hgan backup holidays.index /backup/holidays-$(date +%F).backup",
+        "hgan backup holidays.index /backup/holidays.backup",
     ),
     arguments=_backup_arguments,
     run=_backup,

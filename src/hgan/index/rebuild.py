@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from hgan.errors import IndexingError
-from hgan.index.rebuild_collection import rebuild_collection
+from hgan.index.plan import Plan, Rebuild
 from hgan.index.rebuild_folder import rebuild_folder
-from hgan.index.rebuild_plan import Plan, Rebuild
 from hgan.index.store.manifest import IndexManifest, Quantize
 from hgan.index.store.open import Target, is_address, read_manifest
 from hgan.runtime.bundle import Bundle
@@ -59,6 +58,9 @@ def rebuild_index(
         _check_root(target, old, root)
     plan = _plan(target, old, bundle, quantize, regions, exclude)
     if is_address(target):
+        # The client of a server is an extra.
+        from hgan.index.rebuild_collection import rebuild_collection
+
         return rebuild_collection(plan, waiting)
     return rebuild_folder(plan, waiting)
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from hgan.index.indexer import index_folder
 from hgan.index.open import open_to_write
-from hgan.index.rebuild_plan import Plan, Rebuild
+from hgan.index.plan import Plan, Rebuild
 from hgan.index.report import IndexReport
 from hgan.index.store.aliases import (
     alias_of,

@@ -8,7 +8,7 @@ from time import sleep
 from hgan.errors import IndexingError
 from hgan.index.indexer import index_folder
 from hgan.index.open import open_to_write
-from hgan.index.rebuild_plan import Plan, Rebuild
+from hgan.index.plan import Plan, Rebuild
 from hgan.index.report import IndexReport
 from hgan.index.store.contract import BrokenError, Entry, InUseError
 from hgan.index.store.folder import hold, open_store, read_manifest, rebuilding, use_generation

@@ -1,4 +1,4 @@
-"""What a rebuild of an index makes: the plan of its new generation, and the result."""
+"""The plan of a rebuild: the settings of the new generation, and how it is filled."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from hgan.runtime.bundle import Bundle
 
 @dataclass
 class Rebuild:
-    """The result of a rebuild; see `hgan.index.rebuild`."""
+    """The result of a rebuild; see `rebuild_index`."""
 
     report: IndexReport
     """What the new generation was filled with by this run."""
