@@ -69,6 +69,22 @@ def test_gradients_with_mosaics(tmp_path: Path, chunk: int | None, pair: Group) 
         assert_same_gradients(found, with_mosaics)
 
 
+def first_values(config: Config) -> list[list[float]]:
+    """The first value of each of the process's mosaics, by batch."""
+    batches = Trainer(config, resume=False)._batches(config.optim.epochs - 1)
+    return [batch.mosaics.regions[:, 0, 0].tolist() for batch in batches]
+
+
+def test_each_mosaic_is_read_by_one_process(tmp_path: Path, pair: Group) -> None:
+    optim = {"epochs": 2, "batch_images": 12}
+    config = tiny_config(tmp_path, vision={"mosaics": 2}, optim=optim)
+    write_mosaics(tmp_path, 2)
+    whole = first_values(config)
+    assert [len(batch) for batch in whole] == [3, 3]
+    first, second = pair.run(first_values, config)
+    assert [one + other for one, other in zip(first, second, strict=True)] == whole
+
+
 @pytest.mark.parametrize("text", [{"trainable_layers": 0}, {"encoder": "bigru"}], ids=str)
 def test_gradients_with_a_cache_and_with_a_recurrent_encoder(
     folder: Path, text: dict[str, Any], pair: Group
