@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from hgan.runtime.bundle import Bundle
 from tests.fixtures.photos import COLOURS, save_photo
+from tests.fixtures.processes import Group, processes
 from tests.fixtures.tiny_bundle import write_tiny_bundle
 
 # No deadline, as the machine may be busy; the same examples each time, so that failures repeat.
@@ -38,6 +39,27 @@ def flickr8k() -> Path:
             f"Flickr8k is not at {folder}; set HGAN_DATA to the folder that holds flickr8k/"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def alone() -> Iterator[Group]:
+    """One process of its own, to compare several with."""
+    with processes(1) as group:
+        yield group
+
+
+@pytest.fixture(scope="session")
+def pair() -> Iterator[Group]:
+    """Two processes that work together."""
+    with processes(2) as group:
+        yield group
+
+
+@pytest.fixture(scope="session")
+def trio() -> Iterator[Group]:
+    """Three processes that work together."""
+    with processes(3) as group:
+        yield group
 
 
 @pytest.fixture

@@ -26,5 +26,9 @@ class TrainingError(HganError):
     process trains the same run."""
 
 
+class ProcessError(HganError):
+    """Another process of a distributed run has ended, or cannot be reached."""
+
+
 class ConfigError(HganError):
     """A setting is not valid, or conflicts with another setting; or a package is missing."""

@@ -117,6 +117,13 @@ def test_seeds_that_cannot_be(seeds: str, folder: Path) -> None:
         run("sweep", "--config", str(folder / "base.yaml"), "--seeds", seeds)
 
 
+def test_a_sweep_is_not_launched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be run once by each process."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="sweep starts the processes of its runs itself"):
+        run("sweep", "--config", str(folder / "base.yaml"))
+
+
 def test_jobs_are_at_least_one(folder: Path) -> None:
     parser = SWEEP.parser("sweep")
     with pytest.raises(ConfigError, match="--jobs: must be a whole number of at least 1, not 0"):

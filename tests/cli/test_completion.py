@@ -58,7 +58,7 @@ def test_bash_completes_options_and_values(scripts: dict[str, Path]) -> None:
     assert completed(scripts, "data", "convert", "--i") == {"--ids"}
     assert completed(scripts, "train", "--optim.ep") == {"--optim.epochs"}
     assert completed(scripts, "train", "--optim.precision", "") == {"bf16", "no"}
-    assert completed(scripts, "index", "--quantize", "") == {"int8"}
+    assert completed(scripts, "index", "--quantize", "") == {"int8", "none"}
     assert completed(scripts, "completion", "") >= set(SHELLS)
 
 

@@ -328,7 +328,7 @@ def test_second_process_on_the_same_index(photos, tmp_path, bundle):
             command = [sys.executable, "-c", textwrap.dedent(code), what, photos, to, bundle.folder]
             done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
             assert done.returncode == 1
-            assert "IndexingError" in done.stderr
+            assert "InUseError" in done.stderr
             assert "another process is using this index" in done.stderr
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0

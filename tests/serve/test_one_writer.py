@@ -72,7 +72,7 @@ def wait_for(true: Callable[[], bool]) -> None:
 def test_tags_stay_while_the_folder_is_watched(client, folder) -> None:
     """The watcher used to find the uploaded file as a new one, and to store it without tags."""
     library = library_of(client)
-    with following(library):
+    with following(client.app.state.service):
         sent = send(client, "new/yellow.png", ["sea", "two words"], 1)
         # A photo that comes later has been seen: so the watcher has looked since the upload.
         save_photo(folder / "later.png", COLOURS["red"], seed=3)
@@ -131,7 +131,7 @@ def test_uploads_watcher_and_indexing_at_once(client, folder, tmp_path, bundle) 
             sent[path] = tags
         return sent
 
-    with ThreadPoolExecutor(8) as pool, following(library):
+    with ThreadPoolExecutor(8) as pool, following(client.app.state.service):
         others = [pool.submit(index), pool.submit(index), pool.submit(change)]
         try:
             uploads = [pool.submit(upload, who) for who in range(UPLOADERS)]

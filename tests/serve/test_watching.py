@@ -12,6 +12,7 @@ from hgan.index.indexer import index_folder
 from hgan.search.query import Query
 from hgan.serve.library import open_library
 from hgan.serve.metrics import Metrics
+from hgan.serve.service import Service
 from hgan.serve.settings import Settings
 from hgan.serve.watching import following
 from tests.fixtures.photos import COLOURS, save_photo
@@ -47,7 +48,7 @@ def test_searches_see_what_comes_and_goes(library, tmp_path):
             searches += 1
         return searches
 
-    with ThreadPoolExecutor(2) as pool, following(library):
+    with ThreadPoolExecutor(2) as pool, following(Service(library, Settings(), Metrics())):
         searching = [pool.submit(search) for _ in range(2)]
         try:
             for i in range(20):
@@ -69,7 +70,7 @@ def test_rules_that_the_index_keeps_are_followed(library, tmp_path):
     index_folder(photos, tmp_path / "index", tmp_path / "bundle", exclude=["red*", "drafts/"])
     opened = open_library(tmp_path / "index", Settings(), Metrics())
     try:
-        with following(opened):
+        with following(Service(opened, Settings(), Metrics())):
             assert len(opened.index) == 2
             save_photo(photos / "drafts/blue.png", COLOURS["blue"], seed=1)
             save_photo(photos / "red 2.png", COLOURS["red"], seed=2)
@@ -83,5 +84,6 @@ def test_rules_that_the_index_keeps_are_followed(library, tmp_path):
 
 def test_photos_that_are_in_no_folder(library):
     library._source = object()
-    with pytest.raises(ConfigError, match="only folders can be watched"), following(library):
+    service = Service(library, Settings(), Metrics())
+    with pytest.raises(ConfigError, match="only folders can be watched"), following(service):
         pass

@@ -62,6 +62,16 @@ def test_a_damaged_state_is_refused(tmp_path: Path, name: str) -> None:
         load_state(tmp_path / "last")
 
 
+def test_a_state_of_a_machine_with_more_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random states of GPUs that are not there are left out."""
+    restored: list[torch.Tensor] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", restored.extend)
+    own = torch.get_rng_state()
+    set_random_state({"torch": own, "cuda": [torch.tensor([1]), torch.tensor([2])]})
+    assert restored == [torch.tensor([1])]
+
+
 def test_a_state_is_replaced(tmp_path: Path) -> None:
     for epoch in (1, 2):
         save_state(tmp_path / "last", {"epoch": epoch})

@@ -201,6 +201,26 @@ def test_mosaics_are_made_of_the_photos(folder: Path, tmp_path: Path) -> None:
     assert np.isfinite(trainer._step(second))
 
 
+def test_too_few_photos_for_mosaics(folder: Path, tmp_path: Path) -> None:
+    lines = (folder / "captions.jsonl").read_text(encoding="utf-8").splitlines()[9:]
+    (tmp_path / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    config = pixel_config(folder, "vit", vision={"views": 1, "mosaics": 1})
+    data = replace(
+        config.data, captions=tmp_path / "captions.jsonl", features=tmp_path / "features"
+    )
+    with pytest.raises(DataError, match=r"mosaics, which need four photos .*vision.mosaics to 0"):
+        Trainer(replace(config, data=data, run=tmp_path), resume=False)
+
+
+def test_gradient_checkpointing_is_a_setting(folder: Path, tmp_path: Path) -> None:
+    for chosen in (False, True):
+        vision = {"trainable_layers": 1, "gradient_checkpointing": chosen}
+        config = replace(pixel_config(folder, "vit", vision=vision), run=tmp_path)
+        trainer = Trainer(config, resume=False)
+        for network in (trainer.model.network, trainer.averaged.module):
+            assert network.vision is not None and network.vision.checkpointing == chosen
+
+
 def test_views_are_new_in_every_epoch(folder: Path, tmp_path: Path) -> None:
     vision = {"trainable_layers": None}
     config = replace(pixel_config(folder, "vit", vision=vision, optim=PLAIN), run=tmp_path)

@@ -16,6 +16,7 @@ from hgan.data.batches.prefetch import prefetch
 from hgan.errors import ConfigError, DataError, TrainingError
 from hgan.evaluation.evaluate import evaluate
 from hgan.model.io import load_checkpoint
+from hgan.training.batch_loss import BatchLoss
 from hgan.training.checkpoint import load_state, save_state
 from hgan.training.config import Config
 from hgan.training.folder import run_folder
@@ -435,13 +436,47 @@ def test_batches_that_are_made_ahead_train_the_same(
     assert_same_run(config, whole)
 
 
+def test_a_step_of_several_batches_takes_the_mean_of_their_gradients(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Compared with gradients that are added up by hand."""
+    config = settings(folder, tmp_path, optim={"accumulate": 2}, model={"dropout": 0.0})
+    trainer = Trainer(config, resume=False)
+    assert trainer.steps == 2  # of 4 batches
+    trainer.model.network.text.eval()
+    batches = list(trainer._batches(0))[:2]
+    parameters = [p for p in trainer.model.network.parameters() if p.requires_grad]
+    expected, losses = [torch.zeros_like(p) for p in parameters], []
+    for batch in batches:
+        loss = trainer.loss_of(batch)
+        losses.append(loss.item())
+        found = torch.autograd.grad(loss, parameters, allow_unused=True)
+        for total, gradient in zip(expected, found, strict=True):
+            total += 0 if gradient is None else gradient / 2
+    trainer.config.optim.clip = 1e9  # gradients are read after the step
+    assert trainer._step(*batches) == pytest.approx(sum(losses) / 2, rel=1e-6)
+    for parameter, gradient in zip(parameters, expected, strict=True):
+        if parameter.grad is not None:
+            torch.testing.assert_close(parameter.grad, gradient, atol=1e-6, rtol=1e-5)
+    assert trainer.schedule.state_dict()["last_epoch"] == 1
+
+
+def test_a_run_with_several_batches_in_a_step(folder: Path, tmp_path: Path) -> None:
+    """Three of four batches of an epoch are one step; what is left is no step."""
+    config = settings(folder, tmp_path, optim={"accumulate": 3, "epochs": 2})
+    trainer = Trainer(config, resume=False)
+    trainer.run(stop_after=None)
+    assert trainer.steps == 1 and trainer.schedule.state_dict()["last_epoch"] == 2
+
+
 def test_too_little_memory_says_which_batch_to_try(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(Trainer, "_encode", full)
+    monkeypatch.setattr(BatchLoss, "__call__", full)
     config = settings(folder, tmp_path, optim=FAST)
-    with pytest.raises(TrainingError, match=r"batch of \d+ photos; set optim.batch_images to \d+"):
+    said = r"batch of 8 photos; set optim.chunk_images to 2, .*; or optim.batch_images to 4 or"
+    with pytest.raises(TrainingError, match=said):
         train(config)

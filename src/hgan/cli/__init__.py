@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from hgan.cli.backup import BACKUP, RESTORE
 from hgan.cli.calibrate import CALIBRATE
 from hgan.cli.completion import NAME, completion_verb
 from hgan.cli.data_check import DATA_CHECK
@@ -36,6 +37,8 @@ FIND: dict[str, Verb] = {
     "duplicates": DUPLICATES,
     "serve": SERVE,
     "info": INFO,
+    "backup": BACKUP,
+    "restore": RESTORE,
 }
 LEARN: dict[str, Verb] = {
     "data check": DATA_CHECK,

@@ -58,6 +58,7 @@ def _evaluate(_parser: ArgumentParser, chosen: Namespace) -> int:
     from rich.console import Console
 
     from hgan.evaluation.checkpoints import evaluate_checkpoints
+    from hgan.launch import is_first_process
 
     protocols = [name.strip() for name in chosen.protocol.split(",")]
     record = evaluate_checkpoints(
@@ -69,6 +70,8 @@ def _evaluate(_parser: ArgumentParser, chosen: Namespace) -> int:
         chosen.out,
         chosen.photos,
     )
+    if not is_first_process():
+        return 0
     if chosen.json:
         print(json.dumps(record, indent=2))
     else:

@@ -31,8 +31,8 @@ def _index_arguments(parser: ArgumentParser) -> None:
         type=str,
         metavar="FOLDER_OR_FILE",
         help="folder of photos, or an address such as s3://bucket/2023, including its subfolders; "
-        "or a file of captions or sentences; not needed for --verify and --repair, nor for "
-        "--model alone, which remembers where the model of the index is now",
+        "or a file of captions or sentences; not needed for --verify, --repair and --rebuild, nor "
+        "for --model alone, which remembers where the model of the index is now",
     )
     parser.add_argument(
         "--to",
@@ -45,8 +45,9 @@ def _index_arguments(parser: ArgumentParser) -> None:
     device_argument(parser, BUNDLE_NAMES)
     parser.add_argument(
         "--quantize",
-        choices=["int8"],
-        help="create the index with 8-bit vectors: smaller, less exact",
+        choices=["int8", "none"],
+        help="create the index with 8-bit vectors: smaller, less exact; none is the default, and "
+        "goes back to it with --rebuild",
     )
     parser.add_argument(
         "--regions",
@@ -104,6 +105,12 @@ def _index_arguments(parser: ArgumentParser) -> None:
         help="compare the stored vectors with their checksums, encode again what is damaged, and "
         "add what is missing",
     )
+    parser.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="build the index anew, with another --model, --quantize, --regions or --exclude, or "
+        "with those that it has; it can be searched until the new one replaces it",
+    )
 
 
 def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
@@ -113,13 +120,16 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
         return _verify(to)
     if chosen.repair:
         return _repair(to, named_model(chosen.model))
+    if chosen.rebuild:
+        return _rebuild(to, chosen)
     if folder is None and chosen.model is not None and not any(chosen[name] for name in _OF_PHOTOS):
         return _remember(to, chosen.model)
     if folder is None:
         raise ConfigError("name the photos or texts to index, as in `hgan index ~/Pictures`")
     _check_engine(chosen)
     bundle = named_model(chosen.model)
-    quantize, regions, exclude = chosen.quantize, chosen.regions, chosen.exclude
+    quantize = None if chosen.quantize == "none" else chosen.quantize
+    regions, exclude = chosen.regions, chosen.exclude
     if Path(folder).is_file():
         for option in ("engine", "estimate", "exclude", "part", "regions", "watch"):
             if chosen[option]:
@@ -214,6 +224,33 @@ def _repair(to: Path | str, bundle: "Bundle | None") -> int:
     return 0
 
 
+def _rebuild(to: Path | str, chosen: Namespace) -> int:
+    """Print what the new index contains."""
+    from hgan.index.rebuild import rebuild_index
+    from hgan.progress import console
+
+    for option in ("part", "watch", "estimate"):
+        if chosen[option]:
+            raise ConfigError(f"--rebuild builds the whole index; omit --{option}")
+    done = rebuild_index(
+        to,
+        named_model(chosen.model),
+        chosen.quantize,
+        chosen.regions,
+        chosen.exclude,
+        chosen.folder,
+        console.print,
+    )
+    if done.lost:
+        print_visible(
+            f"the engine could not read the old index ({done.lost}); the tags that users had added "
+            "are lost",
+            file=sys.stderr,
+        )
+    _print_report(done.report, to)
+    return 0
+
+
 def print_not_indexed(report: "IndexReport") -> None:
     """Print to standard error which files were skipped, and how many were left out and why."""
     for path, why in sorted(report.skipped.items()):
@@ -264,7 +301,10 @@ INDEX = Verb(
         "line) is indexed as texts, so that captions can be found by photo. With --watch, the\n"
         "index is kept up to date until Ctrl-C: new and changed photos are read as soon as\n"
         "they are completely written. Meanwhile the index can be searched; a search waits for\n"
-        "an update that is running."
+        "an update that is running.\n\n"
+        "--rebuild fills a new index beside the old one, which is searched and served meanwhile.\n"
+        "When it is whole, it replaces the old one; a service goes over to it by itself. Tags\n"
+        "that users have added are kept. If it is interrupted, run it again with the same options."
     ),
     examples=(
         "hgan index ~/Pictures",
@@ -281,6 +321,7 @@ INDEX = Verb(
         "hgan index --to holidays.index --verify",
         "hgan index --to holidays.index --repair",
         "hgan index --to http://localhost:6333/pictures --model bundles/moved",
+        "hgan index --to holidays.index --rebuild --model bundles/better",
         "hgan index captions.jsonl --to captions.index",
     ),
     arguments=_index_arguments,

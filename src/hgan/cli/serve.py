@@ -142,7 +142,7 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
             # Starting a browser can take long. The port is bound, so the browser's request waits.
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         try:
-            with following(service.library) if chosen.watch else nullcontext():
+            with following(service) if chosen.watch else nullcontext():
                 uvicorn.Server(config).run(sockets=[listening])
         except KeyboardInterrupt:  # the usual end; running requests have been answered
             pass

@@ -67,10 +67,16 @@ def _sweep(_parser: ArgumentParser, chosen: Namespace) -> int:
     load_plugins(chosen.plugin)
     from rich.console import Console
 
+    from hgan.launch import world_size
     from hgan.training.plan import plan_runs, plan_systems
     from hgan.training.search import plan_search, plan_trials
     from hgan.training.sweep import sweep, table
 
+    if world_size() > 1:
+        raise ConfigError(
+            "sweep starts the processes of its runs itself (--jobs); start it without a launcher, "
+            "or train one run at a time with accelerate launch -m hgan train"
+        )
     systems = plan_systems([Path(path) for path in chosen.config], chosen.base)
     for name, files in systems.items():
         print_visible(f"{name}: {', then '.join(map(str, files))}", file=sys.stderr)

@@ -18,9 +18,12 @@ def _train_arguments(parser: ArgumentParser) -> None:
 def _train(parser: ArgumentParser, chosen: Namespace) -> int:
     need_training_half("train")
     use_device(chosen.device)
+    from hgan.launch import is_first_process
     from hgan.training.trainer import train
 
     result = train(config_of(parser, chosen), resume=chosen.resume)
+    if not is_first_process():  # of those that a launcher has started
+        return 0
     print(f"best epoch: {result.epoch}, validation rSum {result.rsum:.1f}", file=sys.stderr)
     print(result.best)
     return 0
@@ -33,7 +36,8 @@ TRAIN = Verb(
         "Prints the folder of the best checkpoint, chosen on the validation split. Every\n"
         "setting of the YAML file can be overridden with --KEY VALUE after it. An interrupted\n"
         "run loses at most one epoch: --resume continues it. --model.name and --loss.name\n"
-        "choose the matcher and the loss; --model.name scan --help shows SCAN's settings."
+        "choose the matcher and the loss; --model.name scan --help shows SCAN's settings.\n"
+        "On several GPUs or machines, start it with accelerate launch -m hgan train ..."
     ),
     examples=(
         "hgan train --data.captions my/captions.jsonl --data.photos my/photos",

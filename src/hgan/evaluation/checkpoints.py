@@ -14,8 +14,10 @@ from hgan.evaluation.protocols import check_protocols, measure
 from hgan.evaluation.record import Described, make_record, save_record
 from hgan.evaluation.scoring import Member, Scores, encode
 from hgan.files import parse_json
+from hgan.launch import join
 from hgan.model.io import TrainedModel, checkpoint_of, load_checkpoint
 from hgan.model.photos import backbone_for
+from hgan.processes import Processes
 from hgan.progress import progress
 from hgan.runtime.bundle import Bundle
 from hgan.torch_device import torch_device
@@ -36,6 +38,8 @@ def evaluate_checkpoints(
     photos: str | Path | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model on a split, in both directions, for each level and for their sum S.
+    Processes that a launcher such as `accelerate launch` has started share the work; all get the
+    record, and the first writes it.
 
     Args:
         checkpoints: folder of a checkpoint, such as `runs/flickr8k/seed1/best`, or of a run, whose
@@ -66,8 +70,10 @@ def evaluate_checkpoints(
         BundleError: a bundle is damaged.
         ConfigError: a protocol is unknown, no checkpoint is given, a bundle without captions, or
             the features were extracted with another grid or size than those that the model was
-            trained on.
+            trained on; or the processes of a launch cannot work together.
+        ProcessError: another process of a launch has ended.
     """
+    processes = join(torch_device())
     given = _listed(checkpoints)
     if not given:
         raise ConfigError("no checkpoint is given; name a folder such as runs/NAME/best")
@@ -85,15 +91,17 @@ def evaluate_checkpoints(
             members.append(bundle_member(model, chosen, place))
         else:
             store = _features(model, folder, chosen, features, photos)
-            members.append(_member(model, chosen, store))
+            members.append(_member(model, chosen, store, processes))
     scores = Scores(members)
-    measured = measure(scores, chosen, protocols)
+    measured = measure(scores, chosen, protocols, processes)
     split = chosen.splits[0] or split  # the standard name
     described = [_describe(*found) for found in models]
     record = make_record(described, files[0], split, chosen, scores, measured)
     if out is None and own and len(models) == 1:
         out = models[0][1].resolve().parent
-    return record if out is None else save_record(Path(out), record, measured)
+    if out is None or not processes.is_first:
+        return record
+    return save_record(Path(out), record, measured)
 
 
 evaluate = evaluate_checkpoints
@@ -131,12 +139,14 @@ def _features(
     return features_of(model.vision, Path(features or _run_setting(folder, "features")))
 
 
-def _member(model: TrainedModel, captions: Captions, store: Features) -> Member:
+def _member(
+    model: TrainedModel, captions: Captions, store: Features, processes: Processes
+) -> Member:
     """Encode the photos and captions of a split with a checkpoint."""
     model.network.to(torch_device())
     data = Dataset(captions, store, model.tokenizer, model.text.max_words)
     with progress("encode", total=len(data.rows), unit="photos") as bar:
-        return Member(model.network, *encode(model.network, data, bar))
+        return Member(model.network, *encode(model.network, data, bar, processes))
 
 
 def _describe(model: TrainedModel | Bundle, folder: Path) -> Described:

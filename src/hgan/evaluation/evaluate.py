@@ -1,6 +1,7 @@
 """Evaluate a matcher on a split, for each level and for S, and choose the level weights of S."""
 
 import itertools
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from hgan.evaluation.ranking import TILE, rank, tiles
 from hgan.evaluation.scoring import Member, Scores, encode
 from hgan.evaluation.types import Metrics
 from hgan.model.matcher import Matcher, combine
+from hgan.processes import ALONE, Processes
 
 WEIGHT_STEPS = 10
 """Level weights are multiples of 1 / WEIGHT_STEPS."""
@@ -21,16 +23,16 @@ SMALL_WEIGHTS = (0.0, 0.01, 0.02, 0.05)
 dual encoders do."""
 
 
-def evaluate(model: Matcher, data: Dataset) -> dict[str, Metrics]:
-    """Metrics of each level and, if there are several, of S."""
-    scores = Scores([Member(model, *encode(model, data))])
-    ranks = rank(scores, data.captions.image_of, len(data.rows))
+def evaluate(model: Matcher, data: Dataset, processes: Processes = ALONE) -> dict[str, Metrics]:
+    """Metrics of each level and, if there are several, of S; several processes share the work."""
+    scores = Scores([Member(model, *encode(model, data, processes=processes))])
+    ranks = rank(scores, data.captions.image_of, len(data.rows), processes=processes)
     return {name: metrics(found) for name, found in ranks.items()}
 
 
 @torch.inference_mode()
 def choose_weights(
-    model: Matcher, *sets: Dataset
+    model: Matcher, *sets: Dataset, processes: Processes = ALONE
 ) -> tuple[dict[str, float], list[dict[str, Metrics]]]:
     """Find the level weights (multiples of 0.1 that sum to 1) with the highest rSum on validation.
     Weights of a matcher's optional levels can also be smaller, or zero.
@@ -40,6 +42,7 @@ def choose_weights(
     Args:
         model: the model.
         sets: the validation split, and possibly that of another data set; rSum is their mean.
+        processes: the processes that share the work; all get the same results.
 
     Returns:
         The weights, and for each set the metrics of each level and, if there are several, of S.
@@ -54,13 +57,13 @@ def choose_weights(
                 "level weights must be chosen on the validation split, but these photos are in "
                 f"split {names}, not val"
             )
-    measured = [_LevelScores(model, data) for data in sets]
-    levels = [part.measure(part.scores) for part in measured]
+    measured = [_LevelScores(model, data, processes) for data in sets]
+    levels = [part.measure(lambda tile: tile) for part in measured]
     if len(model.level_names) == 1:
         return dict.fromkeys(model.level_names, 1.0), levels
 
     def total(weights: dict[str, float]) -> list[dict[str, Metrics]]:
-        return [part.measure({TOTAL: combine(part.scores, weights)}) for part in measured]
+        return [part.measure(lambda tile: {TOTAL: combine(tile, weights)}) for part in measured]
 
     tried = [(weights, total(weights)) for weights in _weights(model)]
     weights, best = max(tried, key=lambda pair: sum(found[TOTAL].rsum for found in pair[1]))
@@ -68,28 +71,28 @@ def choose_weights(
 
 
 class _LevelScores:
-    """Score matrices (photos, captions) of all levels on one data set.
+    """Score matrices (photos, captions) of all levels on one data set; of several processes, each
+    has the rows of its tiles."""
 
-    Attributes:
-        scores: the matrix of each level.
-    """
-
-    def __init__(self, model: Matcher, data: Dataset) -> None:
-        self._image_of = data.captions.image_of
+    def __init__(self, model: Matcher, data: Dataset, processes: Processes) -> None:
+        self._image_of, self._processes = data.captions.image_of, processes
         self._count = count = len(data.rows), len(data.captions.texts)
-        member = Member(model, *encode(model, data))
-        self.scores: dict[str, Tensor] = {name: torch.empty(count) for name in model.level_names}
-        for rows, columns in tiles(*count, TILE):
+        member = Member(model, *encode(model, data, processes=processes))
+        self._scores: dict[str, Tensor] = {name: torch.empty(count) for name in model.level_names}
+        for rows, columns in tiles(*count, TILE, processes):
             for name, tile in member.levels(rows, columns).items():
-                self.scores[name][rows, columns] = tile
+                self._scores[name][rows, columns] = tile
 
-    def measure(self, matrices: dict[str, Tensor]) -> dict[str, Metrics]:
-        """The metrics of score matrices, by name."""
+    def measure(
+        self, scored: Callable[[dict[str, Tensor]], dict[str, Tensor]]
+    ) -> dict[str, Metrics]:
+        """The metrics of what `scored` makes of the levels' scores, by name."""
         found = rank(
-            lambda rows, columns: {name: m[rows, columns] for name, m in matrices.items()},
+            lambda rows, columns: scored({n: m[rows, columns] for n, m in self._scores.items()}),
             self._image_of,
             self._count[0],
-            self._count,
+            (TILE[0], self._count[1]),
+            processes=self._processes,
         )
         return {name: metrics(ranks) for name, ranks in found.items()}
 

@@ -21,6 +21,7 @@ from hgan.evaluation.ranking import rank
 from hgan.evaluation.scoring import Scores
 from hgan.evaluation.top_k import TopK
 from hgan.evaluation.types import Metrics, Ranks
+from hgan.processes import ALONE, Processes
 from hgan.progress import progress
 
 WHOLE = {"full": None, "flickr30k-1k": 1000, "coco-5k": 5000}
@@ -78,8 +79,11 @@ def check_protocols(captions: Captions, protocols: Sequence[str]) -> None:
             coco_ids(captions)
 
 
-def measure(scores: Scores, captions: Captions, protocols: Sequence[str]) -> Measured:
-    """Compute the metrics of each protocol, and the ranks on the whole split.
+def measure(
+    scores: Scores, captions: Captions, protocols: Sequence[str], processes: Processes = ALONE
+) -> Measured:
+    """Compute the metrics of each protocol, and the ranks on the whole split; several processes
+    share the work, and all get the same results.
 
     Raises:
         ConfigError: see `check_protocols`.
@@ -95,33 +99,37 @@ def measure(scores: Scores, captions: Captions, protocols: Sequence[str]) -> Mea
             top.add(tile, rows, columns)
             bar.advance(tile.numel())
 
-        ranks = rank(scores, captions.image_of, photos, watch=watch)
+        ranks = rank(scores, captions.image_of, photos, watch=watch, processes=processes)
+    top.merge(processes)
     whole = {name: metrics(found).as_dict() for name, found in ranks.items()}
     figures: dict[str, dict[str, dict[str, Any]]] = {"full": whole}
     for name in protocols:
         if name in WHOLE:
             figures[name] = whole
         elif name == FOLDED:
-            folds = fold_metrics(scores, captions.image_of, photos)
+            folds = fold_metrics(scores, captions.image_of, photos, processes)
             figures[name] = {level: found.as_dict() for level, found in folds.items()}
         else:
             figures[name] = {final_level(ranks): coco_figures(name, captions, top)}
     return Measured(figures, ranks, top)
 
 
-def fold_metrics(scores: Scores, image_of: np.ndarray, images: int) -> dict[str, Metrics]:
+def fold_metrics(
+    scores: Scores, image_of: np.ndarray, images: int, processes: Processes = ALONE
+) -> dict[str, Metrics]:
     """Mean metrics over `FOLDS` folds of consecutive photos, each with only its own captions.
 
     Args:
         scores: scores of the whole split; nothing is encoded again.
         image_of: (T) the photo of each caption.
         images: N, the number of photos; a multiple of `FOLDS`.
+        processes: the processes that share the work.
     """
     size = images // FOLDS
     folds = []
     for first in range(0, images, size):
         columns = np.flatnonzero((image_of >= first) & (image_of < first + size))
         part = scores.part(slice(first, first + size), torch.from_numpy(columns))
-        ranks = rank(part, image_of[columns] - first, size)
+        ranks = rank(part, image_of[columns] - first, size, processes=processes)
         folds.append({name: metrics(found) for name, found in ranks.items()})
     return {name: mean_metrics([fold[name] for fold in folds]) for name in folds[0]}

@@ -4,6 +4,7 @@ A wrong candidate is ranked above the correct answer if its score is at least as
 against the model. Ranks start at 0.
 """
 
+import json
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from hgan.errors import DataError
 from hgan.evaluation.types import Ranks
+from hgan.processes import ALONE, Processes
 
 Scorer = Callable[[slice, slice], dict[str, Tensor]]
 """A function from slices of photos and captions to score tiles (photos, captions) by name."""
@@ -28,7 +30,8 @@ class _Counter:
 
     def __init__(self, image_of: Tensor, images: int) -> None:
         self.image_of = image_of
-        self.positive = torch.empty(len(image_of))  # (T) score of each caption with its photo
+        # (T) score of each caption with its photo
+        self.positive = torch.full((len(image_of),), -torch.inf)
         self.best = torch.full((images,), -torch.inf)  # (N) best score of a photo's own captions
         self.above_image = torch.zeros(images, dtype=torch.long)
         self.above_text = torch.zeros(len(image_of), dtype=torch.long)
@@ -50,6 +53,18 @@ class _Counter:
         self.tied_image[rows] |= ((tile == best) & ~own).any(1)
         self.tied_text[columns] |= ((tile == positive) & ~own).any(0)
 
+    def merge(self, step: str, processes: Processes) -> None:
+        """Exchange the results of a pass with the other processes; each has rows of its own."""
+        if processes.count == 1:
+            return
+        if step == "collect":
+            self.positive = processes.largest(self.positive)
+            return
+        self.above_image = processes.sum(self.above_image)
+        self.above_text = processes.sum(self.above_text)
+        self.tied_image = processes.sum(self.tied_image.long()) > 0
+        self.tied_text = processes.sum(self.tied_text.long()) > 0
+
     def ranks(self) -> Ranks:
         """The ranks, after the second pass."""
         tied = int(self.tied_image.sum() + self.tied_text.sum())
@@ -62,6 +77,7 @@ def rank(
     images: int,
     tile: tuple[int, int] = TILE,
     watch: Watcher | None = None,
+    processes: Processes = ALONE,
 ) -> dict[str, Ranks]:
     """Rank all captions for each photo and all photos for each caption, for each named score.
 
@@ -72,6 +88,8 @@ def rank(
         images: N, the number of photos.
         tile: number of photos and captions in a tile; the result does not depend on it.
         watch: called with each tile.
+        processes: the processes that are dealt rows of tiles; `scorer` and `watch` are called with
+            those of this process, and the result is the same in all of them.
 
     Raises:
         DataError: a score is not finite, a tile has a wrong shape, or a photo has no caption.
@@ -81,7 +99,7 @@ def rank(
         raise DataError(f"only {len(torch.unique(truth))} of {images} photos have a caption")
     counters: dict[str, _Counter] = {}
     for step in ("collect", "count"):
-        for rows, columns in tiles(images, len(truth), tile):
+        for rows, columns in tiles(images, len(truth), tile, processes):
             own = truth[columns] == torch.arange(rows.start, rows.stop)[:, None]
             if step == "collect" and not own.any():
                 continue
@@ -94,12 +112,24 @@ def rank(
                 getattr(counter, step)(found, own, rows, columns)
             if watch is not None and step == "count":
                 watch(scores, rows, columns)
+        for name in _names(counters, processes):
+            counter = counters.setdefault(name, _Counter(truth, images))
+            counter.merge(step, processes)
     return {name: counter.ranks() for name, counter in counters.items()}
 
 
-def tiles(images: int, texts: int, tile: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
-    """The tiles that cover all photos and captions."""
-    for i in range(0, images, tile[0]):
+def _names(counters: dict[str, _Counter], processes: Processes) -> list[str]:
+    """Names of the scores; a process without tiles gets them from the others."""
+    if processes.count == 1:
+        return list(counters)
+    return max((json.loads(text) for text in processes.texts(json.dumps(list(counters)))), key=len)
+
+
+def tiles(
+    images: int, texts: int, tile: tuple[int, int], processes: Processes = ALONE
+) -> Iterator[tuple[slice, slice]]:
+    """The tiles that cover all photos and captions; of several processes, each is dealt rows."""
+    for i in range(0, images, tile[0])[processes.every()]:
         for t in range(0, texts, tile[1]):
             yield slice(i, min(i + tile[0], images)), slice(t, min(t + tile[1], texts))
 

@@ -1,6 +1,6 @@
 """Compute the scores of a split: encode each photo and caption once, then compare tile by tile."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,8 +11,9 @@ from torch import Tensor
 from hgan.chunks import chunks
 from hgan.data.batches.dataset import Dataset
 from hgan.encoded import TOTAL, Encoded, final_level
-from hgan.model.encoding import concatenate, take
+from hgan.model.encoding import concatenate, gather, take
 from hgan.model.matcher import Matcher, combine
+from hgan.processes import ALONE, Processes
 from hgan.progress import Bar
 
 IMAGE_BATCH = 128
@@ -21,25 +22,49 @@ TEXT_BATCH = 256
 
 @torch.inference_mode()
 def encode(
-    model: Matcher, data: Dataset, bar: Bar | None = None
+    model: Matcher, data: Dataset, bar: Bar | None = None, processes: Processes = ALONE
 ) -> tuple[Encoded[Tensor], Encoded[Tensor]]:
     """Encode all photos (view 0) and all captions of a data set; `bar` shows the progress of
-    photos."""
+    photos. Several processes encode some of the batches each, and get all results."""
     device = next(model.parameters()).device
-    images = []
-    for chunk in chunks(np.arange(len(data.rows)), IMAGE_BATCH):
-        images.append(model.encode_photos(data.images(chunk).to(device)))
+
+    def photos(chunk: np.ndarray) -> Encoded[Tensor]:
         if bar is not None:
             bar.advance(len(chunk))
+        return model.encode_photos(data.images(chunk).to(device))
+
     unique, which = _unique(data.tokens)
     # Captions of similar length are in the same batch, to reduce padding.
     order = np.argsort([len(data.tokens[t]) for t in unique], kind="stable")
-    texts = [
-        model.encode_text(data.texts(chunk).to(device))
-        for chunk in chunks(unique[order], TEXT_BATCH)
-    ]
     places = np.argsort(order, kind="stable")[which]
-    return concatenate(images), take(concatenate(texts), torch.from_numpy(places))
+    images = _shared(photos, np.arange(len(data.rows)), IMAGE_BATCH, processes)
+    texts = _shared(
+        lambda chunk: model.encode_text(data.texts(chunk).to(device)),
+        unique[order],
+        TEXT_BATCH,
+        processes,
+    )
+    return images, take(texts, torch.from_numpy(places))
+
+
+def _shared(
+    encode_batch: Callable[[np.ndarray], Encoded[Tensor]],
+    positions: np.ndarray,
+    size: int,
+    processes: Processes,
+) -> Encoded[Tensor]:
+    """Encode the items at these positions, in their order. Batches are dealt to the processes, and
+    are those of one process, so that results are the same bit for bit."""
+    batches = list(chunks(positions, size))
+    own = [encode_batch(batch) for batch in batches[processes.every()]]
+    if not own:  # fewer batches than processes: the widths are needed, but no row
+        own = [take(encode_batch(batches[0]), slice(0))]
+    if processes.count == 1:
+        return concatenate(own)
+    places = list(chunks(np.arange(len(positions)), size))
+    arrived = [part for rank in range(processes.count) for part in places[rank :: processes.count]]
+    back = np.argsort(np.concatenate(arrived), kind="stable")
+    return take(gather(concatenate(own), processes), torch.from_numpy(back))
 
 
 def _unique(rows: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:

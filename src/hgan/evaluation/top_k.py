@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from hgan.processes import Processes
+
 LAST = 2**32 - 1
 """An upper bound of positions."""
 
@@ -26,6 +28,11 @@ class TopK:
         """Add a tile of scores (photos, captions)."""
         self._of_images.add(rows, tile, columns.start)
         self._of_texts.add(columns, tile.T, rows.start)
+
+    def merge(self, processes: Processes) -> None:
+        """Add the tiles of the other processes."""
+        self._of_images.merge(processes)
+        self._of_texts.merge(processes)
 
     @property
     def texts(self) -> Tensor:
@@ -53,6 +60,12 @@ class _Candidates:
         seen = torch.arange(first, first + tile.shape[1])
         keys = torch.cat([self.keys[queries], _ordered(tile) << 32 | LAST - seen], 1)
         self.keys[queries] = keys.topk(self.keys.shape[1]).values
+
+    def merge(self, processes: Processes) -> None:
+        """Merge the candidates of all processes."""
+        if processes.count > 1:
+            every = processes.gather(self.keys.T)  # (processes * k, Q)
+            self.keys = every.topk(self.keys.shape[1], dim=0).values.T
 
     @property
     def positions(self) -> Tensor:

@@ -6,7 +6,7 @@ same for `SETTLE` seconds, so that files are not read while they are written or 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hgan.errors import ConfigError, HganError
 from hgan.index.indexer import open_writer
 from hgan.index.report import IndexReport
+from hgan.index.store.contract import ReplacedError
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.open import is_address
 from hgan.index.writer import Changes, IndexWriter
@@ -98,6 +99,9 @@ class Watcher:
             on_event: called with the report of each update that changed something, and once with
                 each problem; after a problem the watcher tries again.
             stop: stops the watcher when it is set; without it, Ctrl-C stops the watcher.
+
+        Raises:
+            ReplacedError: a new generation of the index has replaced this one.
         """
         problem = ""
         while stop is None or not stop.is_set():
@@ -107,6 +111,8 @@ class Watcher:
                     continue
                 try:
                     report = self.look()
+                except ReplacedError:
+                    raise
                 except HganError as error:  # the folder is not mounted, or a server is down
                     if str(error) != problem:
                         problem = str(error)
@@ -144,7 +150,9 @@ class Watcher:
         Raises:
             HganError: see `index_folder`.
         """
-        with self._opening() as writer:
+        with suppress(ReplacedError), self._opening() as writer:  # by `hgan index --rebuild`
+            return self._look(writer)
+        with self._opening() as writer:  # the new one
             return self._look(writer)
 
     def _look(self, writer: IndexWriter) -> IndexReport:

@@ -24,15 +24,22 @@ from hgan.index.open import optimize
 from hgan.index.points import entry_of, is_same, points_of
 from hgan.index.report import IndexReport
 from hgan.index.shard import WHOLE, Shard
-from hgan.index.store.contract import FLUSH_EVERY, DamagedError, Entry, Point, Store, id_of
+from hgan.index.store.contract import (
+    FLUSH_EVERY,
+    DamagedError,
+    Entry,
+    Point,
+    ReplacedError,
+    Store,
+    id_of,
+)
+from hgan.index.tags import Tags, kept_tags
 from hgan.progress import progress
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.stream import Batch, stream
 from hgan.sources.left_out import note_failed
 from hgan.sources.types import Photo, PhotoContent, Source
 from hgan.sources.walk import count_ignored
-
-Tags = tuple[str, ...]
 
 
 class _Known(NamedTuple):
@@ -80,6 +87,7 @@ class IndexWriter:
         self._shard = shard
         self._lock = RLock()
         self._revision = 0
+        self._ended = False
         self._stored: dict[str, _Known] | None = None  # by path; read when first needed
         self._copies: dict[str, str] = {}  # digest to id
         if stored is not None:
@@ -189,6 +197,7 @@ class IndexWriter:
         If the block raises an error, the photos that it added are rolled back.
         """
         with self._lock:
+            self._check_current()
             outer, self._replaced = self._replaced, []
             try:
                 yield
@@ -231,6 +240,7 @@ class IndexWriter:
         another writer, such as that of the next `index_folder`, does.
         """
         with self._lock:
+            self._check_current()
             for entry in self._store.entries([key]):
                 self._store.delete([key])
                 self._store.flush()
@@ -239,13 +249,34 @@ class IndexWriter:
                 return True
         return False
 
+    def end(self) -> None:
+        """Refuse all changes from now on, because a new generation of the index is in use."""
+        with self._lock:
+            self._ended = True
+
+    def hand_over(self, new: "IndexWriter") -> None:
+        """End this writer for that of a new generation: photos that `remove` has removed here stay
+        removed there."""
+        with self._lock:
+            self._ended = True
+            removed = [known.entry for known in self._removed.values()]
+        for entry in removed:
+            if any(found.digest == entry.digest for found in new._store.entries([entry.id])):
+                new.remove(entry.id)
+
+    def _check_current(self) -> None:
+        if self._ended:
+            raise ReplacedError(self._source.root)
+
     def flush(self) -> None:
         """Write everything to disk."""
-        self._store.flush()
+        with self._lock:
+            self._store.flush()
 
     def optimize(self) -> None:
         """Optimize the index for fast searches."""
-        optimize(self._store)
+        with self._lock:
+            optimize(self._store)
 
     def _load(self, reading: _Reading) -> np.ndarray:
         """Read a photo and return its pixels; empty if the index has a photo with the same bytes.
@@ -302,6 +333,7 @@ class IndexWriter:
             report: its counts are increased.
         """
         with self._lock:
+            self._check_current()
             ids = [point.entry.id for point in points]
             current = {entry.id: entry for entry in self._store.entries(ids)}
             kept: list[Point] = []
@@ -310,7 +342,7 @@ class IndexWriter:
                 if self._is_superseded(point.entry, before, since):
                     report.unchanged += 1
                     continue
-                tags = _kept_tags(point.entry, before, moved)
+                tags = kept_tags(point.entry, before, moved)
                 kept.append(replace(point, entry=replace(point.entry, user_tags=tags)))
                 _count(point.entry, before, report)
             if kept:
@@ -352,6 +384,7 @@ class IndexWriter:
         """Remove photos that no longer exist, or could not be read."""
         unreadable = report.unreadable
         with self._lock:
+            self._check_current()
             view = self._view()
             # A new photo that is read later may be a missing one that was renamed.
             later = {
@@ -412,23 +445,6 @@ class IndexWriter:
                     self._remember([before.entry])
             if replaced:
                 self._store.flush()
-
-
-def _kept_tags(entry: Entry, before: Entry | None, moved: Mapping[str, Tags]) -> Tags:
-    """The user tags of a photo that is stored again.
-
-    Args:
-        entry: the entry that was read from the file.
-        before: the entry that is stored for this path.
-        moved: user tags of photos whose files are missing, by digest.
-    """
-    if before is None:
-        return moved.get(entry.digest, ())
-    tags = before.user_tags
-    if before.digest == entry.digest:
-        # Older versions of hgan stored user tags together with the tags of the file.
-        tags += tuple(tag for tag in before.file_tags if tag not in entry.file_tags)
-    return tuple(dict.fromkeys(tags))
 
 
 def _count(entry: Entry, before: Entry | None, report: IndexReport) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hgan.errors import DataError, IndexingError
-from hgan.index.store.contract import Entry, Match, Point, Store, repair
+from hgan.index.store.contract import Entry, Match, Point, ReplacedError, Store, repair
 from hgan.index.store.manifest import Holds, IndexManifest
 from hgan.index.store.open import Target, is_address, open_store, read_manifest
 from hgan.runtime.bundle import Bundle
@@ -336,12 +336,19 @@ def open_index(path: Path | str, bundle: Bundle | Path | str | None = None) -> I
         BundleError: the bundle is missing or damaged.
     """
     target = path if is_address(path) else Path(path)
+    try:
+        return _open(target, bundle)
+    except ReplacedError:  # between the manifest and the store
+        return _open(target, bundle)
+
+
+def _open(target: Target, bundle: Bundle | Path | str | None) -> Index:
     manifest = read_manifest(target)
-    bundle = bundle_of(manifest, target, bundle)
+    used = bundle_of(manifest, target, bundle)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(target, manifest))
         root = place_of(manifest.root)
-        return Index(store, bundle, root, stack.pop_all(), manifest.holds, target)
+        return Index(store, used, root, stack.pop_all(), manifest.holds, target)
 
 
 def bundle_of(

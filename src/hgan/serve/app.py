@@ -14,6 +14,7 @@ from hgan.serve.middleware.limits import LimitsMiddleware
 from hgan.serve.middleware.observe import HEADER, ObserveMiddleware
 from hgan.serve.middleware.origins import OriginsMiddleware
 from hgan.serve.problems import handle_problems
+from hgan.serve.renewal import renewing
 from hgan.serve.routes import items, photos, search, status
 from hgan.serve.routes.page import page_router
 from hgan.serve.service import Service
@@ -43,7 +44,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         try:
-            yield
+            with renewing(service):
+                yield
         finally:
             service.close()
 

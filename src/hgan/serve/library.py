@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from threading import Event
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from starlette.exceptions import HTTPException
 from hgan.errors import ConfigError, DataError, IndexingError
 from hgan.index.store.contract import Entry, Store, StoreFacts
 from hgan.index.store.manifest import IndexManifest
-from hgan.index.store.open import Target, is_address, open_store, read_manifest
+from hgan.index.store.open import Target, hold, is_address, open_store, read_manifest
 from hgan.index.watcher import Watcher
 from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
@@ -51,9 +52,10 @@ class Library:
         store: Store,
         manifest: IndexManifest,
         source: Source,
-        folder: Path | None,
+        target: Target,
         places: list[str],
         ids: PublicIds,
+        lock: ExitStack | None,
     ) -> None:
         """Use `open_library`.
 
@@ -62,22 +64,27 @@ class Library:
             store: the store of the index.
             manifest: the manifest of the index.
             source: the photos.
-            folder: the folder of the index; None for an index on a server.
+            target: where the index is.
             places: paths that are not shown to clients, the longest first.
             ids: the ids that clients see.
+            lock: releases the lock of the index when it is closed; None if it is not held.
         """
         self.index = index
         self.manifest = manifest
+        self.target = target
         self.ids = ids
+        self.lock = lock
+        self.replaced = Event()
+        """Set when another generation of the index is served instead of this one."""
         self.writer = IndexWriter(source, store, index.bundle)
         """The writer for all changes of the index."""
         self._store = store
         self._source = source
-        self._folder = folder
+        self._folder = target.resolve() if isinstance(target, Path) else None
         self._places = places
         self._adding: Uploads | None = None
         if isinstance(source, FolderSource):
-            self._adding = Uploads(source, folder, self.writer, index.bundle)
+            self._adding = Uploads(source, self._folder, self.writer, index.bundle)
 
     @property
     def adding(self) -> Uploads:
@@ -141,6 +148,10 @@ class Library:
         except DataError as error:
             raise HTTPException(404, f"{entry.path}: the photo can no longer be read") from error
 
+    def entries(self) -> list[Entry]:
+        """The stored metadata of all photos."""
+        return list(self._store.entries())
+
     def facts(self) -> StoreFacts:
         """Information about the store of the index."""
         return self._store.facts()
@@ -177,10 +188,16 @@ class Library:
     def close(self) -> None:
         """Close the index."""
         self.index.close()
+        if self.lock is not None:
+            self.lock.close()
 
 
 def open_library(
-    target: Target, settings: Settings, metrics: Metrics, bundle: Bundle | None = None
+    target: Target,
+    settings: Settings,
+    metrics: Metrics,
+    bundle: Bundle | None = None,
+    lock: ExitStack | None = None,
 ) -> Library:
     """Open an index, and load its model, so that the first search is as fast as the others.
 
@@ -189,6 +206,8 @@ def open_library(
         settings: settings of the service.
         metrics: its metrics.
         bundle: the model that made the index; by default from the folder where it was.
+        lock: the lock of the index, which the library of an older generation holds; by default it
+            is taken here.
 
     Raises:
         IndexingError: there is no index, it contains texts, it was made with another bundle, or
@@ -196,26 +215,28 @@ def open_library(
         BundleError: the bundle is missing or damaged.
     """
     target = _with_short_timeouts(str(target)) if is_address(target) else Path(target)
-    manifest = read_manifest(target)
-    if manifest.holds != "photos":
-        raise IndexingError(
-            f"{target}: contains texts, and only photos can be served; search texts with `hgan "
-            f"search --index {target}`"
-        )
-    bundle = bundle_of(manifest, target, bundle)
-    bundle.encode_texts(["a photo"])
-    bundle.encode_images([bundle.preprocessing.blank()])
-    batching = BatchingBundle(bundle, metrics.batch.observe)
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(target, manifest))
+        own = stack.enter_context(ExitStack())
+        held = lock is not None or own.enter_context(hold(target))
+        manifest = read_manifest(target)
+        if manifest.holds != "photos":
+            raise IndexingError(
+                f"{target}: contains texts, and only photos can be served; search texts with `hgan "
+                f"search --index {target}`"
+            )
+        bundle = bundle_of(manifest, target, bundle)
+        bundle.encode_texts(["a photo"])
+        bundle.encode_images([bundle.preprocessing.blank()])
+        batching = BatchingBundle(bundle, metrics.batch.observe)
+        store = stack.enter_context(open_store(target, manifest, held=held))
         ids = open_public_ids(target)
+        lock = (lock or own.pop_all()) if held else None
         index = ServedIndex(store, batching, place_of(manifest.root), closing=stack.pop_all())
-    folder = target.resolve() if isinstance(target, Path) else None
     source = open_source(manifest.root).excluding(manifest.exclude or ())
     places = [manifest.root, str(bundle.folder), str(target)]
     # The longest first: one may be part of another.
     places.sort(key=len, reverse=True)
-    return Library(index, store, manifest, source, folder, places, ids)
+    return Library(index, store, manifest, source, target, places, ids, lock)
 
 
 def _with_short_timeouts(address: str) -> str:

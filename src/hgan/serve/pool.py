@@ -7,7 +7,7 @@ function is told to stop; see `hgan.serve.stopping`.
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from functools import partial
 from threading import Lock
@@ -36,14 +36,14 @@ class Pool:
         self._threads = ThreadPoolExecutor(workers, f"hgan-{name}")
         self._room = workers + queue
         self._budget = budget
-        self._inside = 0
+        self._futures: set[Future[Any]] = set()
         self._cost = 0
         self._counting = Lock()
 
     @property
     def inside(self) -> int:
         """The number of functions that run or wait."""
-        return self._inside
+        return len(self._futures)
 
     async def run(
         self,
@@ -72,16 +72,16 @@ class Pool:
         """
         with self._counting:
             full = self._budget is not None and self._cost + cost > self._budget
-            if full or self._inside >= self._room:
+            if full or len(self._futures) >= self._room:
                 raise HTTPException(
                     503, "too many requests are waiting; try again", {"Retry-After": "1"}
                 )
-            self._inside += 1
+            # The thread logs with the id of this request.
+            context = copy_context()
+            stop = context.run(new_stop)
+            future = self._threads.submit(lambda: context.run(function, *args, **kwargs))
+            self._futures.add(future)
             self._cost += cost
-        # The thread logs with the id of this request.
-        context = copy_context()
-        stop = context.run(new_stop)
-        future = self._threads.submit(lambda: context.run(function, *args, **kwargs))
         future.add_done_callback(partial(self._done, cost))
         answer = asyncio.wrap_future(future)
         try:
@@ -93,11 +93,17 @@ class Pool:
                 raise
             return await answer
 
+    def drain(self) -> None:
+        """Wait until the functions that run or wait now have returned; others may follow them."""
+        with self._counting:
+            futures = list(self._futures)
+        wait(futures)
+
     def close(self) -> None:
         """Wait until all functions have returned."""
         self._threads.shutdown(wait=True)
 
-    def _done(self, cost: int, _future: "Future[Any]") -> None:
+    def _done(self, cost: int, future: "Future[Any]") -> None:
         with self._counting:
-            self._inside -= 1
+            self._futures.discard(future)
             self._cost -= cost

@@ -1,11 +1,13 @@
 """The state that all routes share."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
+from hgan.index.store.contract import ReplacedError
 from hgan.search.finder import Hit
 from hgan.search.query import Query
 from hgan.serve.library import Library
@@ -13,6 +15,8 @@ from hgan.serve.metrics import Metrics
 from hgan.serve.pool import Pool
 from hgan.serve.settings import Settings
 from hgan.serve.thumbnails import Thumbnails
+
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -50,6 +54,17 @@ class Service:
             find = self.library.index.find
             self._probe = asyncio.ensure_future(self.texts.run(find, Query("a photo"), 1))
         await asyncio.shield(self._probe)
+
+    def change(self, function: Callable[[Library], Answer]) -> Answer:
+        """Call a function that changes the index; again, if a new generation has replaced the index
+        before it was changed."""
+        library = self.library
+        try:
+            return function(library)
+        except ReplacedError:
+            if self.library is library:  # the new generation cannot be opened yet
+                raise
+            return function(self.library)
 
     def close(self) -> None:
         """Wait for running requests, then close the index."""

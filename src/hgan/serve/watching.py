@@ -4,27 +4,42 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
-from hgan.index.watcher import Watcher, WatchEvent
-from hgan.serve.library import Library
+from hgan.index.store.contract import ReplacedError
+from hgan.index.watcher import WatchEvent
 from hgan.serve.logs import LOG
+from hgan.serve.service import Service
+
+_REOPENED = 1.0
+"""Seconds to wait for the new generation of an index, before the folder is looked at again."""
 
 
 @contextmanager
-def following(library: Library) -> Iterator[None]:
-    """Watch the folder of a library while the block runs; events are logged.
+def following(service: Service) -> Iterator[None]:
+    """Watch the folder of the served index while the block runs; events are logged.
 
     Raises:
         ConfigError: watchfiles is not installed, or the photos are not in a folder.
     """
-    watcher: Watcher = library.watcher()
+    service.library.watcher()  # raises before a thread is started
     stop = Event()
-    thread = Thread(target=watcher.follow, args=(_log, stop), name="watch", daemon=True)
+    thread = Thread(target=_follow, args=(service, stop), name="watch", daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
+        service.library.replaced.set()
         thread.join()  # a photo that is being encoded is stored before the index is closed
+
+
+def _follow(service: Service, stop: Event) -> None:
+    """Watch for each generation of the index until it is replaced."""
+    while not stop.is_set():
+        library = service.library
+        try:
+            library.watcher().follow(_log, library.replaced)
+        except ReplacedError:  # the watcher of the new generation makes the change
+            library.replaced.wait(_REOPENED)
 
 
 def _log(event: WatchEvent) -> None:

@@ -63,9 +63,9 @@ def random_state() -> Tree:
 
 
 def set_random_state(state: Tree) -> None:
-    """Restore a state from `random_state`."""
+    """Restore a state from `random_state`; a machine with fewer GPUs gets those of its own."""
     torch.set_rng_state(state["torch"])
-    torch.cuda.set_rng_state_all(state["cuda"])
+    torch.cuda.set_rng_state_all(state["cuda"][: torch.cuda.device_count()])
 
 
 def _write(folder: Path, state: Tree) -> None:

@@ -8,13 +8,13 @@ the run in experiment trackers.
 
 import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hgan.data.batches.types import Batch
 from hgan.data.captions.types import Captions
-from hgan.errors import TrainingError
+from hgan.errors import ProcessError, TrainingError
 from hgan.files import NO_LOCKS, lock_file, write_json
 from hgan.progress import console
 from hgan.training.config import Config
@@ -90,7 +90,12 @@ def not_saved(folder: Path, error: OSError, size: int, epochs: int) -> TrainingE
 
 
 def not_finite(
-    folder: Path, problem: str, where: tuple[int, int], batch: Batch, captions: Captions
+    folder: Path,
+    problem: str,
+    where: tuple[int, int],
+    batches: Sequence[Batch],
+    captions: Captions,
+    write: bool = True,
 ) -> TrainingError:
     """The error that a step is not finite; its photos and captions are written to `stopped.json`.
 
@@ -98,18 +103,20 @@ def not_finite(
         folder: the folder of the run.
         problem: what is not finite.
         where: epoch and step, counted from 1.
-        batch: the batch of the step.
+        batches: the batches of the step.
         captions: the captions of the data set.
+        write: whether this process writes the file.
     """
     epoch, step = where
-    photos = [captions.images[i] for i in batch.photos]
+    photos = [captions.images[i] for batch in batches for i in batch.photos]
     texts = {
         str(i): [captions.images[captions.image_of[i]], captions.texts[i]]
-        for i in sorted(batch.captions.tolist())
+        for i in sorted(i for batch in batches for i in batch.captions.tolist())
     }
     stopped = {"epoch": epoch, "step": step, "problem": problem, "photos": photos}
-    with suppress(OSError):  # the error is more important
-        write_json(folder / STOPPED, stopped | {"captions": texts})
+    if write:
+        with suppress(OSError):  # the error is more important
+            write_json(folder / STOPPED, stopped | {"captions": texts})
     return TrainingError(
         f"{folder}: epoch {epoch}, step {step}: {problem}. The batch has the photos "
         f"{_some(photos)} and the captions {_some(list(texts))}, all in {folder / STOPPED}. The "
@@ -119,10 +126,25 @@ def not_finite(
     )
 
 
+def lost_process(folder: Path, error: ProcessError, epochs: int) -> TrainingError:
+    """The error that another process of the run has ended.
+
+    Args:
+        folder: the folder of the run.
+        error: what was noticed.
+        epochs: number of epochs of the complete checkpoint on disk; 0 if there is none.
+    """
+    then = f"start all processes again with --resume, which continues after epoch {epochs}"
+    return TrainingError(
+        f"{folder}: {error}; {then if epochs else 'no epoch was finished, so start again'}"
+    )
+
+
 def out_of_memory(images: int) -> TrainingError:
     """The error that the device has too little memory for a batch of this many photos."""
     return TrainingError(
         f"the device has too little memory for a batch of {images} photos; set "
+        f"optim.chunk_images to {max(1, images // 4)}, which changes no result; or "
         f"optim.batch_images to {max(2, images // 2)} or optim.captions_per_image to fewer, or "
         "vision.gradient_checkpointing to true if layers of the backbone are trained, and choose "
         "another --run"

@@ -7,6 +7,9 @@ from hgan.config import OLD_KEYS
 from hgan.files import jsonable
 from hgan.training.config import CHOSEN, Config
 
+FREE = {"optim": {"chunk_images"}}
+"""Settings that change the memory of a run and not its results, so that they can differ."""
+
 
 def other_settings(found: dict[str, Any], config: Config) -> list[str]:
     """Differences, as `section.key: value in the folder, value in the config`.
@@ -34,7 +37,7 @@ def other_settings(found: dict[str, Any], config: Config) -> list[str]:
         other += [
             f"{section}.{key}: {old.get(key)} in the folder, {new.get(key)} in the config"
             for key in keys
-            if old.get(key) != new.get(key)
+            if key not in FREE.get(section, ()) and old.get(key) != new.get(key)
         ]
     return other
 

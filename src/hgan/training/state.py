@@ -7,7 +7,9 @@ from typing import Any
 from hgan.errors import ConfigError, DataError
 from hgan.files import recover_folder, write_json
 from hgan.model.io import TrainedModel
+from hgan.processes import ALONE, Processes
 from hgan.progress import console
+from hgan.training.agreement import check_state
 from hgan.training.checkpoint import (
     load_state,
     random_state,
@@ -28,21 +30,25 @@ class RunState:
         folder: the folder of the run.
         history: for each finished epoch, a row of values such as the loss.
         best: `rsum` and `epoch` of the best checkpoint.
+        saved: number of epochs whose checkpoint is on disk.
     """
 
-    def __init__(self, config: Config, parts: Mapping[str, Any]) -> None:
+    def __init__(
+        self, config: Config, parts: Mapping[str, Any], processes: Processes = ALONE
+    ) -> None:
         """Begin a run.
 
         Args:
             config: its settings.
             parts: what has a state, by name: `network`, `averaged`, `optimizer` and others, with
                 the methods `state_dict` and `load_state_dict`.
+            processes: the processes of the run; all of them load, and the first writes.
         """
         self.folder = run_folder(config)
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Any] = {"rsum": -1.0, "epoch": 0}
-        self._config, self._parts = config, parts
-        self._saved = 0  # epochs whose checkpoint is on disk
+        self.saved = 0
+        self._config, self._parts, self._processes = config, parts, processes
 
     def open_folder(self, resume: bool) -> None:
         """Continue the run in the folder, if there is one, or begin it there.
@@ -54,8 +60,10 @@ class RunState:
             TrainingError: the folder cannot be written.
         """
         state = self.folder / "last"
-        recover_folder(state)
-        recover_folder(self.folder / "best")
+        if self._processes.is_first:
+            recover_folder(state)
+            recover_folder(self.folder / "best")
+        check_state(self._processes, state)
         if state.exists() and not resume:
             raise ConfigError(
                 f"{self.folder}: already contains a run; continue it with --resume, or choose "
@@ -64,6 +72,8 @@ class RunState:
         if state.exists():
             self._load(load_state(state))
             console.print(f"resuming after epoch {len(self.history)} of {self.folder}")
+        if not self._processes.is_first:
+            return
         with self._writing():
             (self.folder / STOPPED).unlink(missing_ok=True)  # the cause may be gone
             if self.history:
@@ -82,13 +92,15 @@ class RunState:
         Raises:
             TrainingError: a file cannot be written.
         """
-        with self._writing():
-            if rsum > self.best["rsum"]:
-                self.best = {"rsum": rsum, "epoch": int(row["epoch"])}
-                best().save_pretrained(self.folder / "best")
-            save_state(self.folder / "last", self._values())
-            self._saved = len(self.history)
-            self._write_history()
+        if is_better := rsum > self.best["rsum"]:
+            self.best = {"rsum": rsum, "epoch": int(row["epoch"])}
+        if self._processes.is_first:
+            with self._writing():
+                if is_better:
+                    best().save_pretrained(self.folder / "best")
+                save_state(self.folder / "last", self._values())
+                self._write_history()
+        self.saved = len(self.history)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -98,7 +110,7 @@ class RunState:
         except OSError as error:
             values = self._values()
             size = size_of(values) + size_of(values["averaged"])
-            raise not_saved(self.folder, error, size, self._saved) from error
+            raise not_saved(self.folder, error, size, self.saved) from error
 
     def _write_history(self) -> None:
         write_log(self.folder / "log.csv", self.history)
@@ -124,7 +136,7 @@ class RunState:
             for name, part in self._parts.items():
                 part.load_state_dict(values[name])
             self.history, self.best = values["history"], values["best"]
-            self._saved = len(self.history)
+            self.saved = len(self.history)
             set_random_state(values["random"])
         except (LookupError, TypeError, ValueError, RuntimeError) as error:
             raise DataError(

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.utils import set_seed
-from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hgan.data.batches.augmentation import Augmenter
@@ -24,19 +24,30 @@ from hgan.data.captions.known import check_training_photos, dataset_key
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
 from hgan.data.features.types import Features
-from hgan.encoded import Encoded, final_level
-from hgan.errors import ConfigError
+from hgan.encoded import final_level
+from hgan.errors import ConfigError, ProcessError
 from hgan.evaluation.evaluate import choose_weights, evaluate
+from hgan.launch import is_first_process, join
 from hgan.model.io import TrainedModel
-from hgan.model.matcher import Matcher, combine
+from hgan.model.matcher import Matcher
 from hgan.progress import console, progress
 from hgan.terminal import print_visible
-from hgan.training.accelerator import make_accelerator
+from hgan.torch_device import torch_device
+from hgan.training.accelerator import make_accelerator, precision
+from hgan.training.agreement import check_data, check_settings
+from hgan.training.batch_loss import BatchLoss
 from hgan.training.config import Config
-from hgan.training.folder import not_finite, only_process, out_of_memory, run_folder
-from hgan.training.losses.loss import Loss, build_loss, objective
+from hgan.training.distributed import average_gradients, check_batch, copy_weights, epoch_seed
+from hgan.training.folder import (
+    lost_process,
+    not_finite,
+    only_process,
+    out_of_memory,
+    run_folder,
+)
+from hgan.training.losses.loss import Loss, build_loss
 from hgan.training.monitor import collapse_warning, summary
-from hgan.training.mosaics import WEIGHT, check_mosaics, mosaic_loss
+from hgan.training.mosaics import check_mosaics
 from hgan.training.schedule import make_optimizer, make_schedule
 from hgan.training.state import RunState
 from hgan.training.trackers import Trackers, check_trackers, tracking
@@ -58,6 +69,7 @@ class Result:
 
 def train(config: Config, resume: bool = False, stop_after: int | None = None) -> Result:
     """Train a model. The checkpoint is chosen on the validation split; the test split is not used.
+    Processes that a launcher such as `accelerate launch` has started share every batch.
 
     Args:
         config: settings of the run.
@@ -68,14 +80,16 @@ def train(config: Config, resume: bool = False, stop_after: int | None = None) -
         DataError: captions, photos or features are missing, damaged or do not match.
         ConfigError: photos to train on are those of `coco_mini_val`; the features were extracted
             with another grid or size than the settings say; a tracker is not installed or cannot be
-            started; or the folder of the run contains a run that cannot be continued: `resume` is
-            false, or it has other settings.
-        TrainingError: the loss is not finite, the folder of the run cannot be written, or another
-            process trains the run. The checkpoint of the last finished epoch is kept.
+            started; the folder of the run contains a run that cannot be continued: `resume` is
+            false, or it has other settings; or several processes do not agree.
+        TrainingError: the loss is not finite, the folder of the run cannot be written, another
+            process trains the run, or one of several processes has ended. The checkpoint of the
+            last finished epoch is kept.
     """
     check_trackers(config.track)  # said before the data are read, which can take minutes
-    with only_process(run_folder(config), create=False):
-        pass  # said then, too
+    if is_first_process():
+        with only_process(run_folder(config), create=False):
+            pass  # said then, too
     return Trainer(config, resume).run(stop_after)
 
 
@@ -91,6 +105,8 @@ class Trainer:
     def __init__(self, config: Config, resume: bool) -> None:
         self.config = config
         self.folder = run_folder(config)
+        self.processes = join(torch_device())
+        check_settings(self.processes, config, precision(config), resume=resume)
         self.accelerator = make_accelerator(config)
         captions = read_captions(config.data.captions)
         check_training_photos(captions, config.data.captions)
@@ -108,11 +124,16 @@ class Trainer:
         )
         self._load_data(captions, store)
         network = self.model.network
+        self.steps = len(self.train_data.rows) // self._batch_images() // config.optim.accumulate
+        check_batch(self.processes, config, self._batch_images(), self.steps, network.train())
+        check_data(self.processes, {"train": self.train_data, "val": self.val_data[0]}, network)
+        self._cache_states()
         if config.vision.mosaics and network.uses_mosaics:
             check_mosaics(store.boxes, config.optim.batch_images)
-            self.train_data.mosaics = open_mosaics(
-                config.data, config.vision, self.train_data.captions, store
-            )
+            with self.processes.one_of_machine_first():
+                self.train_data.mosaics = open_mosaics(
+                    config.data, config.vision, self.train_data.captions, store
+                )
         if network.losses and config.loss.name not in network.losses:
             raise ConfigError(
                 f"loss.name: {config.loss.name}, but {type(network).title} is defined by its loss; "
@@ -121,10 +142,16 @@ class Trainer:
         criterion = build_loss(config.loss, network.level_names)
         criterion.start_from(network.temperatures)
         optimizer = make_optimizer(network, criterion, config.optim)
-        self.steps = len(self.train_data.rows) // self._batch_images()
         schedule = make_schedule(optimizer, config.optim, self.steps * config.optim.epochs)
-        self.network, self.criterion, self.optimizer, self.schedule = self.accelerator.prepare(
-            network, criterion, optimizer, schedule
+        # Not wrapped for several processes: gradients are averaged here, see `average_gradients`.
+        self.network, self.criterion = (
+            self.accelerator.prepare_model(module, evaluation_mode=True)
+            for module in (network, criterion)
+        )
+        self.optimizer, self.schedule = self.accelerator.prepare(optimizer, schedule)
+        copy_weights(self.processes, network, criterion)
+        self.loss_of = BatchLoss(
+            network, criterion, config.optim, self.processes, self.accelerator.autocast
         )
         average = get_ema_multi_avg_fn(config.optim.ema)  # type: ignore[no-untyped-call]
         # Buffers are copied, not averaged: some hold token ids and positions.
@@ -133,7 +160,8 @@ class Trainer:
             for name in ("encode_image", "encode_text"):
                 setattr(network, name, torch.compile(getattr(network, name), dynamic=True))
         names = ("network", "averaged", "criterion", "optimizer", "schedule")
-        self.state = RunState(config, {name: getattr(self, name) for name in names})
+        parts = {name: getattr(self, name) for name in names}
+        self.state = RunState(config, parts, self.processes)
         self.trackers = Trackers({})
         self._resume = resume
 
@@ -148,7 +176,10 @@ class Trainer:
         """The features of the photos, whatever they are read from; says which have none."""
         config = self.config
         has_prior = getattr(config.model, "prior", "none") != "none"
-        store = open_training(config.data, config.vision, captions, has_prior, config.optim.colour)
+        with self.processes.one_of_machine_first():  # which extracts what is missing
+            store = open_training(
+                config.data, config.vision, captions, has_prior, config.optim.colour
+            )
         for name, reason in store.skipped.items():
             print_visible(f"skipped {name}: {reason}", file=sys.stderr)
         return store
@@ -164,10 +195,6 @@ class Trainer:
             features = features_of(config.vision, config.data.open_features)
             self.val_data.append(Dataset(other, features, self.model.tokenizer, limit))
         text = self.model.network.text
-        # Not for validation, which must give the same results as evaluation, without a cache.
-        self.train_data.cache_frozen_states(text)
-        if getattr(config.loss, "soft_temperature", 0):
-            self.train_data.embed_sentences(text)
         self.augmenter = Augmenter(
             region_drop=config.optim.region_drop,
             word_drop=config.optim.word_drop,
@@ -176,6 +203,15 @@ class Trainer:
             vocabulary=self.model.tokenizer.get_vocab_size(),
             continues=further_pieces(self.model.tokenizer) if config.optim.whole_words else None,
         )
+
+    def _cache_states(self) -> None:
+        """Compute what stays the same in training; not for validation, which must give the same
+        results as evaluation, without a cache."""
+        text = self.model.network.text
+        with self.processes.one_of_machine_first():
+            self.train_data.cache_frozen_states(text)
+            if getattr(self.config.loss, "soft_temperature", 0):
+                self.train_data.embed_sentences(text)
 
     def _batch_images(self) -> int:
         return min(self.config.optim.batch_images, len(self.train_data.rows))
@@ -186,23 +222,31 @@ class Trainer:
         """Train the remaining epochs."""
         epochs = self.config.optim.epochs
         last = epochs if stop_after is None else min(epochs, stop_after)
-        with (
-            only_process(self.folder),
-            progress("train", total=epochs * self.steps, unit="batches") as bar,
-        ):
-            self.state.open_folder(self._resume)
-            if self.model.network.has_prior and not self.history:
-                self._report_prior()
-            bar.advance(len(self.history) * self.steps)
-            with tracking(self.config, self.folder, len(self.history) * self.steps) as trackers:
-                self.trackers = trackers
-                try:
-                    while len(self.history) < last:
-                        self._finish(self._epoch(len(self.history), bar))
-                except torch.OutOfMemoryError as error:  # of a step, or of a batch being made
-                    raise out_of_memory(self._batch_images()) from error
+        try:
+            with (
+                only_process(self.folder) if self.processes.is_first else nullcontext(),
+                progress("train", total=epochs * self.steps, unit="batches") as bar,
+            ):
+                self._train(last, bar)
+        except ProcessError as error:
+            raise lost_process(self.folder, error, self.state.saved) from error
         best = self.state.best
         return Result(self.folder / "best", best["epoch"], best["rsum"])
+
+    def _train(self, last: int, bar: Any) -> None:
+        """Train until this many epochs are finished."""
+        self.state.open_folder(self._resume)
+        if self.model.network.has_prior and not self.history:
+            self._report_prior()
+        done = len(self.history) * self.steps
+        bar.advance(done)
+        tracked = tracking(self.config, self.folder, done)
+        with tracked if self.processes.is_first else nullcontext(Trackers({})) as self.trackers:
+            try:
+                while len(self.history) < last:
+                    self._finish(self._epoch(len(self.history), bar))
+            except torch.OutOfMemoryError as error:  # of a step, or of a batch being made
+                raise out_of_memory(self._batch_images()) from error
 
     def _finish(self, row: dict[str, float]) -> None:
         """Validate, save and report a trained epoch, whose row of the history this is."""
@@ -217,17 +261,22 @@ class Trainer:
         """Train one epoch; return the first values of its row of the history."""
         self.network.train()
         self._loss().start_epoch(epoch)
+        if self.processes.count > 1:  # each process draws its own, and a resumed run the same
+            torch.manual_seed(epoch_seed(self.config.seed, epoch, self.processes.rank))
         start, losses, captions = time.perf_counter(), [], 0
-        for step, batch in enumerate(self._batches(epoch), start=1):
+        stepwise = [iter(self._batches(epoch))] * self.config.optim.accumulate
+        # An incomplete last group of batches is dropped, as an incomplete last batch is.
+        for step, batches in enumerate(zip(*stepwise, strict=False), start=1):
             try:
-                losses.append(self._step(batch))
+                losses.append(self._step(*batches))
             except FloatingPointError as error:
+                where, data = (epoch + 1, step), self.train_data.captions
                 raise not_finite(
-                    self.folder, str(error), (epoch + 1, step), batch, self.train_data.captions
+                    self.folder, str(error), where, batches, data, self.processes.is_first
                 ) from error
             values = {"loss": losses[-1], "rate": self.schedule.get_last_lr()[0]}
             self.trackers.log("step", values, epoch * self.steps + step)
-            captions += len(batch.image_of)
+            captions += sum(len(batch.image_of) for batch in batches)
             rate = captions / (time.perf_counter() - start)
             best = f" best rSum {self.state.best['rsum']:.1f}" if self.history else ""
             bar.advance()
@@ -237,7 +286,7 @@ class Trainer:
             "epoch": epoch + 1,
             "loss": float(np.mean(losses)),
             "rate": self.schedule.get_last_lr()[0],
-            "images_per_second": len(losses) * self._batch_images() / seconds,
+            "images_per_second": len(losses) * len(stepwise) * self._batch_images() / seconds,
             "captions_per_second": captions / seconds,
         }
 
@@ -245,54 +294,49 @@ class Trainer:
         """The batches of an epoch on the device; for a GPU, they are made while it computes."""
         device = self.accelerator.device
         batches = training_batches(
-            self.train_data, self.augmenter, self.config.optim, self.config.seed, epoch
+            self.train_data,
+            self.augmenter,
+            self.config.optim,
+            self.config.seed,
+            epoch,
+            self.processes,
         )
         moved = (batch.to(device) for batch in batches)
         return moved if device.type == "cpu" else prefetch(moved)
 
-    def _step(self, batch: Batch) -> float:
-        """Train one step; return its loss.
+    def _step(self, *batches: Batch) -> float:
+        """Train one step on batches whose gradients are averaged; return the mean of their losses.
 
         Raises:
             FloatingPointError: the loss or its gradient is not finite; no weight is changed.
         """
-        network: Matcher = self.accelerator.unwrap_model(self.network)
-        images, texts = self._encode(network, batch)
-        levels = network.levels(images, texts)
-        total = combine(levels, network.weights)
-        alike = None if batch.sentences is None else batch.sentences @ batch.sentences.T  # (T, T)
-        loss = objective(self.criterion, levels, total, batch.image_of, alike)
-        if batch.mosaics is not None:
-            with self.accelerator.autocast():
-                mosaics = network.encode_photos(batch.mosaics)
-            loss = loss + WEIGHT * mosaic_loss(mosaics, texts, batch.image_of)
-        value = float(loss.detach())
-        if not isfinite(value):
-            raise FloatingPointError(f"the loss is {value}")
         self.optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss)
+        values = []
+        for batch in batches:
+            loss = self.loss_of(batch)
+            values.append(float(loss.detach()))
+            if not isfinite(values[-1]):
+                raise FloatingPointError(f"the loss is {values[-1]}")
+            self.accelerator.backward(loss)  # of loss / number of batches
+        parameters = *self.network.parameters(), *self.criterion.parameters()
+        average_gradients(self.processes, parameters)
         norm = self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optim.clip)
         if not isfinite(float(norm)):
             raise FloatingPointError(f"the norm of the gradient is {float(norm)}")
         self.optimizer.step()
         self._loss().after_step()
         self.schedule.step()
-        self.averaged.update_parameters(network)
-        return value
-
-    def _encode(self, network: Matcher, batch: Batch) -> tuple[Encoded[Tensor], Encoded[Tensor]]:
-        """Encode the photos and the captions of a batch."""
-        with self.accelerator.autocast():
-            images = network.encode_photos(batch.images)
-            texts = network.encode_texts(batch.texts)
-        return images, texts
+        self.averaged.update_parameters(self.accelerator.unwrap_model(self.network))
+        return float(np.mean(values))
 
     def _validate(self) -> dict[str, float]:
         """Choose the level weights on validation; return the rSum of each level and of S, and the
         final rSum on the second validation set."""
         network = self._evaluated()
         network.eval()
-        weights, (self.metrics, *others) = choose_weights(network, *self.val_data)
+        weights, (self.metrics, *others) = choose_weights(
+            network, *self.val_data, processes=self.processes
+        )
         network.set_weights(weights)
         self.accelerator.unwrap_model(self.network).set_weights(weights)
         row = {f"rsum_{name}": found.rsum for name, found in self.metrics.items()}
@@ -302,7 +346,7 @@ class Trainer:
 
     def _report_prior(self) -> None:
         """Print the final rSum on validation of what is known before training."""
-        found = evaluate(self._evaluated().eval(), self.val_data[0])
+        found = evaluate(self._evaluated().eval(), self.val_data[0], self.processes)
         level = final_level(found)
         console.print(f"before training  val rSum  {level} {found[level].rsum:.1f} (the prior's)")
 

@@ -70,5 +70,8 @@ def open_mosaics(
     if not is_made(folder):
         make_mosaics(data, vision, train.images)
     if not folder.is_dir():
-        raise DataError(f"{folder}: no features of mosaics; run `hgan extract` with this config")
+        raise DataError(
+            f"{folder}: no features of mosaics, which need four photos to train on; set "
+            "vision.mosaics to 0"
+        )
     return Mosaics(train.images, features_of(vision, folder), folder)

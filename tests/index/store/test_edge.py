@@ -53,7 +53,7 @@ def test_one_process_at_a_time(tmp_path):
             EdgeStore.load(Path(sys.argv[1]), {DENSE}, {LOCAL})
         """
         done = run(code, tmp_path / "edge")
-    assert "IndexingError" in done.stderr
+    assert "InUseError" in done.stderr
     assert "another process is using this index" in done.stderr
 
 

@@ -31,9 +31,18 @@ class Augmenter:
     """(V) bool: which tokens are further pieces of a word; then all pieces of a word are changed
     alike. None to draw for each piece."""
 
-    def images(self, batch: ImageBatch, rng: torch.Generator) -> ImageBatch:
-        """Drop regions of a batch."""
-        keep = torch.rand(batch.mask.shape, generator=rng) >= self.region_drop
+    def images(
+        self,
+        batch: ImageBatch,
+        rng: torch.Generator,
+        whole: int | None = None,
+        own: slice = slice(None),
+    ) -> ImageBatch:
+        """Drop regions of a batch; or of the photos `own` of a batch of `whole` photos, with the
+        random numbers that they have in the whole batch."""
+        count, regions = batch.mask.shape
+        drawn = torch.rand((whole or count, regions), generator=rng)
+        keep = drawn[own] >= self.region_drop
         mask = _keep_some(batch.mask & keep, batch.mask)
         return replace(batch, mask=mask)
 

@@ -1,7 +1,7 @@
 """Create the batches of an epoch. They are image-major, B photos with k captions each, so that a
 photo is encoded only once for its k captions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -9,17 +9,24 @@ import torch
 from hgan.config import OptimConfig
 from hgan.data.batches.augmentation import Augmenter
 from hgan.data.batches.dataset import Dataset, read_images
-from hgan.data.batches.types import Batch
+from hgan.data.batches.types import Batch, TextBatch
 from hgan.data.features.mosaics import Mosaics
+from hgan.processes import ALONE, Processes
 
 TEXT_PARTS = 4
 """Number of parts into which the captions of a batch are split by length, to reduce padding."""
 
 
 def training_batches(
-    data: Dataset, augmenter: Augmenter, config: OptimConfig, seed: int, epoch: int
+    data: Dataset,
+    augmenter: Augmenter,
+    config: OptimConfig,
+    seed: int,
+    epoch: int,
+    processes: Processes = ALONE,
 ) -> Iterator[Batch]:
-    """The augmented batches of one epoch; they depend only on the seed and the epoch.
+    """The augmented batches of one epoch; they depend only on the seed and the epoch. Of several
+    processes, each reads its share of every batch.
 
     An incomplete last batch is dropped, since it would have fewer negatives.
     """
@@ -28,6 +35,7 @@ def training_batches(
     mosaics = _mosaics(data, config, epoch)
     images, rows = _order(data, mosaics, epoch, order)
     size = min(config.batch_images, len(images))
+    own, own_mosaics = processes.block(size), processes.block(size // 4)
     for start in range(0, len(images) - size + 1, size):
         chosen = images[start : start + size]
         drawn = [_draw(data.captions_of[i], config.captions_per_image, order) for i in chosen]
@@ -36,17 +44,37 @@ def training_batches(
         owner = np.repeat(np.arange(size), [len(d) for d in drawn])
         by_length = np.argsort([len(data.tokens[c]) for c in captions], kind="stable")
         parts = np.array_split(captions[by_length], TEXT_PARTS)
+        photos = data.images(chosen[own], views[own])
+        photos = augmenter.images(photos, rng, size, own)
+        texts = [augmenter.texts(data.texts(part), rng) for part in parts]
+        arrived = by_length[_gathered(len(captions), processes)]
         yield Batch(
-            images=augmenter.images(data.images(chosen, views), rng),
-            texts=[augmenter.texts(data.texts(part), rng) for part in parts],
-            image_of=torch.from_numpy(owner[by_length]),
+            images=photos,
+            texts=list(_dealt(texts, processes)),
+            image_of=torch.from_numpy(owner[arrived]),
             photos=chosen,
-            captions=captions[by_length],
-            sentences=None if data.sentences is None else data.sentences[captions[by_length]],
+            captions=captions[arrived],
+            sentences=None if data.sentences is None else data.sentences[captions[arrived]],
             mosaics=None
             if mosaics is None
-            else read_images(mosaics.store, rows[start // 4 : (start + size) // 4]),
+            else read_images(mosaics.store, rows[start // 4 : (start + size) // 4][own_mosaics]),
         )
+
+
+def _dealt(parts: Sequence[TextBatch], processes: Processes) -> Iterator[TextBatch]:
+    """This process's captions of each part, if there are any."""
+    start = 0
+    for part in parts:
+        own = part.rows(processes.every(start))
+        if len(own.ids):
+            yield own
+        start += len(part.ids)
+
+
+def _gathered(count: int, processes: Processes) -> np.ndarray:
+    """The positions (T) of captions that were dealt to processes, in the order of the processes."""
+    step = processes.count
+    return np.concatenate([np.arange(first, count, step) for first in range(step)])
 
 
 def _mosaics(data: Dataset, config: OptimConfig, epoch: int) -> Mosaics | None:

@@ -55,6 +55,22 @@ class ImageBatch:
         regions, context = move(self.regions, device), move(self.context, device)
         return ImageBatch(regions, context, move(self.mask, device), boxes, maps, frozen)
 
+    def split(self, size: int) -> "list[ImageBatch]":
+        """Batches of at most `size` photos, as views."""
+        places = [slice(start, start + size) for start in range(0, len(self.mask), size)]
+        shared = self.boxes is None or self.boxes.dim() == 2
+        return [
+            ImageBatch(
+                self.regions[place],
+                self.context[place],
+                self.mask[place],
+                self.boxes if shared or self.boxes is None else self.boxes[place],
+                None if self.maps is None else self.maps[place],
+                self.frozen and (self.frozen[0][place], self.frozen[1][place]),
+            )
+            for place in places
+        ]
+
 
 @dataclass(frozen=True)
 class TextBatch:
@@ -74,14 +90,33 @@ class TextBatch:
         caches = move(self.frozen_cache, device), move(self.pretrained_cache, device)
         return TextBatch(move(self.ids, device), move(self.mask, device), *caches)
 
+    def rows(self, place: slice) -> "TextBatch":
+        """Some of the captions, as views."""
+        caches = self.frozen_cache, self.pretrained_cache
+        return TextBatch(
+            self.ids[place],
+            self.mask[place],
+            *(None if cache is None else cache[place] for cache in caches),
+        )
+
+    def split(self, size: int) -> "list[TextBatch]":
+        """Batches of at most `size` captions, as views."""
+        return [self.rows(slice(i, i + size)) for i in range(0, len(self.ids), size)]
+
 
 @dataclass(frozen=True)
 class Batch:
-    """B photos and their T captions."""
+    """B photos and their T captions.
+
+    Of several processes, each has the inputs of its share of them, in `images`, `texts` and
+    `mosaics`. B and T are numbers of the whole batch, in the order of `Processes.gather`.
+    """
 
     images: ImageBatch
+    """Photos: of several processes, each has a block of them"""
     texts: list[TextBatch]
-    """The captions, sorted by length and split into several parts to reduce padding"""
+    """The captions, sorted by length and split into several parts to reduce padding; several
+    processes are dealt captions in this order, so that all have as much to do"""
     image_of: Tensor
     """(T) for each caption, the position of its photo in the batch"""
     photos: np.ndarray
@@ -91,7 +126,8 @@ class Batch:
     sentences: Tensor | None = None
     """(T, D_t) unit vectors of the captions by the pretrained text encoder, for soft targets"""
     mosaics: ImageBatch | None = None
-    """The photos 4m to 4m + 3 as mosaic m, without augmentation, if there are mosaics"""
+    """The photos 4m to 4m + 3 as mosaic m, without augmentation, if there are mosaics; of several
+    processes, each has a block of them"""
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""

@@ -130,6 +130,22 @@ class ReadOnlyError(IndexingError):
     """A change of an index that can only be searched."""
 
 
+class InUseError(IndexingError):
+    """Another process has the index open."""
+
+    def __init__(self, where: object) -> None:
+        super().__init__(
+            f"{where}: another process is using this index; wait until it ends, or stop it"
+        )
+
+
+class ReplacedError(IndexingError):
+    """A new generation of the index has replaced the one that was to be opened or changed."""
+
+    def __init__(self, where: object) -> None:
+        super().__init__(f"{where}: the index has just been replaced by a new one; try again")
+
+
 @dataclass(frozen=True)
 class StoreFacts:
     """Information about a store for operators; values are None if unknown."""

@@ -10,12 +10,14 @@ import numpy as np
 import qdrant_edge as edge
 
 from hgan.errors import IndexingError
+from hgan.files import parse_json
 from hgan.index.store.contract import (
     BEAM,
     OVERSAMPLING,
     BrokenError,
     Checked,
     Entry,
+    InUseError,
     Match,
     Point,
     ReadOnlyError,
@@ -138,6 +140,7 @@ class EdgeStore(Store):
         with _engine(where or folder):
             if folder.is_dir():
                 _require_space(folder, OPEN_SPACE)
+            _check_widths(folder, where or folder, {"dense": dense, "local": local})
             shard = edge.EdgeShard.load(str(folder))
             if read_only is None:
                 _index_payload(shard)
@@ -353,6 +356,18 @@ def _to_filter(where: Filter) -> "edge.Filter | None":
     return edge.Filter(must=must)
 
 
+def _check_widths(folder: Path, where: Path, expected: dict[str, int]) -> None:
+    """Raise `BrokenError` if the vectors of a store have other widths; the engine itself would say
+    so when it is searched."""
+    try:
+        config = parse_json((folder / "edge_config.json").read_bytes())
+        found = {name: vectors["size"] for name, vectors in config["vectors"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return  # the engine reports it
+    if found != {name: width for name, width in expected.items() if width}:
+        raise BrokenError(where, f"its vectors have the widths {found} instead of {expected}")
+
+
 def _require_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -372,8 +387,8 @@ def _engine(folder: Path) -> Iterator[None]:
     except BaseException as error:  # a Rust panic is not an Exception
         reason = str(error).strip()
         if "WouldBlock" in reason:
-            message = "another process is using this index; wait until it ends, or stop it"
-        elif any(text in reason for text in ("No space left", "File too large", "quota")):
+            raise InUseError(folder) from error
+        if any(text in reason for text in ("No space left", "File too large", "quota")):
             message = f"cannot be written ({reason}); free some space and index again"
         elif isinstance(error, (OSError, MemoryError)) or any(text in reason for text in _REFUSED):
             message = f"cannot be used now ({reason or type(error).__name__})"

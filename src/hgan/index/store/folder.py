@@ -3,10 +3,11 @@
 INDEX/index.json    the manifest, see `IndexManifest`
 INDEX/secret        see `hgan.index.store.secret`
 INDEX/lock          held by the process that has the index open
-INDEX/edge/         the store
+INDEX/edge/         the store; of an index that was rebuilt, see `hgan.index.store.generations`
 INDEX/service.json  where the service is that has the index open, see `announcement`
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +17,8 @@ from pathlib import Path
 
 from hgan.errors import IndexingError
 from hgan.files import lock_file, parse_json, remove_stale, sync_folder, write_json
-from hgan.index.store.contract import Store, repair
+from hgan.index.store.contract import InUseError, ReplacedError, Store, repair
+from hgan.index.store.generations import generation_folder, is_generation, store_folder, tidy
 from hgan.index.store.manifest import FORMAT_VERSION, IndexManifest
 from hgan.index.store.secret import create_secret
 from hgan.index.store.snapshot import temporary_copy, why_not_writable
@@ -24,7 +26,7 @@ from hgan.index.store.snapshot import temporary_copy, why_not_writable
 LOCK_WAIT = 2.0
 """Seconds to wait for another process, so that two short searches at the same time both succeed."""
 
-_OWN = "lock", "edge", "secret", "service.json"
+_OWN = "lock", "edge", "secret", "rebuild", "pause", "paused", "service.json"
 """What an index without a manifest may contain, after an interrupted creation."""
 
 
@@ -51,7 +53,27 @@ def read_manifest(folder: Path) -> IndexManifest:
 
 
 @contextmanager
-def open_store(folder: Path, manifest: IndexManifest, check: bool = True) -> Iterator[Store]:
+def hold(folder: Path) -> Iterator[bool]:
+    """Hold the lock of an index while several stores of it are opened one after another.
+
+    Yields:
+        Whether the lock is held; that of an index that cannot be written is not.
+
+    Raises:
+        InUseError: another process has the index open.
+    """
+    manifest = read_manifest(folder)
+    if _why_not_writable(folder, manifest) is not None:
+        yield False
+        return
+    with _locked(folder):
+        yield True
+
+
+@contextmanager
+def open_store(
+    folder: Path, manifest: IndexManifest, check: bool = True, held: bool = False
+) -> Iterator[Store]:
     """Open the store of an index, for this process only.
 
     If the folder is read-only or the disk is full, a temporary copy is opened, which cannot be
@@ -61,21 +83,28 @@ def open_store(folder: Path, manifest: IndexManifest, check: bool = True) -> Ite
         folder: the index.
         manifest: its manifest.
         check: whether the number of points must be the one in the manifest.
+        held: whether the caller holds the lock of the index, see `hold`.
 
     Raises:
         IndexingError: another process has the index open, or it is damaged.
+        ReplacedError: another generation is in use than that of the manifest.
     """
     from hgan.index.store.edge import EdgeStore
 
-    reason = why_not_writable(folder) or why_not_writable(folder / "edge")
+    reason, place = _why_not_writable(folder, manifest), store_folder(folder, manifest.generation)
     with ExitStack() as stack:
-        if reason is None:
-            place = folder / "edge"
+        if held:
+            _check_generation(folder, manifest)
+        elif reason is None:
             stack.enter_context(_locked(folder))
+            _check_generation(folder, manifest)
+            tidy(folder, manifest.generation)
         else:
             with _locked(folder, write=False):
-                place = stack.enter_context(temporary_copy(folder / "edge", reason))
-        widths, commit = (manifest.dense, manifest.local), partial(_commit, folder)
+                _check_generation(folder, manifest)
+                place = stack.enter_context(temporary_copy(place, reason))
+        widths = manifest.dense, manifest.local
+        commit = partial(_commit, folder, manifest.generation)
         store = EdgeStore.load(place, *widths, manifest.quantize, commit, reason, folder)
         stack.enter_context(store)
         if check:
@@ -93,24 +122,25 @@ def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
     """
     from hgan.index.store.edge import EdgeStore
 
-    file, commit = folder / "index.json", partial(_commit, folder)
+    file = folder / "index.json"
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         if new := not file.exists():
             _clear(folder)
-            widths = manifest.dense, manifest.local
-            store = EdgeStore.create(
-                folder / "edge", *widths, manifest.quantize, commit, where=folder
-            )
+            widths, commit = (manifest.dense, manifest.local), partial(_commit, folder, 0)
+            place = store_folder(folder, 0)
+            store = EdgeStore.create(place, *widths, manifest.quantize, commit, where=folder)
         else:
             found = read_manifest(folder)
             found.check_same(folder, manifest)
             if manifest.exclude not in (None, found.exclude):
                 with _writing(folder):
                     write_json(file, asdict(replace(found, exclude=manifest.exclude)))
-            widths = found.dense, found.local
-            store = EdgeStore.load(folder / "edge", *widths, found.quantize, commit, where=folder)
+            tidy(folder, found.generation)
+            widths, commit = (found.dense, found.local), partial(_commit, folder, found.generation)
+            place = store_folder(folder, found.generation)
+            store = EdgeStore.load(place, *widths, found.quantize, commit, where=folder)
         with store:
             with _writing(folder):
                 if new:
@@ -133,23 +163,95 @@ def write_bundle_path(folder: Path, place: str | None) -> None:
         write_json(folder / "index.json", asdict(changed))
 
 
+@contextmanager
+def locked_to_read(folder: Path) -> Iterator[None]:
+    """Hold the lock of an index while its files are read, also if it cannot be written.
+
+    Raises:
+        InUseError: another process has the index open.
+    """
+    with _locked(folder, write=os.access(folder, os.W_OK)):
+        yield
+
+
+@contextmanager
+def next_store(folder: Path) -> Iterator[int]:
+    """Hold all locks of an index while a store is put into it that replaces its present one.
+
+    Yields:
+        The number of the generation of the new store; 0 for a new index, whose folder is created.
+
+    Raises:
+        IndexingError: another process has the index open or rebuilds it, or the folder contains
+            other files or cannot be written.
+    """
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with rebuilding(folder), _locked(folder):
+        if (folder / "index.json").exists():
+            number = read_manifest(folder).generation + 1
+            shutil.rmtree(generation_folder(folder, number), ignore_errors=True)
+            yield number
+        else:
+            _clear(folder)
+            yield 0
+
+
 def discard_store(folder: Path) -> None:
     """Remove the manifest of an index, so that the next `create_store` creates it again, with its
     secret.
 
     Raises:
-        IndexingError: another process has the index open, or the folder cannot be written.
+        IndexingError: another process has the index open or rebuilds it, or the folder cannot be
+            written.
     """
-    with _locked(folder), _writing(folder):
+    with rebuilding(folder), _locked(folder), _writing(folder):
         (folder / "index.json").unlink()
         sync_folder(folder)
 
 
-def _commit(folder: Path, count: int | None) -> None:
-    """Write the number of points into the manifest; None while the index is changed."""
-    manifest = replace(read_manifest(folder), points=count, format_version=FORMAT_VERSION)
+@contextmanager
+def rebuilding(folder: Path) -> Iterator[None]:
+    """Hold the lock of the process that fills the next generation.
+
+    Raises:
+        IndexingError: another process rebuilds the index, or the folder cannot be written.
+    """
+    with _writing(folder):
+        try:
+            file = lock_file(folder / "rebuild")
+        except BlockingIOError as error:
+            raise IndexingError(
+                f"{folder}: another process is rebuilding this index; wait until it ends, or stop "
+                "it"
+            ) from error
+    with file:
+        yield
+
+
+def use_generation(folder: Path, manifest: IndexManifest) -> None:
+    """Take the generation of a manifest into use; the caller holds the lock of the index."""
     with _writing(folder):
         write_json(folder / "index.json", asdict(manifest))
+
+
+def _commit(folder: Path, generation: int, count: int | None) -> None:
+    """Write the number of points into the manifest; None while the index is changed."""
+    found = read_manifest(folder)
+    if found.generation != generation:  # a new one is in use, and this one is being closed
+        return
+    manifest = replace(found, points=count, format_version=FORMAT_VERSION)
+    with _writing(folder):
+        write_json(folder / "index.json", asdict(manifest))
+
+
+def _check_generation(folder: Path, manifest: IndexManifest) -> None:
+    if read_manifest(folder).generation != manifest.generation:
+        raise ReplacedError(folder)
+
+
+def _why_not_writable(folder: Path, manifest: IndexManifest) -> str | None:
+    return why_not_writable(folder) or why_not_writable(store_folder(folder, manifest.generation))
 
 
 def _check_count(folder: Path, count: int) -> None:
@@ -170,13 +272,24 @@ def _clear(folder: Path) -> None:
         IndexingError: the folder contains other files.
     """
     remove_stale(folder)
-    others = sorted(path.name for path in folder.iterdir() if path.name not in _OWN)
+    refuse_other_files(folder)
+    generations = [path for path in folder.iterdir() if is_generation(path)]
+    for place in (store_folder(folder, 0), *generations):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def refuse_other_files(folder: Path) -> None:
+    """Raise `IndexingError` if a folder is none, or contains files other than those of an index."""
+    with _writing(folder):
+        found = list(folder.iterdir())
+    others = sorted(
+        path.name for path in found if path.name not in _OWN and not is_generation(path)
+    )
     if others:
         raise IndexingError(
             f"{folder}: contains other files ({others[0]}) and no index; choose a new or empty "
             "folder for the index"
         )
-    shutil.rmtree(folder / "edge", ignore_errors=True)
 
 
 @contextmanager
@@ -196,9 +309,7 @@ def _locked(folder: Path, write: bool = True) -> Iterator[None]:
         try:
             file = lock_file(place, write, LOCK_WAIT)
         except BlockingIOError as error:
-            raise IndexingError(
-                f"{folder}: another process is using this index; wait until it ends, or stop it"
-            ) from error
+            raise InUseError(folder) from error
     with file:
         yield
 

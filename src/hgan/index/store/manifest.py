@@ -51,6 +51,8 @@ class IndexManifest:
     points: int | None = None
     """Number of items when the index was last closed; None while it is changed, after a change that
     was interrupted, and on a server, where several processes may change it at once."""
+    generation: int = 0
+    """How often the index was built anew, see `hgan.index.store.generations`."""
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -73,6 +75,7 @@ class IndexManifest:
             check_text("exclude", rule)
         if self.points is not None:
             check_integer("points", self.points, 0, 2**53)
+        check_integer("generation", self.generation, 0, 2**31)
         check_integer("format_version", self.format_version, 1, FORMAT_VERSION)
 
     @classmethod

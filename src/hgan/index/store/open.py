@@ -6,7 +6,7 @@
 Both support the same operations.
 """
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import ModuleType
 
@@ -35,8 +35,18 @@ def read_manifest(target: Target) -> IndexManifest:
     return folder.read_manifest(Path(target))
 
 
+def hold(target: Target) -> AbstractContextManager[bool]:
+    """Hold the lock of an index while several stores of it are opened one after another; yields
+    whether it has a lock that is held now.
+
+    Raises:
+        InUseError: another process has the index open.
+    """
+    return nullcontext(False) if is_address(target) else folder.hold(Path(target))
+
+
 def open_store(
-    target: Target, manifest: IndexManifest, check: bool = True
+    target: Target, manifest: IndexManifest, check: bool = True, held: bool = False
 ) -> AbstractContextManager[Store]:
     """Open the store of an index; a folder can be open in one process at a time.
 
@@ -45,13 +55,15 @@ def open_store(
         manifest: its manifest.
         check: whether the number of items must be the one in the manifest; an index on a server has
             no such number.
+        held: whether the caller holds the lock of the index, see `hold`.
 
     Raises:
         IndexingError: the index is damaged or locked, or the server does not answer.
+        ReplacedError: another generation is in use than that of the manifest.
     """
     if is_address(target):
         return _remote().open_store(str(target), manifest)
-    return folder.open_store(Path(target), manifest, check)
+    return folder.open_store(Path(target), manifest, check, held)
 
 
 def create_store(target: Target, manifest: IndexManifest) -> AbstractContextManager[Store]:

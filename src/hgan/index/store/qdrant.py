@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import numpy as np
 from qdrant_client import QdrantClient, models
 
+from hgan.index.store.aliases import check_no_alias
 from hgan.index.store.contract import (
     BEAM,
     OVERSAMPLING,
@@ -34,6 +36,8 @@ _PAGE = 1000
 """Entries per request."""
 _POINTS = 100
 """Points with their vectors per request."""
+_CHECKED_FOR = 1.0
+"""Seconds between two checks, before searches, that the collection has not been replaced."""
 
 
 class QdrantStore(Store):
@@ -44,13 +48,15 @@ class QdrantStore(Store):
     ) -> None:
         """Use the collection in the server's settings; `create_collection` creates it."""
         self._server = server
-        self._name = server.settings.collection
+        self._name = server.collection
         self._widths = Widths(dense, local, quantize)
+        self._checked = -_CHECKED_FOR
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Add points, replacing those with the same ids."""
         if not points:
             return
+        check_no_alias(self._server)
         named, payload = self._widths.named, self._widths.payload
         records = [
             models.PointStruct(id=p.entry.id, vector=named(p), payload=payload(p)) for p in points
@@ -60,6 +66,7 @@ class QdrantStore(Store):
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are ignored."""
         if ids:
+            check_no_alias(self._server)
             chosen = models.PointIdsList(points=list(ids))
             self._server.ask(lambda client: client.delete(self._name, chosen, wait=True))
 
@@ -73,6 +80,9 @@ class QdrantStore(Store):
         """The top `limit` points by inner product with a dense vector (E,), best first."""
         if not limit:
             return []
+        if monotonic() - self._checked >= _CHECKED_FOR:
+            check_no_alias(self._server)
+            self._checked = monotonic()
         # Exact scores are needed, because the scores of the local level are added to them.
         quantized = models.QuantizationSearchParams(
             ignore=exact, rescore=True, oversampling=OVERSAMPLING
@@ -143,6 +153,7 @@ class QdrantStore(Store):
     def mark_damaged(self, ids: Sequence[str]) -> None:
         """Set `Entry.damaged` of points, until they are stored again."""
         if ids:
+            check_no_alias(self._server)
             self._server.ask(
                 lambda client: client.set_payload(self._name, DAMAGED, points=list(ids), wait=True)
             )
@@ -192,15 +203,15 @@ def create_collection(
     server: Server, dense: int, local: int, quantize: Quantize | None, metadata: dict[str, Any]
 ) -> None:
     """Create the collection for vectors of these widths, unless it exists."""
-    settings = server.settings
+    settings, name = server.settings, server.collection
     vectors = _vectors(dense, local, quantize)
 
     def create(client: QdrantClient) -> None:
-        if client.collection_exists(settings.collection):
+        if client.collection_exists(name):
             return
         try:
             client.create_collection(
-                settings.collection,
+                name,
                 vectors_config=vectors,
                 shard_number=settings.shard_number,
                 replication_factor=settings.replication_factor,
@@ -211,7 +222,7 @@ def create_collection(
             )
         except Exception:
             # If several processes start at the same time, only one can create the collection.
-            if not client.collection_exists(settings.collection):
+            if not client.collection_exists(name):
                 raise
 
     server.ask(create)
@@ -221,7 +232,7 @@ def index_payload(server: Server) -> None:
     """Create payload indexes for the fields that filters use, unless they exist."""
     kinds = dict.fromkeys(WORDS, models.PayloadSchemaType.KEYWORD)
     kinds[TIME] = models.PayloadSchemaType.INTEGER
-    name = server.settings.collection
+    name = server.collection
     indexed = server.ask(lambda client: client.get_collection(name)).payload_schema
     for field, kind in kinds.items():
         if field not in indexed:

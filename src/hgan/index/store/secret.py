@@ -55,8 +55,12 @@ def load_secret(folder: Path) -> bytes | None:
         raise IndexingError(f"{file}: cannot be read ({error})") from error
 
 
-def create_secret(folder: Path) -> bytes:
+def create_secret(folder: Path, text: str | None = None) -> bytes:
     """Create the secret of an index, unless it has one; the caller holds the lock of the index.
+
+    Args:
+        folder: the index.
+        text: the secret, in hexadecimal; by default a new one.
 
     Raises:
         OSError: the folder cannot be written.
@@ -64,7 +68,7 @@ def create_secret(folder: Path) -> bytes:
     """
     if (present := load_secret(folder)) is not None:
         return present
-    text = new_secret()
+    text = text or new_secret()
     descriptor, temporary = tempfile.mkstemp(f".{owner()}.tmp", f".{NAME}.", folder)  # 0600
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:

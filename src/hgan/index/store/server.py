@@ -24,6 +24,7 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from hgan.errors import ConfigError, IndexingError
+from hgan.index.store.contract import ReplacedError
 
 API_KEY = "HGAN_QDRANT_API_KEY"
 """The environment variable with the server's key."""
@@ -132,6 +133,8 @@ class Server:
                 None, a request fails after `attempts`.
         """
         self.settings = settings
+        self.collection = settings.collection
+        """The collection that requests use; see `hgan.index.store.aliases`."""
         self._client: QdrantClient | None = client or connect(settings)
         self._sleep = sleep
         self._waiting = waiting
@@ -154,6 +157,8 @@ class Server:
                 tried += 1
                 waited += time.monotonic() - asked
                 if not _is_temporary(error):
+                    if self.collection != self.settings.collection and _status(error) == 404:
+                        raise ReplacedError(self.settings) from error
                     raise IndexingError(f"{self.settings}: {self._advice(error, tried)}") from error
                 if tried >= self.settings.attempts:
                     self._allow_retry(error, tried, waited)
@@ -187,7 +192,7 @@ class Server:
             return f"{self._state(error, tried)}; is it running at {self.settings.url}?"
         if _is_temporary(error):
             return f"{self._state(error, tried)}; try again later"
-        status = error.status_code if isinstance(error, UnexpectedResponse) else None
+        status = _status(error)
         if status in (401, 403):
             return f"access denied ({_reason(error)}); set ${API_KEY} to a key with write access"
         if status == 404:
@@ -207,6 +212,10 @@ def _is_temporary(error: Exception) -> bool:
     if isinstance(error, UnexpectedResponse):
         return error.status_code in _BUSY
     return isinstance(error, ResourceExhaustedResponse)
+
+
+def _status(error: Exception) -> int | None:
+    return error.status_code if isinstance(error, UnexpectedResponse) else None
 
 
 def _pause(error: Exception, tried: int) -> float:
