@@ -25,26 +25,42 @@ from torch import Tensor
 from hgan.cli.settings import parse_config
 from hgan.data.batches.types import Batch, ImageBatch
 from hgan.data.captions.read import read_captions
-from hgan.model.matcher import Matcher
+from hgan.encoded import Encoded
+from hgan.training.batch_loss import BatchLoss
 from hgan.training.config import Config
 from hgan.training.trainer import Trainer
 
 
-class PairMajor(Trainer):
-    """The same training loop, but a photo is encoded once for each of its captions."""
+class PairMajorLoss(BatchLoss):
+    """The same loss, but a photo is encoded once for each of its captions."""
 
-    def _levels(self, network: Matcher, batch: Batch) -> dict[str, Tensor]:
+    def __call__(self, batch: Batch) -> Tensor:
+        """The loss of a batch of B photos and T captions."""
         once, of_pair = batch.images, batch.image_of
         pairs = ImageBatch(
             once.regions[of_pair], once.context[of_pair], once.mask[of_pair], once.boxes
         )
-        scores = super()._levels(network, replace(batch, images=pairs))  # (T, T)
         # Of its own photo, a caption uses the encoding made for it; of other photos, the first.
         photos = torch.arange(len(once.regions))
         own = of_pair == photos[:, None]  # (B, T)
         first = own.int().argmax(1, keepdim=True)  # (B, 1)
-        chosen = torch.where(own, torch.arange(len(of_pair)), first)
-        return {name: s.gather(0, chosen.to(s.device)) for name, s in scores.items()}
+        self._chosen = torch.where(own, torch.arange(len(of_pair)), first)
+        return super().__call__(replace(batch, images=pairs))
+
+    def _levels(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
+        scores = super()._levels(images, texts)  # (T, T)
+        return {name: s.gather(0, self._chosen.to(s.device)) for name, s in scores.items()}
+
+
+class PairMajor(Trainer):
+    """The same training loop with that loss."""
+
+    def __init__(self, config: Config, resume: bool) -> None:
+        super().__init__(config, resume)
+        plain = self.loss_of
+        self.loss_of = PairMajorLoss(
+            plain.network, plain.criterion, config.optim, plain.processes, plain.autocast
+        )
 
 
 WAYS = {"image-major": Trainer, "pair-major": PairMajor}

@@ -23,6 +23,8 @@ from tests.fixtures.processes import Group, processes
 from tests.fixtures.runs import assert_same_run
 from tests.fixtures.tiny_model import tiny_config
 
+pytestmark = pytest.mark.slow  # each run starts two or three processes
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
