@@ -21,6 +21,8 @@ from hgan.training.trainer import train
 from tests.fixtures.processes import Group
 from tests.fixtures.tiny_model import tiny_config, tiny_dataset, tiny_model, write_tiny_data
 
+pytestmark = pytest.mark.slow  # several processes work together
+
 TILE = (3, 7)
 
 

@@ -156,7 +156,7 @@ def test_bad_input_changes_nothing(index, photos, tmp_path, bundle, other):
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, photos: int) -> None:
     """Let the next update fail once this many photos are stored."""
-    put, stored = IndexWriter._put, 0
+    put, stored = IndexWriter.put, 0
 
     def counted(writer, points, *rest):
         nonlocal stored
@@ -165,7 +165,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, photos: int) -> None:
         if stored >= photos:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(IndexWriter, "_put", counted)
+    monkeypatch.setattr(IndexWriter, "put", counted)
 
 
 def test_an_interrupted_rebuild_goes_on(index, photos, bundle, other, monkeypatch):

@@ -25,6 +25,8 @@ from tests.fixtures.processes import Group
 from tests.fixtures.tiny_model import tiny_config
 from tests.training.test_mosaics import write_mosaics
 
+pytestmark = pytest.mark.slow  # several processes work together
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -99,6 +99,7 @@ class RunState:
                 if is_better:
                     best().save_pretrained(self.folder / "best")
                 save_state(self.folder / "last", self._values())
+                self.saved = len(self.history)
                 self._write_history()
         self.saved = len(self.history)
 
