@@ -49,5 +49,5 @@ def test_one_index_is_left(
     with open_index(index) as opened:
         assert len(opened.search("red", 20)) == 12
     assert {path.name for path in index.iterdir()} == {
-        "generation-1", "index.json", "lock", "rebuild", "secret",
+        "generation-1", "index.json", "lock", "rebuild", "secret", "service.json",
     }  # fmt: skip
