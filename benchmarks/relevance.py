@@ -27,11 +27,11 @@ from pathlib import Path
 import numpy as np
 
 from hgan.data.captions.read import read_captions
-from hgan.export.queries import Collection, Query, with_answer, without_answer, words_of
+from hgan.export.queries import Collection, JudgedQuery, with_answer, without_answer, words_of
 from hgan.index.indexer import index_folder
 from hgan.runtime.bundle import Bundle
-from hgan.search import query as search_query
 from hgan.search.finder import Hit
+from hgan.search.query import Query
 from hgan.search.searcher import Index, open_index
 
 DATA = Path(os.environ.get("HGAN_DATA", "data")) / "flickr8k"
@@ -104,12 +104,12 @@ def report(
     print(f"  with one: {', '.join(passed)}")
 
 
-def search(index: Index, queries: Sequence[Query]) -> list[list[Hit]]:
+def search(index: Index, queries: Sequence[JudgedQuery]) -> list[list[Hit]]:
     """The first hits of each query."""
-    return index.find_many([search_query.Query(query.text) for query in queries], HITS)
+    return index.find_many([Query(query.text) for query in queries], HITS)
 
 
-def read_asked(collection: Collection) -> list[Query]:
+def read_asked(collection: Collection) -> list[JudgedQuery]:
     """The queries of `asked.tsv`, with the photos that answer them."""
     queries = []
     for line in ASKED.read_text("utf-8").splitlines():
@@ -119,7 +119,7 @@ def read_asked(collection: Collection) -> list[Query]:
             for row, captions in enumerate(collection.captions)
             if all(set(words.split()) & set(words_of(" ".join(captions))) for words in sets)
         )
-        queries.append(Query(text, answers))
+        queries.append(JudgedQuery(text, answers))
     return queries
 
 

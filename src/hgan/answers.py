@@ -65,7 +65,9 @@ class SearchResult(BaseModel):
 
     hits: list[SearchHit]
     notices: list[str] = Field(
-        [], description="What a person should know, such as words that the model does not know."
+        [],
+        description="What a person should know, such as words that the model does not know; with "
+        "the first page only.",
     )
     suggestion: str | None = Field(None, description="The text with misspelled words corrected.")
 

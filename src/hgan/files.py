@@ -284,6 +284,17 @@ def lock_file(path: Path, create: bool = True, wait: float = 0.0) -> BinaryIO:
         raise
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a process has locked a file; see `lock_file`."""
+    try:
+        lock_file(path, create=False).close()
+    except BlockingIOError:
+        return True
+    except OSError:  # there is no such file, or there are no locks
+        pass
+    return False
+
+
 def jsonable(value: Any) -> Any:
     """Convert settings to JSON values: paths become strings."""
     if isinstance(value, dict):

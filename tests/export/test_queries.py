@@ -5,7 +5,7 @@ import pytest
 
 from hgan.export.queries import (
     Collection,
-    Query,
+    JudgedQuery,
     phrases,
     stem,
     things,
@@ -69,7 +69,10 @@ def test_queries_with_an_answer_have_their_photos(collection):
 
 
 def test_queries_without_an_answer_are_about_what_is_not_there(collection):
-    others = [Query("a zebra eats", frozenset([0])), Query("a quiet day", frozenset([1]))]
+    others = [
+        JudgedQuery("a zebra eats", frozenset([0])),
+        JudgedQuery("a quiet day", frozenset([1])),
+    ]
     rng = np.random.default_rng(0)
     queries = without_answer(collection, others, {"zebra", "dog"}, rng)
     texts = {query.text for query in queries}

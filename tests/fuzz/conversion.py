@@ -38,8 +38,11 @@ def _convert(source: Path) -> None:
     made = folder("made")
     shutil.rmtree(made, ignore_errors=True)
     console.quiet = True  # samples that are left out are listed
-    with named(source):
-        convert(source, made)
+    try:
+        with named(source):
+            convert(source, made)
+    finally:
+        console.quiet = False
     found = read_captions(made / "captions.jsonl")
     consistent(found)
     files = {

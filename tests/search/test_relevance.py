@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from hgan.errors import BundleError, DataError
+from hgan.errors import BundleError, DataError, IndexingError
 from hgan.index.indexer import index_folder
+from hgan.index.store.contract import Point
+from hgan.index.store.payload import Widths
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.similarity import score_levels
 from hgan.search import relevance as module
@@ -142,3 +144,25 @@ def test_one_photo_is_a_collection(tmp_path, model):
     with open_index(tmp_path / "small", model) as index:
         [hit] = index.search("red")
         assert 0 <= hit.relevance <= 1
+
+
+def test_a_damaged_photo_matters_only_to_searches_that_find_it(
+    photos, tmp_path, model, monkeypatch
+):
+    calibrated(model).save(model.folder)
+    named = Widths.named
+
+    def wrong(widths: Widths, point: Point) -> dict:  # as if the bytes of one photo had changed
+        found = named(widths, point)
+        if point.entry.path == "blue 0.png":
+            found["dense"] = np.zeros(widths.dense, np.float16).tolist()
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Widths, "named", wrong)
+        index_folder(photos, tmp_path / "index", model)
+    with open_index(tmp_path / "index", model) as index:
+        hits = index.search("red", k=4)
+        assert len(hits) == 4 and all(hit.grade for hit in hits)
+        with pytest.raises(IndexingError, match="--repair"):
+            index.search("blue", k=100)

@@ -63,6 +63,26 @@ def index(made: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three photos of the test's own."""
+    for name, colour in COLOURS.items():
+        save_photo(tmp_path / f"folder/{name}.png", colour)
+    return tmp_path / "folder"
+
+
+@pytest.fixture
+def owner(
+    folder: Path, tmp_path: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TestClient]:
+    """A service over them whose client has a key, and whose watcher does not wait for long."""
+    monkeypatch.setattr("hgan.index.watcher.SETTLE", 0.2)
+    index_folder(folder, tmp_path / "index", bundle)
+    with TestClient(create_app(tmp_path / "index", Settings(keys=(KEY,))), base_url=HERE) as opened:
+        opened.headers["x-api-key"] = KEY
+        yield opened
+
+
+@pytest.fixture
 def serve(index: Path) -> Iterator[Serve]:
     with ExitStack() as stack:
 

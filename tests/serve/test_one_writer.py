@@ -4,7 +4,7 @@ import io
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,36 +12,20 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from hgan.index import watcher as watch
 from hgan.index.indexer import IndexReport, index_folder
 from hgan.index.store.filter import Filter
-from hgan.runtime.bundle import Bundle
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
-from hgan.serve.app import create_app
 from hgan.serve.library import Library
-from hgan.serve.settings import Settings
 from hgan.serve.watching import following
 from tests.fixtures.photos import COLOURS, save_photo
-from tests.serve.conftest import HERE, KEY
 
 UPLOADERS, EACH = 3, 8
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for name, colour in COLOURS.items():
-        save_photo(tmp_path / f"folder/{name}.png", colour)
-    return tmp_path / "folder"
-
-
-@pytest.fixture
-def client(folder: Path, tmp_path: Path, bundle: Bundle, monkeypatch) -> Iterator[TestClient]:
-    monkeypatch.setattr(watch, "SETTLE", 0.2)
-    index_folder(folder, tmp_path / "index", bundle)
-    with TestClient(create_app(tmp_path / "index", Settings(keys=(KEY,))), base_url=HERE) as opened:
-        opened.headers["x-api-key"] = KEY
-        yield opened
+def client(owner: TestClient) -> TestClient:
+    return owner
 
 
 def library_of(client: TestClient) -> Library:

@@ -2,7 +2,6 @@
 
 import io
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from hgan.errors import DataError, IndexingError
-from hgan.index import watcher as watch
 from hgan.index.backup import backup_index, restore_index
 from hgan.index.indexer import IndexReport, index_folder
 from hgan.index.rebuild import rebuild_index
@@ -19,12 +17,9 @@ from hgan.index.store.folder import open_store, read_manifest
 from hgan.index.store.pause import pause
 from hgan.runtime.bundle import Bundle
 from hgan.serve import renewal
-from hgan.serve.app import create_app
-from hgan.serve.settings import Settings
 from hgan.serve.watching import following
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.tiny_bundle import write_tiny_bundle
-from tests.serve.conftest import HERE, KEY
 from tests.serve.test_watching import wait_for
 
 
@@ -34,20 +29,9 @@ def other(tmp_path: Path) -> Bundle:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for name, colour in COLOURS.items():
-        save_photo(tmp_path / f"folder/{name}.png", colour)
-    return tmp_path / "folder"
-
-
-@pytest.fixture
-def client(folder: Path, tmp_path: Path, bundle: Bundle, monkeypatch) -> Iterator[TestClient]:
+def client(owner: TestClient, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     monkeypatch.setattr(renewal, "POLL", 0.1)
-    monkeypatch.setattr(watch, "SETTLE", 0.2)
-    index_folder(folder, tmp_path / "index", bundle)
-    with TestClient(create_app(tmp_path / "index", Settings(keys=(KEY,))), base_url=HERE) as opened:
-        opened.headers["x-api-key"] = KEY
-        yield opened
+    return owner
 
 
 def model_of(client: TestClient) -> str:

@@ -81,8 +81,9 @@ def first_scores(
         trainer = Trainer(config, resume=False)
     found = []
     for _, batch in zip(range(2), trainer._batches(0), strict=False):
-        images, texts = trainer._encode(trainer.model.network.eval(), batch)
-        found.append(trainer.model.network.similarity(images, texts).detach())
+        network = trainer.model.network.eval()
+        images, texts = network.encode_photos(batch.images), network.encode_texts(batch.texts)
+        found.append(network.similarity(images, texts).detach())
         trainer.network.train()
         trainer._step(batch)
     return found

@@ -39,6 +39,8 @@ def _duplicates_arguments(parser: ArgumentParser) -> None:
 
 
 def _duplicates(_parser: ArgumentParser, chosen: Namespace) -> int:
+    from rich.filesize import decimal
+
     from hgan.search.copies import find_copies
 
     if chosen.undo is not None:
@@ -58,9 +60,9 @@ def _duplicates(_parser: ArgumentParser, chosen: Namespace) -> int:
     else:
         for group in found.groups:
             best, *others = group
-            print_visible(f"{best.path}\t{_size(best.size)}")
+            print_visible(f"{best.path}\t{decimal(best.size)}")
             for copy in others:
-                print_visible(f"  {copy.path}\t{_size(copy.size)}")
+                print_visible(f"  {copy.path}\t{decimal(copy.size)}")
         print_visible(_summary(found), file=sys.stderr)
     return 0
 
@@ -92,18 +94,10 @@ def _undo(folder: Path) -> int:
 
 
 def _summary(found: "Copies") -> str:
+    from rich.filesize import decimal
+
     spare = sum(len(group) - 1 for group in found.groups)
-    return f"{spare} copies in {len(found.groups)} groups; they take {_size(found.spare)}"
-
-
-def _size(count: int) -> str:
-    """A number of bytes for people."""
-    size = float(count)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
+    return f"{spare} copies in {len(found.groups)} groups; they take {decimal(found.spare)}"
 
 
 DUPLICATES = Verb(

@@ -158,16 +158,17 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
         except KeyboardInterrupt:  # the usual end of watching; pending writes are finished
             print("stopped", file=sys.stderr)
     else:
-        from hgan.index.distributed.run import index_on_ray
         from hgan.index.indexer import index_folder
         from hgan.index.shard import WHOLE, Shard
 
         shard = WHOLE if chosen.part is None else Shard.parse(chosen.part)
-        words = folder, to, bundle, quantize, shard, regions, exclude
+        wanted = folder, to, bundle, quantize, shard, regions, exclude
         if chosen.engine:
-            _print_report(index_on_ray(*words, chosen.address), to)
+            from hgan.index.distributed.run import index_on_ray
+
+            _print_report(index_on_ray(*wanted, chosen.address), to)
         else:
-            _print_report(index_folder(*words), to)
+            _print_report(index_folder(*wanted), to)
     return 0
 
 

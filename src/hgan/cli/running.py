@@ -85,5 +85,5 @@ def open_to_search(target: Path | str, bundle: Bundle | None = None) -> Index | 
         return open_index(target, bundle)
     try:
         return ServedIndex(url, read_manifest(Path(target)).root)
-    except IndexingError:  # it has been killed, or another program has the port now
+    except IndexingError:  # it is stopping, or does not answer
         return open_index(target, bundle)

@@ -18,7 +18,7 @@ from hgan.data.captions.read import read_captions
 from hgan.errors import ConfigError
 from hgan.export.queries import (
     Collection,
-    Query,
+    JudgedQuery,
     phrases,
     stem,
     things,
@@ -164,7 +164,7 @@ def _examples(
         others = [q for other in range(len(collections)) if other != place for q in asked[other]]
         present = asked[place]
         if not alone:
-            present = [Query(query.text, collection.answers(query.text)) for query in present]
+            present = [JudgedQuery(query.text, collection.answers(query.text)) for query in present]
         absent = without_answer(collection, others if alone else (), concrete, rng)
         counts.append((len(collection.captions), len(present), len(absent)))
         for query, measured in _measured(bundle, [*present, *absent], part, background, rng):
@@ -187,11 +187,11 @@ def _as_arrays(rows: Sequence[tuple[np.ndarray, bool, str, int]]) -> _Examples:
 
 def _measured(
     bundle: Bundle,
-    queries: Sequence[Query],
+    queries: Sequence[JudgedQuery],
     photos: Embeddings,
     background: Background,
     rng: np.random.Generator,
-) -> "list[tuple[Query, np.ndarray]]":
+) -> "list[tuple[JudgedQuery, np.ndarray]]":
     """The quantities (h, n) of the hits of each query that are examples."""
     texts = bundle.encode_text([query.text for query in queries])
     contexts = photos.context.astype(np.float32)

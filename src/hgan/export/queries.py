@@ -25,8 +25,8 @@ Item = TypeVar("Item")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
-class Query(NamedTuple):
-    """A text to search for."""
+class JudgedQuery(NamedTuple):
+    """A text to search for, and what is right."""
 
     text: str
     answers: frozenset[int]
@@ -85,12 +85,12 @@ class Collection:
         return any(stem(word) not in known | FUNCTION_WORDS for word in words_of(text))
 
 
-def with_answer(collection: Collection, rng: np.random.Generator) -> list[Query]:
+def with_answer(collection: Collection, rng: np.random.Generator) -> list[JudgedQuery]:
     """Captions, words that most captions of a photo have, and phrases that two captions have."""
     queries = []
     for row in _some(range(len(collection.captions)), SENTENCES, rng):
         texts = collection.captions[row]
-        queries.append(Query(_sentence(texts[rng.integers(len(texts))]), frozenset([row])))
+        queries.append(JudgedQuery(_sentence(texts[rng.integers(len(texts))]), frozenset([row])))
     named: Counter[str] = Counter()
     for photo in collection.words:
         counts = Counter(word for words in photo for word in set(words))
@@ -98,13 +98,16 @@ def with_answer(collection: Collection, rng: np.random.Generator) -> list[Query]
     words = sorted(word for word in named if word not in FUNCTION_WORDS and len(word) > 2)
     twice = sorted(text for text, count in phrases(collection, 2, 4).items() if count >= 2)
     for text in (*_some(words, WORDS, rng), *_some(twice, PHRASES, rng)):
-        queries.append(Query(text, collection.answers(text)))
+        queries.append(JudgedQuery(text, collection.answers(text)))
     return queries
 
 
 def without_answer(
-    collection: Collection, others: Sequence[Query], concrete: set[str], rng: np.random.Generator
-) -> list[Query]:
+    collection: Collection,
+    others: Sequence[JudgedQuery],
+    concrete: set[str],
+    rng: np.random.Generator,
+) -> list[JudgedQuery]:
     """Things that no caption names, queries for things of other collections, and nonsense.
 
     Args:
@@ -123,7 +126,7 @@ def without_answer(
     letters = list(string.ascii_lowercase)
     nonsense = ["".join(rng.choice(letters, rng.integers(4, 10))) for _ in range(NONSENSE)]
     texts = (*absent, *_some(foreign, SENTENCES, rng), *nonsense)
-    return [Query(text, frozenset()) for text in dict.fromkeys(texts)]
+    return [JudgedQuery(text, frozenset()) for text in dict.fromkeys(texts)]
 
 
 def phrases(collection: Collection, shortest: int, longest: int) -> Counter[str]:

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from itertools import islice
 
 import numpy as np
 
-from hgan.index.store.contract import Point, Store
+from hgan.index.store.contract import DamagedError, Point, Store
 from hgan.runtime.bundle import Bundle
 from hgan.search.calibration import SAMPLE, Calibration, Candidates, quantities
 from hgan.search.query import EncodedQuery, Part
@@ -52,7 +53,9 @@ class Relevance:
         if text is None or not hits or self.calibration is None:
             return None
         photos = self._contexts(np.stack([hit.dense for hit in hits]))
-        candidates = Candidates(photos, np.array(scores, np.float32), best, self._collection())
+        sample = self._collection()
+        sample = sample if len(sample) else photos
+        candidates = Candidates(photos, np.array(scores, np.float32), best, sample)
         context = self._contexts(text.dense[None])[0]
         measured = quantities(context, len(text.local), candidates, self.calibration.background)
         return [float(value) for value in self.calibration.regression.relevance(measured)]
@@ -63,9 +66,9 @@ class Relevance:
         now = time.monotonic()
         if self._sample is None or now - self._sample[0] > FRESH:
             ids = [entry.id for entry in islice(self._store.entries(), SAMPLE)]
-            points = self._store.fetch(ids)
-            contexts = self._contexts(np.stack([point.dense for point in points]))
-            self._sample = now, contexts
+            points = _intact(self._store, ids)
+            found = [self._contexts(point.dense[None]) for point in points]
+            self._sample = now, np.concatenate(found) if found else np.zeros((0, 0), np.float32)
         return self._sample[1]
 
     def _contexts(self, dense: np.ndarray) -> np.ndarray:
@@ -73,6 +76,18 @@ class Relevance:
         width, weight = self._bundle.widths["context"], self._bundle.weights["context"]
         contexts: np.ndarray = dense[:, :width].astype(np.float32) / np.sqrt(weight)
         return contexts
+
+
+def _intact(store: Store, ids: Sequence[str]) -> list[Point]:
+    """The items that are not damaged: a damaged one matters only to the searches that find it."""
+    try:
+        return store.fetch(ids)
+    except DamagedError:
+        found: list[Point] = []
+        for key in ids:
+            with suppress(DamagedError):
+                found += store.fetch([key])
+        return found
 
 
 def _only_text(query: EncodedQuery) -> Part | None:

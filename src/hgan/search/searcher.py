@@ -13,6 +13,7 @@ import numpy as np
 
 from hgan.errors import DataError, IndexingError
 from hgan.index.store.contract import Entry, Match, Point, ReplacedError, Store, repair
+from hgan.index.store.filter import Filter
 from hgan.index.store.manifest import Holds, IndexManifest
 from hgan.index.store.open import Target, is_address, open_store, read_manifest
 from hgan.runtime.bundle import Bundle
@@ -181,7 +182,9 @@ class Index(Finder):
         best = 0.0
         # Without dense vectors, the first stage cannot rank.
         for limit in _limits(options, 0 if len(query.dense) else len(self)):
-            matches = self._matches(query, limit, options)
+            # The graph may not reach every item, which matters only on the way to the last page.
+            exact = options.exact or (bool(found) and limit >= len(self))
+            matches = self._matches(query, limit, options.where, exact)
             new = {match.id: match.score for match in matches if match.id not in found}
             scored = self._scored(query, new, local)
             if not found:
@@ -197,12 +200,10 @@ class Index(Finder):
             ranked = kept
         return _Ranking(ranked, found, local, complete, best)
 
-    def _matches(self, query: EncodedQuery, limit: int, options: SearchOptions) -> list[Match]:
+    def _matches(self, query: EncodedQuery, limit: int, where: Filter, exact: bool) -> list[Match]:
         """The candidates by context and slots."""
-        # The graph may not reach every item, which matters only if all are asked for.
-        exact = options.exact or (limit > CANDIDATES and limit >= len(self))
         wanted = limit + len(query.excluded)
-        matches = self._store.search(query.dense, wanted, options.where, exact)
+        matches = self._store.search(query.dense, wanted, where, exact)
         return [match for match in matches if match.id not in query.excluded][:limit]
 
     def _scored(

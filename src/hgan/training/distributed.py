@@ -45,7 +45,7 @@ def check_batch(
         )
     mosaics = config.vision.mosaics and getattr(network, "uses_mosaics", False)
     most = images // 4 if mosaics else images
-    if processes.count > most:
+    if processes.count > max(most, 1):  # one process says itself what is missing
         raise ConfigError(
             f"{processes.count} processes, but a batch has {most} "
             f"{'mosaics' if mosaics else 'photos'}; start at most {most} processes, or raise "

@@ -4,7 +4,15 @@ import json
 
 import pytest
 
+from hgan.files import lock_file
 from hgan.index.store.announcement import FILE, announced, announced_address
+
+
+@pytest.fixture(autouse=True)
+def lock(tmp_path):
+    """That of the service, which has the index open."""
+    with lock_file(tmp_path / "lock") as held:
+        yield held
 
 
 def test_it_is_there_while_the_service_runs(tmp_path):
@@ -12,7 +20,14 @@ def test_it_is_there_while_the_service_runs(tmp_path):
     with announced(tmp_path, "http://127.0.0.1:8123"):
         assert announced_address(tmp_path) == "http://127.0.0.1:8123"
     assert announced_address(tmp_path) is None
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+def test_the_file_of_a_service_that_was_killed_does_not_count(tmp_path, lock):
+    """Another program may have the port now, and must not get the key."""
+    with announced(tmp_path, "http://127.0.0.1:8123"):
+        lock.close()
+        assert announced_address(tmp_path) is None
 
 
 def test_it_goes_when_the_service_fails(tmp_path):

@@ -1,7 +1,9 @@
 """Where the service is that has an index in a folder open: `service.json` in the folder.
 
 An embedded index is open in one process only. While `hgan serve` has it, other processes of this
-machine, such as `hgan search`, read the address of the service here and ask it.
+machine, such as `hgan search`, read the address of the service here and ask it. The address counts
+only while the index is locked: a service that was killed has left its file, and another program may
+have its port by now, which must get neither queries nor keys.
 """
 
 import os
@@ -10,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hgan.files import parse_json, write_json
+from hgan.files import is_locked, parse_json, write_json
 
 FILE = "service.json"
 HERE = "127.0.0.1", "::1", "localhost"
@@ -32,8 +34,9 @@ def announced(folder: Path, url: str) -> Iterator[None]:
 
 
 def announced_address(folder: Path) -> str | None:
-    """The address of the service that has an index open; None if there is none on this machine, as
-    far as its file says. The service may have been killed since."""
+    """The address of the service that has an index open; None if there is none on this machine."""
+    if not is_locked(folder / "lock"):
+        return None
     try:
         url = parse_json((folder / FILE).read_text("utf-8"))["url"]
         local = urlsplit(url).scheme == "http" and urlsplit(url).hostname in HERE

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from hgan.errors import IndexingError
-from hgan.files import lock_file
+from hgan.files import is_locked, lock_file
 
 _POLL = 0.05
 """Seconds between two looks at a lock."""
@@ -21,7 +21,7 @@ _POLL = 0.05
 
 def is_asked(index: Path) -> bool:
     """Whether a process asks for a pause."""
-    return _is_locked(index / "pause")
+    return is_locked(index / "pause")
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def paused(index: Path) -> Iterator[None]:
 
 def is_paused(index: Path) -> bool:
     """Whether a service pauses."""
-    return _is_locked(index / "paused")
+    return is_locked(index / "paused")
 
 
 @contextmanager
@@ -67,13 +67,3 @@ def wait_while_asked(index: Path, stopped: Callable[[], bool]) -> None:
     """Wait until no process asks for a pause any more."""
     while is_asked(index) and not stopped():
         sleep(_POLL)
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        lock_file(path, create=False).close()
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        pass
-    return False

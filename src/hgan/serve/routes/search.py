@@ -98,11 +98,12 @@ def _query(library: Library, body: TextQuery) -> Query:
 
 def _results(library: Library, page: Page, queries: list[Query]) -> list[SearchResult]:
     found = page.find_many(library.index, queries)
-    return [_result(library, *pair) for pair in zip(queries, found, strict=True)]
+    first = page.offset == 0
+    return [_result(library, *pair, first) for pair in zip(queries, found, strict=True)]
 
 
-def _result(library: Library, query: Query, hits: list[Hit]) -> SearchResult:
-    unknown = library.index.unknown_words(query)
+def _result(library: Library, query: Query, hits: list[Hit], is_first: bool) -> SearchResult:
+    unknown = library.index.unknown_words(query) if is_first else []
     root, ids = library.index.root, library.ids
     return SearchResult(
         hits=[SearchHit.of(hit, root, ids.public(hit.id)) for hit in hits],
