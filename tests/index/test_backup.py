@@ -13,13 +13,14 @@ import pytest
 
 from hgan.cli import main
 from hgan.errors import ConfigError, DataError, IndexingError
+from hgan.files import is_locked
 from hgan.index import backup
 from hgan.index.backup import backup_index, restore_index
 from hgan.index.indexer import IndexReport, index_folder
 from hgan.index.rebuild import rebuild_index
 from hgan.index.store import folder as folders
 from hgan.index.store.folder import open_store, read_manifest
-from hgan.index.store.pause import _is_locked, is_asked, paused
+from hgan.index.store.pause import is_asked, paused
 from hgan.index.texts import index_texts
 from hgan.runtime.bundle import Bundle
 from hgan.search.finder import Hit
@@ -180,7 +181,7 @@ def test_a_pause_that_ends_too_early(index, tmp_path, monkeypatch):
     monkeypatch.setattr(backup, "write_archive", late)
     thread = threading.Thread(target=service)
     thread.start()
-    while not _is_locked(index / "lock"):
+    while not is_locked(index / "lock"):
         pass
     with pytest.raises(IndexingError, match="the service ended while it was copied"):
         backup_index(index, tmp_path / "a.backup")
