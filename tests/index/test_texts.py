@@ -10,9 +10,9 @@ import hgan
 from hgan.cli import main
 from hgan.encoded import Encoded
 from hgan.errors import BundleError, DataError, HganError, IndexingError
+from hgan.index.conditions.filter import Filter
 from hgan.index.indexer import IndexReport, index_folder
 from hgan.index.sentences import LONGEST, find_sentences
-from hgan.index.store.filter import Filter
 from hgan.index.texts import index_texts
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import open_photo

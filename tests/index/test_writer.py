@@ -19,9 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from hgan.encoded import Encoded
 from hgan.errors import IndexingError
 from hgan.index import watcher as watch
+from hgan.index.conditions.filter import Filter
 from hgan.index.indexer import IndexReport, index_folder, open_writer
 from hgan.index.store.contract import Entry
-from hgan.index.store.filter import Filter
 from hgan.index.watcher import Watcher
 from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle

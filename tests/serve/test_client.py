@@ -7,8 +7,8 @@ from PIL import Image
 
 from hgan.client import Client
 from hgan.errors import DataError, IndexingError
+from hgan.index.conditions.filter import Filter
 from hgan.index.indexer import index_folder
-from hgan.index.store.filter import Filter
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from hgan.serve.app import create_app

@@ -109,7 +109,7 @@ def _search_arguments(parser: ArgumentParser) -> None:
 
 def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
     from hgan.cli.running import open_to_search
-    from hgan.index.store.filter import Filter
+    from hgan.index.conditions.filter import Filter
     from hgan.search.query import Query
 
     prefer_processor()

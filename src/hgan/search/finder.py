@@ -11,14 +11,15 @@ from types import TracebackType
 from typing import Self
 
 from hgan.errors import DataError
-from hgan.index.store.filter import EXAMPLES, Filter
+from hgan.index.conditions.fields import EXAMPLES
+from hgan.index.conditions.filter import Filter
 from hgan.runtime.explain import Explanation
 from hgan.runtime.images import PhotoSource
 from hgan.search.calibration import Grade, grade
 from hgan.search.query import Query
 
 Where = Filter | str | Iterable[str] | None
-"""A filter, one condition, or several conditions; see `hgan.index.store.filter`."""
+"""A filter, one condition, or several conditions; see `hgan.index.conditions.filter`."""
 
 
 @dataclass(frozen=True)

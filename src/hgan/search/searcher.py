@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from hgan.errors import DataError, IndexingError
+from hgan.index.conditions.filter import Filter
 from hgan.index.store.contract import Entry, Match, Point, ReplacedError, Store, repair
-from hgan.index.store.filter import Filter
 from hgan.index.store.manifest import Holds, IndexManifest
 from hgan.index.store.open import Target, is_address, open_store, read_manifest
 from hgan.runtime.bundle import Bundle

@@ -13,8 +13,9 @@ from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hgan.errors import DataError
+from hgan.index.conditions.fields import EXAMPLES
+from hgan.index.conditions.filter import Filter
 from hgan.index.store.contract import StoreFacts
-from hgan.index.store.filter import EXAMPLES, Filter
 from hgan.runtime.exif import clean_tag
 from hgan.search.finder import Hit
 from hgan.search.query import Query

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from hgan.errors import IndexingError
+from hgan.index.conditions.filter import Filter
 from hgan.index.store.contract import DamagedError, Entry, Point
-from hgan.index.store.filter import Filter
 from hgan.index.store.payload import Widths, to_payload
+from tests.fixtures.conditions import passes
 from tests.fixtures.points import (
     DENSE,
     EIGHT_BITS,
     HALF,
     LOCAL,
     maxsim,
-    passes,
     points,
     unit,
 )

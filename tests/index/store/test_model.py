@@ -17,8 +17,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from hgan.index.conditions.fields import camera_words
+from hgan.index.conditions.filter import Filter
+from hgan.index.conditions.types import Camera, Condition, Folder, In, Tag
 from hgan.index.store.contract import Entry, Point
-from hgan.index.store.filter import Filter, camera_words
+from tests.fixtures.conditions import passes, taken, trees
 from tests.fixtures.points import (
     CAMERAS,
     DENSE,
@@ -27,7 +30,6 @@ from tests.fixtures.points import (
     LOCAL,
     TAGS,
     maxsim,
-    passes,
     unit,
 )
 from tests.index.store.conftest import STORES
@@ -51,14 +53,14 @@ ENTRIES = st.builds(
     file_tags=SOME_TAGS,
     user_tags=SOME_TAGS,
 )
-FILTERS = st.builds(
-    Filter,
-    folder=st.sampled_from([None, None, "2023", "2023/italy", "a"]),
-    taken_from=TIMES,
-    taken_until=TIMES,
-    camera=st.sampled_from(["", "", "canon", "Canon EOS"]).map(camera_words),
-    tags=st.sampled_from([(), (), TAGS, ("sun",)]),
+LEAVES: st.SearchStrategy[Condition] = st.one_of(
+    st.sampled_from(["2023", "2023/italy", "a"]).map(Folder),
+    taken(TIMES.filter(lambda moment: moment is not None)),
+    st.sampled_from(["canon", "Canon EOS"]).map(lambda name: Camera(camera_words(name))),
+    st.sampled_from([*TAGS, "sun"]).map(Tag),
+    st.sampled_from(["2023", "italy"]).map(In),
 )
+FILTERS = st.lists(trees(LEAVES), max_size=2).map(Filter.of)
 
 
 def point(entry: Entry, seed: int) -> Point:

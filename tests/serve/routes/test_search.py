@@ -6,7 +6,7 @@ from time import sleep
 
 import pytest
 
-from hgan.index.store.filter import Filter
+from hgan.index.conditions.filter import Filter
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from tests.fixtures.photos import COLOURS

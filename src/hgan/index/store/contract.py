@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 import numpy as np
 
 from hgan.errors import IndexingError
-from hgan.index.store.filter import Filter
+from hgan.index.conditions.filter import Filter
 
 BEAM = 800
 """Number of candidates that an HNSW search keeps (`hnsw_ef`). On 100,000 photos, 800 finds all of

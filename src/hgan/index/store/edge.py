@@ -4,13 +4,13 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import qdrant_edge as edge
 
 from hgan.errors import IndexingError
 from hgan.files import parse_json
+from hgan.index.conditions.filter import Filter
 from hgan.index.store.contract import (
     BEAM,
     OVERSAMPLING,
@@ -24,16 +24,14 @@ from hgan.index.store.contract import (
     Store,
     StoreFacts,
 )
-from hgan.index.store.filter import Filter
+from hgan.index.store.engine_filter import Dialect, to_filter
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import (
     DAMAGED,
     TIME,
     WORDS,
     Widths,
-    range_of,
     to_entry,
-    words_of,
 )
 from hgan.index.store.snapshot import OPEN_SPACE, space_used
 
@@ -170,7 +168,7 @@ class EdgeStore(Store):
         request = edge.QueryRequest(
             limit=limit,
             query=query,
-            filter=_to_filter(where or Filter()),
+            filter=to_filter(where, DIALECT),
             params=edge.SearchParams(
                 hnsw_ef=max(BEAM, limit), exact=exact, quantization=_quantized_search(exact)
             ),
@@ -344,16 +342,17 @@ def _quantized_search(exact: bool) -> "edge.QuantizationSearchParams":
     return edge.QuantizationSearchParams(ignore=exact, rescore=True, oversampling=OVERSAMPLING)
 
 
-def _to_filter(where: Filter) -> "edge.Filter | None":
-    if where.empty:
-        return None
-    must: list[Any] = [
-        edge.FieldCondition(key=name, match=edge.MatchValue(value=word))
-        for name, word in words_of(where)
-    ]
-    if bounds := range_of(where):
-        must.append(edge.FieldCondition(key=TIME, range=edge.RangeFloat(**bounds)))
-    return edge.Filter(must=must)
+DIALECT = Dialect(
+    every=lambda parts: edge.Filter(must=parts),
+    some=lambda parts: edge.Filter(should=parts),
+    none=lambda parts: edge.Filter(must_not=parts),
+    equals=lambda key, word: edge.FieldCondition(key=key, match=edge.MatchValue(value=word)),
+    within=lambda key, bounds: edge.FieldCondition(key=key, range=edge.RangeFloat(**bounds)),
+    around=lambda key, latitude, longitude, metres: edge.FieldCondition(
+        key=key, geo_radius=edge.GeoRadius(edge.GeoPoint(longitude, latitude), metres)
+    ),
+    lacks=edge.IsEmptyCondition,
+)
 
 
 def _check_widths(folder: Path, where: Path, expected: dict[str, int]) -> None:

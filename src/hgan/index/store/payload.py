@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hgan.errors import IndexingError
+from hgan.index.conditions.fields import camera_words
 from hgan.index.store.checksum import checksum, matches, projections
 from hgan.index.store.contract import Checked, DamagedError, Entry, Point, State
-from hgan.index.store.filter import Filter, camera_words
 from hgan.index.store.manifest import Quantize
 
 WORDS = ("folders", "camera_words", "tags")
@@ -147,16 +147,3 @@ def to_entry(payload: Any) -> Entry:
         user_tags=tuple(payload.get("user_tags", ())),
         damaged=payload.get("damaged", False),
     )
-
-
-def words_of(where: Filter) -> list[tuple[str, str]]:
-    """Pairs of a field and a word that the field must contain."""
-    folders = [("folders", where.folder)] if where.folder is not None else []
-    cameras = [("camera_words", word) for word in where.camera]
-    return [*folders, *cameras, *(("tags", tag) for tag in where.tags)]
-
-
-def range_of(where: Filter) -> dict[str, float] | None:
-    """Bounds `gte` and `lt` of the time a photo was taken; None without bounds."""
-    bounds = {"gte": where.taken_from, "lt": where.taken_until}
-    return {name: float(bound) for name, bound in bounds.items() if bound is not None} or None

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from qdrant_client import QdrantClient, models
 
+from hgan.index.conditions.filter import Filter
 from hgan.index.store.aliases import check_no_alias
 from hgan.index.store.contract import (
     BEAM,
@@ -19,16 +20,14 @@ from hgan.index.store.contract import (
     Store,
     StoreFacts,
 )
-from hgan.index.store.filter import Filter
+from hgan.index.store.engine_filter import Dialect, to_filter
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import (
     DAMAGED,
     TIME,
     WORDS,
     Widths,
-    range_of,
     to_entry,
-    words_of,
 )
 from hgan.index.store.server import Server
 
@@ -92,7 +91,7 @@ class QdrantStore(Store):
                 self._name,
                 query=vector.tolist() if self._widths.dense else None,
                 using="dense" if self._widths.dense else None,
-                query_filter=_to_filter(where or Filter()),
+                query_filter=to_filter(where, DIALECT),
                 search_params=models.SearchParams(
                     hnsw_ef=max(BEAM, limit), exact=exact, quantization=quantized
                 ),
@@ -275,13 +274,17 @@ def _vectors(dense: int, local: int, quantize: Quantize | None) -> dict[str, mod
     return vectors
 
 
-def _to_filter(where: Filter) -> models.Filter | None:
-    if where.empty:
-        return None
-    must: list[models.Condition] = [
-        models.FieldCondition(key=name, match=models.MatchValue(value=word))
-        for name, word in words_of(where)
-    ]
-    if bounds := range_of(where):
-        must.append(models.FieldCondition(key=TIME, range=models.Range(**bounds)))
-    return models.Filter(must=must)
+DIALECT = Dialect(
+    every=lambda parts: models.Filter(must=parts),
+    some=lambda parts: models.Filter(should=parts),
+    none=lambda parts: models.Filter(must_not=parts),
+    equals=lambda key, word: models.FieldCondition(key=key, match=models.MatchValue(value=word)),
+    within=lambda key, bounds: models.FieldCondition(key=key, range=models.Range(**bounds)),
+    around=lambda key, latitude, longitude, metres: models.FieldCondition(
+        key=key,
+        geo_radius=models.GeoRadius(
+            center=models.GeoPoint(lat=latitude, lon=longitude), radius=metres
+        ),
+    ),
+    lacks=lambda key: models.IsEmptyCondition(is_empty=models.PayloadField(key=key)),
+)
