@@ -4,6 +4,7 @@ The client does not trust the service: an answer with other types, numbers that 
 that are no UUIDs, or paths that lead out of the folder of photos is refused as a whole.
 """
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import PurePath, PurePosixPath
 from typing import Annotated, Self
@@ -13,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from hgan.index.store.contract import Entry
 from hgan.search.calibration import Grade
 from hgan.search.finder import Hit
+from hgan.search.language.types import Kind, Parsed
 
 
 def _relative(path: str) -> str:
@@ -60,6 +62,37 @@ class SearchHit(BaseModel):
         )
 
 
+class UnderstoodPart(BaseModel):
+    """A part of a line that is not just words."""
+
+    kind: Kind = Field(
+        description="A condition; `without`, what photos should not show; or the name of a field "
+        "without a value, which is ignored."
+    )
+    start: Annotated[int, Field(ge=0)] = Field(description="Where it starts, in code points.")
+    end: Annotated[int, Field(ge=0)] = Field(description="Where it ends.")
+    label: str = Field(description="What it means, in words.")
+
+
+class Understood(BaseModel):
+    """How the line `q` of a search was understood."""
+
+    text: str = Field(description="The words that are searched for.")
+    without: list[str] = Field(description="What photos should not show.")
+    where: list[str] = Field(description="The conditions, as in `where` of a request.")
+    parts: list[UnderstoodPart] = Field(description="Everything but the words, in order.")
+
+    @classmethod
+    def of(cls, parsed: Parsed) -> Self:
+        """From the language's own type."""
+        return cls(
+            text=parsed.text,
+            without=list(parsed.without),
+            where=list(parsed.where.conditions()),
+            parts=[UnderstoodPart(**asdict(part)) for part in parsed.parts],
+        )
+
+
 class SearchResult(BaseModel):
     """Photos, best first."""
 
@@ -70,6 +103,9 @@ class SearchResult(BaseModel):
         "the first page only.",
     )
     suggestion: str | None = Field(None, description="The text with misspelled words corrected.")
+    parsed: Understood | None = Field(
+        None, description="How `q` was understood; null for requests with `text`."
+    )
 
 
 class BatchSearchResult(BaseModel):

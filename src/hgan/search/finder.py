@@ -16,10 +16,11 @@ from hgan.index.conditions.filter import Filter
 from hgan.runtime.explain import Explanation
 from hgan.runtime.images import PhotoSource
 from hgan.search.calibration import Grade, grade
+from hgan.search.language.parse import parse
 from hgan.search.query import Query
 
 Where = Filter | str | Iterable[str] | None
-"""A filter, one condition, or several conditions; see `hgan.index.conditions.filter`."""
+"""A filter, one condition, or several conditions; see `hgan.Filter`."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,42 @@ class Finder(ABC):
             offset=offset,
             where=where,
             threshold=threshold,
+            fold=fold,
+            candidates=candidates,
+        )
+
+    def ask(
+        self,
+        line: str,
+        k: int = 10,
+        *,
+        offset: int = 0,
+        where: Where = None,
+        threshold: float | None = None,
+        min_relevance: float | None = None,
+        fold: bool = False,
+        candidates: int | None = None,
+    ) -> list[Hit]:
+        """Find the k photos that fit a line with words and conditions, best first.
+
+        The line is what a person types, such as `dog in:2023 rating>=4 -people`; see
+        `hgan.search.language.parse`, which says how it is understood. Other parameters are those of
+        `find`; `where` is met in addition to the conditions of the line.
+
+        Raises:
+            LanguageError: a condition in the line is not valid.
+            DataError, IndexingError: see `find`.
+        """
+        if not isinstance(line, str):
+            raise DataError(f"ask takes one line of text, not {type(line).__name__}")
+        parsed = parse(line)
+        return self.find(
+            parsed.query(),
+            k,
+            offset=offset,
+            where=parsed.where & filter_of(where),
+            threshold=threshold,
+            min_relevance=min_relevance,
             fold=fold,
             candidates=candidates,
         )

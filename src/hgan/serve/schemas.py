@@ -18,12 +18,16 @@ from hgan.index.conditions.filter import Filter
 from hgan.index.store.contract import StoreFacts
 from hgan.runtime.exif import clean_tag
 from hgan.search.finder import Hit
+from hgan.search.language.parse import parse
+from hgan.search.language.types import Parsed
 from hgan.search.query import Query
 from hgan.search.searcher import CANDIDATES, Index
 from hgan.serve.thumbnails import Size
 
 LONGEST_TEXT = 100_000
 """Maximum length of a text in characters; the model reads only the first few dozen words."""
+LONGEST_LINE = 10_000
+"""Maximum length of a line with words and conditions, in characters."""
 
 MOST_QUERIES = 32
 """Maximum number of queries in one request, which are encoded in one batch."""
@@ -34,6 +38,7 @@ MOST_RESULTS = 20_000
 """Maximum of queries x (`offset` + `k`) of one request; two cores find them in half a second."""
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+Line = Annotated[str, Field(max_length=LONGEST_LINE)]
 Condition = Annotated[str, Field(max_length=1000)]
 
 
@@ -70,8 +75,10 @@ class Page(BaseModel):
         second stage of a search."""
         return queries * max(self.offset + self.k, CANDIDATES)
 
-    def find_many(self, index: Index, queries: Sequence[Query]) -> list[list[Hit]]:
-        """Search for each of several queries.
+    def find_many(
+        self, index: Index, queries: Sequence[Query], where: Filter | None = None
+    ) -> list[list[Hit]]:
+        """Search for each of several queries; `where` is met in addition to the conditions.
 
         Raises:
             DataError: a condition is not valid, or a text has no words.
@@ -80,7 +87,7 @@ class Page(BaseModel):
             queries,
             self.k,
             offset=self.offset,
-            where=Filter.parse(self.where),
+            where=Filter.parse(self.where) & (where or Filter()),
             threshold=self.threshold,
             min_relevance=self.min_relevance,
             fold=self.fold,
@@ -110,6 +117,26 @@ class TextQuery(BaseModel):
 
 class TextSearch(Page, TextQuery):
     """A search by text, by a photo of the index, or by both."""
+
+    q: Line = Field(
+        "",
+        description="Words and conditions as people type them, such as `dog in:2023 rating>=4 "
+        "-people`, instead of `text`, whose words are taken as they are.",
+    )
+
+    @model_validator(mode="after")
+    def _has_one_text(self) -> Self:
+        if self.q and self.text:
+            raise ValueError("q and text are two forms of the words; send one of them")
+        return self
+
+    def parsed(self) -> Parsed:
+        """The words and conditions.
+
+        Raises:
+            LanguageError: a condition in `q` is not valid.
+        """
+        return parse(self.q) if self.q else Parsed(self.text, self.text)
 
 
 class BatchSearch(Page):

@@ -7,8 +7,16 @@ from fastapi import APIRouter, Form, Request
 from PIL import Image
 from starlette.exceptions import HTTPException
 
-from hgan.answers import BatchSearchResult, ExplanationResult, Item, SearchHit, SearchResult
+from hgan.answers import (
+    BatchSearchResult,
+    ExplanationResult,
+    Item,
+    SearchHit,
+    SearchResult,
+    Understood,
+)
 from hgan.errors import DataError
+from hgan.index.conditions.filter import Filter
 from hgan.runtime.images import media_type, open_photo, read_photo
 from hgan.search.finder import Hit
 from hgan.search.query import Query
@@ -75,7 +83,14 @@ async def explanation(body: ExplainRequest, service: ServiceDependency) -> Expla
 
 
 def _search(library: Library, body: TextSearch) -> SearchResult:
-    [result] = _results(library, body, [_query(library, body)])
+    parsed = body.parsed()
+    like = None if body.like is None else library.entry(body.like).id
+    query = parsed.query(like=like, without=tuple(body.without), photo_share=body.share)
+    [result] = _results(library, body, [query], parsed.where)
+    if body.q:
+        result.parsed = Understood.of(parsed)
+        if result.suggestion is not None:
+            result.suggestion = _suggested(library, query, body.q)
     return result
 
 
@@ -96,8 +111,15 @@ def _query(library: Library, body: TextQuery) -> Query:
     return body.query(None if body.like is None else library.entry(body.like).id)
 
 
-def _results(library: Library, page: Page, queries: list[Query]) -> list[SearchResult]:
-    found = page.find_many(library.index, queries)
+def _suggested(library: Library, query: Query, line: str) -> str | None:
+    """The whole line with misspelled words corrected."""
+    return corrected(line, library.index.unknown_words(query))
+
+
+def _results(
+    library: Library, page: Page, queries: list[Query], where: Filter | None = None
+) -> list[SearchResult]:
+    found = page.find_many(library.index, queries, where)
     first = page.offset == 0
     return [_result(library, *pair, first) for pair in zip(queries, found, strict=True)]
 
@@ -109,6 +131,7 @@ def _result(library: Library, query: Query, hits: list[Hit], is_first: bool) -> 
         hits=[SearchHit.of(hit, root, ids.public(hit.id)) for hit in hits],
         notices=[str(word) for word in unknown],
         suggestion=corrected(query.text, unknown),
+        parsed=None,
     )
 
 
