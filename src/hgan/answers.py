@@ -7,7 +7,7 @@ that are no UUIDs, or paths that lead out of the folder of photos is refused as 
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import PurePath, PurePosixPath
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
@@ -106,6 +106,24 @@ class SearchResult(BaseModel):
     parsed: Understood | None = Field(
         None, description="How `q` was understood; null for requests with `text`."
     )
+
+
+class SuggestedText(BaseModel):
+    """What can replace a part of a line."""
+
+    text: str
+    start: Annotated[int, Field(ge=0)] = Field(description="Where the part starts, in code points.")
+    end: Annotated[int, Field(ge=0)] = Field(description="Where it ends.")
+    kind: Literal["field", "value"] = Field(description="A field, which needs a value, or both.")
+    photos: Annotated[int, Field(ge=0)] | None = Field(
+        description="How many photos have the value; null if that is not known."
+    )
+
+
+class SuggestResult(BaseModel):
+    """Suggestions, the best first."""
+
+    suggestions: list[SuggestedText]
 
 
 class BatchSearchResult(BaseModel):

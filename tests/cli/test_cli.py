@@ -192,6 +192,7 @@ def test_search_with_conditions_in_the_line(
     told = capsys.readouterr()
     assert told.out.splitlines()[::2] == [str(photos / name) for name in ("green.png", "blue.png")]
     expected = "hgan: “green”, without blue, not #beach; camera: is ignored, it has no value\n"
+    expected += "hgan: no photo has a tag\n"
     assert told.err == expected
     assert main(["search", "green rating:many", "--index", str(index)]) == 2
     assert "'rating:many': 'many' is not a rating" in capsys.readouterr().err

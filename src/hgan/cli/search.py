@@ -142,7 +142,7 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
             candidates=chosen.candidates,
         )
         model = described(index.bundle)
-        unknown = index.unknown_words(query)
+        unknown = [*index.unknown_values(where), *index.unknown_words(query)]
         if chosen.sheet is not None and index.holds == "texts":
             raise ConfigError("a contact sheet shows photos, but this index contains texts")
         if (chosen.files or chosen.print0) and index.holds == "texts":

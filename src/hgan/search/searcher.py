@@ -6,6 +6,7 @@ candidates, so that the score of a hit is the model's similarity S.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -25,8 +26,10 @@ from hgan.search.calibration import BEST
 from hgan.search.duplicates import fold
 from hgan.search.finder import Finder, Hit, SearchOptions
 from hgan.search.ids import possible_ids
+from hgan.search.language.suggest import Suggestion, suggest
 from hgan.search.query import EncodedQuery, Query, encode
 from hgan.search.relevance import Relevance
+from hgan.search.values import Values
 from hgan.search.words import Unknown, unknown_words
 from hgan.sources.open import content_of, place_of
 
@@ -82,9 +85,12 @@ class Index(Finder):
         self._closing = closing
         self._where = where or f"the index of {root}"  # for error messages
         self._relevance = Relevance(bundle, store)
+        self.values = Values(store)
+        """The values that photos have, for conditions and suggestions."""
 
     def _find(self, queries: Sequence[Query], options: SearchOptions) -> list[list[Hit]]:
         """The hits of each query; all texts are encoded in one batch."""
+        options = replace(options, where=self.values.resolve(options.where))
         encoded = encode(queries, self.bundle, self._stored)
         return [self._search(query, options) for query in encoded]
 
@@ -105,6 +111,27 @@ class Index(Finder):
             return []
         texts = " ".join(text for _, text in query.weighted_texts)
         return unknown_words(texts, calibration.vocabulary, self.bundle.is_token)
+
+    def unknown_values(self, where: Filter) -> list[str]:
+        """For each value in conditions that nothing in the index has: a message with similar ones.
+
+        Raises:
+            IndexingError: the index fails.
+        """
+        return self.values.unknown(where)
+
+    def suggest(self, line: str, at: int | None = None, limit: int = 8) -> list[Suggestion]:
+        """Names of fields and values that can be written in a line of the query language.
+
+        Args:
+            line: what was typed.
+            at: position of the cursor in it, by default the end.
+            limit: maximum number of suggestions.
+
+        Raises:
+            IndexingError: the index fails.
+        """
+        return suggest(self.values, line, at, limit)
 
     def explain(self, item: str, text: str) -> Explanation:
         """Explain the similarity of a photo in the index to a sentence; see `Finder.explain`."""

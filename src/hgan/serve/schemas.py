@@ -75,19 +75,17 @@ class Page(BaseModel):
         second stage of a search."""
         return queries * max(self.offset + self.k, CANDIDATES)
 
-    def find_many(
-        self, index: Index, queries: Sequence[Query], where: Filter | None = None
-    ) -> list[list[Hit]]:
-        """Search for each of several queries; `where` is met in addition to the conditions.
+    def find_many(self, index: Index, queries: Sequence[Query], where: Filter) -> list[list[Hit]]:
+        """Search for each of several queries among photos that meet `where`.
 
         Raises:
-            DataError: a condition is not valid, or a text has no words.
+            DataError: a text has no words.
         """
         return index.find_many(
             queries,
             self.k,
             offset=self.offset,
-            where=Filter.parse(self.where) & (where or Filter()),
+            where=where,
             threshold=self.threshold,
             min_relevance=self.min_relevance,
             fold=self.fold,
@@ -192,6 +190,21 @@ class PhotoToAdd(BaseModel):
         if not all(tag and tag.isprintable() for tag in tags):
             raise DataError("tags: one is empty, or has characters that cannot be printed")
         return tags
+
+
+class SuggestRequest(BaseModel):
+    """A line that a person is typing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    q: Line = Field(description="The line.")
+    at: int | None = Field(
+        None,
+        ge=0,
+        le=LONGEST_LINE,
+        description="Position of the cursor in code points; null for the end of the line.",
+    )
+    limit: int = Field(8, ge=1, le=50, description="Maximum number of suggestions.")
 
 
 class LookupRequest(BaseModel):

@@ -82,6 +82,31 @@ def test_a_line_is_asked_for_as_in_this_process(client, made, bundle):
     assert [Path(hit["path"]).name for hit in found] == [hit.path.name for hit in expected]
 
 
+def test_values_that_no_photo_has_are_named(client):
+    asked = {"text": "red photo", "where": ["folder=gren"]}
+    answer = client.post("/v1/search", json=asked)
+    assert hits(answer) == []
+    notice = "No photo has the folder 'gren'; there are green (3), …"
+    assert answer.json()["notices"][0].startswith(notice.removesuffix(", …"))
+    assert hits(client.post("/v1/search", json={"q": "red in:GREEN"}))  # case does not matter
+
+
+def test_suggestions(client):
+    def suggested(**asked):
+        answer = client.post("/v1/suggest", json=asked)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["suggestions"]
+
+    [green] = suggested(q="🐕 folder:gr")
+    expected = {"text": "folder:green", "start": 2, "end": 11, "kind": "value", "photos": 3}
+    assert green == expected
+    assert suggested(q="🐕 folder:gr and more", at=11) == [green]
+    assert [one["text"] for one in suggested(q="-cam")] == ["-camera:"]
+    assert len(suggested(q="in:", limit=2)) == 2
+    for wrong in ({}, {"q": "x", "limit": 0}, {"q": "x", "at": -1}, {"q": "x" * 10_001}):
+        assert client.post("/v1/suggest", json=wrong).status_code == 422
+
+
 def test_photos_like_one_of_the_index(client):
     [red] = hits(client.post("/v1/search", json={"text": "red", "k": 1}))
     found = hits(client.post("/v1/search", json={"like": red["id"], "k": 3}))

@@ -228,8 +228,13 @@ class Store(ABC):
         """Set `Entry.damaged` of points, until they are stored again."""
 
     @abstractmethod
-    def count(self) -> int:
-        """The number of points."""
+    def count(self, where: Filter | None = None) -> int:
+        """The number of points, or of those that pass a filter."""
+
+    @abstractmethod
+    def counts(self, field: str, limit: int) -> dict[str, int]:
+        """The values of a payload field of `COUNTED` with the number of points that have each, at
+        most `limit` of them, the most frequent first; equal ones by name."""
 
     @abstractmethod
     def facts(self) -> StoreFacts:

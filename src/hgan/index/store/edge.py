@@ -27,10 +27,13 @@ from hgan.index.store.contract import (
 from hgan.index.store.engine_filter import Dialect, to_filter
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import (
+    COUNTED,
     DAMAGED,
     TIME,
     WORDS,
     Widths,
+    counted,
+    most_frequent,
     to_entry,
 )
 from hgan.index.store.snapshot import OPEN_SPACE, space_used
@@ -233,10 +236,19 @@ class EdgeStore(Store):
         if ids:
             self._update(edge.UpdateOperation.set_payload(list(ids), DAMAGED))
 
-    def count(self) -> int:
-        """The number of points."""
+    def count(self, where: Filter | None = None) -> int:
+        """The number of points, or of those that pass a filter."""
+        request = edge.CountRequest(filter=to_filter(where, DIALECT))
         with self._open() as shard:
-            return shard.count(edge.CountRequest())
+            return shard.count(request)
+
+    def counts(self, field: str, limit: int) -> dict[str, int]:
+        """The values of a payload field with their number of points, the most frequent first."""
+        with self._open() as shard:
+            if field in shard.info().payload_schema:
+                found = shard.facet(edge.FacetRequest(field, limit=limit, exact=True))
+                return most_frequent(((str(hit.value), hit.count) for hit in found.hits), limit)
+        return counted(self.entries(), field, limit)
 
     def facts(self) -> StoreFacts:
         """Engine, size, and time of the last change."""
@@ -329,7 +341,7 @@ def _vectors(
 
 def _index_payload(shard: "edge.EdgeShard") -> None:
     """Create payload indexes for the fields that filters use, unless they exist."""
-    kinds = dict.fromkeys(WORDS, edge.PayloadSchemaType.Keyword)
+    kinds = dict.fromkeys((*WORDS, *COUNTED), edge.PayloadSchemaType.Keyword)
     kinds[TIME] = edge.PayloadSchemaType.Integer
     indexed = shard.info().payload_schema
     for name, kind in kinds.items():

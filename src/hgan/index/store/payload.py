@@ -1,6 +1,7 @@
 """Convert points to the payload and named vectors that both engines store, and back."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from hgan.index.store.manifest import Quantize
 
 WORDS = ("folders", "camera_words", "tags")
 """Payload fields with lists of words; a filter requires that they contain certain words."""
+COUNTED = ("folders", "camera", "tags", "people", "places")
+"""Payload fields whose values are counted, see `Store.counts`."""
 TIME = "taken"
 """Payload field with the time in seconds; a filter requires that it is in a range."""
 DAMAGED = {"damaged": True}
@@ -147,3 +150,18 @@ def to_entry(payload: Any) -> Entry:
         user_tags=tuple(payload.get("user_tags", ())),
         damaged=payload.get("damaged", False),
     )
+
+
+def counted(entries: Iterable[Entry], field: str, limit: int) -> dict[str, int]:
+    """What `Store.counts` returns, by reading all entries: for an index whose field is not indexed,
+    because an older version of hgan made it and it can only be read."""
+    found: Counter[str] = Counter()
+    for entry in entries:
+        value = to_payload(entry).get(field) or []
+        found.update([value] if isinstance(value, str) else value)
+    return most_frequent(found.items(), limit)
+
+
+def most_frequent(counts: Iterable[tuple[str, int]], limit: int) -> dict[str, int]:
+    """The values with the largest counts, the largest first; equal ones by name."""
+    return dict(sorted(counts, key=lambda pair: (-pair[1], pair[0]))[:limit])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from qdrant_client import QdrantClient, models
 
+from hgan.errors import IndexingError
 from hgan.index.conditions.filter import Filter
 from hgan.index.store.aliases import check_no_alias
 from hgan.index.store.contract import (
@@ -23,10 +24,13 @@ from hgan.index.store.contract import (
 from hgan.index.store.engine_filter import Dialect, to_filter
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import (
+    COUNTED,
     DAMAGED,
     TIME,
     WORDS,
     Widths,
+    counted,
+    most_frequent,
     to_entry,
 )
 from hgan.index.store.server import Server
@@ -157,9 +161,21 @@ class QdrantStore(Store):
                 lambda client: client.set_payload(self._name, DAMAGED, points=list(ids), wait=True)
             )
 
-    def count(self) -> int:
-        """The number of points."""
-        return self._server.ask(lambda client: client.count(self._name, exact=True)).count
+    def count(self, where: Filter | None = None) -> int:
+        """The number of points, or of those that pass a filter."""
+        chosen = to_filter(where, DIALECT)
+        found = self._server.ask(lambda client: client.count(self._name, chosen, exact=True))
+        return found.count
+
+    def counts(self, field: str, limit: int) -> dict[str, int]:
+        """The values of a payload field with their number of points, the most frequent first."""
+        try:
+            found = self._server.ask(
+                lambda client: client.facet(self._name, field, limit=limit, exact=True)
+            )
+        except IndexingError:  # the field is not indexed, or the server fails: then this fails too
+            return counted(self.entries(), field, limit)
+        return most_frequent(((str(hit.value), hit.count) for hit in found.hits), limit)
 
     def facts(self) -> StoreFacts:
         """Shards and replicas of the collection, and whether it is being optimized."""
@@ -229,7 +245,7 @@ def create_collection(
 
 def index_payload(server: Server) -> None:
     """Create payload indexes for the fields that filters use, unless they exist."""
-    kinds = dict.fromkeys(WORDS, models.PayloadSchemaType.KEYWORD)
+    kinds = dict.fromkeys((*WORDS, *COUNTED), models.PayloadSchemaType.KEYWORD)
     kinds[TIME] = models.PayloadSchemaType.INTEGER
     name = server.collection
     indexed = server.ask(lambda client: client.get_collection(name)).payload_schema

@@ -13,6 +13,8 @@ from hgan.answers import (
     Item,
     SearchHit,
     SearchResult,
+    SuggestedText,
+    SuggestResult,
     Understood,
 )
 from hgan.errors import DataError
@@ -31,6 +33,7 @@ from hgan.serve.schemas import (
     LookupRequest,
     Page,
     PhotoSearch,
+    SuggestRequest,
     TextQuery,
     TextSearch,
 )
@@ -67,6 +70,12 @@ async def search_photo(
     """The photos most similar to an uploaded one, and to a text if there is one."""
     charge(request.scope, form.offset + form.k)
     return await service.photos.run_for(form.cost(), _search_photo, service.library, form)
+
+
+@router.post("/suggest", responses=problem_responses(400, 401, 413))
+async def suggest(body: SuggestRequest, service: ServiceDependency) -> SuggestResult:
+    """Names of fields, and values that photos have, for a line that a person is typing."""
+    return await service.texts.run(_suggest, service.library, body)
 
 
 @router.post("/lookup", responses=problem_responses(400, 401, 404, 413))
@@ -119,20 +128,33 @@ def _suggested(library: Library, query: Query, line: str) -> str | None:
 def _results(
     library: Library, page: Page, queries: list[Query], where: Filter | None = None
 ) -> list[SearchResult]:
+    where = Filter.parse(page.where) & (where or Filter())
     found = page.find_many(library.index, queries, where)
     first = page.offset == 0
-    return [_result(library, *pair, first) for pair in zip(queries, found, strict=True)]
+    missing = library.index.unknown_values(where) if first else []
+    return [_result(library, *pair, first, missing) for pair in zip(queries, found, strict=True)]
 
 
-def _result(library: Library, query: Query, hits: list[Hit], is_first: bool) -> SearchResult:
+def _result(
+    library: Library, query: Query, hits: list[Hit], is_first: bool, missing: list[str]
+) -> SearchResult:
     unknown = library.index.unknown_words(query) if is_first else []
     root, ids = library.index.root, library.ids
     return SearchResult(
         hits=[SearchHit.of(hit, root, ids.public(hit.id)) for hit in hits],
-        notices=[str(word) for word in unknown],
+        notices=[*map(_sentence, missing), *map(str, unknown)],
         suggestion=corrected(query.text, unknown),
         parsed=None,
     )
+
+
+def _sentence(message: str) -> str:
+    return message[:1].upper() + message[1:]
+
+
+def _suggest(library: Library, body: SuggestRequest) -> SuggestResult:
+    found = library.index.suggest(body.q, body.at, body.limit)
+    return SuggestResult(suggestions=[SuggestedText(**one._asdict()) for one in found])
 
 
 def _decode(data: bytes, hint: int) -> Image.Image:
