@@ -53,7 +53,7 @@ def test_an_example_leads_to_its_photos(page: Page):
 def test_results_come_while_one_types_and_no_late_ones(page: Page):
     """Letter by letter; what is shown in the end belongs to all of them."""
     field(page).press_sequentially("a man on a bicycle", delay=25)
-    with page.expect_response(lambda answer: asked(answer).get("text") == "a man on a bicycle red"):
+    with page.expect_response(lambda answer: asked(answer).get("q") == "a man on a bicycle red"):
         field(page).press_sequentially(" red", delay=25)
     page.wait_for_timeout(300)
     at_the_end = shown(page)
@@ -65,7 +65,7 @@ def test_an_answer_that_comes_late_is_dropped(page: Page):
     held = []
 
     def hold(route: Route) -> None:
-        if route.request.post_data_json["text"] == "slow":
+        if route.request.post_data_json["q"] == "slow":
             held.append(route)
         else:
             route.continue_()

@@ -113,14 +113,15 @@ class TextQuery(BaseModel):
         return Query(self.text, like=like, without=tuple(self.without), photo_share=self.share)
 
 
-class TextSearch(Page, TextQuery):
-    """A search by text, by a photo of the index, or by both."""
+class WithLine(BaseModel):
+    """A request with a line in the query language, instead of a text."""
 
     q: Line = Field(
         "",
         description="Words and conditions as people type them, such as `dog in:2023 rating>=4 "
         "-people`, instead of `text`, whose words are taken as they are.",
     )
+    text: Text = Field("", description="Description of the photos.")
 
     @model_validator(mode="after")
     def _has_one_text(self) -> Self:
@@ -137,6 +138,10 @@ class TextSearch(Page, TextQuery):
         return parse(self.q) if self.q else Parsed(self.text, self.text)
 
 
+class TextSearch(Page, TextQuery, WithLine):
+    """A search by text, by a photo of the index, or by both."""
+
+
 class BatchSearch(Page):
     """Several searches at once, with the same page of results."""
 
@@ -151,7 +156,7 @@ class BatchSearch(Page):
         return self
 
 
-class PhotoSearch(Page):
+class PhotoSearch(Page, WithLine):
     """A search by a photo that is uploaded, and optionally by text."""
 
     photo: UploadFile = Field(description="A JPEG, PNG, WebP, GIF, BMP or TIFF file.")

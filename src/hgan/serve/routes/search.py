@@ -21,6 +21,7 @@ from hgan.errors import DataError
 from hgan.index.conditions.filter import Filter
 from hgan.runtime.images import media_type, open_photo, read_photo
 from hgan.search.finder import Hit
+from hgan.search.language.types import Parsed
 from hgan.search.query import Query
 from hgan.search.words import corrected
 from hgan.serve.keys import SearchAccess, SearchRoute
@@ -95,12 +96,7 @@ def _search(library: Library, body: TextSearch) -> SearchResult:
     parsed = body.parsed()
     like = None if body.like is None else library.entry(body.like).id
     query = parsed.query(like=like, without=tuple(body.without), photo_share=body.share)
-    [result] = _results(library, body, [query], parsed.where)
-    if body.q:
-        result.parsed = Understood.of(parsed)
-        if result.suggestion is not None:
-            result.suggestion = _suggested(library, query, body.q)
-    return result
+    return _understood(library, body, parsed, query)
 
 
 def _search_batch(library: Library, body: BatchSearch) -> BatchSearchResult:
@@ -111,8 +107,20 @@ def _search_batch(library: Library, body: BatchSearch) -> BatchSearchResult:
 def _search_photo(library: Library, form: PhotoSearch) -> SearchResult:
     # Read in the photo pool, where few do so at once: a large upload is kept on disk until then.
     photo = _decode(form.photo.file.read(), library.index.bundle.preprocessing.hint)
-    query = Query(form.text, photo, without=tuple(form.without), photo_share=form.share)
-    [result] = _results(library, form, [query])
+    parsed = form.parsed()
+    query = parsed.query(photo, without=tuple(form.without), photo_share=form.share)
+    return _understood(library, form, parsed, query)
+
+
+def _understood(
+    library: Library, asked: TextSearch | PhotoSearch, parsed: Parsed, query: Query
+) -> SearchResult:
+    """The result of one query, with what was understood of its line."""
+    [result] = _results(library, asked, [query], parsed.where)
+    if asked.q:
+        result.parsed = Understood.of(parsed)
+        if result.suggestion is not None:
+            result.suggestion = _suggested(library, query, asked.q)
     return result
 
 

@@ -28,7 +28,12 @@ export const status = () => json("status");
 export const item = (id, signal) => json(`items/${encodeURIComponent(id)}`, { signal });
 export const explain = (id, text, signal) => post("explain", { id, text }, signal);
 
-/** Search for the photos of a query: its `hits`, best first, with `notices` and a `suggestion`. */
+export const suggest = (q, at, limit, signal) => post("suggest", { q, at, limit }, signal);
+
+/**
+ * Search for the photos of a query: its `hits`, best first, with `notices`, a `suggestion`, and what
+ * was understood of the line, `parsed`.
+ */
 export async function search(query, page, signal) {
   if (!query.photo) return post("search", { ...query.body(), ...page }, signal);
   const form = new FormData();

@@ -2,6 +2,7 @@
 
 import * as address from "./address.js";
 import * as api from "./api.js";
+import * as chips from "./chips.js";
 import { Detail } from "./detail.js";
 import { counted, element, find, icon } from "./dom.js";
 import * as filters from "./filters.js";
@@ -9,6 +10,7 @@ import * as hint from "./hint.js";
 import { Past, remember } from "./history.js";
 import { show as showImage } from "./images.js";
 import * as notice from "./notice.js";
+import { Offers } from "./offers.js";
 import { Results } from "./results.js";
 import { Search } from "./search.js";
 import * as upload from "./upload.js";
@@ -17,6 +19,7 @@ import * as welcome from "./welcome.js";
 /** Milliseconds from the last key press to the search; searches with a photo take longer. */
 const WORDS = 50;
 const PHOTO = 250;
+const CONDITION = 400;
 /** Milliseconds after which the text is added to the history as a finished search. */
 const FINISHED = 2500;
 /** Milliseconds until the status is requested again after an error. */
@@ -31,6 +34,7 @@ let { query, open, lost } = address.read();
 let status = null;
 let typing = false; // the user is typing; `back` undoes all of it in one step
 let finished = null;
+let words = null; // of the line, without its conditions; known with its results
 
 const search = new Search(found, failed, (busy) => {
   find(".busy").hidden = !busy;
@@ -55,6 +59,10 @@ const past = new Past((text) => {
   change({ text });
   settle();
 });
+const offers = new Offers({
+  choose: (text) => change({ text }, { typing: true }),
+  opened: () => past.hide(),
+});
 
 /** Change the query and search. `typing`: more changes will follow. */
 function change(parts, { typing: more = false, open: photo = open } = {}) {
@@ -69,7 +77,13 @@ function change(parts, { typing: more = false, open: photo = open } = {}) {
   open = photo;
   address.write(query, open, step);
   showQuery();
-  start(more ? (query.photo ? PHOTO : WORDS) : 0);
+  start(more ? delayOf(query) : 0);
+}
+
+/** Milliseconds until a search while typing. */
+function delayOf({ text, photo }) {
+  if (chips.isCondition(text)) return CONDITION;
+  return photo ? PHOTO : WORDS;
 }
 
 /** The query is finished: add it to past searches, and make it a step of the history. */
@@ -96,6 +110,7 @@ function start(delay) {
     search.stop();
     results.clear();
     hint.hide();
+    chips.hide();
     notice.hide();
     detail.hide();
     count.textContent = "";
@@ -109,18 +124,20 @@ function start(delay) {
   if (!open) detail.hide();
 }
 
-function found({ hits, notices, suggestion }, offset, complete) {
+function found({ hits, notices, suggestion, parsed }, offset, complete) {
+  words = parsed?.text ?? query.text;
   welcome.hide();
   notice.hide();
   results.add(hits, offset);
   if (offset === 0) {
     scrollTo(0, 0);
     hint.show(notices, suggestion, (text) => change({ text }));
+    chips.show(query.text, parsed?.parts ?? [], (text) => change({ text }));
   }
   filters.suggestFolders(hits);
   const { hits: shown } = results;
   count.textContent = summary(shown, complete);
-  if (shown.length === 0) notice.nothing(query, change);
+  if (shown.length === 0) notice.nothing(query, change, parsed);
   showDetail();
 }
 
@@ -134,6 +151,7 @@ function summary(hits, complete) {
 function failed(problem) {
   welcome.hide();
   hint.hide();
+  chips.hide();
   if (results.hits.length && search.offset === 0) results.clear();
   count.textContent = "";
   notice.problem(problem, query, {
@@ -153,7 +171,7 @@ function showDetail() {
   }
   const at = results.at(open);
   const ends = { first: at <= 0, last: at < 0 || (at === results.hits.length - 1 && search.complete) };
-  detail.show(results.hits[at] ?? { id: open }, query, status.weights, ends);
+  detail.show(results.hits[at] ?? { id: open }, query.with({ text: words ?? query.text }), status.weights, ends);
   if (at >= results.hits.length - 6) search.more();
 }
 
@@ -210,6 +228,7 @@ function listen() {
   find("form.search").addEventListener("submit", (event) => {
     event.preventDefault();
     past.hide();
+    offers.hide();
     settle();
   });
   find("button.clear").addEventListener("click", () => {

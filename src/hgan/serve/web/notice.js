@@ -1,6 +1,7 @@
 // Messages about errors and empty results, with what the user can do.
 
 import { key } from "./api.js";
+import { literally } from "./chips.js";
 import { element, find } from "./dom.js";
 import { NONE } from "./filters.js";
 
@@ -54,13 +55,21 @@ export function problem(error, query, { again, change }) {
   }
   if (error.status === 422) {
     const clear = button("New search", () => change({ text: "", photo: null, like: null, ...NONE }));
-    return show("This search is not valid", sentence(error.message), clear);
+    const words = button("Search the words as they are", () => change({ text: literally(query.text) }));
+    return show("This search is not valid", sentence(error.message), query.text ? words : clear);
   }
   return show("Something went wrong", sentence(error.message), button("Try again", again));
 }
 
-/** Show that nothing was found, and why. */
-export function nothing(query, change) {
+/** Show that nothing was found, and why; `parsed` is what was understood of the line. */
+export function nothing(query, change, parsed) {
+  if (parsed?.where.length) {
+    return show(
+      "No photos meet these conditions",
+      "Photos without a time, camera, place, rating or tag never meet a condition on it.",
+      button("Search without conditions", () => change({ ...NONE, text: parsed.text })),
+    );
+  }
   if (query.conditions().length === 0) {
     return show("No photos", "Nothing was found. The index may be empty.");
   }

@@ -3,7 +3,7 @@
 import * as upload from "./upload.js";
 
 const NOTHING = {
-  text: "",
+  text: "", // a line with words and conditions
   photo: null, // chosen, dropped or pasted by the user; see upload.js
   like: null, // the id of a photo of the index
   share: 0.5, // weight of the photo; the words have the rest
@@ -39,7 +39,7 @@ export class Query {
 
   /** The body of a search request. */
   body() {
-    const body = { text: this.text, without: this.without, where: this.conditions() };
+    const body = { q: this.text, without: this.without, where: this.conditions() };
     if (this.like) body.like = this.like;
     if (this.hasPhoto) body.share = this.share;
     if (this.fold) body.fold = true;
