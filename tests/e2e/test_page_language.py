@@ -35,9 +35,7 @@ def test_suggestions_are_taken_with_the_keyboard(page: Page):
     field(page).press("Enter")
     expect(field(page)).to_have_value("🐕 camera:")
     expect(offers).to_have_text(['camera:"Canon EOS 5D"1 photo'])
-    with page.expect_response(
-        lambda answer: asked(answer).get("q") == '🐕 camera:"Canon EOS 5D" '
-    ):
+    with page.expect_response(lambda answer: asked(answer).get("q") == '🐕 camera:"Canon EOS 5D" '):
         offers.first.click()
     expect(page.locator(TILES)).to_have_count(1)
     expect(page.get_by_role("listbox", name="Suggestions")).to_be_hidden()

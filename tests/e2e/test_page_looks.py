@@ -50,6 +50,14 @@ def past(page: Page) -> None:
     field(page).press("ArrowDown")
 
 
+def suggestions(page: Page) -> None:
+    search(page, "a dog folder:2023 -grass without people")
+    expect(page.get_by_role("list", name="Understood").get_by_role("listitem")).to_have_count(3)
+    field(page).press_sequentially(" in:")
+    expect(page.get_by_role("option").first).to_be_visible()
+    field(page).press("ArrowDown")
+
+
 def detail(page: Page) -> None:
     search(page, WORDS)
     page.locator(TILES).first.click()
@@ -68,7 +76,7 @@ def brightness(page: Page) -> float:
     return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
 
 
-STATES = (start, results, past, detail, trouble)
+STATES = (start, results, past, suggestions, detail, trouble)
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)

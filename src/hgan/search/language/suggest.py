@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from hgan.index.conditions.fields import FIELDS, NAMES
+from hgan.index.conditions.periods import is_period
 from hgan.index.conditions.types import HAS
 from hgan.index.conditions.writing import quoted
 from hgan.search.values import Counts, Values
@@ -97,7 +98,9 @@ def _known(values: Values, field: str, typed: str) -> Counts:
         year = re.match(r"(\d{4})-", typed)
         times = values.months(int(year[1])) if year and year[1] > "0000" else values.years()
         if field == "in":
-            return {**times, **values.of("folder"), **values.of("place")}
+            others = {**values.of("folder"), **values.of("place")}
+            # A folder 2023 is not meant by in:2023, which is the year.
+            return {**times, **{name: n for name, n in others.items() if not is_period(name)}}
         return times
     readers: dict[tuple[str, ...], Callable[[], Counts]] = {
         ("folder", "dir"): lambda: values.of("folder"),
