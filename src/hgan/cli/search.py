@@ -151,7 +151,8 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
         print_visible(f"hgan: {understood(parsed)}", file=sys.stderr)
     for word in unknown:
         print_visible(f"hgan: {word}", file=sys.stderr)
-    title = _title(query)
+    shows = parsed.text or chosen.image or chosen.like or not parsed.parts
+    title = _title(query) if shows else ""
     if chosen.print0:
         _print_terminated(hits)
     elif hits and chosen.files:
@@ -205,7 +206,8 @@ def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool, model:
         from rich.console import Console
 
         Console().print(hits_table(hits, title, first, model))
-        if first == 1 and hits[0].grade == "weak":
+        # The title is empty for conditions alone, which describe nothing that could be missing.
+        if first == 1 and title and hits[0].grade == "weak":
             Console(stderr=True).print(NOTHING_FITS)
     elif not hits:
         print("nothing found", file=sys.stderr)

@@ -144,7 +144,8 @@ function found({ hits, notices, suggestion, parsed }, offset, complete) {
 /** What to say about the results. */
 function summary(hits, complete) {
   if (hits.length === 0) return "Nothing found";
-  if (hits[0].grade === "weak") return "Probably nothing like this here. These come closest.";
+  // Conditions alone describe nothing that photos could fail to show.
+  if (hits[0].grade === "weak" && words?.trim()) return "Probably nothing like this here. These come closest.";
   return complete ? `All ${counted(hits.length, "photo")}` : "Best first";
 }
 
