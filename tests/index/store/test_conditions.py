@@ -1,7 +1,6 @@
 """Conditions of every kind on made-up photos: each engine finds those that the naive twin finds."""
 
 from collections.abc import Iterator
-from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -26,11 +25,6 @@ from hgan.index.conditions.types import (
 from hgan.index.store.contract import Entry, Point, Store
 from tests.fixtures.conditions import passes, stars, taken, trees
 from tests.fixtures.points import CAMERAS, DENSE, LOCAL, TAGS, unit
-
-NEW = {"rating", "people", "city", "country", "country_code", "position"}
-pytestmark = pytest.mark.skipif(
-    not {field.name for field in fields(Entry)} >= NEW, reason="entries have no rating, places, …"
-)
 
 PHOTOS = 300
 DAY = 86_400

@@ -26,6 +26,8 @@ from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import (
     COUNTED,
     DAMAGED,
+    GEO,
+    RATING,
     TIME,
     WORDS,
     Widths,
@@ -246,7 +248,8 @@ def create_collection(
 def index_payload(server: Server) -> None:
     """Create payload indexes for the fields that filters use, unless they exist."""
     kinds = dict.fromkeys((*WORDS, *COUNTED), models.PayloadSchemaType.KEYWORD)
-    kinds[TIME] = models.PayloadSchemaType.INTEGER
+    kinds[TIME] = kinds[RATING] = models.PayloadSchemaType.INTEGER
+    kinds[GEO] = models.PayloadSchemaType.GEO
     name = server.collection
     indexed = server.ask(lambda client: client.get_collection(name)).payload_schema
     for field, kind in kinds.items():
