@@ -32,6 +32,17 @@ ENTRIES = [
     Entry("2019/Italy/d.jpg", 1, 1, "", at(2019, 12, 31), "SONY DSC-W7", ("café",)),
     Entry("france/e.jpg", 1, 1, "", None, "", ()),
 ]
+ABROAD = Entry(
+    "f.jpg",
+    1,
+    1,
+    "",
+    city="São Paulo",
+    country="Brazil",
+    country_code="BR",
+    people=("ann lee",),
+    rating=4,
+)
 
 
 @pytest.fixture
@@ -165,6 +176,29 @@ def test_suggestions(values: Values, line: str, expected: list[str]) -> None:
         assert one.end == len(line)
         assert line[one.start - 1 : one.start] in ("", " ", "(")
     assert suggest(values, f"{line} cat", at=len(line)) == found
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("place:", ["place:brazil", 'place:"são paulo"']),
+        ("near:", ['near:"São Paulo"']),
+        ("in:s", ['in:"são paulo"']),
+        ("with:", ['with:"ann lee"']),
+        ("rating>=", ["rating>=4"]),
+        ("dog lee", ['person:"ann lee"']),
+    ],
+)
+def test_suggestions_of_people_places_and_ratings(
+    store: Store, line: str, expected: list[str]
+) -> None:
+    store.upsert([_point(ABROAD)])
+    values = Values(store)
+    assert [one.text for one in suggest(values, line)] == expected
+    assert values.unknown(Filter.parse(["place=sao paulo", "place=br", "person=ann lee"])) == []
+    [message] = values.unknown(Filter.parse(["place=brasil"]))
+    assert message == "no photo has the place 'brasil'; there are brazil (1), …"
+    assert values.resolve(Filter.parse(["in=Brazil"])) == Filter.parse(["place=brazil"])
 
 
 def test_suggestions_say_how_many_photos_there_are(values: Values) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from time import monotonic
 from typing import NamedTuple
 
+from hgan.index.conditions.accents import without_accents
 from hgan.index.conditions.fields import camera_words
 from hgan.index.conditions.filter import Filter
 from hgan.index.conditions.types import (
@@ -52,6 +53,7 @@ FIELDS = {
     "tag": "tags",
     "person": "people",
     "place": "places",
+    "city": "city",
 }
 """The payload field of each field whose values are counted."""
 
@@ -74,6 +76,15 @@ class Values:
     def of(self, field: str) -> Counts:
         """The values of a field of `FIELDS`."""
         return self._counted(field, lambda: self._store.counts(FIELDS[field], MOST_VALUES))
+
+    def names(self, field: str) -> Counts:
+        """The values of a field as people write them: without codes of countries, and without
+        places that are there a second time without their accents."""
+        known = self.of(field)
+        if field != "place":
+            return known
+        plain = {without_accents(name) for name in known if without_accents(name) != name}
+        return {name: n for name, n in known.items() if len(name) > 2 and name not in plain}
 
     def years(self) -> Counts:
         """The years in which photos were taken."""
@@ -154,7 +165,7 @@ class Values:
         return None
 
     def _message(self, what: str, value: str, *fields: str) -> str | None:
-        known = {name: n for field in fields or (what,) for name, n in self.of(field).items()}
+        known = {name: n for field in fields or (what,) for name, n in self.names(field).items()}
         if len(known) >= MOST_VALUES:  # it may be one that was not counted
             return None
         if not known:

@@ -24,6 +24,7 @@ from hgan.index.conditions.types import (
     Taken,
 )
 from hgan.runtime.exif import clean_tag
+from hgan.runtime.formats import kind_of
 
 EXAMPLES = (
     "folder=2023/italy, taken>=2023-06, taken=2023..2024, camera=Canon EOS, tag=beach, "
@@ -99,8 +100,9 @@ def camera_words(camera: str) -> tuple[str, ...]:
 
 
 def name_words(name: str) -> tuple[str, ...]:
-    """The words of a file's name, in lower case, as filters compare them."""
-    return tuple(dict.fromkeys(re.findall(r"[^\W_]+", name.lower())))
+    """The words of a file's name without its suffix, in lower case, as filters compare them."""
+    stem = PurePosixPath(name).stem if kind_of(name) else name
+    return tuple(dict.fromkeys(re.findall(r"[^\W_]+", stem.lower())))
 
 
 def _taken(sign: str, value: str) -> Taken:

@@ -6,11 +6,11 @@ which the extra `places` installs.
 
 import difflib
 import re
-import unicodedata
 from functools import cache, lru_cache
 from typing import NamedTuple
 
 from hgan.errors import ConfigError, DataError
+from hgan.index.conditions.accents import without_accents
 
 _COORDINATES = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*,\s*([-+]?\d+(?:\.\d+)?)\s*", re.ASCII)
 _WRITE = "write latitude and longitude instead, as in near=38.72,-9.14"
@@ -107,5 +107,4 @@ def _cities() -> list[City]:
 
 def _plain(name: str) -> str:
     """A name in lower case, without accents and with single spaces."""
-    letters = unicodedata.normalize("NFKD", name.lower())
-    return " ".join("".join(one for one in letters if not unicodedata.combining(one)).split())
+    return " ".join(without_accents(name.lower()).split())

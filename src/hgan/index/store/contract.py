@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
-from unicodedata import combining, normalize
 from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 
 from hgan.errors import IndexingError
+from hgan.index.conditions.accents import without_accents
 from hgan.index.conditions.filter import Filter
 
 BEAM = 800
@@ -109,11 +109,7 @@ class Entry:
         """What a filter by place compares, in lower case: city, country, and code of the country;
         also without accents, as `sao paulo`."""
         names = [name.lower() for name in (self.city, self.country, self.country_code) if name]
-        return list(dict.fromkeys([*names, *map(_without_accents, names)]))
-
-
-def _without_accents(text: str) -> str:
-    return "".join(c for c in normalize("NFKD", text) if not combining(c))
+        return list(dict.fromkeys([*names, *map(without_accents, names)]))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from hgan.index.store.manifest import Quantize
 
 WORDS = ("folders", "camera_words", "tags", "people", "places", "name_words")
 """Payload fields with lists of words; a filter requires that they contain certain words."""
-COUNTED = ("folders", "camera", "tags", "people", "places")
+COUNTED = ("folders", "camera", "tags", "people", "places", "city")
 """Payload fields whose values are counted, see `Store.counts`."""
 TIME = "taken"
 """Payload field with the time in seconds; a filter requires that it is in a range."""

@@ -86,7 +86,7 @@ def _of_word(values: Values, start: int, minus: str, typed: str) -> Iterator[_Fo
     found = [
         (photos or 0, _written(f"{minus}{field}:", name))
         for field in ("tag", "person", "place", "folder", "camera")
-        for name, photos in _matching(values.of(field), typed, _FROM_WORDS)
+        for name, photos in _matching(values.names(field), typed, _FROM_WORDS)
     ]
     for photos, text in sorted(found, key=lambda one: -one[0])[:_FROM_WORDS]:
         yield start, text, "value", photos
@@ -98,7 +98,7 @@ def _known(values: Values, field: str, typed: str) -> Counts:
         year = re.match(r"(\d{4})-", typed)
         times = values.months(int(year[1])) if year and year[1] > "0000" else values.years()
         if field == "in":
-            others = {**values.of("folder"), **values.of("place")}
+            others = {**values.of("folder"), **values.names("place")}
             # A folder 2023 is not meant by in:2023, which is the year.
             return {**times, **{name: n for name, n in others.items() if not is_period(name)}}
         return times
@@ -107,7 +107,8 @@ def _known(values: Values, field: str, typed: str) -> Counts:
         ("camera",): lambda: values.of("camera"),
         ("tag",): lambda: values.of("tag"),
         ("person", "people", "with"): lambda: values.of("person"),
-        ("place", "city", "country", "near"): lambda: values.of("place"),
+        ("place", "city", "country"): lambda: values.names("place"),
+        ("near",): lambda: values.of("city"),
         ("rating", "stars"): values.stars,
         ("has",): lambda: dict.fromkeys(HAS, 0),
     }
