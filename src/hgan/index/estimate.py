@@ -46,6 +46,8 @@ class Estimate:
     """Number of files that look like photos but cannot be read."""
     left_out: LeftOut
     """Other files of the folder."""
+    sidecars: int
+    """XMP sidecars of the photos."""
     tried: int
     """Number of photos on which the time was measured."""
     disk: int
@@ -63,6 +65,7 @@ class Estimate:
             _row("photos", f"{self.photos:,}"),
             *([_row("skipped", f"{self.skipped:,}", "cannot be read")] if self.skipped else []),
             *(_row("left out", f"{one.count:,}", one.text) for one in self.left_out.reasons()),
+            *([_row("sidecars", f"{self.sidecars:,}", "XMP")] if self.sidecars else []),
             _row("disk", _bytes(self.disk)),
             _row("memory", _bytes(self.memory), "to search"),
             _row(
@@ -113,6 +116,7 @@ def estimate(
         photos=count,
         skipped=len(listing.skipped),
         left_out=listing.left_out,
+        sidecars=len(listing.sidecars()),
         tried=measured.photos,
         disk=LOG_BYTES + count * (vectors + ENTRY_BYTES),
         memory=PROGRAM_BYTES + model + count * widths.dense * searched,
@@ -161,7 +165,7 @@ def _measure(source: Source, photos: list[Photo], bundle: Bundle) -> _Measuremen
     preprocessing = bundle.preprocessing
 
     def load(photo: Photo) -> np.ndarray:
-        content = source.read(photo)
+        content = source.content(photo)
         pixels, fingerprint = content.decode(preprocessing)
         entry_of(content, fingerprint)  # digest and metadata take time as well
         return pixels

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from hgan.errors import DataError
 from hgan.index.store.contract import StoreFacts
 from hgan.index.store.filter import EXAMPLES, Filter
-from hgan.runtime.exif import clean_tag
+from hgan.runtime.metadata.text import clean_tag
 from hgan.search.finder import Hit
 from hgan.search.query import Query
 from hgan.search.searcher import CANDIDATES, Index
