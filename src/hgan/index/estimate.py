@@ -46,8 +46,6 @@ class Estimate:
     """Number of files that look like photos but cannot be read."""
     left_out: LeftOut
     """Other files of the folder."""
-    sidecars: int
-    """XMP sidecars of the photos."""
     tried: int
     """Number of photos on which the time was measured."""
     disk: int
@@ -57,6 +55,8 @@ class Estimate:
     search reads."""
     seconds: float
     """Expected time to index all photos, in seconds."""
+    sidecars: int = 0
+    """XMP sidecars of the photos."""
 
     def lines(self) -> list[str]:
         """The estimate as lines of a table, with numbers rounded to two digits."""
@@ -116,11 +116,11 @@ def estimate(
         photos=count,
         skipped=len(listing.skipped),
         left_out=listing.left_out,
-        sidecars=len(listing.sidecars()),
         tried=measured.photos,
         disk=LOG_BYTES + count * (vectors + ENTRY_BYTES),
         memory=PROGRAM_BYTES + model + count * widths.dense * searched,
         seconds=measured.seconds / measured.photos * count,
+        sidecars=len(listing.sidecars()),
     )
 
 

@@ -2,7 +2,8 @@
 
 Candidates are photos whose dense vectors are close; these are then compared by fingerprints
 (`hgan.runtime.fingerprint`), so that the photos of a burst, which only look alike, are not copies.
-The index has the fingerprints; only photos that an older version has indexed are opened.
+The index has the fingerprints; only photos that have changed since they were indexed, or that an
+older version of hgan has indexed, are opened.
 """
 
 from collections import defaultdict
@@ -129,7 +130,7 @@ class _Finder:
         if key not in self._fingerprints:
             entry = self._entries[key]
             stored = from_hex(entry.fingerprint)
-            if stored is not None:
+            if stored is not None and _is_unchanged(self._root / entry.path, entry):
                 self._fingerprints[key] = stored
                 return stored
             try:
@@ -147,6 +148,17 @@ class _Finder:
 
     def _merge(self, one: str, other: str) -> None:
         self._group[self._root_of(one)] = self._root_of(other)
+
+
+def _is_unchanged(path: PurePath, entry: Entry) -> bool:
+    """Whether the file of a photo is as it was when it was indexed; assumed in an object store."""
+    if not isinstance(path, Path):
+        return True
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (entry.size, entry.mtime)
 
 
 def _order(copy: Copy) -> tuple[int, int, int, str]:
