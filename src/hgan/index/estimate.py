@@ -27,7 +27,7 @@ _TOGETHER = 64
 """Files that are opened before the progress is shown again."""
 TRIED = 2 * IMAGE_BATCH
 """Number of photos in the sample, taken at even distances from the folder."""
-ENTRY_BYTES = 700
+ENTRY_BYTES = 1100
 """Bytes per photo in addition to its vectors: metadata, and the indexes for filters and for large
 searches. Photos with little EXIF need less."""
 LOG_BYTES = 100 * 2**20
