@@ -259,12 +259,23 @@ def print_not_indexed(report: "IndexReport") -> None:
         print_visible(f"skipped {path}: {reason}", file=sys.stderr)
     for left_out in report.left_out.reasons():
         print_visible(f"left out: {left_out}", file=sys.stderr)
+    if report.unplaced:
+        from hgan.index.places import INSTALL, missing
+
+        photos = "photo" if report.unplaced == 1 else "photos"
+        advice = missing() or f"on all machines that index: {INSTALL}"
+        print_visible(
+            f"without a place: {report.unplaced:,} {photos} with a position; {advice}",
+            file=sys.stderr,
+        )
 
 
 def _print_report(report: "IndexReport", to: Path | str) -> None:
     """Print counts to standard output, and what was not indexed to standard error."""
     print_not_indexed(report)
     left_out = f", {report.left_out.total} left out" if report.left_out.total else ""
+    if report.sidecars:
+        left_out += f", {report.sidecars} XMP sidecars"
     print_visible(
         f"{report.added} added, {report.updated} updated, {report.removed} removed, "
         f"{report.unchanged} unchanged, {len(report.skipped)} skipped{left_out}: {to}",

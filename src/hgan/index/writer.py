@@ -138,6 +138,7 @@ class IndexWriter:
                     unsaved = 0
                 bar.advance(number)
         self.remove_missing(changes, exclude, report)
+        self.note_metadata(changes, report)
         return report
 
     def moved_tags(self, changes: Changes) -> dict[str, Tags]:
@@ -180,11 +181,22 @@ class IndexWriter:
                 before = view.get(entry.path)
                 _count(entry, before.entry if before else None, report)
                 todo.pop(entry.path, None)
+                view[entry.path] = _Known(entry, self._revision)
         if todo:
             raise IndexingError(
                 f"{next(iter(todo))}: not in the index, and neither are {len(todo) - 1} other "
                 "photos that were written to it; another process has removed them; index again"
             )
+
+    def note_metadata(self, changes: Changes, report: IndexReport) -> None:
+        """Add to a report, after an update, what is missing in the metadata of all photos: sidecars
+        that cannot be read, and cities for which there is no gazetteer."""
+        with self._lock:
+            entries = [known.entry for known in self._view().values()]
+        report.unplaced = sum(entry.unplaced for entry in entries)
+        for entry in entries:
+            report.skipped |= dict(entry.sidecar_problems)
+        report.sidecars = len(changes.listing.sidecars() - report.skipped.keys())
 
     def count_ignored(self, changes: Changes, report: IndexReport) -> None:
         """Count the files in ignored folders, which takes a while if there are many."""
@@ -290,7 +302,7 @@ class IndexWriter:
 
         Runs in threads.
         """
-        content = self._source.read(reading.photo)
+        content = self._source.content(reading.photo)
         reading.copy = self._stored_copy(content.digest)
         known = reading.copy.entry.fingerprint if reading.copy is not None else ""
         if known:
@@ -460,7 +472,9 @@ class IndexWriter:
 def _count(entry: Entry, before: Entry | None, report: IndexReport) -> None:
     if before is None:
         report.added += 1
-    elif before.digest == entry.digest and not before.damaged:
+    elif (before.digest, before.sidecar_state) == (entry.digest, entry.sidecar_state) and (
+        not before.damaged
+    ):
         report.unchanged += 1  # touched, but the bytes are the same
     else:
         report.updated += 1

@@ -16,7 +16,7 @@ from hgan.errors import DataError
 from hgan.index.conditions.fields import EXAMPLES
 from hgan.index.conditions.filter import Filter
 from hgan.index.store.contract import StoreFacts
-from hgan.runtime.exif import clean_tag
+from hgan.runtime.metadata.text import clean_tag
 from hgan.search.finder import Hit
 from hgan.search.language.parse import parse
 from hgan.search.language.types import Parsed

@@ -23,6 +23,7 @@ from hgan.runtime.session import THREADS
 from hgan.sources.folder import FolderSource
 from tests.fixtures.photos import save_photo
 from tests.fixtures.points import LocalServer
+from tests.fixtures.xmp import LIGHTROOM
 
 PLACE = "http://qdrant:6333/photos"
 
@@ -150,3 +151,13 @@ def test_a_worker_takes_its_cores_only(photos: Path, bundle: Bundle) -> None:
 )
 def test_batches(photos: int, workers: int, expected: int) -> None:
     assert batch_size(photos, workers) == expected
+
+
+def test_sidecars_reach_a_worker_and_their_problems_the_index(photos: Path, bundle: Bundle) -> None:
+    (photos / "red 0.xmp").write_bytes(LIGHTROOM)
+    (photos / "blue 0.xmp").write_bytes(b"<x")
+    Worker(make_job(photos, bundle))(batch(photos))
+    with open_store(PLACE, IndexManifest.of(photos, bundle)) as store:
+        assert {e.path: e.rating for e in store.entries()}["red 0.png"] == 4
+    report = index_folder(photos, PLACE, bundle)
+    assert (report.unchanged, report.sidecars, list(report.skipped)) == (12, 1, ["blue 0.xmp"])

@@ -86,6 +86,7 @@ def index_on_ray(
         _encode(replace(job, moved=writer.moved_tags(changes)), changes, number, report)
         writer.count_stored(changes, report)
         writer.remove_missing(changes, (), report)
+        writer.note_metadata(changes, report)
         writer.count_ignored(changes, report)
         writer.optimize()
     return report

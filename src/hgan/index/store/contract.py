@@ -81,6 +81,12 @@ class Entry:
     """Height of the upright photo in pixels; 0 if unknown."""
     fingerprint: str = ""
     """Perceptual fingerprint (`hgan.runtime.fingerprint`), hexadecimal; empty if unknown."""
+    unplaced: bool = False
+    """Whether there is a position, but there was no gazetteer to find the city with."""
+    sidecar_state: str = ""
+    """State of the XMP sidecars that were read, see `hgan.sources.types.Photo`."""
+    sidecar_problems: tuple[tuple[str, str], ...] = ()
+    """Paths of XMP sidecars that could not be read, with the reason."""
 
     @property
     def tags(self) -> tuple[str, ...]:

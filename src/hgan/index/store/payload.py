@@ -136,6 +136,9 @@ def to_payload(entry: Entry) -> dict[str, Any]:
         "width": entry.width or None,
         "height": entry.height or None,
         "fingerprint": entry.fingerprint or None,
+        "unplaced": entry.unplaced or None,
+        "sidecar_state": entry.sidecar_state or None,
+        "sidecar_problems": [list(one) for one in entry.sidecar_problems] or None,
     }
     return {
         "path": entry.path,
@@ -179,6 +182,9 @@ def to_entry(payload: Any) -> Entry:
         width=payload.get("width", 0),
         height=payload.get("height", 0),
         fingerprint=payload.get("fingerprint", ""),
+        unplaced=payload.get("unplaced", False),
+        sidecar_state=payload.get("sidecar_state", ""),
+        sidecar_problems=tuple((path, why) for path, why in payload.get("sidecar_problems", ())),
     )
 
 
