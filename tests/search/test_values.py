@@ -14,7 +14,7 @@ import pytest
 from hgan.index.conditions.filter import Filter
 from hgan.index.store.contract import Entry, Point, Store
 from hgan.index.store.edge import EdgeStore
-from hgan.runtime.exif import seconds
+from hgan.runtime.metadata.text import seconds
 from hgan.search import values as module
 from hgan.search.language.suggest import suggest
 from hgan.search.values import Values

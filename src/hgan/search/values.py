@@ -32,7 +32,7 @@ from hgan.index.conditions.types import (
     leaves,
 )
 from hgan.index.store.contract import Store
-from hgan.runtime.exif import seconds
+from hgan.runtime.metadata.text import seconds
 from hgan.terminal import visible
 
 MOST_VALUES = 10_000

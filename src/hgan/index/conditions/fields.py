@@ -23,8 +23,8 @@ from hgan.index.conditions.types import (
     Tag,
     Taken,
 )
-from hgan.runtime.exif import clean_tag
 from hgan.runtime.formats import kind_of
+from hgan.runtime.metadata.text import clean_tag
 
 EXAMPLES = (
     "folder=2023/italy, taken>=2023-06, taken=2023..2024, camera=Canon EOS, tag=beach, "

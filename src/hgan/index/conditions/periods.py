@@ -8,7 +8,7 @@ import re
 from datetime import datetime, timedelta
 
 from hgan.errors import DataError
-from hgan.runtime.exif import seconds
+from hgan.runtime.metadata.text import seconds
 
 FIRST, LAST = -62_135_596_800, 253_402_300_799
 """The first second of the year 1, and the last of the year 9999."""
