@@ -1,5 +1,6 @@
-// The results: a grid with infinite scrolling and arrow keys.
+// The results: rows of photos with infinite scrolling and arrow keys.
 
+import { Album } from "./album.js";
 import { thumbnailPath } from "./api.js";
 import { counted, element, find, nameOf } from "./dom.js";
 import { show as showImage } from "./images.js";
@@ -15,6 +16,8 @@ export class Results {
     this.leave = leave;
     this.hits = [];
     this.tiles = new Map();
+    this.albums = [];
+    new ResizeObserver(() => this.arrange()).observe(this.grid);
     this.grid.addEventListener("click", (event) => this.clicked(event));
     this.grid.addEventListener("keydown", (event) => this.key(event));
     this.grid.addEventListener("focusin", (event) => this.reach(event.target.closest("a")));
@@ -26,8 +29,9 @@ export class Results {
 
   /** Add a page of photos; the first page replaces all others. */
   add(hits, offset) {
-    const tiles = offset === 0 ? new Map() : this.tiles;
-    const fresh = offset === 0 ? hits : hits.filter((hit) => !tiles.has(hit.id));
+    const first = offset === 0;
+    const tiles = first ? new Map() : this.tiles;
+    const fresh = hits.filter((hit) => !tiles.has(hit.id));
     // A photo that is shown already keeps its tile, so that it does not flicker.
     for (const hit of fresh) {
       const tile = this.tiles.get(hit.id) ?? this.tile(hit);
@@ -35,20 +39,44 @@ export class Results {
       tiles.set(hit.id, tile);
     }
     this.tiles = tiles;
-    this.hits = offset === 0 ? fresh : [...this.hits, ...fresh];
-    const rows = fresh.map((hit) => tiles.get(hit.id));
-    if (offset === 0) {
-      this.grid.replaceChildren(...rows);
+    this.hits = first ? fresh : [...this.hits, ...fresh];
+    if (first) this.albums = [new Album(null)];
+    const [album] = this.albums;
+    album.add(fresh.map((hit) => tiles.get(hit.id)), fresh);
+    if (first) {
+      this.grid.replaceChildren(album.element);
       this.reach(this.links[0]);
-    } else this.grid.append(...rows);
+    }
+    this.arrange();
     this.watchEnd();
   }
 
   clear() {
     this.hits = [];
     this.tiles = new Map();
+    this.albums = [];
     this.grid.replaceChildren();
     this.watch.disconnect();
+  }
+
+  /** Arrange all photos that need it; see `Album.arrange`. */
+  arrange(still = false) {
+    const style = getComputedStyle(this.grid);
+    const padding = Number.parseFloat(style.paddingLeft) + Number.parseFloat(style.paddingRight);
+    const width = Math.floor(this.grid.clientWidth - padding);
+    if (width > 0) for (const album of this.albums) album.arrange(width, still);
+  }
+
+  /** A thumbnail has come: it has the proportions of its photo. */
+  measure(image, tile, hit) {
+    const { naturalWidth, naturalHeight } = image;
+    const has = (album) => album.measure(tile, hit, naturalWidth, naturalHeight);
+    if (!this.albums.some(has) || this.arranging) return;
+    // Several thumbnails come between two frames.
+    this.arranging = requestAnimationFrame(() => {
+      this.arranging = null;
+      this.arrange(true);
+    });
   }
 
   /** Check again whether the end is in view: it may still be after a page was added. */
@@ -76,10 +104,13 @@ export class Results {
 
   tile(hit) {
     const image = element("img", { alt: "", decoding: "async", width: 512, height: 512 });
-    showImage(image, thumbnailPath(hit.id), true);
     const name = element("span", { class: "name" });
     const more = element("span", { class: "folded", hidden: true });
-    return element("li", {}, element("a", { tabindex: -1, "data-id": hit.id }, image, name, more));
+    const link = element("a", { tabindex: -1, "data-id": hit.id }, image, name, more);
+    const tile = element("li", {}, link);
+    image.addEventListener("load", () => this.measure(image, tile, hit));
+    showImage(image, thumbnailPath(hit.id), true);
+    return tile;
   }
 
   fill(tile, hit) {
@@ -113,17 +144,35 @@ export class Results {
     const links = this.links;
     const at = links.indexOf(event.target.closest("a"));
     if (at < 0 || event.altKey || event.ctrlKey || event.metaKey) return;
-    const columns = getComputedStyle(this.grid).gridTemplateColumns.split(" ").length;
-    const steps = { ...STEPS, ArrowUp: -columns, ArrowDown: columns };
     let to;
-    if (event.key in steps) to = at + steps[event.key];
+    if (event.key in STEPS) to = at + STEPS[event.key];
+    else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
+      to = beside(links, at, event.key === "ArrowUp" ? -1 : 1);
+    }
     else if (event.key === "Home") to = 0;
     else if (event.key === "End") to = links.length - 1;
     else if (event.key === "Escape") to = -1;
     else return;
     event.preventDefault();
     if (to < 0 && event.key !== "ArrowLeft") this.leave();
-    // Arrow down above an incomplete last row moves to the last photo.
     else links[Math.max(0, Math.min(to, links.length - 1))].focus();
   }
+}
+
+/**
+ * The photo in the row above or below (`by` is -1 or 1) whose middle is closest; -1 above the first
+ * row, and the last photo below the last row.
+ */
+function beside(links, at, by) {
+  const boxes = new Map();
+  const box = (row) => boxes.get(row) ?? boxes.set(row, links[row].getBoundingClientRect()).get(row);
+  const middle = (row) => box(row).left + box(row).width / 2;
+  let to = at;
+  while (links[to] && box(to).top === box(at).top) to += by;
+  if (!links[to]) return by < 0 ? -1 : links.length - 1;
+  let best = to;
+  for (let next = to; links[next] && box(next).top === box(to).top; next += by) {
+    if (Math.abs(middle(next) - middle(at)) < Math.abs(middle(best) - middle(at))) best = next;
+  }
+  return best;
 }
