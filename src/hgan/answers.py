@@ -4,13 +4,14 @@ The client does not trust the service: an answer with other types, numbers that 
 that are no UUIDs, or paths that lead out of the folder of photos is refused as a whole.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import PurePath, PurePosixPath
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from hgan.index.store.contract import Entry
+from hgan.search.browsing import time_of
 from hgan.search.calibration import Grade
 from hgan.search.finder import Hit
 
@@ -23,6 +24,12 @@ def _relative(path: str) -> str:
         if parsed.anchor or ".." in parsed.parts:
             raise ValueError("a path must be relative, without ..")
     return path
+
+
+def _local_time(text: str) -> str:
+    """The text, if it is an ISO 8601 time."""
+    datetime.fromisoformat(text)
+    return text
 
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -84,24 +91,31 @@ class Item(BaseModel):
     id: PhotoId
     path: RelativePath = Field(description="Path relative to the indexed folder.")
     bytes: Annotated[int, Field(ge=0)]
-    taken: str | None = Field(description="Local time of the camera, without a time zone.")
+    taken: Annotated[str, AfterValidator(_local_time)] | None = Field(description="Local time of the camera, without a time zone.")
     camera: str
     tags: list[str]
 
     @classmethod
     def of(cls, entry: Entry, public_id: str) -> Self:
         """The public part of an index entry, with its public id."""
-        taken = None
-        if entry.taken is not None:
-            taken = datetime.fromtimestamp(entry.taken, UTC).replace(tzinfo=None).isoformat()
+        taken = time_of(entry)
         return cls(
             id=public_id,
             path=entry.path,
             bytes=entry.size,
-            taken=taken,
+            taken=None if taken is None else taken.isoformat(),
             camera=entry.camera,
             tags=list(entry.tags),
         )
+
+
+class TimelineResult(BaseModel):
+    """Photos in the order of time, the newest first; those without a time last."""
+
+    items: list[Item]
+    cursor: str | None = Field(
+        None, description="Where the next page starts; null after the last page."
+    )
 
 
 Box = Annotated[list[Number], Field(min_length=4, max_length=4)]

@@ -98,7 +98,7 @@ def test_a_photo_finds_itself(page: Page, library, way):
     loaded(page, ".upload img")
     expect(page.locator(".drop")).to_be_hidden()
     page.get_by_role("button", name="Remove the photo").click()
-    expect(page.locator(TILES)).to_have_count(0)
+    expect(page.locator(".welcome")).to_be_visible()
 
 
 def test_a_photo_and_words_with_a_share(page: Page, library):
@@ -216,7 +216,6 @@ def test_back_and_forward(page: Page):
     expect(page.locator(TILES).first).to_have_attribute("data-id", dogs[0])
     page.go_back()
     expect(page.get_by_role("heading", name="111 photos")).to_be_visible()
-    expect(page.locator(TILES)).to_have_count(0)
     page.go_forward()
     page.go_forward()
     expect(page.locator(TILES).first).to_have_attribute("data-id", boys[0])

@@ -4,7 +4,7 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from types import TracebackType
@@ -14,6 +14,7 @@ from hgan.errors import DataError
 from hgan.index.store.filter import EXAMPLES, Filter
 from hgan.runtime.explain import Explanation
 from hgan.runtime.images import PhotoSource
+from hgan.search.browsing import TimelinePhoto
 from hgan.search.calibration import Grade, grade
 from hgan.search.query import Query
 
@@ -209,6 +210,25 @@ class Finder(ABC):
             fold=fold,
             candidates=candidates,
         )
+
+    def browse(self, where: Where = None) -> Iterator[TimelinePhoto]:
+        """All photos, or those that meet conditions, the newest first; they are read in pages.
+
+        Photos of the same second are ordered by id, and photos without a time come last. Each photo
+        comes once, also if others are added or removed meanwhile.
+
+        Args:
+            where: only photos that meet these conditions, see `find`.
+
+        Raises:
+            DataError: a condition is not valid, or the index contains texts.
+            IndexingError: the index or the service fails.
+        """
+        return self._browse(filter_of(where))
+
+    @abstractmethod
+    def _browse(self, where: Filter) -> Iterator[TimelinePhoto]:
+        """The photos of `browse`."""
 
     @abstractmethod
     def _find(self, queries: Sequence[Query], options: SearchOptions) -> list[list[Hit]]:

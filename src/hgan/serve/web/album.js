@@ -53,8 +53,14 @@ export class Album {
     this.list.style.gap = `${gap}px`;
     for (const row of rows) this.place(row);
     this.rows = [...kept, ...rows];
+    this.element.style.width = this.isShort ? `${widthOf(this.rows[0], gap)}px` : "100%";
     this.width = width;
     this.changed = false;
+  }
+
+  /** Whether it does not fill one row, so that the next album has place beside it. */
+  get isShort() {
+    return this.rows.length === 1 && !this.rows[0].full;
   }
 
   seen(row) {
@@ -69,6 +75,8 @@ export class Album {
     });
   }
 }
+
+const widthOf = ({ widths }, gap) => widths.reduce((sum, width) => sum + width + gap, -gap);
 
 /** Width / height of a photo; null if it is not known. */
 function known({ id, width, height }) {

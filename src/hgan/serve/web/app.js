@@ -2,6 +2,7 @@
 
 import * as address from "./address.js";
 import * as api from "./api.js";
+import { monthOf } from "./browse.js";
 import { Detail } from "./detail.js";
 import { counted, element, find, icon } from "./dom.js";
 import * as filters from "./filters.js";
@@ -90,45 +91,55 @@ function go(to, photo, step) {
   start(0);
 }
 
-/** Start the search, or show the start page. */
+/** Start the search; without words or a photo, all photos are shown by time. */
 function start(delay) {
-  if (query.empty) {
+  if (query.browses && lost) {
     search.stop();
     results.clear();
     hint.hide();
-    notice.hide();
     detail.hide();
     count.textContent = "";
-    if (lost) notice.lostPhoto();
-    else if (status?.photos === 0) notice.empty(status.name);
-    else welcome.show(status, address.link, (example) => change({ ...example }, { open: null }));
-    return;
+    return notice.lostPhoto();
   }
   lost = false;
   search.start(query, delay);
+  if (query.empty) showWelcome();
   if (!open) detail.hide();
 }
 
+function showWelcome() {
+  welcome.show(status, address.link, (example) => change({ ...example }, { open: null }));
+}
+
 function found({ hits, notices, suggestion }, offset, complete) {
-  welcome.hide();
+  if (query.empty) showWelcome();
+  else welcome.hide();
   notice.hide();
-  results.add(hits, offset);
+  results.add(hits, offset, query.browses ? monthOf : undefined);
   if (offset === 0) {
     scrollTo(0, 0);
-    hint.show(notices, suggestion, (text) => change({ text }));
+    hint.show(query.browses ? withoutWords() : notices, suggestion, (text) => change({ text }));
   }
   filters.suggestFolders(hits);
   const { hits: shown } = results;
   count.textContent = summary(shown, complete);
-  if (shown.length === 0) notice.nothing(query, change);
+  if (shown.length === 0 && query.conditions().length === 0) notice.empty(status?.name);
+  else if (shown.length === 0) notice.nothing(query, change);
   showDetail();
+}
+
+/** What only changes the order of a search has no effect on the timeline. */
+function withoutWords() {
+  return query.without.length ? ["Add words: “without” changes what they find"] : [];
 }
 
 /** What to say about the results. */
 function summary(hits, complete) {
   if (hits.length === 0) return "Nothing found";
   if (hits[0].grade === "weak") return "Probably nothing like this here. These come closest.";
-  return complete ? `All ${counted(hits.length, "photo")}` : "Best first";
+  if (query.empty) return "";
+  if (complete) return `All ${counted(hits.length, "photo")}`;
+  return query.browses ? "Newest first" : "Best first";
 }
 
 function failed(problem) {
@@ -245,7 +256,7 @@ function listen() {
 function begin() {
   notice.hide();
   showQuery();
-  if (!query.empty) start(0);
+  start(0);
   ask();
 }
 
@@ -253,13 +264,12 @@ async function ask() {
   try {
     status = await api.status();
   } catch (problem) {
-    if (query.empty) notice.problem(problem, query, { again: begin, change });
-    else if (problem.status !== 401) setTimeout(ask, STATUS); // the search will ask for the key
+    if (problem.status !== 401) setTimeout(ask, STATUS); // the search will ask for the key
     return;
   }
   showQuery();
-  if (query.empty) start(0);
-  else if (search.offset > 0) showDetail(); // the results came before the weights of the levels
+  if (query.empty && !lost) showWelcome();
+  if (search.offset > 0) showDetail(); // the results came before the weights of the levels
 }
 
 listen();

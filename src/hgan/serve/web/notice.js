@@ -61,9 +61,6 @@ export function problem(error, query, { again, change }) {
 
 /** Show that nothing was found, and why. */
 export function nothing(query, change) {
-  if (query.conditions().length === 0) {
-    return show("No photos", "Nothing was found. The index may be empty.");
-  }
   show(
     "No photos match these filters",
     "Photos without a time, camera or tag never match a filter on it.",
@@ -71,11 +68,11 @@ export function nothing(query, change) {
   );
 }
 
-/** Show that the index is empty. */
+/** Show that the index is empty; `name` is that of its folder, if it is known. */
 export function empty(name) {
   show(
     "No photos yet",
-    `The index of “${name}” is empty. Put photos into the folder and index it:`,
+    `The index${name ? ` of “${name}”` : ""} is empty. Put photos into the folder and index it:`,
     element("pre", {}, "hgan index ~/Pictures"),
   );
 }

@@ -28,9 +28,14 @@ export class Query {
     return new Query({ ...this, ...parts });
   }
 
-  /** Whether there is nothing to search for; filters without a text or photo are not a query. */
+  /** Whether there is nothing to rank photos by: all that meet the filters are shown by time. */
+  get browses() {
+    return !this.text.trim() && !this.hasPhoto;
+  }
+
+  /** Whether this is the start page: neither a query nor filters. */
   get empty() {
-    return !this.text.trim() && !this.photo && !this.like;
+    return this.browses && this.filters === 0;
   }
 
   get hasPhoto() {

@@ -27,8 +27,12 @@ export class Results {
     });
   }
 
-  /** Add a page of photos; the first page replaces all others. */
-  add(hits, offset) {
+  /**
+   * Add a page of photos; the first page replaces all others.
+   *
+   * @param titleOf the heading of a photo, which those after it share; null for no headings
+   */
+  add(hits, offset, titleOf = () => null) {
     const first = offset === 0;
     const tiles = first ? new Map() : this.tiles;
     const fresh = hits.filter((hit) => !tiles.has(hit.id));
@@ -40,13 +44,14 @@ export class Results {
     }
     this.tiles = tiles;
     this.hits = first ? fresh : [...this.hits, ...fresh];
-    if (first) this.albums = [new Album(null)];
-    const [album] = this.albums;
-    album.add(fresh.map((hit) => tiles.get(hit.id)), fresh);
-    if (first) {
-      this.grid.replaceChildren(album.element);
-      this.reach(this.links[0]);
+    if (first) this.albums = [];
+    for (const { title, group } of grouped(fresh, titleOf)) {
+      if (this.albums.at(-1)?.title !== title) this.albums.push(new Album(title));
+      this.albums.at(-1).add(group.map((hit) => tiles.get(hit.id)), group);
     }
+    if (first) this.grid.replaceChildren();
+    for (const { element } of this.albums) if (!element.isConnected) this.grid.append(element);
+    if (first) this.reach(this.links[0]);
     this.arrange();
     this.watchEnd();
   }
@@ -115,7 +120,7 @@ export class Results {
 
   fill(tile, hit) {
     const [link] = tile.children;
-    const folded = hit.duplicates.length;
+    const folded = hit.duplicates?.length ?? 0; // the timeline has none
     link.href = this.link(hit);
     const more = folded ? `, with ${counted(folded, "near-duplicate")}` : "";
     const weak = hit.grade === "weak";
@@ -157,6 +162,17 @@ export class Results {
     if (to < 0 && event.key !== "ArrowLeft") this.leave();
     else links[Math.max(0, Math.min(to, links.length - 1))].focus();
   }
+}
+
+/** Photos that follow each other and have the same heading. */
+function grouped(hits, titleOf) {
+  const groups = [];
+  for (const hit of hits) {
+    const title = titleOf(hit);
+    if (groups.at(-1)?.title !== title || groups.length === 0) groups.push({ title, group: [] });
+    groups.at(-1).group.push(hit);
+  }
+  return groups;
 }
 
 /**

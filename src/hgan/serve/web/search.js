@@ -1,6 +1,7 @@
 // One search at a time: a new search cancels the previous one, and late responses are dropped.
 
 import { search } from "./api.js";
+import { browse } from "./browse.js";
 
 /** Photos in one page. The service uses the same number of candidates for every page of this size. */
 export const PAGE = 48;
@@ -31,6 +32,7 @@ export class Search {
     this.asking = null;
     this.query = null;
     this.offset = 0;
+    this.cursor = null; // of the next page of the timeline
     this.complete = false;
     this.busy(false);
   }
@@ -50,12 +52,17 @@ export class Search {
     this.asking = asking;
     this.busy(true);
     try {
-      const result = await search(this.query, { k: PAGE, offset }, asking.signal);
+      const page = this.query.browses ? { k: PAGE, cursor: this.cursor } : { k: PAGE, offset };
+      const find = this.query.browses ? browse : search;
+      const result = await find(this.query, page, asking.signal);
       if (this.asking !== asking) return;
       this.asking = null;
       this.offset = offset + PAGE;
       const last = this.query.fold ? LAST_FOLDED : LAST;
-      this.complete = result.hits.length < PAGE || this.offset + PAGE > last;
+      this.cursor = result.cursor ?? null;
+      this.complete = this.query.browses
+        ? this.cursor === null
+        : result.hits.length < PAGE || this.offset + PAGE > last;
       this.busy(false);
       this.found(result, offset, this.complete);
     } catch (problem) {
