@@ -33,6 +33,7 @@ def _local_time(text: str) -> str:
 
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Pixels = Annotated[int, Field(ge=0)]
 RelativePath = Annotated[str, AfterValidator(_relative)]
 PhotoId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 
@@ -52,6 +53,8 @@ class SearchHit(BaseModel):
         description="How relevant the photo is, comparable between queries; null if not known.",
     )
     grade: Grade | None = Field(None, description="The word for the relevance.")
+    width: Pixels = Field(0, description="Width of the upright photo in pixels; 0 if unknown.")
+    height: Pixels = Field(0, description="Height of the upright photo in pixels; 0 if unknown.")
 
     @classmethod
     def of(cls, hit: Hit, root: PurePath, public_id: str) -> Self:
@@ -64,6 +67,8 @@ class SearchHit(BaseModel):
             duplicates=[path.relative_to(root).as_posix() for path in hit.duplicates],
             relevance=hit.relevance,
             grade=hit.grade,
+            width=hit.width,
+            height=hit.height,
         )
 
 
@@ -94,6 +99,19 @@ class Item(BaseModel):
     taken: Annotated[str, AfterValidator(_local_time)] | None = Field(description="Local time of the camera, without a time zone.")
     camera: str
     tags: list[str]
+    rating: Annotated[int, Field(ge=0, le=5)] | None = Field(
+        None, description="Stars; null if the photo was never rated."
+    )
+    people: list[str] = Field([], description="People that other programs have named in it.")
+    city: str = Field("", description="The nearest city; empty if unknown.")
+    country: str = ""
+    width: Pixels = Field(0, description="Width of the upright photo in pixels; 0 if unknown.")
+    height: Pixels = Field(0, description="Height of the upright photo in pixels; 0 if unknown.")
+    file_time: bool = Field(
+        False,
+        description="Whether `taken` is the time of the last change of the file, because the photo "
+        "has none.",
+    )
 
     @classmethod
     def of(cls, entry: Entry, public_id: str) -> Self:
@@ -106,6 +124,13 @@ class Item(BaseModel):
             taken=None if taken is None else taken.isoformat(),
             camera=entry.camera,
             tags=list(entry.tags),
+            rating=entry.rating,
+            people=list(entry.people),
+            city=entry.city,
+            country=entry.country,
+            width=entry.width,
+            height=entry.height,
+            file_time=entry.file_time,
         )
 
 

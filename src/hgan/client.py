@@ -219,7 +219,16 @@ def _hits(result: SearchResult) -> list[Hit]:
 def _hit(hit: SearchHit) -> Hit:
     duplicates = tuple(Path(path) for path in hit.duplicates)
     path = Path(hit.path)
-    return Hit(path, hit.score, hit.levels, hit.id, duplicates, relevance=hit.relevance)
+    return Hit(
+        path,
+        hit.score,
+        hit.levels,
+        hit.id,
+        duplicates,
+        relevance=hit.relevance,
+        width=hit.width,
+        height=hit.height,
+    )
 
 
 def _bytes(photo: PhotoSource) -> bytes:

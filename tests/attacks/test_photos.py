@@ -185,5 +185,5 @@ def test_reading_uses_one_descriptor(tmp_path: Path, monkeypatch) -> None:
         content = source.read(photo)
     (tmp_path / "a.png").unlink()
     assert opened == [tmp_path / "a.png"]
-    assert content.pixels(Preprocessing(8)).shape == (8, 8, 3)
+    assert content.decode(Preprocessing(8)).pixels.shape == (8, 8, 3)
     assert content.exif() == Exif() and len(content.digest) == 64

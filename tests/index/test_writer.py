@@ -61,7 +61,7 @@ def upload(
     with writer.exclusive():
         save_photo(root / path, COLOURS["green"], seed=seed)
         content = FolderSource(root).read(Photo(path, 0, 0))
-        encoded = writer._bundle.encode_images([content.pixels(Preprocessing(SIZE))])
+        encoded = writer._bundle.encode_images([content.decode(Preprocessing(SIZE)).pixels])
         return writer.add(content, encoded, tags)
 
 

@@ -38,7 +38,7 @@ def test_everything_comes_from_the_same_bytes(tmp_path: Path) -> None:
     assert content.photo == Photo("a.jpg", status.st_size, status.st_mtime_ns)
     assert content.digest == digest
     assert content.exif().camera == "Pixel 9"
-    pixels = content.pixels(Preprocessing(8))
+    pixels = content.decode(Preprocessing(8)).pixels
     assert pixels.shape == (8, 8, 3)
     assert pixels.mean(axis=(0, 1)) == pytest.approx(COLOURS["red"], abs=5)
 

@@ -162,8 +162,9 @@ def _measure(source: Source, photos: list[Photo], bundle: Bundle) -> _Measuremen
 
     def load(photo: Photo) -> np.ndarray:
         content = source.read(photo)
-        entry_of(content)  # digest and EXIF take time as well
-        return content.pixels(preprocessing)
+        pixels, fingerprint = content.decode(preprocessing)
+        entry_of(content, fingerprint)  # digest and metadata take time as well
+        return pixels
 
     bundle.encode_images([preprocessing.blank()])  # loads the model
     start = perf_counter()

@@ -27,7 +27,7 @@ def points_of(
     ]
 
 
-def entry_of(content: PhotoContent) -> Entry:
+def entry_of(content: PhotoContent, fingerprint: str = "") -> Entry:
     """The metadata that an index stores for a photo, read from the file."""
     photo, exif = content.photo, content.exif()
     return Entry(
@@ -39,6 +39,9 @@ def entry_of(content: PhotoContent) -> Entry:
         exif.camera,
         exif.tags,
         etag=photo.etag,
+        width=exif.width,
+        height=exif.height,
+        fingerprint=fingerprint,
     )
 
 

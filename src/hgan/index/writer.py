@@ -209,7 +209,13 @@ class IndexWriter:
             finally:
                 self._replaced = outer
 
-    def add(self, content: PhotoContent, encoded: Encoded[np.ndarray], user_tags: Tags) -> Entry:
+    def add(
+        self,
+        content: PhotoContent,
+        encoded: Encoded[np.ndarray],
+        user_tags: Tags,
+        fingerprint: str = "",
+    ) -> Entry:
         """Store an encoded photo; it replaces the photo at this path, including its user tags.
 
         Call it in an `exclusive` block that also writes the file.
@@ -218,11 +224,12 @@ class IndexWriter:
             content: the photo, with the size and time of its file.
             encoded: the encoded photo, N = 1.
             user_tags: tags in addition to those in the file, in lower case.
+            fingerprint: the perceptual fingerprint of the photo, hexadecimal.
 
         Raises:
             IndexingError: the index cannot be written.
         """
-        entry = replace(entry_of(content), user_tags=user_tags)
+        entry = replace(entry_of(content, fingerprint), user_tags=user_tags)
         points = points_of([entry], encoded, self._bundle.config.weights)
         with self.exclusive():
             before = self._intact(entry.id)
@@ -284,11 +291,14 @@ class IndexWriter:
         Runs in threads.
         """
         content = self._source.read(reading.photo)
-        reading.entry = entry_of(content)
         reading.copy = self._stored_copy(content.digest)
-        if reading.copy is not None:
+        known = reading.copy.entry.fingerprint if reading.copy is not None else ""
+        if known:
+            reading.entry = entry_of(content, known)
             return np.zeros(0, np.uint8)
-        return content.pixels(self._bundle.preprocessing)
+        pixels, fingerprint = content.decode(self._bundle.preprocessing)
+        reading.entry = entry_of(content, fingerprint)
+        return pixels
 
     def _stored_copy(self, digest: str) -> Point | None:
         key = self._copies.get(digest)

@@ -29,6 +29,8 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImageP
 
 _TIME = re.compile(r"(\d{4})\D(\d\d)\D(\d\d)\D+(\d\d)\D(\d\d)(?:\D(\d\d))?", re.ASCII)
 _IPTC_KEYWORDS = (2, 25)
+_TURNED = range(5, 9)
+"""Orientations with exchanged width and height."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ class Exif:
     """Make and model of the camera."""
     tags: tuple[str, ...] = ()
     """Keywords in lower case."""
+    width: int = 0
+    """Width of the upright photo in pixels."""
+    height: int = 0
+    """Height of the upright photo in pixels."""
 
 
 def read_exif(source: Path | bytes, name: str = "photo") -> Exif:
@@ -60,13 +66,15 @@ def read_exif(source: Path | bytes, name: str = "photo") -> Exif:
             exif = photo.getexif()
             inner = exif.get_ifd(ExifTags.IFD.Exif)
             windows = exif.get(ExifTags.Base.XPKeywords)
+            turned = exif.get(ExifTags.Base.Orientation, 1) in _TURNED
+            width, height = photo.size[::-1] if turned else photo.size
             keywords = [*_windows_keywords(windows), *_iptc_keywords(photo)]
     except Exception:  # malicious bytes make decoders raise any exception: struct.error, ...
         return Exif()
     times = [inner.get(ExifTags.Base.DateTimeOriginal), inner.get(ExifTags.Base.DateTimeDigitized)]
     # The preview of a RAW photo may have this time only; in others, it is that of the last change.
     times += [exif.get(ExifTags.Base.DateTime)] if raw else []
-    return Exif(_taken(times), _camera(exif), _tags(keywords))
+    return Exif(_taken(times), _camera(exif), _tags(keywords), width, height)
 
 
 def clean_tag(tag: str) -> str:

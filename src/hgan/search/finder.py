@@ -44,6 +44,10 @@ class Hit:
     """How relevant the hit is, from 0 to 1, comparable between queries; see
     `hgan.search.calibration`. None if it is not known: for queries by photo, and for models
     without a calibration."""
+    width: int = 0
+    """Width of the upright photo in pixels; 0 if unknown."""
+    height: int = 0
+    """Height of the upright photo in pixels; 0 if unknown."""
 
     @property
     def grade(self) -> Grade | None:

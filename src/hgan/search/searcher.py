@@ -312,6 +312,8 @@ class Index(Finder):
                     tuple(self._path(other.entry) for other in others),
                     point.entry.text,
                     None if relevance is None else relevance[row],
+                    point.entry.width,
+                    point.entry.height,
                 )
             )
         return hits

@@ -14,6 +14,7 @@ import numpy as np
 
 from hgan.errors import DataError
 from hgan.runtime.exif import Exif, read_exif
+from hgan.runtime.fingerprint import fingerprint, to_hex
 from hgan.runtime.formats import kind_of
 from hgan.runtime.images import open_photo
 from hgan.runtime.preprocessing import Preprocessing
@@ -52,15 +53,24 @@ class PhotoContent:
         """Time, camera and keywords; empty if the photo has none, or is damaged."""
         return read_exif(self.data, self.photo.path)
 
-    def pixels(self, preprocessing: Preprocessing) -> np.ndarray:
-        """The input of a model, (size, size, 3) uint8.
+    def decode(self, preprocessing: Preprocessing) -> "Decoded":
+        """The input of a model, and the fingerprint.
 
         Raises:
             TooSmallError: a side has fewer than `LEAST_SIDE` pixels.
             DataError: the bytes are not a photo, or the photo is damaged.
         """
         photo = open_photo(self.data, preprocessing.hint, self.photo.path, LEAST_SIDE)
-        return preprocessing.pixels(photo)
+        return Decoded(preprocessing.pixels(photo), to_hex(fingerprint(photo)))
+
+
+class Decoded(NamedTuple):
+    """What is computed from the pixels of a photo."""
+
+    pixels: np.ndarray
+    """The input of a model, (size, size, 3) uint8."""
+    fingerprint: str
+    """The perceptual fingerprint, hexadecimal."""
 
 
 @dataclass

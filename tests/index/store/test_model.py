@@ -25,6 +25,7 @@ from tests.fixtures.points import (
     EIGHT_BITS,
     HALF,
     LOCAL,
+    PEOPLE,
     TAGS,
     maxsim,
     passes,
@@ -41,6 +42,7 @@ IDS = st.lists(NAMES.map(lambda name: Entry(name[0], 0, 0, "", text=name[1]).id)
 SEEDS = st.integers(0, 99)
 TIMES = st.none() | st.sampled_from([-(10**9), -1, 0, 1, 10**9, 10**9 + 1])
 SOME_TAGS = st.lists(st.sampled_from([*TAGS, "sun"]), max_size=2, unique=True).map(tuple)
+DEGREES = st.floats(-90, 90).map(lambda degrees: round(degrees, 6))
 ENTRIES = st.builds(
     lambda name, **more: Entry(name[0], digest="d", text=name[1], **more),
     NAMES,
@@ -50,6 +52,14 @@ ENTRIES = st.builds(
     camera=st.sampled_from(["", *CAMERAS]),
     file_tags=SOME_TAGS,
     user_tags=SOME_TAGS,
+    rating=st.none() | st.integers(0, 5),
+    people=st.lists(st.sampled_from(PEOPLE), max_size=2, unique=True).map(tuple),
+    city=st.sampled_from(["", "Lisbon"]),
+    country=st.sampled_from(["", "Portugal"]),
+    position=st.none() | st.tuples(DEGREES, DEGREES),
+    file_time=st.booleans(),
+    width=st.integers(0, 10**5),
+    height=st.integers(0, 10**5),
 )
 FILTERS = st.builds(
     Filter,

@@ -1,5 +1,6 @@
 """The interface of a store, for every engine: store vectors and metadata, search, and re-rank."""
 
+import re
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Literal, NamedTuple, Self
+from unicodedata import combining, normalize
 from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
@@ -59,6 +61,26 @@ class Entry:
     when the file is indexed again."""
     damaged: bool = False
     """Whether the stored vectors were found to be damaged, so that the item is encoded again."""
+    rating: int | None = None
+    """Stars of the photo, 0 to 5; None if it was never rated."""
+    people: tuple[str, ...] = ()
+    """People that other programs have named in the photo, in lower case."""
+    city: str = ""
+    """Name of the nearest city, such as `Lisbon`; empty if unknown."""
+    country: str = ""
+    """Name of its country, such as `Portugal`; empty if unknown."""
+    country_code: str = ""
+    """Code of the country by ISO 3166, such as `PT`; empty if unknown."""
+    position: tuple[float, float] | None = None
+    """Latitude and longitude in degrees."""
+    file_time: bool = False
+    """Whether `taken` is the time of the last change of the file, because the photo has none."""
+    width: int = 0
+    """Width of the upright photo in pixels; 0 if unknown."""
+    height: int = 0
+    """Height of the upright photo in pixels; 0 if unknown."""
+    fingerprint: str = ""
+    """Perceptual fingerprint (`hgan.runtime.fingerprint`), hexadecimal; empty if unknown."""
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -74,6 +96,24 @@ class Entry:
     def folders(self) -> list[str]:
         """Every folder that contains the photo: `2023` and `2023/italy` for `2023/italy/a.jpg`."""
         return [str(parent) for parent in PurePosixPath(self.path).parents if parent.name]
+
+    @property
+    def name_words(self) -> list[str]:
+        """Words of the file's name without its suffix, in lower case, and the whole of it:
+        `lisbon`, `2023` and `lisbon_2023` for `italy/Lisbon_2023.jpg`."""
+        stem = PurePosixPath(self.path).stem.lower()
+        return list(dict.fromkeys([*re.findall(r"[^\W_]+", stem), *([stem] if stem else [])]))
+
+    @property
+    def places(self) -> list[str]:
+        """What a filter by place compares, in lower case: city, country, and code of the country;
+        also without accents, as `sao paulo`."""
+        names = [name.lower() for name in (self.city, self.country, self.country_code) if name]
+        return list(dict.fromkeys([*names, *map(_without_accents, names)]))
+
+
+def _without_accents(text: str) -> str:
+    return "".join(c for c in normalize("NFKD", text) if not combining(c))
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ from hgan.index.store.filter import Filter
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import (
     DAMAGED,
+    GEO,
+    RATING,
     TIME,
     WORDS,
     Widths,
@@ -367,7 +369,8 @@ def _vectors(
 def _index_payload(shard: "edge.EdgeShard") -> None:
     """Create payload indexes for the fields that filters use, unless they exist."""
     kinds = dict.fromkeys(WORDS, edge.PayloadSchemaType.Keyword)
-    kinds[TIME] = edge.PayloadSchemaType.Integer
+    kinds[TIME] = kinds[RATING] = edge.PayloadSchemaType.Integer
+    kinds[GEO] = edge.PayloadSchemaType.Geo
     indexed = shard.info().payload_schema
     for name, kind in kinds.items():
         if name not in indexed:

@@ -11,10 +11,16 @@ from hgan.index.store.contract import Checked, DamagedError, Entry, Point, State
 from hgan.index.store.filter import Filter, camera_words
 from hgan.index.store.manifest import Quantize
 
-WORDS = ("folders", "camera_words", "tags")
+WORDS = ("folders", "camera_words", "tags", "people", "places", "name_words")
 """Payload fields with lists of words; a filter requires that they contain certain words."""
 TIME = "taken"
 """Payload field with the time in seconds; a filter requires that it is in a range."""
+RATING = "rating"
+"""Payload field with the number of stars."""
+GEO = "geo"
+"""Payload field with the position, as engines read it: `lat` and `lon` in degrees."""
+_DIGITS = 6
+"""Decimal digits of a position, a tenth of a metre; engines do not return more of them exactly."""
 DAMAGED = {"damaged": True}
 """Payload that marks a point whose vectors must be encoded again."""
 
@@ -115,6 +121,18 @@ def to_payload(entry: Entry) -> dict[str, Any]:
         "etag": entry.etag or None,
         "file_tags": list(entry.file_tags) if entry.user_tags else None,
         "user_tags": list(entry.user_tags) or None,
+        RATING: entry.rating,
+        "people": list(entry.people) or None,
+        "places": entry.places or None,
+        "city": entry.city or None,
+        "country": entry.country or None,
+        "country_code": entry.country_code or None,
+        GEO: None if entry.position is None else _geo(entry.position),
+        "name_words": None if entry.text else entry.name_words,
+        "file_time": entry.file_time or None,
+        "width": entry.width or None,
+        "height": entry.height or None,
+        "fingerprint": entry.fingerprint or None,
     }
     return {
         "path": entry.path,
@@ -130,23 +148,43 @@ def to_payload(entry: Entry) -> dict[str, Any]:
 def to_entry(payload: Any) -> Entry:
     """The inverse of `to_payload`, also for payloads of older versions of hgan.
 
-    Indexes of version 1 have no tags, time and camera. Such a photo is returned with `mtime` 0, as
-    if its file had changed, so that the next run reads its EXIF. Since its bytes are the same, it
-    is not encoded again.
+    Older indexes have no name words, and none of the fields that came with them. Such a photo is
+    returned with `mtime` 0 and no ETag, as if its file had changed, so that the next run reads its
+    metadata. Since its bytes are the same, it is not encoded again.
     """
+    current = "name_words" in payload or "text" in payload
+    geo = payload.get(GEO)
     return Entry(
         path=payload["path"],
         size=payload["size"],
-        mtime=payload["mtime"] if "tags" in payload else 0,
+        mtime=payload["mtime"] if current else 0,
         digest=payload["digest"],
         taken=payload.get(TIME),
         camera=payload.get("camera", ""),
         file_tags=tuple(payload.get("file_tags", payload.get("tags", ()))),
         text=payload.get("text", ""),
-        etag=payload.get("etag", ""),
+        etag=payload.get("etag", "") if current else "",
         user_tags=tuple(payload.get("user_tags", ())),
         damaged=payload.get("damaged", False),
+        rating=payload.get(RATING),
+        people=tuple(payload.get("people", ())),
+        city=payload.get("city", ""),
+        country=payload.get("country", ""),
+        country_code=payload.get("country_code", ""),
+        position=None if geo is None else _rounded(geo["lat"], geo["lon"]),
+        file_time=payload.get("file_time", False),
+        width=payload.get("width", 0),
+        height=payload.get("height", 0),
+        fingerprint=payload.get("fingerprint", ""),
     )
+
+
+def _geo(position: tuple[float, float]) -> dict[str, float]:
+    return dict(zip(("lat", "lon"), _rounded(*position), strict=True))
+
+
+def _rounded(latitude: float, longitude: float) -> tuple[float, float]:
+    return round(latitude, _DIGITS), round(longitude, _DIGITS)
 
 
 def words_of(where: Filter) -> list[tuple[str, str]]:

@@ -23,6 +23,8 @@ from hgan.index.store.filter import Filter
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import (
     DAMAGED,
+    GEO,
+    RATING,
     TIME,
     WORDS,
     Widths,
@@ -272,7 +274,8 @@ def create_collection(
 def index_payload(server: Server) -> None:
     """Create payload indexes for the fields that filters use, unless they exist."""
     kinds = dict.fromkeys(WORDS, models.PayloadSchemaType.KEYWORD)
-    kinds[TIME] = models.PayloadSchemaType.INTEGER
+    kinds[TIME] = kinds[RATING] = models.PayloadSchemaType.INTEGER
+    kinds[GEO] = models.PayloadSchemaType.GEO
     name = server.collection
     indexed = server.ask(lambda client: client.get_collection(name)).payload_schema
     for field, kind in kinds.items():
