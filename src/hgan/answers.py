@@ -4,6 +4,7 @@ The client does not trust the service: an answer with other types, numbers that 
 that are no UUIDs, or paths that lead out of the folder of photos is refused as a whole.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import PurePath, PurePosixPath
 from typing import Annotated, Self
@@ -14,6 +15,7 @@ from hgan.index.store.contract import Entry
 from hgan.search.browsing import time_of
 from hgan.search.calibration import Grade
 from hgan.search.finder import Hit
+from hgan.search.ids import id_of_path
 
 
 def _relative(path: str) -> str:
@@ -48,6 +50,7 @@ class SearchHit(BaseModel):
     duplicates: list[RelativePath] = Field(
         description="Paths of the near-duplicates that are folded into this hit."
     )
+    duplicate_ids: list[PhotoId] = Field([], description="Their ids, in the same order.")
     relevance: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None,
         description="How relevant the photo is, comparable between queries; null if not known.",
@@ -57,14 +60,16 @@ class SearchHit(BaseModel):
     height: Pixels = Field(0, description="Height of the upright photo in pixels; 0 if unknown.")
 
     @classmethod
-    def of(cls, hit: Hit, root: PurePath, public_id: str) -> Self:
-        """The hit with its public id, and its path relative to the folder of photos."""
+    def of(cls, hit: Hit, root: PurePath, public: Callable[[str], str]) -> Self:
+        """The hit with the ids that `public` gives, and paths relative to the folder of photos."""
+        duplicates = [path.relative_to(root).as_posix() for path in hit.duplicates]
         return cls(
-            id=public_id,
+            id=public(hit.id),
             path=hit.path.relative_to(root).as_posix(),
             score=hit.score,
             levels=hit.levels,
-            duplicates=[path.relative_to(root).as_posix() for path in hit.duplicates],
+            duplicates=duplicates,
+            duplicate_ids=[public(id_of_path(path)) for path in duplicates],
             relevance=hit.relevance,
             grade=hit.grade,
             width=hit.width,
@@ -96,7 +101,9 @@ class Item(BaseModel):
     id: PhotoId
     path: RelativePath = Field(description="Path relative to the indexed folder.")
     bytes: Annotated[int, Field(ge=0)]
-    taken: Annotated[str, AfterValidator(_local_time)] | None = Field(description="Local time of the camera, without a time zone.")
+    taken: Annotated[str, AfterValidator(_local_time)] | None = Field(
+        description="Local time of the camera, without a time zone."
+    )
     camera: str
     tags: list[str]
     rating: Annotated[int, Field(ge=0, le=5)] | None = Field(

@@ -160,7 +160,8 @@ class Client(Finder):
             answer = self._checked(self._requester.ask("GET", f"/v1/items?{query}"), TimelineResult)
             for item in answer.items:
                 taken = None if item.taken is None else datetime.fromisoformat(item.taken)
-                yield TimelinePhoto(Path(item.path), item.id, taken)
+                size = item.width, item.height
+                yield TimelinePhoto(Path(item.path), item.id, taken, item.file_time, *size)
             cursor = answer.cursor if answer.items else None  # or it would never end
 
     def _find_photo(self, query: Query, page: dict[str, Any]) -> list[Hit]:

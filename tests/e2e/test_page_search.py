@@ -31,7 +31,7 @@ DROP = """([name, type, data, kind]) => {
 def test_words_find_what_the_service_finds(page: Page, address):
     expect(page.get_by_role("heading", name="Search 111 photos by what they show")).to_be_visible()
     found = search(page, WORDS)
-    assert found == [hit.id for hit in Client(address).search(WORDS, 48)]
+    assert found == [hit.id for hit in Client(address).search(WORDS, 48, fold=True)]
     expect(page.get_by_role("status").first).to_have_text(
         re.compile("Best first|nothing like this")
     )
@@ -181,18 +181,26 @@ def test_without_and_folded(page: Page, library):
     field(page).fill("")
     page.locator("input.file").set_input_files(library / "tagged.jpg")
     expect(page.locator(TILES).first).to_have_attribute("aria-label", "tagged.jpg")
-    page.get_by_role("switch", name="Group near-duplicates").check()
-    first = page.locator(TILES).first
-    expect(first).to_have_attribute("aria-label", "tagged.jpg, with 1 near-duplicate")
-    expect(first.locator(".folded")).to_have_text("+1")
+    copies = page.locator("#grid li").first.get_by_role("button", name="+1 like it")
+    copies.click()
+    expect(page.locator(TILES).nth(1)).to_have_attribute("aria-label", "scene 000.jpg")
+    together = page.locator("#grid li").first.get_by_role("button", name="Put together")
+    together.press("Enter")
+    expect(copies).to_be_focused()
+    expect(page.locator(TILES).nth(1)).not_to_have_attribute("aria-label", "scene 000.jpg")
+    page.get_by_role("switch", name="Put copies together").uncheck()
+    expect(page.get_by_role("button", name="like it")).to_have_count(0)
+    expect(page.locator(TILES).nth(1)).to_have_attribute("aria-label", "scene 000.jpg")
 
 
-def test_more_photos_come_as_one_scrolls(page: Page):
+def test_more_photos_come_as_one_scrolls(page: Page, address):
     search(page, WORDS)
-    for count in (96, 111):
+    alone = len(Client(address).search(WORDS, 200, fold=True))
+    assert 96 < alone < 111  # some are put together
+    for count in (96, alone):
         page.mouse.wheel(0, 20_000)
         expect(page.locator(TILES)).to_have_count(count)
-    assert len(set(shown(page))) == 111
+    assert len(set(shown(page))) == alone
     expect(page.get_by_role("status").first).to_have_text(
         re.compile("All 111 photos|nothing like this")
     )
@@ -206,11 +214,11 @@ def test_back_and_forward(page: Page):
     page.keyboard.press("Enter")
     boys = search(page, "boys")
     page.get_by_role("button", name="Filters").click()
-    page.get_by_role("switch").check()
-    expect(page).to_have_url(re.compile("fold=1"))
+    page.get_by_role("switch").uncheck()
+    expect(page).to_have_url(re.compile("fold=0"))
     page.go_back()
     expect(page).to_have_url(re.compile(r"\?q=boys$"))
-    expect(page.get_by_role("switch")).not_to_be_checked()
+    expect(page.get_by_role("switch")).to_be_checked()
     page.go_back()
     expect(field(page)).to_have_value("dogs")
     expect(page.locator(TILES).first).to_have_attribute("data-id", dogs[0])
@@ -285,5 +293,5 @@ def test_photos_like_one_of_the_index_by_a_link(tab, address, library):
     key = Client(address).id_of(name)
     page = tab(f"{address}?like={key}")
     expect(page.locator(TILES)).to_have_count(48)
-    assert shown(page) == [hit.id for hit in Client(address).find(Query(like=key), 48)]
+    assert shown(page) == [hit.id for hit in Client(address).find(Query(like=key), 48, fold=True)]
     loaded(page, ".upload img")

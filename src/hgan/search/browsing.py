@@ -24,11 +24,18 @@ class TimelinePhoto:
     """Id of the photo in the index; it changes only with its path."""
     taken: datetime | None
     """Time the photo was taken, by the camera's clock; None if unknown."""
+    file_time: bool = False
+    """Whether `taken` is the time of the last change of the file, because the photo has none."""
+    width: int = 0
+    """Width of the upright photo in pixels; 0 if unknown."""
+    height: int = 0
+    """Height of the upright photo in pixels; 0 if unknown."""
 
     @classmethod
     def of(cls, entry: Entry, path: PurePath) -> Self:
         """From the stored metadata."""
-        return cls(path, entry.id, time_of(entry))
+        size = entry.width, entry.height
+        return cls(path, entry.id, time_of(entry), entry.file_time, *size)
 
 
 def time_of(entry: Entry) -> datetime | None:

@@ -63,7 +63,7 @@ def test_pages_of_a_filter(open_store):
         for conditions in (["folder=1"], ["tag=a"], ["taken>=1970"], ["folder=1", "tag=a"]):
             where = Filter.parse(conditions)
             expected = [entry for entry in everything if passes(entry, where)]
-            assert sum(pages(store, 4, where), []) == expected
+            assert [one for page in pages(store, 4, where) for one in page] == expected
             assert expected
 
 

@@ -248,7 +248,10 @@ class EdgeStore(Store):
         chosen = _to_filter(where or Filter())
         must = [*([] if chosen is None else [chosen]), *more]
         request = edge.ScrollRequest(
-            limit=limit, filter=edge.Filter(must=must) if must else None, with_payload=True, **options
+            limit=limit,
+            filter=edge.Filter(must=must) if must else None,
+            with_payload=True,
+            **options,
         )
         with self._open() as shard:
             return [to_entry(record.payload) for record in shard.scroll(request)[0]]

@@ -106,7 +106,7 @@ def _result(library: Library, query: Query, hits: list[Hit], is_first: bool) -> 
     unknown = library.index.unknown_words(query) if is_first else []
     root, ids = library.index.root, library.ids
     return SearchResult(
-        hits=[SearchHit.of(hit, root, ids.public(hit.id)) for hit in hits],
+        hits=[SearchHit.of(hit, root, ids.public) for hit in hits],
         notices=[str(word) for word in unknown],
         suggestion=corrected(query.text, unknown),
     )

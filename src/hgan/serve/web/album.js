@@ -28,6 +28,25 @@ export class Album {
     this.changed = true;
   }
 
+  /** Insert tiles after another one. */
+  insert(before, tiles, hits) {
+    const at = this.tiles.indexOf(before) + 1;
+    before.after(...tiles);
+    this.tiles.splice(at, 0, ...tiles);
+    this.ratios.splice(at, 0, ...hits.map((hit) => known(hit) ?? ratioOf(0, 0)));
+    this.changed = true;
+  }
+
+  remove(tiles) {
+    for (const tile of tiles) {
+      const at = this.tiles.indexOf(tile);
+      tile.remove();
+      this.tiles.splice(at, 1);
+      this.ratios.splice(at, 1);
+    }
+    this.changed = true;
+  }
+
   /** The size of a photo was not known; whether it changes anything. */
   measure(tile, hit, width, height) {
     const at = this.tiles.indexOf(tile);

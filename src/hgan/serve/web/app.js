@@ -138,7 +138,11 @@ function summary(hits, complete) {
   if (hits.length === 0) return "Nothing found";
   if (hits[0].grade === "weak") return "Probably nothing like this here. These come closest.";
   if (query.empty) return "";
-  if (complete) return `All ${counted(hits.length, "photo")}`;
+  if (complete) {
+    const alone = hits.filter(({ copyOf }) => !copyOf);
+    const all = alone.reduce((sum, hit) => sum + 1 + (hit.duplicates?.length ?? 0), 0);
+    return `All ${counted(all, "photo")}`;
+  }
   return query.browses ? "Newest first" : "Best first";
 }
 

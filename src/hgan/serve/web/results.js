@@ -2,7 +2,7 @@
 
 import { Album } from "./album.js";
 import { thumbnailPath } from "./api.js";
-import { counted, element, find, nameOf } from "./dom.js";
+import { element, find, nameOf } from "./dom.js";
 import { show as showImage } from "./images.js";
 
 const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
@@ -17,10 +17,13 @@ export class Results {
     this.hits = [];
     this.tiles = new Map();
     this.albums = [];
+    this.together = new Map(); // the photo that a copy is put together with, by the copy's id
     new ResizeObserver(() => this.arrange()).observe(this.grid);
     this.grid.addEventListener("click", (event) => this.clicked(event));
     this.grid.addEventListener("keydown", (event) => this.key(event));
-    this.grid.addEventListener("focusin", (event) => this.reach(event.target.closest("a")));
+    this.grid.addEventListener("focusin", ({ target }) => {
+      this.reach(target.closest("li")?.querySelector("a"));
+    });
     this.end = find(".more");
     this.watch = new IntersectionObserver(([end]) => end.isIntersecting && more(), {
       rootMargin: "900px",
@@ -35,7 +38,9 @@ export class Results {
   add(hits, offset, titleOf = () => null) {
     const first = offset === 0;
     const tiles = first ? new Map() : this.tiles;
-    const fresh = hits.filter((hit) => !tiles.has(hit.id));
+    if (first) this.together = new Map();
+    const fresh = hits.filter((hit) => !tiles.has(hit.id) && !this.together.has(hit.id));
+    for (const hit of fresh) for (const id of hit.duplicate_ids ?? []) this.together.set(id, hit.id);
     // A photo that is shown already keeps its tile, so that it does not flicker.
     for (const hit of fresh) {
       const tile = this.tiles.get(hit.id) ?? this.tile(hit);
@@ -60,6 +65,7 @@ export class Results {
     this.hits = [];
     this.tiles = new Map();
     this.albums = [];
+    this.together = new Map();
     this.grid.replaceChildren();
     this.watch.disconnect();
   }
@@ -94,6 +100,11 @@ export class Results {
     return this.hits.findIndex((hit) => hit.id === id);
   }
 
+  /** The photo of a tile, or of something in it. */
+  hitOf(part) {
+    return this.hits[this.at(find("a", part.closest("li")).dataset.id)];
+  }
+
   get links() {
     return [...this.grid.querySelectorAll("a")];
   }
@@ -110,9 +121,9 @@ export class Results {
   tile(hit) {
     const image = element("img", { alt: "", decoding: "async", width: 512, height: 512 });
     const name = element("span", { class: "name" });
-    const more = element("span", { class: "folded", hidden: true });
-    const link = element("a", { tabindex: -1, "data-id": hit.id }, image, name, more);
-    const tile = element("li", {}, link);
+    const link = element("a", { tabindex: -1, "data-id": hit.id }, image, name);
+    const more = element("button", { type: "button", class: "copies", tabindex: -1, hidden: true });
+    const tile = element("li", {}, link, more);
     image.addEventListener("load", () => this.measure(image, tile, hit));
     showImage(image, thumbnailPath(hit.id), true);
     return tile;
@@ -120,29 +131,63 @@ export class Results {
 
   fill(tile, hit) {
     const [link] = tile.children;
-    const folded = hit.duplicates?.length ?? 0; // the timeline has none
     link.href = this.link(hit);
-    const more = folded ? `, with ${counted(folded, "near-duplicate")}` : "";
     const weak = hit.grade === "weak";
-    link.setAttribute("aria-label", `${hit.path}${more}${weak ? ", weak match" : ""}`);
+    link.setAttribute("aria-label", `${hit.path}${weak ? ", weak match" : ""}`);
     tile.classList.toggle("weak", weak);
+    tile.classList.toggle("copy", Boolean(hit.copyOf));
     find(".name", tile).textContent = nameOf(hit.path);
-    find(".folded", tile).textContent = `+${folded}`;
-    find(".folded", tile).hidden = folded === 0;
+    this.label(tile, hit, false);
+  }
+
+  /** The button of a photo that has copies. */
+  label(tile, hit, open) {
+    const copies = hit.duplicate_ids?.length ?? 0; // the timeline has none
+    const button = find(".copies", tile);
+    button.hidden = copies === 0;
+    button.textContent = open ? "Put together" : `+${copies} like it`;
+    button.setAttribute("aria-expanded", String(open));
+    tile.classList.toggle("open", open);
+  }
+
+  /** Show the copies of a photo beside it, or put them together again. */
+  toggle(hit) {
+    const tile = this.tiles.get(hit.id);
+    const album = this.albums.find(({ tiles }) => tiles.includes(tile));
+    const at = this.at(hit.id) + 1;
+    const open = this.hits[at]?.copyOf === hit.id;
+    if (open) {
+      const gone = this.hits.splice(at, hit.duplicate_ids.length);
+      album.remove(gone.map(({ id }) => this.tiles.get(id)));
+      for (const { id } of gone) this.tiles.delete(id);
+    } else {
+      const copies = hit.duplicates.map((path, row) => {
+        return { id: hit.duplicate_ids[row], path, copyOf: hit.id, grade: hit.grade };
+      });
+      for (const copy of copies) this.tiles.set(copy.id, this.tile(copy));
+      const tiles = copies.map(({ id }) => this.tiles.get(id));
+      copies.forEach((copy, row) => this.fill(tiles[row], copy));
+      this.hits.splice(at, 0, ...copies);
+      album.insert(tile, tiles, copies);
+    }
+    this.label(tile, hit, !open);
+    this.arrange();
   }
 
   clicked(event) {
+    const copies = event.target.closest(".copies");
+    if (copies) return this.toggle(this.hitOf(copies));
     const link = event.target.closest("a");
     if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return; // opens a new tab
     event.preventDefault();
-    this.open(this.hits[this.at(link.dataset.id)]);
+    this.open(this.hitOf(link));
   }
 
-  /** Make this the only photo that Tab reaches (roving tabindex); arrow keys reach the others. */
+  /** Make this the only tile that Tab reaches (roving tabindex); arrow keys reach the others. */
   reach(link) {
     if (!link) return;
-    this.grid.querySelector('a[tabindex="0"]')?.setAttribute("tabindex", "-1");
-    link.setAttribute("tabindex", "0");
+    for (const one of this.grid.querySelectorAll('[tabindex="0"]')) one.tabIndex = -1;
+    for (const one of link.parentElement.querySelectorAll("a, button")) one.tabIndex = 0;
   }
 
   key(event) {
