@@ -233,7 +233,7 @@ class EdgeStore(Store):
     ) -> list[Entry]:
         """The photos that were taken in this second, or those without a time, by their ids."""
         if taken is None:
-            time = edge.IsEmptyCondition(TIME)
+            time: Any = edge.IsEmptyCondition(TIME)
         else:
             time = edge.FieldCondition(key=TIME, match=edge.MatchValue(value=taken))
         # An offset is the first id of a page, not the last one before it.
