@@ -37,6 +37,7 @@ def _local_time(text: str) -> str:
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Pixels = Annotated[int, Field(ge=0)]
 RelativePath = Annotated[str, AfterValidator(_relative)]
+LocalTime = Annotated[str, AfterValidator(_local_time)]
 PhotoId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 
 
@@ -58,6 +59,9 @@ class SearchHit(BaseModel):
     grade: Grade | None = Field(None, description="The word for the relevance.")
     width: Pixels = Field(0, description="Width of the upright photo in pixels; 0 if unknown.")
     height: Pixels = Field(0, description="Height of the upright photo in pixels; 0 if unknown.")
+    taken: LocalTime | None = Field(
+        None, description="Local time of the camera, without a time zone."
+    )
 
     @classmethod
     def of(cls, hit: Hit, root: PurePath, public: Callable[[str], str]) -> Self:
@@ -74,6 +78,7 @@ class SearchHit(BaseModel):
             grade=hit.grade,
             width=hit.width,
             height=hit.height,
+            taken=None if hit.taken is None else hit.taken.isoformat(),
         )
 
 
@@ -101,9 +106,7 @@ class Item(BaseModel):
     id: PhotoId
     path: RelativePath = Field(description="Path relative to the indexed folder.")
     bytes: Annotated[int, Field(ge=0)]
-    taken: Annotated[str, AfterValidator(_local_time)] | None = Field(
-        description="Local time of the camera, without a time zone."
-    )
+    taken: LocalTime | None = Field(description="Local time of the camera, without a time zone.")
     camera: str
     tags: list[str]
     rating: Annotated[int, Field(ge=0, le=5)] | None = Field(

@@ -229,6 +229,7 @@ def _hit(hit: SearchHit) -> Hit:
         relevance=hit.relevance,
         width=hit.width,
         height=hit.height,
+        taken=None if hit.taken is None else datetime.fromisoformat(hit.taken),
     )
 
 

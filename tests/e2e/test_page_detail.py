@@ -32,7 +32,7 @@ def opened(page: Page) -> Page:
 
 def path_of(tile: Locator) -> str:
     """The path of a photo in the results."""
-    return tile.get_attribute("aria-label").removesuffix(", weak match")
+    return tile.get_attribute("data-path")
 
 
 @pytest.fixture
@@ -250,7 +250,7 @@ def test_letters_outside_the_first_plane_do_not_shift_the_words(page: Page):
 
 def test_the_folder_of_a_photo_is_a_filter(page: Page):
     search(page, WORDS)
-    tile = page.locator(f"{TILES}[aria-label^='2024/']").first
+    tile = page.locator(f"{TILES}[data-path^='2024/']").first
     tile.click()
     page.get_by_role("dialog").get_by_role("button", name="2024").click()
     expect(page).to_have_url(re.compile("folder=2024"))

@@ -94,7 +94,7 @@ def test_a_photo_finds_itself(page: Page, library, way):
             data = base64.b64encode(photo.read_bytes()).decode()
             page.evaluate(DROP, [photo.name, "image/jpeg", data, way])
     assert answer.value.ok
-    expect(page.locator(TILES).first).to_have_attribute("aria-label", f"2024/{photo.name}")
+    expect(page.locator(TILES).first).to_have_attribute("data-path", f"2024/{photo.name}")
     loaded(page, ".upload img")
     expect(page.locator(".drop")).to_be_hidden()
     page.get_by_role("button", name="Remove the photo").click()
@@ -104,7 +104,7 @@ def test_a_photo_finds_itself(page: Page, library, way):
 def test_a_photo_and_words_with_a_share(page: Page, library):
     photo = next(iter(sorted((library / "2024").iterdir())))
     page.locator("input.file").set_input_files(photo)
-    expect(page.locator(TILES).first).to_have_attribute("aria-label", f"2024/{photo.name}")
+    expect(page.locator(TILES).first).to_have_attribute("data-path", f"2024/{photo.name}")
     alone = shown(page)
     slider = page.get_by_role("slider", name="Weight of the photo")
     expect(slider).to_be_hidden()
@@ -134,7 +134,7 @@ def test_a_large_photo_is_sent_small(page: Page, tmp_path, library):
         page.locator("input.file").set_input_files(tmp_path / "large.bmp")
     assert request.value.response().ok
     assert int(request.value.header_value("content-length")) < 1e6
-    expect(page.locator(TILES).first).to_have_attribute("aria-label", re.compile("jpg"))
+    expect(page.locator(TILES).first).to_have_attribute("data-path", re.compile("jpg"))
 
 
 def test_filters(page: Page, library):
@@ -144,7 +144,7 @@ def test_filters(page: Page, library):
     filters.get_by_label("Folder").fill("2023")
     chips = page.get_by_role("list", name="Active filters")
     expect(chips.get_by_role("listitem")).to_have_text(["in 2023"])
-    others = page.locator(f'{TILES}:not([aria-label^="2023/beach/"])')
+    others = page.locator(f'{TILES}:not([data-path^="2023/beach/"])')
     expect(others).to_have_count(0)  # the first tile may be from this folder before the filter too
     expect(page.locator(TILES)).not_to_have_count(0)
     filters.get_by_label("Folder").fill("")
@@ -155,7 +155,7 @@ def test_filters(page: Page, library):
     filters.get_by_label("Tags").fill("garden, family")
     expect(page).to_have_url(re.compile("tag=garden&tag=family"))
     expect(page.locator(TILES)).to_have_count(1)
-    expect(page.locator(TILES).first).to_have_attribute("aria-label", "tagged.jpg")
+    expect(page.locator(TILES).first).to_have_attribute("data-path", "tagged.jpg")
     filters.get_by_label("Taken from").fill("2023-07-01")
     expect(page.get_by_role("alert")).to_contain_text("No photos match these filters")
     page.get_by_role("button", name="Remove the filter: from 2023-07-01").click()
@@ -164,9 +164,6 @@ def test_filters(page: Page, library):
     expect(page.locator(TILES)).to_have_count(48)
     assert shown(page) == everything
     expect(chips.get_by_role("listitem")).to_have_count(0)
-
-
-LABELS = "tiles => tiles.map((tile) => tile.getAttribute('aria-label'))"
 
 
 def test_without_and_folded(page: Page, library):
@@ -180,17 +177,17 @@ def test_without_and_folded(page: Page, library):
     page.get_by_role("button", name="Reset").click()
     field(page).fill("")
     page.locator("input.file").set_input_files(library / "tagged.jpg")
-    expect(page.locator(TILES).first).to_have_attribute("aria-label", "tagged.jpg")
+    expect(page.locator(TILES).first).to_have_attribute("data-path", "tagged.jpg")
     copies = page.locator("#grid li").first.get_by_role("button", name="+1 like it")
     copies.click()
-    expect(page.locator(TILES).nth(1)).to_have_attribute("aria-label", "scene 000.jpg")
+    expect(page.locator(TILES).nth(1)).to_have_attribute("data-path", "scene 000.jpg")
     together = page.locator("#grid li").first.get_by_role("button", name="Put together")
     together.press("Enter")
     expect(copies).to_be_focused()
-    expect(page.locator(TILES).nth(1)).not_to_have_attribute("aria-label", "scene 000.jpg")
+    expect(page.locator(TILES).nth(1)).not_to_have_attribute("data-path", "scene 000.jpg")
     page.get_by_role("switch", name="Put copies together").uncheck()
     expect(page.get_by_role("button", name="like it")).to_have_count(0)
-    expect(page.locator(TILES).nth(1)).to_have_attribute("aria-label", "scene 000.jpg")
+    expect(page.locator(TILES).nth(1)).to_have_attribute("data-path", "scene 000.jpg")
 
 
 def test_more_photos_come_as_one_scrolls(page: Page, address):

@@ -6,6 +6,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import PurePath
 from types import TracebackType
 from typing import Self
@@ -48,6 +49,8 @@ class Hit:
     """Width of the upright photo in pixels; 0 if unknown."""
     height: int = 0
     """Height of the upright photo in pixels; 0 if unknown."""
+    taken: datetime | None = None
+    """Time the photo was taken, by the camera's clock; None if unknown."""
 
     @property
     def grade(self) -> Grade | None:

@@ -21,7 +21,7 @@ from hgan.runtime.explain import Explanation
 from hgan.runtime.images import read_photo
 from hgan.runtime.region_grid import pooled
 from hgan.runtime.similarity import dense_bound, dense_levels, local_bound, sentence_levels
-from hgan.search.browsing import TimelinePhoto, all_pages
+from hgan.search.browsing import TimelinePhoto, all_pages, time_of
 from hgan.search.calibration import BEST
 from hgan.search.duplicates import fold
 from hgan.search.finder import Finder, Hit, SearchOptions
@@ -314,6 +314,7 @@ class Index(Finder):
                     None if relevance is None else relevance[row],
                     point.entry.width,
                     point.entry.height,
+                    time_of(point.entry),
                 )
             )
         return hits

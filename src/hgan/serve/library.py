@@ -1,6 +1,6 @@
 """The served index and its photos; requests refer to photos only by their ids."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from threading import Event
@@ -153,6 +153,11 @@ class Library:
     def timeline(self, limit: int, where: Filter, after: Place | None) -> list[Entry]:
         """The next photos in the order of time; see `hgan.index.store.timeline`."""
         return timeline(self._store, limit, where, after)
+
+    def entries_of(self, ids: Sequence[str]) -> list[Entry]:
+        """The stored metadata of the photos with these ids in the store; unknown ones are left
+        out."""
+        return list(self._store.entries(ids))
 
     def entries(self) -> list[Entry]:
         """The stored metadata of all photos."""

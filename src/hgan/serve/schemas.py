@@ -19,6 +19,7 @@ from hgan.runtime.exif import clean_tag
 from hgan.search.finder import Hit
 from hgan.search.query import Query
 from hgan.search.searcher import CANDIDATES, Index
+from hgan.serve.downloads import MOST_PHOTOS
 from hgan.serve.thumbnails import Size
 
 LONGEST_TEXT = 100_000
@@ -174,6 +175,14 @@ class LookupRequest(BaseModel):
     path: str = Field(
         min_length=1, max_length=5000, description="Path relative to the indexed folder."
     )
+
+
+class DownloadRequest(BaseModel):
+    """Photos of the index."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[UUID] = Field(min_length=1, max_length=MOST_PHOTOS)
 
 
 class ExplainRequest(BaseModel):

@@ -53,6 +53,17 @@ export async function searchAll(queries, page) {
   return (await post("search/batch", body)).results.map(({ hits }) => hits);
 }
 
+/** The files of several photos, as a ZIP archive. */
+export async function download(ids) {
+  const headers = { "Content-Type": "application/json" };
+  const answer = await send("download", { method: "POST", headers, body: JSON.stringify({ ids }) });
+  try {
+    return await answer.blob();
+  } catch {
+    throw new Problem(0, "The download was interrupted. Try again.");
+  }
+}
+
 /** The bytes of a photo or thumbnail, for services that require a key. */
 export async function bytes(path, signal) {
   return (await send(path, { signal })).blob();

@@ -2,8 +2,9 @@
 
 import { Album } from "./album.js";
 import { thumbnailPath } from "./api.js";
-import { element, find, nameOf } from "./dom.js";
+import { day, element, find, nameOf } from "./dom.js";
 import { show as showImage } from "./images.js";
+import { Selection } from "./select.js";
 
 const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
 
@@ -18,9 +19,14 @@ export class Results {
     this.tiles = new Map();
     this.albums = [];
     this.together = new Map(); // the photo that a copy is put together with, by the copy's id
+    this.selection = new Selection({
+      photos: () => this.hits,
+      tile: (id) => this.tiles.get(id),
+    });
     new ResizeObserver(() => this.arrange()).observe(this.grid);
     this.grid.addEventListener("click", (event) => this.clicked(event));
     this.grid.addEventListener("keydown", (event) => this.key(event));
+    this.grid.addEventListener("contextmenu", (event) => this.held(event));
     this.grid.addEventListener("focusin", ({ target }) => {
       this.reach(target.closest("li")?.querySelector("a"));
     });
@@ -39,6 +45,7 @@ export class Results {
     const first = offset === 0;
     const tiles = first ? new Map() : this.tiles;
     if (first) this.together = new Map();
+    if (first) this.selection.clear();
     const fresh = hits.filter((hit) => !tiles.has(hit.id) && !this.together.has(hit.id));
     for (const hit of fresh) for (const id of hit.duplicate_ids ?? []) this.together.set(id, hit.id);
     // A photo that is shown already keeps its tile, so that it does not flicker.
@@ -57,11 +64,24 @@ export class Results {
     if (first) this.grid.replaceChildren();
     for (const { element } of this.albums) if (!element.isConnected) this.grid.append(element);
     if (first) this.reach(this.links[0]);
+    this.nameAll();
     this.arrange();
     this.watchEnd();
   }
 
+  /** Name the tiles for screen readers, by position and date. */
+  nameAll() {
+    this.hits.forEach((hit, at) => {
+      const tile = this.tiles.get(hit.id);
+      const name = `Photo ${at + 1} of ${this.hits.length}, ${hit.taken ? day(hit.taken) : nameOf(hit.path)}`;
+      const weak = hit.grade === "weak" ? ", weak match" : "";
+      find("a", tile).setAttribute("aria-label", name + weak);
+      find(".choose", tile).setAttribute("aria-label", `Select photo ${at + 1}`);
+    });
+  }
+
   clear() {
+    this.selection.clear();
     this.hits = [];
     this.tiles = new Map();
     this.albums = [];
@@ -123,7 +143,7 @@ export class Results {
     const name = element("span", { class: "name" });
     const link = element("a", { tabindex: -1, "data-id": hit.id }, image, name);
     const more = element("button", { type: "button", class: "copies", tabindex: -1, hidden: true });
-    const tile = element("li", {}, link, more);
+    const tile = element("li", {}, link, Selection.box(), more);
     image.addEventListener("load", () => this.measure(image, tile, hit));
     showImage(image, thumbnailPath(hit.id), true);
     return tile;
@@ -132,9 +152,8 @@ export class Results {
   fill(tile, hit) {
     const [link] = tile.children;
     link.href = this.link(hit);
-    const weak = hit.grade === "weak";
-    link.setAttribute("aria-label", `${hit.path}${weak ? ", weak match" : ""}`);
-    tile.classList.toggle("weak", weak);
+    link.dataset.path = hit.path;
+    tile.classList.toggle("weak", hit.grade === "weak");
     tile.classList.toggle("copy", Boolean(hit.copyOf));
     find(".name", tile).textContent = nameOf(hit.path);
     this.label(tile, hit, false);
@@ -159,6 +178,8 @@ export class Results {
     if (open) {
       const gone = this.hits.splice(at, hit.duplicate_ids.length);
       album.remove(gone.map(({ id }) => this.tiles.get(id)));
+      for (const photo of gone) this.selection.set(photo, false);
+      this.selection.show();
       for (const { id } of gone) this.tiles.delete(id);
     } else {
       const copies = hit.duplicates.map((path, row) => {
@@ -171,28 +192,47 @@ export class Results {
       album.insert(tile, tiles, copies);
     }
     this.label(tile, hit, !open);
+    this.nameAll();
     this.arrange();
   }
 
   clicked(event) {
+    if (event.target.matches(".choose")) {
+      return this.selection.toggle(this.hitOf(event.target), event.shiftKey);
+    }
     const copies = event.target.closest(".copies");
     if (copies) return this.toggle(this.hitOf(copies));
     const link = event.target.closest("a");
     if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return; // opens a new tab
     event.preventDefault();
-    this.open(this.hitOf(link));
+    // As soon as one photo is selected, a click selects others.
+    if (this.selection.active) this.selection.toggle(this.hitOf(link));
+    else this.open(this.hitOf(link));
+  }
+
+  /** A finger that stays on a photo selects it; a mouse opens the menu of the browser. */
+  held(event) {
+    const link = event.target.closest("a");
+    if (!link || event.pointerType !== "touch") return;
+    event.preventDefault();
+    this.selection.toggle(this.hitOf(link));
   }
 
   /** Make this the only tile that Tab reaches (roving tabindex); arrow keys reach the others. */
   reach(link) {
     if (!link) return;
     for (const one of this.grid.querySelectorAll('[tabindex="0"]')) one.tabIndex = -1;
-    for (const one of link.parentElement.querySelectorAll("a, button")) one.tabIndex = 0;
+    for (const one of link.parentElement.querySelectorAll("a, button, input")) one.tabIndex = 0;
   }
 
   key(event) {
     const links = this.links;
-    const at = links.indexOf(event.target.closest("a"));
+    const at = links.indexOf(event.target.closest("li")?.querySelector("a"));
+    if (event.key === " " && event.target.matches("a")) {
+      event.preventDefault();
+      return this.selection.toggle(this.hitOf(event.target), event.shiftKey);
+    }
+    if (event.key === "Escape" && this.selection.active) return this.selection.clear();
     if (at < 0 || event.altKey || event.ctrlKey || event.metaKey) return;
     let to;
     if (event.key in STEPS) to = at + STEPS[event.key];
