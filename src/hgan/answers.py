@@ -175,6 +175,7 @@ class Word(BaseModel):
     weights: list[Number] = Field(min_length=1)
     part: Number
     region: int
+    sure: bool = Field(False, description="Whether the word has a clear place in the photo.")
     similarity: list[Number]
     pieces: list[list[Number]] = Field(min_length=1)
 

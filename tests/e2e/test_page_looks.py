@@ -51,10 +51,10 @@ def past(page: Page) -> None:
 
 
 def detail(page: Page) -> None:
-    search(page, WORDS)
+    search(page, "a child with a ball and a kite")
     page.locator(TILES).first.click()
     expect(page.locator(".slots li")).to_have_count(4)
-    page.get_by_role("dialog").get_by_role("button", name="dogs").focus()
+    page.get_by_role("dialog").get_by_role("button", name="ball").focus()
     expect(page.locator(".frame.lit")).to_be_visible()
 
 

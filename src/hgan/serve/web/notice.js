@@ -40,7 +40,7 @@ export function problem(error, query, { again, change }) {
   }
   if (query.photo && (error.status === 413 || error.status === 415)) {
     return show(
-      error.status === 413 ? "The photo is too large" : "This file cannot be read",
+      error.status === 413 ? "The photo is too large" : "We can’t read this file",
       `${query.photo.name}: use a JPEG, PNG, WebP, GIF, BMP or TIFF file, up to 20 MB.`,
       button("Remove the photo", () => change({ photo: null })),
     );
