@@ -76,7 +76,7 @@ def test_words_of_colours_point_at_their_quarters(data: Path, bundle: Bundle) ->
     result = measure(bundle, found)
     # Content words: "red photo red" in one caption, "red" in the other, for four colours.
     assert result.asked[:, :2].tolist() == [[8, 16], [8, 16]]
-    assert (0 < result.asked[:, 2]).all() and (result.asked[:, 2] <= 16).all()
+    assert (result.asked[:, 2] > 0).all() and (result.asked[:, 2] <= 16).all()
     assert (result.hits <= result.asked).all() and (result.shares() > 50).all()
 
 

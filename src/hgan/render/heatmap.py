@@ -14,7 +14,7 @@ from hgan.runtime.images import read_photo
 from hgan.runtime.patches import PatchMap
 
 PANELS = 12
-"""Maximum number of words that are shown; of more, those with the lowest similarity are left out."""
+"""Maximum number of words that are shown; the least similar ones of more are left out."""
 
 # Sizes in pixels.
 _WIDTH = 1180
@@ -49,9 +49,9 @@ def heatmap_sheet(photo: Photo, explanation: Explanation, path: Path | str) -> N
     """Write a PNG that shows an explanation.
 
     The sentence and the contribution of each level to S are next to the photo. Below, each word
-    whose place is sure (`Word.is_sure`) has a panel: the photo, coloured by the word's similarity to
-    each region minus its similarity to its least similar region. All panels have the same scale; a
-    frame marks the word's best region, whose similarity is in the caption. Function words ("the",
+    whose place is sure (`Word.is_sure`) has a panel: the photo, coloured by the word's similarity
+    to each region minus its similarity to its least similar region. All panels have the same scale;
+    a frame marks the word's best region, whose similarity is in the caption. Function words ("the",
     "of") and words that could be anywhere have none.
 
     For a dual encoder, one large panel shows the whole sentence in the same way, by patches.

@@ -21,8 +21,8 @@ _FUNCTION_WORDS = """\
 a an the this that these those some any each both all its his her their my your our
 i you he she it we they them him me us who whom which what whose there here
 is are was were be been being am has have had do does did will would can could may might
-above below of in on at by for with to from into onto over under up down out off as about around through
-between behind beside near next along across against while during before after
+above below of in on at by for with to from into onto over under up down out off as about around
+through between behind beside near next along across against while during before after
 and or but nor if than then so not no"""
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 """English function words; the other words describe what a photo shows."""
