@@ -41,6 +41,12 @@ def results(page: Page) -> None:
     expect(page.get_by_role("button", name="Remove the filter: without grass")).to_be_visible()
 
 
+def selected(page: Page) -> None:
+    search(page, WORDS)
+    page.get_by_role("checkbox", name="Select photo 2", exact=True).check()
+    expect(page.get_by_role("region", name="Selected photos")).to_be_visible()
+
+
 def past(page: Page) -> None:
     for text in ("a boat", "a dog"):
         search(page, text)
@@ -68,7 +74,7 @@ def brightness(page: Page) -> float:
     return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
 
 
-STATES = (start, results, past, detail, trouble)
+STATES = (start, results, selected, past, detail, trouble)
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)

@@ -1,4 +1,4 @@
-"""Logs: as JSON for programs, one object per line with the id of the request, or as lines for people.
+"""Logs: JSON for programs, one object per line with the id of the request, or lines for people.
 
 People see what needs their attention and what has changed, but not each request that succeeded.
 Search queries are not logged.
