@@ -189,6 +189,9 @@ function showQuery() {
   showUpload();
   filters.show(query);
   const what = query.text.trim() || (query.hasPhoto ? "Similar photos" : "");
+  // The start page has a heading of its own.
+  find(".subject").hidden = query.empty;
+  find(".subject").textContent = what || "Photos";
   document.title = [what, status?.name].filter(Boolean).join(" · ") || "Photos";
 }
 
