@@ -3,7 +3,7 @@
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -77,6 +77,8 @@ class Listing:
     """Ignored folders, as prefixes of paths, with the rule that ignores each."""
     unread: tuple[str, ...] = ()
     """Folders that could not be listed, as prefixes of paths; their content is unknown."""
+    elsewhere: int = 0
+    """Number of photos that are not listed because others look after them; see `Source.part`."""
 
 
 class FolderItem(NamedTuple):
@@ -104,6 +106,8 @@ class Source(ABC):
     """Which files are ignored, apart from the `.hganignore` files of the source."""
     threads: int | None = None
     """Number of photos that are read at the same time; None for one per processor."""
+    holds: Callable[[str], bool] | None = None
+    """Whether the photo with a path is listed; None if all are."""
 
     def excluding(self, rules: Iterable[str]) -> Self:
         """The same source without the files that these rules of gitignore match.
@@ -113,6 +117,16 @@ class Source(ABC):
         """
         source = copy(self)
         source.rules = Rules.of(rules)
+        return source
+
+    def part(self, holds: Callable[[str], bool]) -> Self:
+        """The same source with a part of its photos: only they are listed.
+
+        Args:
+            holds: whether the photo with a path is in this part.
+        """
+        source = copy(self)
+        source.holds = holds
         return source
 
     @abstractmethod

@@ -57,10 +57,12 @@ def walk(source: Source, listing: Listing) -> Iterator[Photo]:
                 listing.left_out.beside += 1
             elif not _is_photo(item):
                 listing.left_out.add(item.name)
-            elif printable(path) == path:
+            elif printable(path) != path:
+                listing.skipped[printable(path)] = "its name is not UTF-8; rename it"
+            elif source.holds is None or source.holds(path):
                 yield Photo(path, item.size, item.mtime, item.etag)
             else:
-                listing.skipped[printable(path)] = "its name is not UTF-8; rename it"
+                listing.elsewhere += 1
         waiting.extend((inner, rules) for inner in reversed(folders))
 
 
@@ -72,7 +74,7 @@ def find_all(source: Source) -> Listing:
     """
     listing = Listing()
     listing.photos = list(walk(source, listing))
-    if not listing.photos:
+    if not listing.photos and not listing.elsewhere:
         raise _no_photos(source, listing)
     return listing
 

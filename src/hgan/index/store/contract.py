@@ -216,8 +216,16 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def entries(self, ids: Sequence[str] | None = None) -> Iterator[Entry]:
-        """The stored metadata of the points of these ids, in any order, or of every point."""
+    def entries(
+        self, ids: Sequence[str] | None = None, buckets: range | None = None
+    ) -> Iterator[Entry]:
+        """The stored metadata of points, in any order.
+
+        Args:
+            ids: only the points with these ids.
+            buckets: only the points in these buckets, see `hgan.index.store.bucket`; not with
+                `ids`.
+        """
 
     @abstractmethod
     def verify(self) -> Iterator[Checked]:

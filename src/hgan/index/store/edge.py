@@ -27,12 +27,14 @@ from hgan.index.store.contract import (
 from hgan.index.store.filter import Filter
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import (
+    BUCKET,
     DAMAGED,
     TIME,
     WORDS,
     Widths,
     range_of,
     to_entry,
+    within,
     words_of,
 )
 from hgan.index.store.snapshot import OPEN_SPACE, space_used
@@ -199,8 +201,10 @@ class EdgeStore(Store):
             records = shard.retrieve(list(ids), with_payload=True, with_vector=names or False)
         return self._widths.points(records, ids, self._where, local)
 
-    def entries(self, ids: Sequence[str] | None = None) -> Iterator[Entry]:
-        """The stored metadata of the points of these ids, in any order, or of every point."""
+    def entries(
+        self, ids: Sequence[str] | None = None, buckets: range | None = None
+    ) -> Iterator[Entry]:
+        """The stored metadata of points, in any order; see `Store.entries`."""
         if ids is not None:
             with self._open() as shard:
                 records = shard.retrieve(list(ids), with_payload=True, with_vector=False)
@@ -210,9 +214,11 @@ class EdgeStore(Store):
         while True:
             with self._open() as shard:
                 page, offset = shard.scroll(
-                    edge.ScrollRequest(offset=offset, limit=_PAGE, with_payload=True)
+                    edge.ScrollRequest(
+                        offset=offset, limit=_PAGE, filter=_in_buckets(buckets), with_payload=True
+                    )
                 )
-            yield from (to_entry(record.payload) for record in page)
+            yield from within((to_entry(record.payload) for record in page), buckets)
             if offset is None:
                 return
 
@@ -354,6 +360,15 @@ def _to_filter(where: Filter) -> "edge.Filter | None":
     if bounds := range_of(where):
         must.append(edge.FieldCondition(key=TIME, range=edge.RangeFloat(**bounds)))
     return edge.Filter(must=must)
+
+
+def _in_buckets(buckets: range | None) -> "edge.Filter | None":
+    """The points in these buckets, and those without a bucket."""
+    if buckets is None:
+        return None
+    bounds = edge.RangeFloat(gte=float(buckets.start), lt=float(buckets.stop))
+    inside = edge.FieldCondition(key=BUCKET, range=bounds)
+    return edge.Filter(should=[inside, edge.IsEmptyCondition(BUCKET)])
 
 
 def _check_widths(folder: Path, where: Path, expected: dict[str, int]) -> None:

@@ -1,11 +1,12 @@
 """Convert points to the payload and named vectors that both engines store, and back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hgan.errors import IndexingError
+from hgan.index.store.bucket import bucket_of
 from hgan.index.store.checksum import checksum, matches, projections
 from hgan.index.store.contract import Checked, DamagedError, Entry, Point, State
 from hgan.index.store.filter import Filter, camera_words
@@ -15,6 +16,8 @@ WORDS = ("folders", "camera_words", "tags")
 """Payload fields with lists of words; a filter requires that they contain certain words."""
 TIME = "taken"
 """Payload field with the time in seconds; a filter requires that it is in a range."""
+BUCKET = "bucket"
+"""Payload field with the bucket of the path; points of older versions have none."""
 DAMAGED = {"damaged": True}
 """Payload that marks a point whose vectors must be encoded again."""
 
@@ -56,7 +59,8 @@ class Widths(NamedTuple):
             vectors = np.asarray(getattr(point, name), np.float16)
             lossy = name == "local" and self.quantize is not None
             sums[name] = projections(vectors) if lossy else checksum(key, vectors)
-        return {**to_payload(point.entry), "checksums": sums}
+        added = {BUCKET: bucket_of(point.entry.path), "checksums": sums}
+        return {**to_payload(point.entry), **added}
 
     def points(
         self, records: Sequence[Any], ids: Sequence[str], where: object, local: bool
@@ -147,6 +151,12 @@ def to_entry(payload: Any) -> Entry:
         user_tags=tuple(payload.get("user_tags", ())),
         damaged=payload.get("damaged", False),
     )
+
+
+def within(entries: Iterable[Entry], buckets: range | None) -> Iterator[Entry]:
+    """The entries in these buckets; the engines also return those of older versions, whose
+    payloads have no bucket."""
+    return (e for e in entries if buckets is None or bucket_of(e.path) in buckets)
 
 
 def words_of(where: Filter) -> list[tuple[str, str]]:

@@ -22,12 +22,14 @@ from hgan.index.store.contract import (
 from hgan.index.store.filter import Filter
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import (
+    BUCKET,
     DAMAGED,
     TIME,
     WORDS,
     Widths,
     range_of,
     to_entry,
+    within,
     words_of,
 )
 from hgan.index.store.server import Server
@@ -127,8 +129,10 @@ class QdrantStore(Store):
         records = self._retrieve(ids, self._widths.names(local) or False)
         return self._widths.points(records, ids, self._server.settings, local)
 
-    def entries(self, ids: Sequence[str] | None = None) -> Iterator[Entry]:
-        """The stored metadata of the points of these ids, in any order, or of every point."""
+    def entries(
+        self, ids: Sequence[str] | None = None, buckets: range | None = None
+    ) -> Iterator[Entry]:
+        """The stored metadata of points, in any order; see `Store.entries`."""
         for start in range(0, len(ids or ()), _PAGE):
             records = self._retrieve(list(ids or ())[start : start + _PAGE], vectors=False)
             yield from (to_entry(record.payload) for record in records)
@@ -136,8 +140,8 @@ class QdrantStore(Store):
             return
         offset: Any = None
         while True:
-            page, offset = self._page(offset)
-            yield from (to_entry(record.payload) for record in page)
+            page, offset = self._page(offset, where=_in_buckets(buckets))
+            yield from within((to_entry(record.payload) for record in page), buckets)
             if offset is None:
                 return
 
@@ -190,11 +194,15 @@ class QdrantStore(Store):
         )
 
     def _page(
-        self, offset: Any, limit: int = _PAGE, vectors: bool = False
+        self,
+        offset: Any,
+        limit: int = _PAGE,
+        vectors: bool = False,
+        where: models.Filter | None = None,
     ) -> tuple[list[models.Record], Any]:
         return self._server.ask(
             lambda client: client.scroll(
-                self._name, limit=limit, offset=offset, with_payload=True, with_vectors=vectors
+                self._name, where, limit, offset=offset, with_payload=True, with_vectors=vectors
             )
         )
 
@@ -230,8 +238,14 @@ def create_collection(
 
 def index_payload(server: Server) -> None:
     """Create payload indexes for the fields that filters use, unless they exist."""
-    kinds = dict.fromkeys(WORDS, models.PayloadSchemaType.KEYWORD)
-    kinds[TIME] = models.PayloadSchemaType.INTEGER
+    kinds: dict[str, models.PayloadSchemaType | models.IntegerIndexParams] = {
+        **dict.fromkeys(WORDS, models.PayloadSchemaType.KEYWORD),
+        TIME: models.PayloadSchemaType.INTEGER,
+        # Machines that index a part of the photos ask for a range of buckets, never for one.
+        BUCKET: models.IntegerIndexParams(
+            type=models.IntegerIndexType.INTEGER, lookup=False, range=True
+        ),
+    }
     name = server.collection
     indexed = server.ask(lambda client: client.get_collection(name)).payload_schema
     for field, kind in kinds.items():
@@ -240,7 +254,10 @@ def index_payload(server: Server) -> None:
 
 
 def _index_field(
-    client: QdrantClient, name: str, field: str, kind: models.PayloadSchemaType
+    client: QdrantClient,
+    name: str,
+    field: str,
+    kind: models.PayloadSchemaType | models.IntegerIndexParams,
 ) -> None:
     client.create_payload_index(name, field, field_schema=kind, wait=True)
 
@@ -273,6 +290,19 @@ def _vectors(dense: int, local: int, quantize: Quantize | None) -> dict[str, mod
             hnsw_config=models.HnswConfigDiff(m=0),
         )
     return vectors
+
+
+def _in_buckets(buckets: range | None) -> models.Filter | None:
+    """The points in these buckets, and those without a bucket."""
+    if buckets is None:
+        return None
+    bounds = models.Range(gte=buckets.start, lt=buckets.stop)
+    return models.Filter(
+        should=[
+            models.FieldCondition(key=BUCKET, range=bounds),
+            models.IsEmptyCondition(is_empty=models.PayloadField(key=BUCKET)),
+        ]
+    )
 
 
 def _to_filter(where: Filter) -> models.Filter | None:
