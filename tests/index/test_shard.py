@@ -17,15 +17,15 @@ from hgan.index.store.bucket import bucket_of
 from hgan.search.searcher import open_index
 from hgan.sources.folder import FolderSource
 from tests.fixtures.photos import save_photo
-from tests.fixtures.points import LocalServer
 from tests.fixtures.qdrant_process import running
+from tests.fixtures.qdrant_proxy import new_server
 
 PLACE = "http://qdrant:6333/photos"
 
 
 @pytest.fixture
 def _server(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = LocalServer()
+    made = new_server()
     monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: made)
 
 
@@ -123,7 +123,7 @@ def test_only_the_own_part_is_read_from_the_server(
     photos: Path, bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the server sends, and which files are looked at, for one part of three."""
-    server = LocalServer()
+    server = new_server()
     monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: server)
     index_folder(photos, PLACE, bundle)
     sent: list[str] = []

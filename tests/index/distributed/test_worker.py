@@ -22,14 +22,14 @@ from hgan.runtime.device import VARIABLE
 from hgan.runtime.session import THREADS
 from hgan.sources.folder import FolderSource
 from tests.fixtures.photos import save_photo
-from tests.fixtures.points import LocalServer
+from tests.fixtures.qdrant_proxy import new_server
 
 PLACE = "http://qdrant:6333/photos"
 
 
 @pytest.fixture(autouse=True)
 def _server(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = LocalServer()
+    made = new_server()
     monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: made)
     monkeypatch.setenv(THREADS, "")  # a worker sets them for its process
     monkeypatch.setenv(VARIABLE, "cpu")

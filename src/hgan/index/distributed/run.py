@@ -114,6 +114,7 @@ def _encode(job: Job, changes: Changes, number: int, report: IndexReport) -> Non
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # this process shows one
     logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # says that it is off
     gpu = _on_gpu(job)
     # One block for each batch, since a block is what Ray gives to a worker.
     done = ray.data.from_items(rows, override_num_blocks=len(rows)).map(

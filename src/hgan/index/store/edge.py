@@ -12,7 +12,6 @@ import qdrant_edge as edge
 from hgan.errors import IndexingError
 from hgan.files import parse_json
 from hgan.index.store.contract import (
-    BEAM,
     OVERSAMPLING,
     BrokenError,
     Checked,
@@ -23,6 +22,7 @@ from hgan.index.store.contract import (
     ReadOnlyError,
     Store,
     StoreFacts,
+    beam,
 )
 from hgan.index.store.filter import Filter
 from hgan.index.store.manifest import Quantize
@@ -43,9 +43,10 @@ SPACE_KEPT = 256 * 2**20
 """Free disk space that is required before a write, in bytes. The engine maps its files into memory;
 if the disk is full, the process ends with a bus error instead of an exception."""
 
-GRAPH_FROM = 200_000
-"""Kilobytes of vectors in a segment (about 20,000 photos) from which an HNSW graph is built.
-Smaller segments are searched exhaustively in one or two milliseconds."""
+GRAPH_FROM = 20_000
+"""Kilobytes of vectors in a segment (about 2,000 photos) from which an HNSW graph is built. Smaller
+segments are searched exhaustively in about as much time as a graph takes; 10,000 photos would take
+three times as much."""
 
 _CHANGED = "changed"
 """An empty file whose modification time is the time of the last change. The engine's own files
@@ -169,15 +170,17 @@ class EdgeStore(Store):
         if not limit:
             return []
         query = edge.Query.Nearest(vector.tolist(), using="dense") if self._widths.dense else None
-        request = edge.QueryRequest(
-            limit=limit,
-            query=query,
-            filter=_to_filter(where or Filter()),
-            params=edge.SearchParams(
-                hnsw_ef=max(BEAM, limit), exact=exact, quantization=_quantized_search(exact)
-            ),
-        )
         with self._open() as shard:
+            request = edge.QueryRequest(
+                limit=limit,
+                query=query,
+                filter=_to_filter(where or Filter()),
+                params=edge.SearchParams(
+                    hnsw_ef=max(beam(shard.info().points_count), limit),
+                    exact=exact,
+                    quantization=_quantized_search(exact),
+                ),
+            )
             found = shard.query(request)
         # A model with only the local level has no dense vectors: all scores are equal.
         return [Match(str(point.id), point.score if self._widths.dense else 0.0) for point in found]
