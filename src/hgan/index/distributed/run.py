@@ -10,6 +10,7 @@ from pathlib import Path
 from hgan.chunks import chunks
 from hgan.errors import ConfigError, HganError, IndexingError
 from hgan.index.changes import Changes
+from hgan.index.distributed.attempts import shared_attempts
 from hgan.index.distributed.cluster import cause, check_machines, connected, workers
 from hgan.index.distributed.job import Job
 from hgan.index.distributed.worker import Worker
@@ -119,7 +120,7 @@ def _encode(job: Job, changes: Changes, number: int, report: IndexReport) -> Non
     # One block for each batch, since a block is what Ray gives to a worker.
     done = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
         Worker,
-        fn_constructor_args=(job,),
+        fn_constructor_args=(job, shared_attempts()),
         compute=ray.data.ActorPoolStrategy(size=min(number, len(rows))),
         num_cpus=0 if gpu else job.cores,
         num_gpus=1 if gpu else 0,
