@@ -130,19 +130,26 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
     parsed = Parsed(line, line) if chosen.literally else parse(line)
     query = parsed.query(chosen.image, chosen.like, tuple(chosen.without or ()), chosen.share)
     where = parsed.where & Filter.parse(chosen.where or ())
+    browses = parsed.browses and not (chosen.image or chosen.like or chosen.without)
+    if browses:
+        _check_browsing(chosen)
     with open_to_search(chosen.index or default_index(), named_model(chosen.model)) as index:
-        hits = index.find(
-            query,
-            chosen.k,
-            offset=chosen.offset,
-            where=where,
-            threshold=chosen.min_score,
-            min_relevance=chosen.min_relevance,
-            fold=chosen.fold,
-            candidates=chosen.candidates,
-        )
+        if browses:
+            hits = index.newest(chosen.k, offset=chosen.offset, where=where)
+        else:
+            hits = index.find(
+                query,
+                chosen.k,
+                offset=chosen.offset,
+                where=where,
+                threshold=chosen.min_score,
+                min_relevance=chosen.min_relevance,
+                fold=chosen.fold,
+                candidates=chosen.candidates,
+            )
         model = described(index.bundle)
-        unknown = [*index.unknown_values(where), *index.unknown_words(query)]
+        unknown = [*index.unknown_values(where)]
+        unknown += [] if browses else index.unknown_words(query)
         if chosen.sheet is not None and index.holds == "texts":
             raise ConfigError("a contact sheet shows photos, but this index contains texts")
         if (chosen.files or chosen.print0) and index.holds == "texts":
@@ -151,8 +158,7 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
         print_visible(f"hgan: {understood(parsed)}", file=sys.stderr)
     for word in unknown:
         print_visible(f"hgan: {word}", file=sys.stderr)
-    shows = parsed.text or chosen.image or chosen.like or not parsed.parts
-    title = _title(query) if shows else ""
+    title = "" if browses else _title(query)
     if chosen.print0:
         _print_terminated(hits)
     elif hits and chosen.files:
@@ -166,6 +172,17 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
         contact_sheet(hits, chosen.sheet, title)
         print_visible(f"contact sheet: {chosen.sheet}", file=sys.stderr)
     return 0
+
+
+def _check_browsing(chosen: Namespace) -> None:
+    """Raise `ConfigError` if options of a ranking are given with conditions alone."""
+    for option in ("min_score", "min_relevance", "candidates"):
+        if chosen[option] is not None:
+            raise ConfigError(
+                f"conditions alone have no score; add words, or omit --{option.replace('_', '-')}"
+            )
+    if chosen.fold:
+        raise ConfigError("--fold puts together what a search found; add words, or omit it")
 
 
 def understood(parsed: "Parsed") -> str:
@@ -206,8 +223,7 @@ def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool, model:
         from rich.console import Console
 
         Console().print(hits_table(hits, title, first, model))
-        # The title is empty for conditions alone, which describe nothing that could be missing.
-        if first == 1 and title and hits[0].grade == "weak":
+        if first == 1 and hits[0].grade == "weak":
             Console(stderr=True).print(NOTHING_FITS)
     elif not hits:
         print("nothing found", file=sys.stderr)
@@ -246,6 +262,8 @@ def hits_table(
     table.add_column("", justify="right", style="dim")
     texts = any(hit.text for hit in hits)
     table.add_column("sentence" if texts else "photo", overflow="fold")
+    if hits and not hits[0].levels:  # the newest photos, without a query
+        return _by_time(table, hits, first)
     table.add_column("score", justify="right", style="bold")
     graded = any(hit.grade for hit in hits)
     if graded:
@@ -266,6 +284,17 @@ def hits_table(
     return table
 
 
+def _by_time(table: "Table", hits: "list[Hit]", first: int) -> "Table":
+    """The table with photos that have no scores."""
+    from rich.text import Text
+
+    table.add_column("taken", style="cyan")
+    for place, hit in enumerate(hits, first):
+        taken = "" if hit.taken is None else hit.taken.isoformat(" ", "minutes")
+        table.add_row(str(place), Text(visible(str(hit.path))), taken)
+    return table
+
+
 SEARCH = Verb(
     summary="Search indexed photos, or texts, with words, with a photo, or with both.",
     details=(
@@ -279,8 +308,8 @@ SEARCH = Verb(
         "before, after, camera, tag (or #beach), person, place, near, rating, name and has;\n"
         "a minus before a word or a condition, NOT, OR and parentheses; what photos should not\n"
         "show also in plain words, as in 'without people'. Words in double quotes are words.\n"
-        "The shell needs quotes around such a line. How it was understood is printed on the\n"
-        "standard error. See docs/searching.md.\n\n"
+        "Conditions alone list the newest photos first. The shell needs quotes around such a\n"
+        "line. How it was understood is printed on the standard error. See docs/searching.md.\n\n"
         "A score cannot be compared between queries. What can is the match: strong, fair or\n"
         "weak, if the model was calibrated; if the best one is weak, probably nothing fits."
     ),

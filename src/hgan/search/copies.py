@@ -20,10 +20,9 @@ from hgan.index.store.open import is_address, open_store, read_manifest
 from hgan.progress import progress
 from hgan.runtime.fingerprint import ALIKE, SIDE, distance, fingerprint, from_hex
 from hgan.runtime.images import open_photo
+from hgan.search.duplicates import CLOSE
 from hgan.sources.open import content_of, place_of
 
-CLOSE = 0.9
-"""Minimum cosine of the dense vectors of candidates; copies have at least 0.93."""
 NEIGHBOURS = 32
 """Maximum number of candidates of a photo."""
 HINT = 4 * SIDE

@@ -22,6 +22,7 @@ from hgan.runtime.explain import Explanation
 from hgan.runtime.images import read_photo
 from hgan.runtime.region_grid import pooled
 from hgan.runtime.similarity import dense_bound, dense_levels, local_bound, sentence_levels
+from hgan.search.browsing import TimelinePhoto, all_pages, time_of
 from hgan.search.calibration import BEST
 from hgan.search.duplicates import fold
 from hgan.search.finder import Finder, Hit, SearchOptions
@@ -93,6 +94,12 @@ class Index(Finder):
         options = replace(options, where=self.values.resolve(options.where))
         encoded = encode(queries, self.bundle, self._stored)
         return [self._search(query, options) for query in encoded]
+
+    def _browse(self, where: Filter) -> Iterator[TimelinePhoto]:
+        if self.holds == "texts":
+            raise DataError(f"{self._where}: contains texts, and only photos can be browsed")
+        pages = all_pages(self._store, self.values.resolve(where))
+        return (TimelinePhoto.of(entry, self._path(entry)) for page in pages for entry in page)
 
     def exhaustive(self, text: str, k: int = 10) -> list[Hit]:
         """Search like `search`, but score every photo exactly; slow."""
@@ -334,6 +341,7 @@ class Index(Finder):
                     None if relevance is None else relevance[row],
                     point.entry.width,
                     point.entry.height,
+                    time_of(point.entry),
                 )
             )
         return hits

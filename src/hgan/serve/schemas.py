@@ -22,6 +22,7 @@ from hgan.search.language.parse import parse
 from hgan.search.language.types import Parsed
 from hgan.search.query import Query
 from hgan.search.searcher import CANDIDATES, Index
+from hgan.serve.downloads import MOST_PHOTOS
 from hgan.serve.thumbnails import Size
 
 LONGEST_TEXT = 100_000
@@ -220,6 +221,14 @@ class LookupRequest(BaseModel):
     path: str = Field(
         min_length=1, max_length=5000, description="Path relative to the indexed folder."
     )
+
+
+class DownloadRequest(BaseModel):
+    """Photos of the index."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[UUID] = Field(min_length=1, max_length=MOST_PHOTOS)
 
 
 class ExplainRequest(BaseModel):

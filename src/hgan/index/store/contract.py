@@ -262,6 +262,32 @@ class Store(ABC):
         """The stored metadata of the points of these ids, in any order, or of every point."""
 
     @abstractmethod
+    def newest(
+        self, limit: int, where: Filter | None = None, before: int | None = None
+    ) -> list[Entry]:
+        """The stored metadata of the newest photos that have a time, the newest first; those of the
+        same second in any order.
+
+        Args:
+            limit: the number of photos.
+            where: only photos that pass this filter.
+            before: only photos that were taken before this time, see `Entry.taken`.
+        """
+
+    @abstractmethod
+    def of_time(
+        self, taken: int | None, limit: int, where: Filter | None = None, after: str | None = None
+    ) -> list[Entry]:
+        """The stored metadata of photos that were taken in this second, ordered by their ids.
+
+        Args:
+            taken: the time, see `Entry.taken`; None for the photos without one.
+            limit: the number of photos.
+            where: only photos that pass this filter.
+            after: only photos whose ids follow this one.
+        """
+
+    @abstractmethod
     def verify(self) -> Iterator[Checked]:
         """Read every point, and compare its vectors with their checksums."""
 

@@ -219,6 +219,44 @@ class EdgeStore(Store):
             if offset is None:
                 return
 
+    def newest(
+        self, limit: int, where: Filter | None = None, before: int | None = None
+    ) -> list[Entry]:
+        """The newest photos that have a time, the newest first."""
+        bounds = []
+        if before is not None:
+            bounds.append(edge.FieldCondition(key=TIME, range=edge.RangeFloat(lt=float(before))))
+        order = edge.OrderBy(TIME, edge.Direction.Desc)
+        return self._scrolled(limit, where, bounds, order_by=order)
+
+    def of_time(
+        self, taken: int | None, limit: int, where: Filter | None = None, after: str | None = None
+    ) -> list[Entry]:
+        """The photos that were taken in this second, or those without a time, by their ids."""
+        if taken is None:
+            time: Any = edge.IsEmptyCondition(TIME)
+        else:
+            time = edge.FieldCondition(key=TIME, match=edge.MatchValue(value=taken))
+        # An offset is the first id of a page, not the last one before it.
+        found = self._scrolled(limit + (after is not None), where, [time], offset=after)
+        return [entry for entry in found if entry.id != after][:limit]
+
+    def _scrolled(
+        self, limit: int, where: Filter | None, more: list[Any], **options: Any
+    ) -> list[Entry]:
+        if limit <= 0:
+            return []
+        chosen = _to_filter(where or Filter())
+        must = [*([] if chosen is None else [chosen]), *more]
+        request = edge.ScrollRequest(
+            limit=limit,
+            filter=edge.Filter(must=must) if must else None,
+            with_payload=True,
+            **options,
+        )
+        with self._open() as shard:
+            return [to_entry(record.payload) for record in shard.scroll(request)[0]]
+
     def verify(self) -> Iterator[Checked]:
         """Read every point, and compare its vectors with their checksums."""
         names, offset = self._widths.names(local=True), None

@@ -146,6 +146,47 @@ class QdrantStore(Store):
             if offset is None:
                 return
 
+    def newest(
+        self, limit: int, where: Filter | None = None, before: int | None = None
+    ) -> list[Entry]:
+        """The newest photos that have a time, the newest first."""
+        bounds: list[models.Condition] = []
+        if before is not None:
+            bounds.append(models.FieldCondition(key=TIME, range=models.Range(lt=before)))
+        order = models.OrderBy(key=TIME, direction=models.Direction.DESC)
+        return self._scrolled(limit, where, bounds, order_by=order)
+
+    def of_time(
+        self, taken: int | None, limit: int, where: Filter | None = None, after: str | None = None
+    ) -> list[Entry]:
+        """The photos that were taken in this second, or those without a time, by their ids."""
+        time: models.Condition
+        if taken is None:
+            time = models.IsEmptyCondition(is_empty=models.PayloadField(key=TIME))
+        else:
+            time = models.FieldCondition(key=TIME, match=models.MatchValue(value=taken))
+        # An offset is the first id of a page, not the last one before it.
+        found = self._scrolled(limit + (after is not None), where, [time], offset=after)
+        return [entry for entry in found if entry.id != after][:limit]
+
+    def _scrolled(
+        self, limit: int, where: Filter | None, more: list[models.Condition], **options: Any
+    ) -> list[Entry]:
+        if limit <= 0:
+            return []
+        chosen = _to_filter(where or Filter())
+        must = [*([] if chosen is None else [chosen]), *more]
+        found, _ = self._server.ask(
+            lambda client: client.scroll(
+                self._name,
+                limit=limit,
+                scroll_filter=models.Filter(must=must) if must else None,
+                with_payload=True,
+                **options,
+            )
+        )
+        return [to_entry(record.payload) for record in found]
+
     def verify(self) -> Iterator[Checked]:
         """Read every point, and compare its vectors with their checksums."""
         offset: Any = None

@@ -9,7 +9,7 @@ from hgan.runtime.images import PhotoSource
 from hgan.search.query import Query
 
 ANYTHING = "a photo"
-"""What is searched for if there are only conditions, or only what photos should not show."""
+"""What is searched for if there is only what photos should not show."""
 
 Kind = Literal["condition", "without", "unfinished"]
 
@@ -43,6 +43,11 @@ class Parsed:
     """The conditions that photos must meet."""
     parts: tuple[Part, ...] = ()
     """Everything but the words, in the order of the line."""
+
+    @property
+    def browses(self) -> bool:
+        """Whether there are conditions alone: nothing to rank photos by, so the newest are first."""
+        return not (self.text.strip() or self.without or self.where.empty)
 
     def query(
         self,

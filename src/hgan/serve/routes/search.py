@@ -95,6 +95,8 @@ async def explanation(body: ExplainRequest, service: ServiceDependency) -> Expla
 def _search(library: Library, body: TextSearch) -> SearchResult:
     parsed = body.parsed()
     like = None if body.like is None else library.entry(body.like).id
+    if parsed.browses and like is None and not body.without:
+        return _listed(library, body, parsed)
     query = parsed.query(like=like, without=tuple(body.without), photo_share=body.share)
     return _understood(library, body, parsed, query)
 
@@ -124,6 +126,22 @@ def _understood(
     return result
 
 
+def _listed(library: Library, body: TextSearch, parsed: Parsed) -> SearchResult:
+    """The photos that meet conditions alone, the newest first."""
+    if body.threshold is not None or body.min_relevance is not None:
+        raise DataError("conditions alone have no score; add words, or omit the minimum")
+    where = Filter.parse(body.where) & parsed.where
+    hits = library.index.newest(body.k, offset=body.offset, where=where)
+    root, public = library.index.root, library.ids.public
+    missing = library.index.unknown_values(where) if body.offset == 0 else []
+    return SearchResult(
+        hits=[SearchHit.of(hit, root, public) for hit in hits],
+        notices=[_sentence(message) for message in missing],
+        suggestion=None,
+        parsed=Understood.of(parsed),
+    )
+
+
 def _query(library: Library, body: TextQuery) -> Query:
     return body.query(None if body.like is None else library.entry(body.like).id)
 
@@ -149,7 +167,7 @@ def _result(
     unknown = library.index.unknown_words(query) if is_first else []
     root, ids = library.index.root, library.ids
     return SearchResult(
-        hits=[SearchHit.of(hit, root, ids.public(hit.id)) for hit in hits],
+        hits=[SearchHit.of(hit, root, ids.public) for hit in hits],
         notices=[*map(_sentence, missing), *map(str, unknown)],
         suggestion=corrected(query.text, unknown),
         parsed=None,

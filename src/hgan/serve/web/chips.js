@@ -10,6 +10,10 @@ const TYPED = /(^|[\s(])-?(\w+(:|=|[<>]=?)|#)\S*$/;
 /** Whether the end of a line looks like a condition that is not complete. */
 export const isCondition = (line) => TYPED.test(line);
 
+/** Whether a line has conditions and nothing else, as it was understood. */
+export const areAll = (parsed) =>
+  Boolean(parsed?.where.length) && !parsed.text.trim() && parsed.without.length === 0;
+
 /** The line without one of its parts; positions are in code points. */
 export function without(line, { start, end }) {
   const letters = [...line];

@@ -41,7 +41,7 @@ export function problem(error, query, { again, change }) {
   }
   if (query.photo && (error.status === 413 || error.status === 415)) {
     return show(
-      error.status === 413 ? "The photo is too large" : "This file cannot be read",
+      error.status === 413 ? "The photo is too large" : "We can’t read this file",
       `${query.photo.name}: use a JPEG, PNG, WebP, GIF, BMP or TIFF file, up to 20 MB.`,
       button("Remove the photo", () => change({ photo: null })),
     );
@@ -70,9 +70,7 @@ export function nothing(query, change, parsed) {
       button("Search without conditions", () => change({ ...NONE, text: parsed.text })),
     );
   }
-  if (query.conditions().length === 0) {
-    return show("No photos", "Nothing was found. The index may be empty.");
-  }
+  if (query.conditions().length === 0) return empty();
   show(
     "No photos match these filters",
     "Photos without a time, camera or tag never match a filter on it.",
@@ -80,11 +78,11 @@ export function nothing(query, change, parsed) {
   );
 }
 
-/** Show that the index is empty. */
+/** Show that the index is empty; `name` is that of its folder, if it is known. */
 export function empty(name) {
   show(
     "No photos yet",
-    `The index of “${name}” is empty. Put photos into the folder and index it:`,
+    `The index${name ? ` of “${name}”` : ""} is empty. Put photos into the folder and index it:`,
     element("pre", {}, "hgan index ~/Pictures"),
   );
 }
