@@ -32,7 +32,7 @@ from hgan.sources.folder import FolderSource, read_file
 from hgan.sources.open import open_source
 from hgan.sources.types import Photo, PhotoContent
 from tests.fixtures.photos import COLOURS, save_photo
-from tests.fixtures.points import LocalServer
+from tests.fixtures.qdrant_proxy import new_server
 from tests.fixtures.tiny_bundle import SIZE, write_tiny_bundle
 
 SERVER = "http://qdrant:6333/photos"
@@ -42,7 +42,7 @@ RED = "red 0.png"
 @pytest.fixture(params=["folder", "server"])
 def to(request, tmp_path, monkeypatch) -> Path | str:
     """An index of each engine."""
-    made = LocalServer()
+    made = new_server()
     monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: made)
     return tmp_path / "index" if request.param == "folder" else SERVER
 
@@ -109,7 +109,7 @@ def test_tags_outlive_another_process(photos, to, bundle):
 
 
 def test_what_another_process_wrote_to_a_server(photos, bundle, monkeypatch):
-    made = LocalServer()
+    made = new_server()
     monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: made)
     source = open_source(photos)
     index_folder(photos, SERVER, bundle)

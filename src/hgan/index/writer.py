@@ -81,7 +81,7 @@ class IndexWriter:
             stored: the stored entries of the photos that will be written, if they are known; by
                 default those of the shard, which are read when first needed.
         """
-        self._source = source
+        self._source = source if shard == WHOLE else source.part(shard.holds)
         self._store = store
         self._bundle = bundle
         self._shard = shard
@@ -430,7 +430,8 @@ class IndexWriter:
     def _view(self) -> dict[str, _Known]:
         """The stored entries of this shard, by path. The caller must hold the lock."""
         if self._stored is None:
-            self._look_at(e for e in self._store.entries() if self._shard.holds(e.path))
+            buckets = None if self._shard == WHOLE else self._shard.buckets
+            self._look_at(self._store.entries(buckets=buckets))
         assert self._stored is not None
         return self._stored
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Self
 
-from hgan.index.store.contract import Entry, Store
 from hgan.index.conditions.filter import Filter
+from hgan.index.store.contract import Entry, Store
 from hgan.index.store.timeline import Place, timeline
 
 PAGE = 200

@@ -10,8 +10,8 @@ from uuid import UUID
 from starlette.exceptions import HTTPException
 
 from hgan.errors import ConfigError, DataError, IndexingError
-from hgan.index.store.contract import Entry, Store, StoreFacts
 from hgan.index.conditions.filter import Filter
+from hgan.index.store.contract import Entry, Store, StoreFacts
 from hgan.index.store.manifest import IndexManifest
 from hgan.index.store.open import Target, hold, is_address, open_store, read_manifest
 from hgan.index.store.timeline import Place, timeline

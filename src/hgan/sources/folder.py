@@ -80,16 +80,21 @@ class FolderSource(Source):
                 entries = list(found)
         except OSError as error:
             raise UnreadableFolderError(error.strerror) from error
-        return map(_item, entries)
+        return (_item(entry, self._is_listed(folder + entry.name)) for entry in entries)
+
+    def _is_listed(self, path: str) -> bool:
+        return self.holds is None or self.holds(path)
 
 
-def _item(entry: "os.DirEntry[str]") -> FolderItem:
+def _item(entry: "os.DirEntry[str]", listed: bool) -> FolderItem:
+    """The item of an entry; one that is not listed has no size and time, which take a while to
+    read on a network."""
     try:
         if entry.is_dir(follow_symlinks=False):
             return FolderItem(entry.name, is_folder=True)
         if refusal := _refusal(entry):
             return FolderItem(entry.name, refusal=refusal)
-        if not is_photo_name(entry.name) and not is_sidecar_name(entry.name):
+        if not (listed and is_photo_name(entry.name)) and not is_sidecar_name(entry.name):
             return FolderItem(entry.name)
         status = entry.stat()
         return FolderItem(entry.name, size=status.st_size, mtime=status.st_mtime_ns)

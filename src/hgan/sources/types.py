@@ -3,7 +3,7 @@
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -109,6 +109,8 @@ class Listing:
     """Ignored folders, as prefixes of paths, with the rule that ignores each."""
     unread: tuple[str, ...] = ()
     """Folders that could not be listed, as prefixes of paths; their content is unknown."""
+    elsewhere: int = 0
+    """Number of photos that are not listed because others look after them; see `Source.part`."""
 
     def sidecars(self) -> set[str]:
         """Paths of the XMP sidecars of all photos."""
@@ -140,6 +142,8 @@ class Source(ABC):
     """Which files are ignored, apart from the `.hganignore` files of the source."""
     threads: int | None = None
     """Number of photos that are read at the same time; None for one per processor."""
+    holds: Callable[[str], bool] | None = None
+    """Whether the photo with a path is listed; None if all are."""
 
     def excluding(self, rules: Iterable[str]) -> Self:
         """The same source without the files that these rules of gitignore match.
@@ -149,6 +153,16 @@ class Source(ABC):
         """
         source = copy(self)
         source.rules = Rules.of(rules)
+        return source
+
+    def part(self, holds: Callable[[str], bool]) -> Self:
+        """The same source with a part of its photos: only they are listed.
+
+        Args:
+            holds: whether the photo with a path is in this part.
+        """
+        source = copy(self)
+        source.holds = holds
         return source
 
     @abstractmethod

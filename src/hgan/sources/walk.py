@@ -64,12 +64,15 @@ def walk(source: Source, listing: Listing) -> Iterator[Photo]:
                 unused.append(item.name)
             elif not _is_photo(item):
                 listing.left_out.add(item.name)
-            elif printable(path) == path:
+            elif printable(path) != path:
+                listing.skipped[printable(path)] = "its name is not UTF-8; rename it"
+            else:
                 found = sidecars.of([item.name, *beside.get(_stem(item), ())])
                 used.update(sidecar.path for sidecar in found)
-                yield Photo(path, item.size, item.mtime, item.etag, found)
-            else:
-                listing.skipped[printable(path)] = "its name is not UTF-8; rename it"
+                if source.holds is None or source.holds(path):
+                    yield Photo(path, item.size, item.mtime, item.etag, found)
+                else:
+                    listing.elsewhere += 1
         for name in unused:
             if folder + name not in used:
                 listing.left_out.add(name)
@@ -84,7 +87,7 @@ def find_all(source: Source) -> Listing:
     """
     listing = Listing()
     listing.photos = list(walk(source, listing))
-    if not listing.photos:
+    if not listing.photos and not listing.elsewhere:
         raise _no_photos(source, listing)
     return listing
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hgan.index.store.contract import Entry, Point, Store
 from hgan.index.conditions.filter import Filter
+from hgan.index.store.contract import Entry, Point, Store
 from hgan.index.store.timeline import Place, timeline
 from tests.fixtures.points import passes
 

@@ -17,15 +17,22 @@ from hgan.index.conditions.accents import without_accents
 from hgan.index.conditions.filter import Filter
 
 BEAM = 800
-"""Number of candidates that an HNSW search keeps (`hnsw_ef`). On 100,000 photos, 800 finds all of
-the exact top ten; 200 finds 97 % of them and is a millisecond faster."""
+"""Number of candidates that an HNSW search keeps (`hnsw_ef`) in an index of a million items, or of
+unknown size; see `beam`."""
 
-OVERSAMPLING = 2.0
-"""Number of candidates per result that are found with 8-bit vectors, then rescored in float16."""
+OVERSAMPLING = 1.5
+"""Number of candidates per result that are found with 8-bit vectors, then rescored in float16. More
+find no more of the exact ones (`benchmarks/growth.py`)."""
 
 FLUSH_EVERY = 500
 """Number of items written between two flushes. If the process is killed, no stored item is lost; a
 power failure may lose the items since the last flush."""
+
+
+def beam(items: int) -> int:
+    """Number of candidates that an HNSW search of this many items keeps: 200 for 10,000, twice as
+    many for ten times the items, and at most `BEAM`. This finds 99 % of the exact top 100."""
+    return round(min(BEAM, 200 * max(1.0, items / 10_000) ** 0.301))
 
 
 def id_of(path: str, text: str = "") -> str:
@@ -258,8 +265,16 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def entries(self, ids: Sequence[str] | None = None) -> Iterator[Entry]:
-        """The stored metadata of the points of these ids, in any order, or of every point."""
+    def entries(
+        self, ids: Sequence[str] | None = None, buckets: range | None = None
+    ) -> Iterator[Entry]:
+        """The stored metadata of points, in any order.
+
+        Args:
+            ids: only the points with these ids.
+            buckets: only the points in these buckets, see `hgan.index.store.bucket`; not with
+                `ids`.
+        """
 
     @abstractmethod
     def newest(

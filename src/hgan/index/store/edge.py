@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import qdrant_edge as edge
@@ -12,7 +13,6 @@ from hgan.errors import IndexingError
 from hgan.files import parse_json
 from hgan.index.conditions.filter import Filter
 from hgan.index.store.contract import (
-    BEAM,
     OVERSAMPLING,
     BrokenError,
     Checked,
@@ -23,10 +23,12 @@ from hgan.index.store.contract import (
     ReadOnlyError,
     Store,
     StoreFacts,
+    beam,
 )
 from hgan.index.store.engine_filter import Dialect, to_filter
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import (
+    BUCKET,
     COUNTED,
     DAMAGED,
     GEO,
@@ -37,6 +39,7 @@ from hgan.index.store.payload import (
     counted,
     most_frequent,
     to_entry,
+    within,
 )
 from hgan.index.store.snapshot import OPEN_SPACE, space_used
 
@@ -44,9 +47,10 @@ SPACE_KEPT = 256 * 2**20
 """Free disk space that is required before a write, in bytes. The engine maps its files into memory;
 if the disk is full, the process ends with a bus error instead of an exception."""
 
-GRAPH_FROM = 200_000
-"""Kilobytes of vectors in a segment (about 20,000 photos) from which an HNSW graph is built.
-Smaller segments are searched exhaustively in one or two milliseconds."""
+GRAPH_FROM = 20_000
+"""Kilobytes of vectors in a segment (about 2,000 photos) from which an HNSW graph is built. Smaller
+segments are searched exhaustively in about as much time as a graph takes; 10,000 photos would take
+three times as much."""
 
 _CHANGED = "changed"
 """An empty file whose modification time is the time of the last change. The engine's own files
@@ -170,15 +174,17 @@ class EdgeStore(Store):
         if not limit:
             return []
         query = edge.Query.Nearest(vector.tolist(), using="dense") if self._widths.dense else None
-        request = edge.QueryRequest(
-            limit=limit,
-            query=query,
-            filter=to_filter(where, DIALECT),
-            params=edge.SearchParams(
-                hnsw_ef=max(BEAM, limit), exact=exact, quantization=_quantized_search(exact)
-            ),
-        )
         with self._open() as shard:
+            request = edge.QueryRequest(
+                limit=limit,
+                query=query,
+                filter=to_filter(where, DIALECT),
+                params=edge.SearchParams(
+                    hnsw_ef=max(beam(shard.info().points_count), limit),
+                    exact=exact,
+                    quantization=_quantized_search(exact),
+                ),
+            )
             found = shard.query(request)
         # A model with only the local level has no dense vectors: all scores are equal.
         return [Match(str(point.id), point.score if self._widths.dense else 0.0) for point in found]
@@ -202,8 +208,10 @@ class EdgeStore(Store):
             records = shard.retrieve(list(ids), with_payload=True, with_vector=names or False)
         return self._widths.points(records, ids, self._where, local)
 
-    def entries(self, ids: Sequence[str] | None = None) -> Iterator[Entry]:
-        """The stored metadata of the points of these ids, in any order, or of every point."""
+    def entries(
+        self, ids: Sequence[str] | None = None, buckets: range | None = None
+    ) -> Iterator[Entry]:
+        """The stored metadata of points, in any order; see `Store.entries`."""
         if ids is not None:
             with self._open() as shard:
                 records = shard.retrieve(list(ids), with_payload=True, with_vector=False)
@@ -213,9 +221,11 @@ class EdgeStore(Store):
         while True:
             with self._open() as shard:
                 page, offset = shard.scroll(
-                    edge.ScrollRequest(offset=offset, limit=_PAGE, with_payload=True)
+                    edge.ScrollRequest(
+                        offset=offset, limit=_PAGE, filter=_in_buckets(buckets), with_payload=True
+                    )
                 )
-            yield from (to_entry(record.payload) for record in page)
+            yield from within((to_entry(record.payload) for record in page), buckets)
             if offset is None:
                 return
 
@@ -246,7 +256,7 @@ class EdgeStore(Store):
     ) -> list[Entry]:
         if limit <= 0:
             return []
-        chosen = _to_filter(where or Filter())
+        chosen = to_filter(where, DIALECT)
         must = [*([] if chosen is None else [chosen]), *more]
         request = edge.ScrollRequest(
             limit=limit,
@@ -406,6 +416,15 @@ DIALECT = Dialect(
     ),
     lacks=edge.IsEmptyCondition,
 )
+
+
+def _in_buckets(buckets: range | None) -> "edge.Filter | None":
+    """The points in these buckets, and those without a bucket."""
+    if buckets is None:
+        return None
+    bounds = edge.RangeFloat(gte=float(buckets.start), lt=float(buckets.stop))
+    inside = edge.FieldCondition(key=BUCKET, range=bounds)
+    return edge.Filter(should=[inside, edge.IsEmptyCondition(BUCKET)])
 
 
 def _check_widths(folder: Path, where: Path, expected: dict[str, int]) -> None:

@@ -1,13 +1,14 @@
 """Convert points to the payload and named vectors that both engines store, and back."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hgan.errors import IndexingError
 from hgan.index.conditions.fields import camera_words
+from hgan.index.store.bucket import bucket_of
 from hgan.index.store.checksum import checksum, matches, projections
 from hgan.index.store.contract import Checked, DamagedError, Entry, Point, State
 from hgan.index.store.manifest import Quantize
@@ -24,6 +25,8 @@ GEO = "geo"
 """Payload field with the position, as engines read it: `lat` and `lon` in degrees."""
 _DIGITS = 6
 """Decimal digits of a position, a tenth of a metre; engines do not return more of them exactly."""
+BUCKET = "bucket"
+"""Payload field with the bucket of the path; points of older versions have none."""
 DAMAGED = {"damaged": True}
 """Payload that marks a point whose vectors must be encoded again."""
 
@@ -65,7 +68,8 @@ class Widths(NamedTuple):
             vectors = np.asarray(getattr(point, name), np.float16)
             lossy = name == "local" and self.quantize is not None
             sums[name] = projections(vectors) if lossy else checksum(key, vectors)
-        return {**to_payload(point.entry), "checksums": sums}
+        added = {BUCKET: bucket_of(point.entry.path), "checksums": sums}
+        return {**to_payload(point.entry), **added}
 
     def points(
         self, records: Sequence[Any], ids: Sequence[str], where: object, local: bool
@@ -186,6 +190,12 @@ def to_entry(payload: Any) -> Entry:
         sidecar_state=payload.get("sidecar_state", ""),
         sidecar_problems=tuple((path, why) for path, why in payload.get("sidecar_problems", ())),
     )
+
+
+def within(entries: Iterable[Entry], buckets: range | None) -> Iterator[Entry]:
+    """The entries in these buckets; the engines also return those of older versions, whose
+    payloads have no bucket."""
+    return (e for e in entries if buckets is None or bucket_of(e.path) in buckets)
 
 
 def _geo(position: tuple[float, float]) -> dict[str, float]:

@@ -24,6 +24,7 @@ from hgan.index.store.contract import (
 from hgan.index.store.engine_filter import Dialect, to_filter
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import (
+    BUCKET,
     COUNTED,
     DAMAGED,
     GEO,
@@ -34,6 +35,7 @@ from hgan.index.store.payload import (
     counted,
     most_frequent,
     to_entry,
+    within,
 )
 from hgan.index.store.server import Server
 
@@ -132,8 +134,10 @@ class QdrantStore(Store):
         records = self._retrieve(ids, self._widths.names(local) or False)
         return self._widths.points(records, ids, self._server.settings, local)
 
-    def entries(self, ids: Sequence[str] | None = None) -> Iterator[Entry]:
-        """The stored metadata of the points of these ids, in any order, or of every point."""
+    def entries(
+        self, ids: Sequence[str] | None = None, buckets: range | None = None
+    ) -> Iterator[Entry]:
+        """The stored metadata of points, in any order; see `Store.entries`."""
         for start in range(0, len(ids or ()), _PAGE):
             records = self._retrieve(list(ids or ())[start : start + _PAGE], vectors=False)
             yield from (to_entry(record.payload) for record in records)
@@ -141,8 +145,8 @@ class QdrantStore(Store):
             return
         offset: Any = None
         while True:
-            page, offset = self._page(offset)
-            yield from (to_entry(record.payload) for record in page)
+            page, offset = self._page(offset, where=_in_buckets(buckets))
+            yield from within((to_entry(record.payload) for record in page), buckets)
             if offset is None:
                 return
 
@@ -174,7 +178,7 @@ class QdrantStore(Store):
     ) -> list[Entry]:
         if limit <= 0:
             return []
-        chosen = _to_filter(where or Filter())
+        chosen = to_filter(where, DIALECT)
         must = [*([] if chosen is None else [chosen]), *more]
         found, _ = self._server.ask(
             lambda client: client.scroll(
@@ -248,11 +252,15 @@ class QdrantStore(Store):
         )
 
     def _page(
-        self, offset: Any, limit: int = _PAGE, vectors: bool = False
+        self,
+        offset: Any,
+        limit: int = _PAGE,
+        vectors: bool = False,
+        where: models.Filter | None = None,
     ) -> tuple[list[models.Record], Any]:
         return self._server.ask(
             lambda client: client.scroll(
-                self._name, limit=limit, offset=offset, with_payload=True, with_vectors=vectors
+                self._name, where, limit, offset=offset, with_payload=True, with_vectors=vectors
             )
         )
 
@@ -288,9 +296,15 @@ def create_collection(
 
 def index_payload(server: Server) -> None:
     """Create payload indexes for the fields that filters use, unless they exist."""
-    kinds = dict.fromkeys((*WORDS, *COUNTED), models.PayloadSchemaType.KEYWORD)
-    kinds[TIME] = kinds[RATING] = models.PayloadSchemaType.INTEGER
-    kinds[GEO] = models.PayloadSchemaType.GEO
+    kinds: dict[str, models.PayloadSchemaType | models.IntegerIndexParams] = {
+        **dict.fromkeys((*WORDS, *COUNTED), models.PayloadSchemaType.KEYWORD),
+        **dict.fromkeys((TIME, RATING), models.PayloadSchemaType.INTEGER),
+        GEO: models.PayloadSchemaType.GEO,
+        # Machines that index a part of the photos ask for a range of buckets, never for one.
+        BUCKET: models.IntegerIndexParams(
+            type=models.IntegerIndexType.INTEGER, lookup=False, range=True
+        ),
+    }
     name = server.collection
     indexed = server.ask(lambda client: client.get_collection(name)).payload_schema
     for field, kind in kinds.items():
@@ -299,7 +313,10 @@ def index_payload(server: Server) -> None:
 
 
 def _index_field(
-    client: QdrantClient, name: str, field: str, kind: models.PayloadSchemaType
+    client: QdrantClient,
+    name: str,
+    field: str,
+    kind: models.PayloadSchemaType | models.IntegerIndexParams,
 ) -> None:
     client.create_payload_index(name, field, field_schema=kind, wait=True)
 
@@ -348,3 +365,16 @@ DIALECT = Dialect(
     ),
     lacks=lambda key: models.IsEmptyCondition(is_empty=models.PayloadField(key=key)),
 )
+
+
+def _in_buckets(buckets: range | None) -> models.Filter | None:
+    """The points in these buckets, and those without a bucket."""
+    if buckets is None:
+        return None
+    bounds = models.Range(gte=buckets.start, lt=buckets.stop)
+    return models.Filter(
+        should=[
+            models.FieldCondition(key=BUCKET, range=bounds),
+            models.IsEmptyCondition(is_empty=models.PayloadField(key=BUCKET)),
+        ]
+    )

@@ -9,8 +9,8 @@ The engines sort by time alone, and by id alone; `timeline` combines these two.
 
 from typing import NamedTuple
 
-from hgan.index.store.contract import Entry, Store
 from hgan.index.conditions.filter import Filter
+from hgan.index.store.contract import Entry, Store
 
 
 class Place(NamedTuple):

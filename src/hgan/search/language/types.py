@@ -46,7 +46,7 @@ class Parsed:
 
     @property
     def browses(self) -> bool:
-        """Whether there are conditions alone: nothing to rank photos by, so the newest are first."""
+        """Whether there are conditions alone, and nothing to rank photos by."""
         return not (self.text.strip() or self.without or self.where.empty)
 
     def query(
