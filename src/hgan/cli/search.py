@@ -148,7 +148,7 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
                 candidates=chosen.candidates,
             )
         model = described(index.bundle)
-        unknown = [*index.unknown_values(where)]
+        unknown: list[object] = [*index.unknown_values(where)]
         unknown += [] if browses else index.unknown_words(query)
         if chosen.sheet is not None and index.holds == "texts":
             raise ConfigError("a contact sheet shows photos, but this index contains texts")

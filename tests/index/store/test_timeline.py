@@ -8,7 +8,7 @@ import pytest
 from hgan.index.conditions.filter import Filter
 from hgan.index.store.contract import Entry, Point, Store
 from hgan.index.store.timeline import Place, timeline
-from tests.fixtures.points import passes
+from tests.fixtures.conditions import passes
 
 
 def filled(store: Store, times: list[int | None]) -> list[Entry]:
