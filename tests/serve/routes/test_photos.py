@@ -35,8 +35,8 @@ def test_an_item(client, photos):
         "people": [],
         "city": "",
         "country": "",
-        "width": 64,
-        "height": 48,
+        "width": 96,
+        "height": 72,
     }
 
 
