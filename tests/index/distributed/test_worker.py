@@ -187,7 +187,7 @@ def test_batches(photos: int, workers: int, expected: int) -> None:
 def test_sidecars_reach_a_worker_and_their_problems_the_index(photos: Path, bundle: Bundle) -> None:
     (photos / "red 0.xmp").write_bytes(LIGHTROOM)
     (photos / "blue 0.xmp").write_bytes(b"<x")
-    Worker(make_job(photos, bundle))(batch(photos))
+    Worker(make_job(photos, bundle), Attempts())(batch(photos))
     with open_store(PLACE, IndexManifest.of(photos, bundle)) as store:
         assert {e.path: e.rating for e in store.entries()}["red 0.png"] == 4
     report = index_folder(photos, PLACE, bundle)

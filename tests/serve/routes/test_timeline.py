@@ -133,3 +133,32 @@ def test_index_and_client_browse_alike(dated):
         assert [photo.path.name for photo in client.browse(["folder=1", "taken>2023-10"])] == [
             "11.jpg"
         ]
+
+
+def test_conditions_alone_find_the_newest(dated, service):
+    line = "in:2023 -folder:1"
+    with open_index(dated) as index:
+        expected = [photo.id for photo in index.browse(["taken=2023", "not folder=1"])]
+        assert len(expected) == 6
+        hits = index.ask(line, 4, offset=1)
+        assert [hit.id for hit in hits] == expected[1:5]
+        assert {(hit.score, hit.relevance, len(hit.levels)) for hit in hits} == {(0.0, None, 0)}
+        assert {hit.width for hit in hits} != {0}
+        for option in ({"threshold": 0.1}, {"min_relevance": 0.5}):
+            with pytest.raises(DataError, match="conditions alone have no score"):
+                index.ask(line, **option)
+        ranked = index.ask(f"{line} -dog", 6)  # what they should not show is something to rank by
+        assert all(hit.levels for hit in ranked)
+    asked = {"q": line, "k": 4, "offset": 1}
+    found = service.post("/v1/search", json=asked).json()
+    assert [hit["path"] for hit in found["hits"]] == [
+        hit.path.relative_to(index.root).as_posix() for hit in hits
+    ]
+    assert found["parsed"]["text"] == ""
+    assert service.post("/v1/search", json={**asked, "threshold": 0.1}).status_code == 422
+    missing = service.post("/v1/search", json={"q": "camera:canon"}).json()
+    assert missing["hits"] == [] and missing["notices"] == ["No photo has a camera"]
+    with listening(create_app(dated)) as url, Client(url) as client:
+        assert [hit.path.name for hit in client.ask(line, 4, offset=1)] == [
+            hit.path.name for hit in hits
+        ]
