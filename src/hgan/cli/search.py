@@ -262,7 +262,7 @@ def hits_table(
     table.add_column("", justify="right", style="dim")
     texts = any(hit.text for hit in hits)
     table.add_column("sentence" if texts else "photo", overflow="fold")
-    if hits and not hits[0].levels:  # the newest photos, without a query
+    if hits and not (texts or hits[0].levels):  # the newest photos, without a query
         return _by_time(table, hits, first)
     table.add_column("score", justify="right", style="bold")
     graded = any(hit.grade for hit in hits)
