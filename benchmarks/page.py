@@ -57,7 +57,7 @@ WATCH = """() => {
     requestAnimationFrame(() => setTimeout(() => window.times.push(performance.now() - pressed)));
     const image = [...grid.querySelectorAll("img")].find((one) => !one.complete);
     image?.addEventListener("load", () => window.times.push(performance.now() - pressed));
-  }).observe(grid, { childList: true });
+  }).observe(grid, { childList: true, subtree: true });
 }"""
 
 

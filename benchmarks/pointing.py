@@ -15,6 +15,8 @@ is asked: its best region must be in the quarter of its photo. By chance it is i
 - By content words: each word of a caption that is not in `hgan.runtime.explain.FUNCTION_WORDS`
   ("the", "of") is asked alone, as in a heat map of `hgan explain`. A word such as "dog" is asked
   also if another photo of the mosaic shows a dog, so 100 % is out of reach.
+- By sure words: the content words that have a heat map, because their place is clear
+  (`hgan.runtime.explain.SURE`), and what share of the content words they are.
 
 Words, weights and regions are those of `hgan.explain`. A region is in the quarter that contains its
 centre. The intervals are 95 %, from a bootstrap over mosaics; models are compared on the same
@@ -48,7 +50,7 @@ SIDE = 224
 SHIPPED = "the bundle of hgan"
 NUMBER = 250
 RESAMPLES = 2000
-KINDS = ("whole captions", "content words")
+KINDS = ("whole captions", "content words", "sure words")
 
 # Sizes of the picture in pixels.
 ROWS = 4
@@ -70,12 +72,12 @@ class Pointing:
     """How often a model has pointed at the right quarter, for each kind of question."""
 
     hits: np.ndarray
-    """(M, 2) float64: number of right answers for each mosaic."""
+    """(M, 3) float64: number of right answers for each mosaic."""
     asked: np.ndarray
-    """(M, 2) float64: number of questions for each mosaic."""
+    """(M, 3) float64: number of questions for each mosaic."""
 
     def shares(self, times: np.ndarray | None = None) -> np.ndarray:
-        """Right answers in per cent, (2,); or (S, 2) if `times` (S, M) says how often each mosaic
+        """Right answers in per cent, (3,); or (S, 3) if `times` (S, M) says how often each mosaic
         is drawn in each of S samples."""
         if times is None:
             times = np.ones(len(self.hits))
@@ -171,13 +173,14 @@ def measure(model: hgan.Model, mosaics: Sequence[Mosaic]) -> Pointing:
     """
     if not (model.weights or {}).get("local"):
         raise ConfigError(f"{model.name}: has no local level, so no word points at a region")
-    hits, asked = np.zeros((2, len(mosaics), 2))
+    hits, asked = np.zeros((2, len(mosaics), len(KINDS)))
     quarters = quarters_of(model.boxes)
     with progress(model.name, total=len(mosaics), unit="mosaics") as bar:
         for row, mosaic in enumerate(mosaics):
             for found, quarter in explain_all(model, mosaic):
                 content = [word for word in found.words if not word.is_function]
-                for kind, words in enumerate(([whole_caption(found)], content)):
+                sure = [word for word in content if word.is_sure]
+                for kind, words in enumerate(([whole_caption(found)], content, sure)):
                     asked[row, kind] += len(words)
                     hits[row, kind] += sum(quarters[word.region] == quarter for word in words)
             bar.advance()
@@ -231,10 +234,12 @@ def quarters_of(boxes: Sequence[Sequence[float]]) -> np.ndarray:
 
 def _print_shares(name: str, found: Pointing, times: np.ndarray) -> None:
     _print(name, found.shares(), found.shares(times))
+    _, content, sure = found.asked.sum(axis=0)
+    print(f"{name}: {100 * sure / content:.1f} % of the content words are sure")
 
 
 def _print(name: str, values: np.ndarray, samples: np.ndarray, sign: str = "") -> None:
-    """Print values (2,) with the intervals of their samples (S, 2)."""
+    """Print values (3,) with the intervals of their samples (S, 3)."""
     low, high = np.quantile(samples, [0.025, 0.975], axis=0)
     parts = [
         f"{kind} {values[i]:{sign}.1f} % [{low[i]:{sign}.1f}, {high[i]:{sign}.1f}]"

@@ -131,7 +131,7 @@ def encode_photos(root: Path, names: list[str], bundle: Bundle) -> Iterator[Poin
     def load(name: str) -> np.ndarray:
         content = source.read(Photo(name, 0, 0))
         entries[name] = entry_of(content)
-        return content.pixels(bundle.config.size)
+        return content.decode(bundle.preprocessing).pixels
 
     with progress("encode", total=len(names), unit="photos") as bar:
         for batch in stream(names, load, IMAGE_BATCH):

@@ -11,11 +11,17 @@ from hypothesis import settings
 from hgan.runtime.bundle import Bundle
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.processes import Group, processes
+from tests.fixtures.qdrant_proxy import remove_collections
 from tests.fixtures.tiny_bundle import write_tiny_bundle
 
 # No deadline, as the machine may be busy; the same examples each time, so that failures repeat.
 settings.register_profile("hgan", deadline=None, derandomize=True)
 settings.load_profile("hgan")
+
+
+def pytest_sessionfinish() -> None:
+    """Remove what tests have left on a real Qdrant server."""
+    remove_collections()
 
 
 @pytest.fixture(autouse=True)

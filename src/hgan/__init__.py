@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from hgan.client import Client as Client
     from hgan.errors import HganError as HganError
     from hgan.evaluation.checkpoints import evaluate as evaluate
+    from hgan.index.conditions.filter import Filter as Filter
     from hgan.index.indexer import IndexReport as IndexReport
     from hgan.index.indexer import index_folder as index_folder
-    from hgan.index.store.filter import Filter as Filter
     from hgan.index.texts import index_texts as index_texts
     from hgan.loading import explain as explain
     from hgan.loading import load as load
@@ -49,7 +49,7 @@ _RUNTIME = {
     "Client": "hgan.client",
     "Embeddings": "hgan.runtime.embeddings",
     "Explanation": "hgan.runtime.explain",
-    "Filter": "hgan.index.store.filter",
+    "Filter": "hgan.index.conditions.filter",
     "HganError": "hgan.errors",
     "Hit": "hgan.search.finder",
     "Index": "hgan.search.searcher",

@@ -4,15 +4,20 @@ The client does not trust the service: an answer with other types, numbers that 
 that are no UUIDs, or paths that lead out of the folder of photos is refused as a whole.
 """
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import PurePath, PurePosixPath
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from hgan.index.store.contract import Entry
+from hgan.search.browsing import time_of
 from hgan.search.calibration import Grade
 from hgan.search.finder import Hit
+from hgan.search.ids import id_of_path
+from hgan.search.language.types import Kind, Parsed
 
 
 def _relative(path: str) -> str:
@@ -25,8 +30,16 @@ def _relative(path: str) -> str:
     return path
 
 
+def _local_time(text: str) -> str:
+    """The text, if it is an ISO 8601 time."""
+    datetime.fromisoformat(text)
+    return text
+
+
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Pixels = Annotated[int, Field(ge=0)]
 RelativePath = Annotated[str, AfterValidator(_relative)]
+LocalTime = Annotated[str, AfterValidator(_local_time)]
 PhotoId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 
 
@@ -40,23 +53,65 @@ class SearchHit(BaseModel):
     duplicates: list[RelativePath] = Field(
         description="Paths of the near-duplicates that are folded into this hit."
     )
+    duplicate_ids: list[PhotoId] = Field([], description="Their ids, in the same order.")
     relevance: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None,
         description="How relevant the photo is, comparable between queries; null if not known.",
     )
     grade: Grade | None = Field(None, description="The word for the relevance.")
+    width: Pixels = Field(0, description="Width of the upright photo in pixels; 0 if unknown.")
+    height: Pixels = Field(0, description="Height of the upright photo in pixels; 0 if unknown.")
+    taken: LocalTime | None = Field(
+        None, description="Local time of the camera, without a time zone."
+    )
 
     @classmethod
-    def of(cls, hit: Hit, root: PurePath, public_id: str) -> Self:
-        """The hit with its public id, and its path relative to the folder of photos."""
+    def of(cls, hit: Hit, root: PurePath, public: Callable[[str], str]) -> Self:
+        """The hit with the ids that `public` gives, and paths relative to the folder of photos."""
+        duplicates = [path.relative_to(root).as_posix() for path in hit.duplicates]
         return cls(
-            id=public_id,
+            id=public(hit.id),
             path=hit.path.relative_to(root).as_posix(),
             score=hit.score,
             levels=hit.levels,
-            duplicates=[path.relative_to(root).as_posix() for path in hit.duplicates],
+            duplicates=duplicates,
+            duplicate_ids=[public(id_of_path(path)) for path in duplicates],
             relevance=hit.relevance,
             grade=hit.grade,
+            width=hit.width,
+            height=hit.height,
+            taken=None if hit.taken is None else hit.taken.isoformat(),
+        )
+
+
+class UnderstoodPart(BaseModel):
+    """A part of a line that is not just words."""
+
+    kind: Kind = Field(
+        description="A condition; `without`, what photos should not show; or the name of a field "
+        "without a value, which is ignored."
+    )
+    start: Annotated[int, Field(ge=0)] = Field(description="Where it starts, in code points.")
+    end: Annotated[int, Field(ge=0)] = Field(description="Where it ends.")
+    label: str = Field(description="What it means, in words.")
+
+
+class Understood(BaseModel):
+    """How the line `q` of a search was understood."""
+
+    text: str = Field(description="The words that are searched for.")
+    without: list[str] = Field(description="What photos should not show.")
+    where: list[str] = Field(description="The conditions, as in `where` of a request.")
+    parts: list[UnderstoodPart] = Field(description="Everything but the words, in order.")
+
+    @classmethod
+    def of(cls, parsed: Parsed) -> Self:
+        """From the language's own type."""
+        return cls(
+            text=parsed.text,
+            without=list(parsed.without),
+            where=list(parsed.where.conditions()),
+            parts=[UnderstoodPart(**asdict(part)) for part in parsed.parts],
         )
 
 
@@ -70,6 +125,27 @@ class SearchResult(BaseModel):
         "the first page only.",
     )
     suggestion: str | None = Field(None, description="The text with misspelled words corrected.")
+    parsed: Understood | None = Field(
+        None, description="How `q` was understood; null for requests with `text`."
+    )
+
+
+class SuggestedText(BaseModel):
+    """What can replace a part of a line."""
+
+    text: str
+    start: Annotated[int, Field(ge=0)] = Field(description="Where the part starts, in code points.")
+    end: Annotated[int, Field(ge=0)] = Field(description="Where it ends.")
+    kind: Literal["field", "value"] = Field(description="A field, which needs a value, or both.")
+    photos: Annotated[int, Field(ge=0)] | None = Field(
+        description="How many photos have the value; null if that is not known."
+    )
+
+
+class SuggestResult(BaseModel):
+    """Suggestions, the best first."""
+
+    suggestions: list[SuggestedText]
 
 
 class BatchSearchResult(BaseModel):
@@ -84,24 +160,51 @@ class Item(BaseModel):
     id: PhotoId
     path: RelativePath = Field(description="Path relative to the indexed folder.")
     bytes: Annotated[int, Field(ge=0)]
-    taken: str | None = Field(description="Local time of the camera, without a time zone.")
+    taken: LocalTime | None = Field(description="Local time of the camera, without a time zone.")
     camera: str
     tags: list[str]
+    rating: Annotated[int, Field(ge=0, le=5)] | None = Field(
+        None, description="Stars; null if the photo was never rated."
+    )
+    people: list[str] = Field([], description="People that other programs have named in it.")
+    city: str = Field("", description="The nearest city; empty if unknown.")
+    country: str = ""
+    width: Pixels = Field(0, description="Width of the upright photo in pixels; 0 if unknown.")
+    height: Pixels = Field(0, description="Height of the upright photo in pixels; 0 if unknown.")
+    file_time: bool = Field(
+        False,
+        description="Whether `taken` is the time of the last change of the file, because the photo "
+        "has none.",
+    )
 
     @classmethod
     def of(cls, entry: Entry, public_id: str) -> Self:
         """The public part of an index entry, with its public id."""
-        taken = None
-        if entry.taken is not None:
-            taken = datetime.fromtimestamp(entry.taken, UTC).replace(tzinfo=None).isoformat()
+        taken = time_of(entry)
         return cls(
             id=public_id,
             path=entry.path,
             bytes=entry.size,
-            taken=taken,
+            taken=None if taken is None else taken.isoformat(),
             camera=entry.camera,
             tags=list(entry.tags),
+            rating=entry.rating,
+            people=list(entry.people),
+            city=entry.city,
+            country=entry.country,
+            width=entry.width,
+            height=entry.height,
+            file_time=entry.file_time,
         )
+
+
+class TimelineResult(BaseModel):
+    """Photos in the order of time, the newest first; those without a time last."""
+
+    items: list[Item]
+    cursor: str | None = Field(
+        None, description="Where the next page starts; null after the last page."
+    )
 
 
 Box = Annotated[list[Number], Field(min_length=4, max_length=4)]
@@ -126,6 +229,7 @@ class Word(BaseModel):
     weights: list[Number] = Field(min_length=1)
     part: Number
     region: int
+    sure: bool = Field(False, description="Whether the word has a clear place in the photo.")
     similarity: list[Number]
     pieces: list[list[Number]] = Field(min_length=1)
 

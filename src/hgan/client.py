@@ -7,22 +7,33 @@ indexed.
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hgan.answers import BatchSearchResult, ExplanationResult, Item, SearchHit, SearchResult
+from hgan.answers import (
+    BatchSearchResult,
+    ExplanationResult,
+    Item,
+    SearchHit,
+    SearchResult,
+    TimelineResult,
+)
 from hgan.chunks import chunks
 from hgan.errors import DataError, IndexingError
+from hgan.index.conditions.filter import Filter
 from hgan.requester import Requester
 from hgan.runtime.explain import Explanation
 from hgan.runtime.images import PhotoSource, not_a_photo, read_photo
 from hgan.runtime.photo_file import read_file
+from hgan.search.browsing import PAGE, TimelinePhoto
 from hgan.search.finder import Finder, Hit, SearchOptions
 from hgan.search.query import Query
 
@@ -141,6 +152,18 @@ class Client(Finder):
                 found[row] = self._find_photo(query, page)
         return [found[row] for row in range(len(queries))]
 
+    def _browse(self, where: Filter) -> Iterator[TimelinePhoto]:
+        asked = [("k", str(PAGE)), *(("where", text) for text in where.conditions())]
+        cursor: str | None = ""
+        while cursor is not None:
+            query = urlencode([*asked, *([("cursor", cursor)] if cursor else [])])
+            answer = self._checked(self._requester.ask("GET", f"/v1/items?{query}"), TimelineResult)
+            for item in answer.items:
+                taken = None if item.taken is None else datetime.fromisoformat(item.taken)
+                size = item.width, item.height
+                yield TimelinePhoto(Path(item.path), item.id, taken, item.file_time, *size)
+            cursor = answer.cursor if answer.items else None  # or it would never end
+
     def _find_photo(self, query: Query, page: dict[str, Any]) -> list[Hit]:
         assert query.photo is not None
         if query.like is not None:
@@ -197,7 +220,17 @@ def _hits(result: SearchResult) -> list[Hit]:
 def _hit(hit: SearchHit) -> Hit:
     duplicates = tuple(Path(path) for path in hit.duplicates)
     path = Path(hit.path)
-    return Hit(path, hit.score, hit.levels, hit.id, duplicates, relevance=hit.relevance)
+    return Hit(
+        path,
+        hit.score,
+        hit.levels,
+        hit.id,
+        duplicates,
+        relevance=hit.relevance,
+        width=hit.width,
+        height=hit.height,
+        taken=None if hit.taken is None else datetime.fromisoformat(hit.taken),
+    )
 
 
 def _bytes(photo: PhotoSource) -> bytes:

@@ -19,7 +19,8 @@ from hgan.index.texts import index_texts
 from hgan.index.verify import verify_index
 from hgan.runtime.bundle import Bundle
 from hgan.search.searcher import open_index
-from tests.fixtures.points import LocalServer, points
+from tests.fixtures.points import points
+from tests.fixtures.qdrant_proxy import new_server
 
 RED = "red 0.png"
 SERVER = "http://qdrant:6333/photos"
@@ -185,7 +186,7 @@ def test_damaged_texts(tmp_path: Path, bundle: Bundle) -> None:
 def test_damage_on_a_server(photos: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     from qdrant_client import models
 
-    made = LocalServer()
+    made = new_server()
     monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: made)
     index_folder(photos, SERVER, bundle)
     assert verify_index(SERVER).intact == 12

@@ -15,8 +15,9 @@ from hgan.index.indexer import IndexReport, index_folder
 from hgan.index.store.open import open_store, read_manifest
 from hgan.render.contact_sheet import contact_sheet
 from hgan.runtime import photo_file
-from hgan.runtime.exif import Exif, read_exif
 from hgan.runtime.images import media_type, open_photo, read_photo
+from hgan.runtime.metadata.read import read_metadata
+from hgan.runtime.metadata.types import Metadata
 from hgan.runtime.photo_file import LARGEST_PHOTO, TOO_LARGE, open_inside
 from hgan.runtime.preprocessing import Preprocessing
 from hgan.sources.folder import FolderSource
@@ -53,7 +54,7 @@ def test_a_fifo_is_refused_by_every_reader(tmp_path: Path, read: Reader) -> None
     assert not thread.is_alive(), "waits for a writer"
     [error] = errors
     assert isinstance(error, DataError) and str(error) == f"{pipe}: not a regular file"
-    assert read_exif(pipe) == Exif()
+    assert read_metadata(pipe) == Metadata()
 
 
 @pytest.mark.parametrize("read", READERS)
@@ -78,7 +79,7 @@ def test_open_files_are_closed(tmp_path: Path) -> None:
         for path in (tmp_path / "pipe.jpg", tmp_path):
             with pytest.raises(DataError):
                 open_photo(path)
-        open_photo(photo), media_type(photo), read_exif(photo)
+        open_photo(photo), media_type(photo), read_metadata(photo)
     assert len(list(descriptors.iterdir())) == before
 
 
@@ -185,5 +186,5 @@ def test_reading_uses_one_descriptor(tmp_path: Path, monkeypatch) -> None:
         content = source.read(photo)
     (tmp_path / "a.png").unlink()
     assert opened == [tmp_path / "a.png"]
-    assert content.pixels(Preprocessing(8)).shape == (8, 8, 3)
-    assert content.exif() == Exif() and len(content.digest) == 64
+    assert content.decode(Preprocessing(8)).pixels.shape == (8, 8, 3)
+    assert content.metadata() == Metadata(width=96, height=72) and len(content.digest) == 64

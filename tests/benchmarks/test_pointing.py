@@ -75,7 +75,8 @@ def test_words_of_colours_point_at_their_quarters(data: Path, bundle: Bundle) ->
                 assert [word.region for word in explanation.words] == [quarter]
     result = measure(bundle, found)
     # Content words: "red photo red" in one caption, "red" in the other, for four colours.
-    assert result.asked.tolist() == [[8, 16], [8, 16]]
+    assert result.asked[:, :2].tolist() == [[8, 16], [8, 16]]
+    assert (result.asked[:, 2] > 0).all() and (result.asked[:, 2] <= 16).all()
     assert (result.hits <= result.asked).all() and (result.shares() > 50).all()
 
 
@@ -98,13 +99,14 @@ def test_a_whole_caption_points_where_the_sum_of_its_words_is_highest(
 def test_hits_are_counted_by_hand(data: Path, bundle: Bundle) -> None:
     (mosaic,) = mosaics(data, [0, 5, 10, 15])
     (row,) = measure(bundle, [mosaic]).hits
-    words = captions = 0
+    words = captions = sure = 0
     for explanation, quarter in explain_all(bundle, mosaic):
         total = sum(word.pieces.sum(axis=0) for word in explanation.words)
         captions += int(np.argmax(total)) == quarter  # 2 x 2 regions: a region is a quarter
         content = [w for w in explanation.words if w.text not in ("a", "of", "the")]
         words += sum(word.region == quarter for word in content)
-    assert row.tolist() == [captions, words]
+        sure += sum(word.region == quarter for word in content if word.is_sure)
+    assert row.tolist() == [captions, words, sure]
 
 
 def test_regions_on_the_border_are_in_no_quarter() -> None:
@@ -169,20 +171,23 @@ def test_the_script_prints_both_figures(data: Path, bundle: Bundle, tmp_path: Pa
                "--photos", data / "images", "--number", "3", "--picture", picture]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    first, figures, last = done.stdout.splitlines()
+    first, figures, share, last = done.stdout.splitlines()
     assert first.startswith("3 mosaics of ") and first.endswith("test split, seed 0; chance 25 %")
     assert figures.startswith(f"{bundle.folder}: whole captions ") and ", content words " in figures
+    assert share.endswith(" % of the content words are sure")
     assert last == f"picture: {picture}"
     with Image.open(picture) as sheet:
         assert sheet.format == "PNG"
     own = [*command[:2], *command[3:7], *command[9:], "--baseline"]  # all photos: three mosaics
     same = subprocess.run(own, capture_output=True, text=True)
     assert same.returncode == 0, same.stderr
-    again, one, other, difference, _ = same.stdout.splitlines()
+    again, one, own_share, other, other_share, difference, _ = same.stdout.splitlines()
     assert again == first
+    assert own_share == other_share
     assert one == other and one.startswith("the bundle of hgan: ")
     assert difference == (
-        "difference: whole captions +0.0 % [+0.0, +0.0], content words +0.0 % [+0.0, +0.0]"
+        "difference: whole captions +0.0 % [+0.0, +0.0], content words +0.0 % [+0.0, +0.0], "
+        "sure words +0.0 % [+0.0, +0.0]"
     )
     many = subprocess.run([*command, "--number", "4"], capture_output=True, text=True)
     assert many.returncode == 1

@@ -182,7 +182,25 @@ def test_search_where(index: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found(index, "red", "--where", "taken>=2023", "--where", "tag=beach") == []
     words = ["search", "red", "--index", str(index), "--where", "colour=red"]
     assert main(words) == 2
-    assert "folder, taken, camera and tag" in capsys.readouterr().err
+    assert "folder, taken, camera, tag" in capsys.readouterr().err
+
+
+def test_search_with_conditions_in_the_line(
+    index: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["search", "green -blue -#beach", "camera:", "--index", str(index), "-f"]) == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines()[::2] == [str(photos / name) for name in ("green.png", "blue.png")]
+    expected = "hgan: “green”, without blue, not #beach; camera: is ignored, it has no value\n"
+    expected += "hgan: no photo has a tag\n"
+    assert told.err == expected
+    assert main(["search", "green rating:many", "--index", str(index)]) == 2
+    assert "'rating:many': 'many' is not a rating" in capsys.readouterr().err
+    line = ["search", "green #beach rating:many", "--literally", "--index", str(index), "-f"]
+    assert main(line) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith(f"{photos / 'green.png'}\n")
+    assert told.err == ""
 
 
 def test_search_folds_copies(

@@ -11,6 +11,7 @@ from hgan.cli import main
 from hgan.errors import IndexingError
 from hgan.index.indexer import index_folder
 from hgan.index.texts import index_texts
+from hgan.runtime.images import open_photo
 from hgan.search.copies import find_copies
 
 
@@ -86,6 +87,22 @@ def test_photos_that_are_gone_are_named(library, index, capsys):
     printed = capsys.readouterr()
     assert "not compared 1.png" in printed.err
     assert "2023/again.jpg" in printed.out and "2 groups" in printed.err
+
+
+def test_only_photos_that_have_changed_are_opened(library, index, monkeypatch):
+    opened = []
+
+    def counted(content, hint, name):
+        opened.append(name)
+        return open_photo(content, hint, name)
+
+    monkeypatch.setattr("hgan.search.copies.open_photo", counted)
+    assert len(find_copies(index).groups) == 2
+    assert opened == []
+    picture(77).resize((320, 240)).save(library / "2023/small.jpg")  # no longer a copy
+    groups = [{copy.inside for copy in group} for group in find_copies(index).groups]
+    assert {"1.png", "2023/again.jpg"} in groups
+    assert opened == ["2023/small.jpg"]
 
 
 def test_bad_input(library, index, tmp_path, bundle, capsys):

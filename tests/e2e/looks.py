@@ -12,7 +12,7 @@ def field(page: Page) -> Locator:
 
 def search(page: Page, text: str) -> list[str]:
     """Type words, wait for what they find, and return the ids."""
-    with page.expect_response(lambda answer: asked(answer).get("text") == text) as answer:
+    with page.expect_response(lambda answer: asked(answer).get("q") == text) as answer:
         field(page).fill(text)
     found = [hit["id"] for hit in answer.value.json()["hits"]]
     expect(page.locator(TILES)).to_have_count(len(found))

@@ -57,7 +57,7 @@ def test_an_upload_that_is_no_photo(page: Page, tmp_path):
     (tmp_path / "letter.jpg").write_text("no photo")
     page.locator("input.file").set_input_files(tmp_path / "letter.jpg")
     notice = page.get_by_role("alert")
-    expect(notice).to_contain_text("This file cannot be read")
+    expect(notice).to_contain_text("We can’t read this file")
     expect(notice).to_contain_text("letter.jpg")
     notice.get_by_role("button", name="Remove the photo").click()
     expect(page.get_by_role("heading", name="111 photos")).to_be_visible()

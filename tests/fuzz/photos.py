@@ -10,9 +10,11 @@ from unittest import mock
 from PIL import ExifTags, Image
 
 from hgan.runtime import images
-from hgan.runtime.exif import read_exif
 from hgan.runtime.images import MAX_PIXELS, media_type, open_photo
 from hgan.runtime.memory import BUDGET_BYTES, ByteBudget
+from hgan.runtime.metadata.read import read_metadata
+from hgan.runtime.metadata.xmp import from_xmp
+from tests.fixtures.xmp import DIGIKAM, LIGHTROOM, WINDOWS
 from tests.fuzz.files import named, write
 from tests.fuzz.harness import MEMORY, Target
 
@@ -46,10 +48,12 @@ def decode(data: bytes) -> None:
 def metadata(data: bytes) -> None:
     """Read the metadata of a photo, and of one with these bytes as its EXIF and as its IPTC."""
     for photo in (data, _with_segment(0xE1, data), _with_segment(0xED, data)):
-        found = read_exif(photo)
+        found = read_metadata(photo)
         assert found.camera.isprintable() and len(found.camera) <= 100
         assert len(set(found.tags)) == len(found.tags) <= 100
         assert all(tag.isprintable() and 0 < len(tag) <= 100 for tag in found.tags)
+        assert found.rating is None or 0 <= found.rating <= 5
+        assert found.position is None or abs(found.position[0]) <= 90
         assert found.taken is None or -(10**11) < found.taken < 10**12
 
 
@@ -131,6 +135,17 @@ def _metadata() -> list[bytes]:
     ]
 
 
+_XMP_WORDS = (
+    '<!DOCTYPE x [<!ENTITY a "b">]>',
+    "rdf:Description",
+    "rdf:li",
+    'rdf:parseType="Resource"',
+    "xmp:Rating",
+    "exif:GPSLatitude",
+    "mwg-rs:Name",
+    "encoding=",
+    "xmlns:",
+)
 _WORDS = (
     "\\xff\\xd8\\xff",
     "Exif\\x00\\x00",
@@ -142,9 +157,23 @@ _WORDS = (
     "8BIM",
 )
 
+
+def packet(data: bytes) -> None:
+    """Read XMP, which can be a sidecar or in a photo."""
+    found = from_xmp(data)
+    assert found.rating is None or 0 <= found.rating <= 5
+    for words in (found.tags, found.people):
+        assert len(set(words)) == len(words) <= 100
+        assert all(word.isprintable() and 0 < len(word) <= 100 for word in words)
+    if found.position is not None:
+        latitude, longitude = found.position
+        assert abs(latitude) <= 90 and abs(longitude) <= 180
+
+
 TARGETS = {
     "photo": Target(
         decode, _photos, _WORDS, longest=2**16, memory=lambda: _RESERVED.largest + MEMORY
     ),
     "exif": Target(metadata, _metadata, _WORDS, longest=2**14),
+    "xmp": Target(packet, lambda: [LIGHTROOM, DIGIKAM, WINDOWS], _XMP_WORDS, longest=2**14),
 }

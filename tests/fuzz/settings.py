@@ -2,6 +2,7 @@
 
 import io
 import json
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from hgan.data.features.precomp import PrecompFeatures
+from hgan.errors import DataError
+from hgan.index.conditions.filter import Filter
 from hgan.index.store import edge, qdrant
-from hgan.index.store.filter import Filter
+from hgan.index.store.engine_filter import to_filter
 from hgan.index.store.folder import read_manifest
 from hgan.index.store.manifest import IndexManifest
 from hgan.runtime.bundle import Bundle
@@ -74,9 +77,10 @@ def bundle_config(data: bytes) -> None:
 def where(data: bytes) -> None:
     """Parse conditions, one a line, and write them as those of both engines."""
     found = Filter.parse(data.decode("utf-8", "surrogateescape").split("\n"))
-    edge._to_filter(found)
-    if (request := qdrant._to_filter(found)) is not None:
-        request.model_dump_json()
+    with suppress(DataError):  # a place that is not known
+        to_filter(found, edge.DIALECT)
+        if (request := to_filter(found, qdrant.DIALECT)) is not None:
+            request.model_dump_json()
     assert Filter.parse(found.conditions()) == found
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hgan.index.store.contract import Entry
 from hgan.index.store.open import open_store, read_manifest
 from hgan.index.store.payload import Widths
 from hgan.runtime.bundle import Bundle
+from hgan.runtime.metadata.text import seconds
 from hgan.search.searcher import open_index
 from tests.fixtures.photos import COLOURS
 
@@ -36,7 +38,11 @@ def test_what_photos_say_is_remembered(photos, tmp_path, bundle):
         entry = found[name]
         assert (entry.taken, entry.camera, entry.tags) == (86401, "Pixel 9", ("beach", "sun"))
     entry = found["red 0.png"]
-    assert (entry.taken, entry.camera, entry.tags) == (None, "", ())
+    assert (entry.camera, entry.tags) == ("", ())
+    changed = datetime.fromtimestamp((photos / "red 0.png").stat().st_mtime_ns // 10**9)
+    assert (entry.taken, entry.file_time) == (seconds(changed), True)
+    assert not found["says.jpg"].file_time
+    assert (found["says.jpg"].width, found["says.jpg"].height) == (80, 64)
 
 
 def test_index_of_version_1(photos, tmp_path, bundle, monkeypatch):

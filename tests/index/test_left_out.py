@@ -16,7 +16,7 @@ from hgan.runtime.formats import HEIC
 from hgan.search.searcher import open_index
 from tests.fixtures.messy import messy_folder, picture
 from tests.fixtures.photos import COLOURS, save_photo
-from tests.fixtures.points import LocalServer
+from tests.fixtures.qdrant_proxy import new_server
 
 
 def files(folder: Path) -> set[str]:
@@ -109,7 +109,7 @@ def test_info(tmp_path, bundle, photos, monkeypatch, capsys):
 
 @pytest.mark.parametrize("kind", ["folder", "server"])
 def test_an_index_keeps_the_rules_of_the_command_line(photos, tmp_path, bundle, kind, monkeypatch):
-    made = LocalServer()
+    made = new_server()
     monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: made)
     to = tmp_path / "index" if kind == "folder" else "http://qdrant:6333/photos"
     secret = tmp_path / "index/secret"

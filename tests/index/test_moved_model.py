@@ -12,7 +12,7 @@ from hgan.index.indexer import index_folder
 from hgan.index.open import remember_model
 from hgan.index.store.open import read_manifest
 from hgan.runtime.bundle import Bundle
-from tests.fixtures.points import LocalServer
+from tests.fixtures.qdrant_proxy import new_server
 from tests.fixtures.tiny_bundle import write_tiny_bundle
 
 GONE = "no model bundle here any more; .* made with tiny.*hgan index --model MODEL"
@@ -23,7 +23,7 @@ def to(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monke
     """Where the index is."""
     if request.param == "folder":
         return str(tmp_path / "index")
-    server = LocalServer()
+    server = new_server()
     monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: server)
     return "http://qdrant:6333/photos"
 

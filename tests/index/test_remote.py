@@ -9,14 +9,14 @@ from hgan.errors import IndexingError
 from hgan.index.indexer import IndexReport, index_folder
 from hgan.search.searcher import open_index
 from tests.fixtures.photos import save_photo
-from tests.fixtures.points import LocalServer
+from tests.fixtures.qdrant_proxy import new_server
 
 PLACE = "http://qdrant:6333/photos"
 
 
 @pytest.fixture(autouse=True)
 def server(monkeypatch):
-    made = LocalServer()
+    made = new_server()
     monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: made)
     return made
 

@@ -4,24 +4,28 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
+from qdrant_client import QdrantClient
 
 from hgan.cli import main
 from hgan.errors import ConfigError
 from hgan.index.indexer import IndexReport, index_folder
 from hgan.index.shard import WHOLE, Shard
+from hgan.index.store.bucket import bucket_of
 from hgan.search.searcher import open_index
+from hgan.sources.folder import FolderSource
 from tests.fixtures.photos import save_photo
-from tests.fixtures.points import LocalServer
 from tests.fixtures.qdrant_process import running
+from tests.fixtures.qdrant_proxy import new_server
 
 PLACE = "http://qdrant:6333/photos"
 
 
 @pytest.fixture
 def _server(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = LocalServer()
+    made = new_server()
     monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: made)
 
 
@@ -36,9 +40,9 @@ def test_each_photo_is_in_one_part_and_parts_are_alike() -> None:
 
 
 def test_shares_stay_as_they_are() -> None:
-    """Another hash would make every machine drop what the others have."""
-    held = [Shard(1, 2).holds(f"{name}.jpg") for name in "abcdefgh"]
-    assert held == [True, True, False, True, False, False, False, True]
+    """Buckets are stored, so another hash would hide photos from every machine."""
+    assert [bucket_of(f"{name}.jpg") for name in "abcd"] == [50106, 21586, 6405, 44104]
+    assert Shard(2, 3).buckets == range(21845, 43690)
 
 
 @pytest.mark.usefixtures("_server")
@@ -114,3 +118,43 @@ def test_part_and_estimate(photos: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert Shard.parse("2/8") == Shard(2, 8)
     assert main(["index", str(photos), "--part", "2/8", "--estimate"]) == 2
     assert "omit --part" in capsys.readouterr().err
+
+
+def test_only_the_own_part_is_read_from_the_server(
+    photos: Path, bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the server sends, and which files are looked at, for one part of three."""
+    server = new_server()
+    monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: server)
+    index_folder(photos, PLACE, bundle)
+    sent: list[str] = []
+    scroll = QdrantClient.scroll
+
+    def counted(self: QdrantClient, *args: Any, **named: Any) -> Any:
+        page, following = scroll(self, *args, **named)
+        sent.extend(record.payload["path"] for record in page)
+        return page, following
+
+    monkeypatch.setattr(QdrantClient, "scroll", counted)
+    shard = Shard(2, 3)
+    assert index_folder(photos, PLACE, bundle, shard=shard).unchanged == len(sent)
+    assert 0 < len(sent) < 12
+    assert all(shard.holds(path) for path in sent)
+
+
+def test_files_of_other_parts_have_no_size(photos: Path) -> None:
+    """Their status is not read, which takes long on a network."""
+    shard, source = Shard(2, 3), FolderSource(photos)
+    part = source.part(shard.holds)
+    for folder in ("", "red/", "blue/", "green/"):
+        sizes = {folder + item.name: item.size for item in part.list_folder(folder)}
+        assert all(
+            (size > 0) == shard.holds(path) for path, size in sizes.items() if path[-4:] == ".png"
+        )
+    found = part.find()
+    assert {photo.path for photo in found.photos} == set(filter(shard.holds, paths(source)))
+    assert found.elsewhere == 12 - len(found.photos)
+
+
+def paths(source: FolderSource) -> list[str]:
+    return [photo.path for photo in source.find().photos]

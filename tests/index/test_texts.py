@@ -10,9 +10,9 @@ import hgan
 from hgan.cli import main
 from hgan.encoded import Encoded
 from hgan.errors import BundleError, DataError, HganError, IndexingError
+from hgan.index.conditions.filter import Filter
 from hgan.index.indexer import IndexReport, index_folder
 from hgan.index.sentences import LONGEST, find_sentences
-from hgan.index.store.filter import Filter
 from hgan.index.texts import index_texts
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import open_photo
@@ -21,7 +21,7 @@ from hgan.runtime.similarity import score_levels
 from hgan.search.query import WITHOUT, Query
 from hgan.search.searcher import open_index
 from tests.fixtures.photos import COLOURS, save_photo
-from tests.fixtures.points import LocalServer
+from tests.fixtures.qdrant_proxy import new_server
 from tests.fixtures.tiny_bundle import SIZE, write_tiny_bundle
 
 # What float16 in the index costs.
@@ -90,7 +90,7 @@ def model(request, bundle) -> Bundle:
 
 @pytest.fixture(params=["folder", "server"])
 def place(request, tmp_path, monkeypatch) -> str:
-    made = LocalServer()
+    made = new_server()
     monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: made)
     return str(tmp_path / "index") if request.param == "folder" else "http://qdrant:6333/texts"
 

@@ -25,7 +25,7 @@ from hgan.sources.left_out import LeftOut
 from hgan.sources.open import open_source
 from tests.fixtures.messy import picture
 from tests.fixtures.photos import COLOURS, save_photo
-from tests.fixtures.points import LocalServer
+from tests.fixtures.qdrant_proxy import new_server
 
 PATIENCE = 60.0
 """Seconds; machines may be busy."""
@@ -146,7 +146,7 @@ def following(folder: Path, to: Path | str, bundle, told: list[WatchEvent]) -> I
 
 @pytest.mark.parametrize("kind", ["folder", "inside", "server"])
 def test_a_folder_is_followed(photos, tmp_path, bundle, settle, kind, monkeypatch):
-    made = LocalServer()
+    made = new_server()
     monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: made)
     places = {"folder": tmp_path / "index", "inside": photos / "my.index"}
     to = places.get(kind, "http://qdrant:6333/photos")

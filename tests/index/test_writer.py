@@ -19,9 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from hgan.encoded import Encoded
 from hgan.errors import IndexingError
 from hgan.index import watcher as watch
+from hgan.index.conditions.filter import Filter
 from hgan.index.indexer import IndexReport, index_folder, open_writer
 from hgan.index.store.contract import Entry
-from hgan.index.store.filter import Filter
 from hgan.index.watcher import Watcher
 from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
@@ -32,7 +32,7 @@ from hgan.sources.folder import FolderSource, read_file
 from hgan.sources.open import open_source
 from hgan.sources.types import Photo, PhotoContent
 from tests.fixtures.photos import COLOURS, save_photo
-from tests.fixtures.points import LocalServer
+from tests.fixtures.qdrant_proxy import new_server
 from tests.fixtures.tiny_bundle import SIZE, write_tiny_bundle
 
 SERVER = "http://qdrant:6333/photos"
@@ -42,7 +42,7 @@ RED = "red 0.png"
 @pytest.fixture(params=["folder", "server"])
 def to(request, tmp_path, monkeypatch) -> Path | str:
     """An index of each engine."""
-    made = LocalServer()
+    made = new_server()
     monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: made)
     return tmp_path / "index" if request.param == "folder" else SERVER
 
@@ -61,7 +61,7 @@ def upload(
     with writer.exclusive():
         save_photo(root / path, COLOURS["green"], seed=seed)
         content = FolderSource(root).read(Photo(path, 0, 0))
-        encoded = writer._bundle.encode_images([content.pixels(Preprocessing(SIZE))])
+        encoded = writer._bundle.encode_images([content.decode(Preprocessing(SIZE)).pixels])
         return writer.add(content, encoded, tags)
 
 
@@ -109,7 +109,7 @@ def test_tags_outlive_another_process(photos, to, bundle):
 
 
 def test_what_another_process_wrote_to_a_server(photos, bundle, monkeypatch):
-    made = LocalServer()
+    made = new_server()
     monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: made)
     source = open_source(photos)
     index_folder(photos, SERVER, bundle)

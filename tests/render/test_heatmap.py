@@ -9,7 +9,7 @@ from PIL import Image
 from hgan.errors import DataError, HganError
 from hgan.render.heatmap import PANELS, heat, heat_panel, heatmap_sheet, shown_words
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.explain import Explanation, Word
+from hgan.runtime.explain import SURE, Explanation, Word
 from hgan.runtime.patches import PatchGrid, PatchMap
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.tiny_bundle import CONTEXT_ONLY, write_tiny_bundle
@@ -97,10 +97,7 @@ def test_lightness_rises_with_heat():
     assert light[25, 250] > light[25, 50] + 60
 
 
-def test_function_words_are_paler_and_have_no_frame():
-    plain, dimmed = (np.asarray(heat_panel(GRAY, word(w), BOXES, 1.0)) for w in ("dog", "the"))
-    assert dimmed.min() > plain.min() + 50
-    assert np.ptp(dimmed[..., 0]) < np.ptp(plain[..., 0]) / 2
+def test_the_best_region_has_a_frame():
     edge = heat_panel(GRAY, word("dog"), BOXES, 1.0).getpixel((61, 50))
     assert edge == (255, 255, 255)
 
@@ -110,13 +107,29 @@ def test_no_heat_at_all():
     assert abs(warmth(picture)).max() == 0
 
 
-def test_shown_words_are_those_that_tell_most_in_their_order():
-    texts = [f"thing{i}" for i in range(10)] + ["the", "of", "a", "."]
+def test_shown_words_have_a_clear_place_and_stand_in_their_order():
+    texts = [f"thing{i}" for i in range(PANELS + 2)] + ["the", "of", "."]
     words = [word(text, [0.0] * 8 + [1 + i], start=20 * i) for i, text in enumerate(texts)]
-    assert [w.text for w in shown_words(words)] == [*texts[:10], "of", "a"]
-    assert len(shown_words(words * 3)) == PANELS
-    assert shown_words([]) == []
-    assert [w.text for w in shown_words([word("!")])] == ["!"]
+    assert [w.text for w in shown_words(words)] == texts[2 : PANELS + 2]
+    contrast, cosine = SURE
+    vague = [
+        word("anywhere", [0.5] * 9),
+        word("hardly", [0.5] * 8 + [0.5 + contrast - 0.01]),
+        word("absent", [cosine - contrast - 0.02] * 8 + [cosine - 0.01]),
+    ]
+    clear = word("ball", [0.5] * 8 + [0.5 + contrast + 0.01])
+    assert [w.text for w in shown_words([*vague, clear])] == ["ball"]
+    assert shown_words([]) == shown_words([word("!")]) == []
+
+
+def test_contrast_is_that_of_cosines():
+    """The similarity of a token is its cosine times its weight."""
+    cosines = np.array([[0.1, 0.7, 0.3], [0.0, 0.2, 0.4]])
+    weights = np.array([0.5, 2.0])
+    made = Word("ab", 0, 2, cosines * weights[:, None], weights, 0.0)
+    assert made.contrast == pytest.approx(0.45 - (0.05 + 0.35) / 2)
+    alone = Word("ab", 0, 2, np.ones((1, 1)), np.ones(1), 0.0)
+    assert alone.contrast == 0 and not alone.is_sure
 
 
 @pytest.fixture(scope="module")
@@ -140,14 +153,9 @@ def test_the_photo_stands_plain_beside_its_levels(bundle, tmp_path):
 
 @pytest.mark.parametrize(("n", "columns", "rows"), [(1, 3, 1), (4, 4, 1), (5, 5, 1), (12, 4, 3)])
 def test_panels_stand_in_rows(bundle, tmp_path, n, columns, rows):
-    bundle_words = ["red", "green", "blue", "white", "black", "dog", "snow", "photo", "two"]
-    text = " ".join((bundle_words * 2)[:n])
-    if n == 12:  # the tiny model reads ten words
-        explanation = bundle.explain(GRAY, "red")
-        words = [word(f"w{i}", [0.0, 0.0, 0.0, 1.0], start=i) for i in range(12)]
-        explanation = Explanation("many", explanation.levels, [], words, explanation.boxes)
-    else:
-        explanation = bundle.explain(GRAY, text)
+    explanation = bundle.explain(GRAY, "red")
+    words = [word(f"w{i}", [0.0, 0.0, 0.0, 1.0], start=i) for i in range(n)]
+    explanation = Explanation("many", explanation.levels, [], words, explanation.boxes)
     heatmap_sheet(GRAY, explanation, tmp_path / "why.png")
     with Image.open(tmp_path / "why.png") as picture:
         side = (1180 - (columns - 1) * 20) // columns

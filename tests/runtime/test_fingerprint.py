@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from hgan.runtime.fingerprint import ALIKE, SIDE, distance, fingerprint
+from hgan.runtime.fingerprint import ALIKE, SIDE, distance, fingerprint, from_hex, to_hex
 
 
 def saved(photo, quality):
@@ -38,6 +38,15 @@ def test_bits_are_those_of_a_loop(pictures):
             for x in range(SIDE)
         ]
         assert fingerprint(photo).tolist() == expected
+
+
+def test_a_fingerprint_as_text_comes_back(pictures):
+    for photo in pictures:
+        text = to_hex(fingerprint(photo))
+        assert len(text) == 64
+        np.testing.assert_array_equal(from_hex(text), fingerprint(photo))
+    for text in ("", "zz" * 32, "00" * 31):
+        assert from_hex(text) is None
 
 
 @pytest.mark.parametrize("name", CHANGES)

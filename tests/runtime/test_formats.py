@@ -10,9 +10,9 @@ from PIL import ExifTags, Image
 
 from hgan.errors import DataError
 from hgan.runtime import formats
-from hgan.runtime.exif import read_exif
 from hgan.runtime.formats import HEIC, PHOTO, kind_of, named_type, open_image, readable_suffixes
 from hgan.runtime.images import check_photo, media_type, open_photo
+from hgan.runtime.metadata.read import read_metadata
 
 SIZE = 96, 64
 
@@ -77,7 +77,7 @@ def test_rotation_and_metadata(form: str) -> None:
     photo = open_photo(data)
     assert photo.size == (SIZE[1], SIZE[0])
     assert corners(photo) == ["white", "red", "green", "blue"]
-    found = read_exif(data)
+    found = read_metadata(data)
     assert (found.camera, found.taken) == ("Apple iPhone 15", 1688128201)
     assert media_type(data) == {"AVIF": "image/avif", "HEIC": "image/heic"}[form]
 
@@ -99,7 +99,7 @@ def test_damage(form: str, tmp_path: Path) -> None:
             open_photo(bytes(broken))
         except DataError:
             refused += 1
-        read_exif(bytes(broken))
+        read_metadata(bytes(broken))
     assert refused > 10
     (tmp_path / "a.heic").write_bytes(data[:40])
     with pytest.raises(DataError, match=r"a\.heic: "):

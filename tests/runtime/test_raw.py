@@ -9,8 +9,9 @@ from PIL import Image
 
 from hgan.errors import DataError
 from hgan.runtime import formats
-from hgan.runtime.exif import Exif, read_exif
 from hgan.runtime.images import TooSmallError, check_photo, media_type, open_photo
+from hgan.runtime.metadata.read import read_metadata
+from hgan.runtime.metadata.types import Metadata
 from tests.fixtures.raw import dng
 from tests.runtime.test_formats import corners, quarters
 
@@ -45,9 +46,10 @@ def test_a_preview_of_plain_pixels(tmp_path: Path) -> None:
 
 
 def test_metadata() -> None:
-    found = read_exif(dng(quarters()), "a.dng")
-    assert found == Exif(taken=1688128201, camera="Canon EOS 5D")
-    assert read_exif(b"no photo", "a.dng") == Exif()
+    found = read_metadata(dng(quarters()), "a.dng")
+    width, height = open_photo(dng(quarters()), name="a.dng").size
+    assert found == Metadata(1688128201, "Canon EOS 5D", width=width, height=height)
+    assert read_metadata(b"no photo", "a.dng") == Metadata()
 
 
 def test_a_raw_photo_is_told_by_its_name() -> None:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hgan.errors import DataError
+from hgan.index.conditions.filter import Filter
 from hgan.index.indexer import index_folder
-from hgan.index.store.filter import Filter
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import open_photo
 from hgan.runtime.preprocessing import Preprocessing
@@ -103,8 +103,8 @@ def test_many_queries_find_what_each_finds(index):
         Query("red", like="blue/0.png"),
         Query("black", photo=photo.read_bytes(), photo_share=0.2),
     ]
-    one_by_one = [index.find(query, 4, where=Filter(folder="red")) for query in queries]
-    together = index.find_many(queries, 4, where=Filter(folder="red"))
+    one_by_one = [index.find(query, 4, where=Filter.parse(["folder=red"])) for query in queries]
+    together = index.find_many(queries, 4, where=Filter.parse(["folder=red"]))
     for hits, others in zip(together, one_by_one, strict=True):
         assert [hit.id for hit in hits] == [other.id for other in others]
         scores = [other.score for other in others]

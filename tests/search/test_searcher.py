@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from hgan.errors import BundleError, DataError, IndexingError
+from hgan.index.conditions.filter import Filter
 from hgan.index.indexer import index_folder
-from hgan.index.store.filter import Filter
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.images import open_photo
 from hgan.runtime.preprocessing import Preprocessing
@@ -163,10 +163,11 @@ def test_filters(index):
         index.find(Query(like="red/red 1.png"), 50, where=where),
     ):
         assert {hit.path.parent.name for hit in hits} == {"red"}
-    assert index.search("red", where=Filter("red", tags=("beach",))) == []
+    assert index.search("red", where=Filter.parse(["folder=red and tag=beach"])) == []
     assert index.search("red", where=("folder=red", "tag=beach")) == []
-    with pytest.raises(DataError, match="given twice"):
-        index.search("red", where=("folder=red", "folder=blue"))
+    assert index.search("red", where=("folder=red", "folder=blue")) == []
+    either = index.search("red", 50, where="folder=red or folder=blue")
+    assert {hit.path.parent.name for hit in either} == {"red", "blue"}
     for wrong in (3, {"folder": "red"}):
         with pytest.raises(DataError, match="where must be a Filter or conditions"):
             index.search("red", where=wrong)  # type: ignore[arg-type]

@@ -7,8 +7,8 @@ from PIL import Image
 
 from hgan.client import Client
 from hgan.errors import DataError, IndexingError
+from hgan.index.conditions.filter import Filter
 from hgan.index.indexer import index_folder
-from hgan.index.store.filter import Filter
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from hgan.serve.app import create_app
@@ -23,6 +23,9 @@ def test_a_client_finds_what_the_index_finds(address, photos):
         assert len(client) == 12
         assert client.status()["name"] == photos.name
         [red, *others] = client.search("a red photo", 3)
+        assert client.ask("a red photo -folder:green", 1) == [red]
+        with pytest.raises(DataError, match="'rating:many'"):
+            client.ask("a red photo rating:many")
         assert red.path.name.startswith("red")
         assert red.score >= others[0].score
         assert set(red.levels) == {"context", "shared", "local"}

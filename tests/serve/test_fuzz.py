@@ -28,7 +28,7 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
-ROUTES = 14
+ROUTES = 17
 
 ODD = st.sampled_from(
     [

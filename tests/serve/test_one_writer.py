@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from hgan.index.conditions.filter import Filter
 from hgan.index.indexer import IndexReport, index_folder
-from hgan.index.store.filter import Filter
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from hgan.serve.library import Library

@@ -14,15 +14,15 @@ from hgan.serve.app import create_app
 from hgan.serve.library import _with_short_timeouts
 from hgan.serve.settings import Settings
 from tests.fixtures.photos import COLOURS, save_photo
-from tests.fixtures.points import LocalServer
 from tests.fixtures.qdrant_http import ServedQdrant
+from tests.fixtures.qdrant_proxy import new_server
 from tests.serve.conftest import HERE, KEY
 
 
 @pytest.fixture
 def server(tmp_path, bundle, monkeypatch):
     """With an index of three photos."""
-    made = LocalServer()
+    made = new_server()
     with monkeypatch.context() as patch:
         patch.setattr("hgan.index.store.server.connect", lambda _settings: made)
         for name, colour in COLOURS.items():

@@ -13,8 +13,9 @@ from hgan.index.estimate import estimate
 from hgan.index.indexer import IndexReport, index_folder
 from hgan.index.store.open import open_store, read_manifest
 from hgan.runtime import photo_file
-from hgan.runtime.exif import Exif, read_exif
 from hgan.runtime.images import media_type, open_photo, read_photo
+from hgan.runtime.metadata.read import read_metadata
+from hgan.runtime.metadata.types import Metadata
 from hgan.runtime.photo_file import LARGEST_PHOTO, read_file
 from hgan.runtime.preprocessing import Preprocessing
 from hgan.sources import folder as module
@@ -37,8 +38,8 @@ def test_everything_comes_from_the_same_bytes(tmp_path: Path) -> None:
     path.unlink()
     assert content.photo == Photo("a.jpg", status.st_size, status.st_mtime_ns)
     assert content.digest == digest
-    assert content.exif().camera == "Pixel 9"
-    pixels = content.pixels(Preprocessing(8))
+    assert content.metadata().camera == "Pixel 9"
+    pixels = content.decode(Preprocessing(8)).pixels
     assert pixels.shape == (8, 8, 3)
     assert pixels.mean(axis=(0, 1)) == pytest.approx(COLOURS["red"], abs=5)
 
@@ -51,7 +52,7 @@ def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
     for read in (open_photo, media_type, read_photo):
         with pytest.raises(DataError, match=r"pipe\.jpg: not a regular file"):
             read(content_of(tmp_path / "pipe.jpg"))
-    assert read_exif(tmp_path / "pipe.jpg") == Exif()
+    assert read_metadata(tmp_path / "pipe.jpg") == Metadata()
     assert time.monotonic() - began < SOON
 
 

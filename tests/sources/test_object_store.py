@@ -21,8 +21,8 @@ from hgan.index.indexer import IndexReport, index_folder
 from hgan.index.store.open import open_store, read_manifest
 from hgan.render.contact_sheet import contact_sheet
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.exif import read_exif
 from hgan.runtime.images import open_photo
+from hgan.runtime.metadata.read import read_metadata
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from hgan.sources import object_store
@@ -258,7 +258,7 @@ def test_what_photos_say(memory, tmp_path, bundle) -> None:
     with open_store(to, read_manifest(to)) as store:
         [entry] = [entry for entry in store.entries() if entry.path == "says.jpg"]
     assert entry.camera == "Pixel 9"
-    assert read_exif(png(exif=exif)).camera == "Pixel 9"
+    assert read_metadata(png(exif=exif)).camera == "Pixel 9"
 
 
 def test_twins_large_objects_and_estimate(memory, tmp_path, bundle, monkeypatch) -> None:

@@ -17,7 +17,6 @@ from hgan.terminal import print_visible
 if TYPE_CHECKING:
     from hgan.index.indexer import IndexReport
     from hgan.index.watcher import WatchEvent
-    from hgan.runtime.bundle import Bundle
 
 
 _OF_PHOTOS = "address", "engine", "estimate", "exclude", "part", "quantize", "regions", "watch"
@@ -84,6 +83,13 @@ def _index_arguments(parser: ArgumentParser) -> None:
         "else the cores of this machine",
     )
     parser.add_argument(
+        "--failed",
+        type=Path,
+        metavar="FILE",
+        help="write what cannot be read into a file of JSON lines, each with path and reason, "
+        "instead of printing it; a list of an earlier run is replaced",
+    )
+    parser.add_argument(
         "--watch",
         action="store_true",
         help="after indexing, keep the index up to date until interrupted",
@@ -115,11 +121,12 @@ def _index_arguments(parser: ArgumentParser) -> None:
 
 def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
     use_device(chosen.device)
+    _check_failed(chosen)
     folder, to = chosen.folder, chosen.to or default_index()
     if chosen.verify:
         return _verify(to)
     if chosen.repair:
-        return _repair(to, named_model(chosen.model))
+        return _repair(to, chosen)
     if chosen.rebuild:
         return _rebuild(to, chosen)
     if folder is None and chosen.model is not None and not any(chosen[name] for name in _OF_PHOTOS):
@@ -136,7 +143,7 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
                 raise ConfigError(f"{folder} is a file of texts; --{option} is only for photos")
         from hgan.index.texts import index_texts
 
-        _print_report(index_texts(folder, to, bundle, quantize), to)
+        _print_report(index_texts(folder, to, bundle, quantize), to, chosen.failed)
     elif chosen.estimate:
         from hgan.index.estimate import estimate
         from hgan.index.open import kept_rules
@@ -166,10 +173,22 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
         if chosen.engine:
             from hgan.index.distributed.run import index_on_ray
 
-            _print_report(index_on_ray(*wanted, chosen.address), to)
+            _print_report(index_on_ray(*wanted, chosen.address), to, chosen.failed)
         else:
-            _print_report(index_folder(*wanted), to)
+            _print_report(index_folder(*wanted), to, chosen.failed)
     return 0
+
+
+def _check_failed(chosen: Namespace) -> None:
+    """Raise an error if the list of failed items cannot be written in the end."""
+    if chosen.failed is None:
+        return
+    from hgan.index.failures import check_table
+
+    for option in ("estimate", "verify", "watch"):
+        if chosen[option]:
+            raise ConfigError(f"--{option} prints what it finds; omit --failed")
+    check_table(chosen.failed)
 
 
 def _check_engine(chosen: Namespace) -> None:
@@ -210,18 +229,18 @@ def _remember(to: Path | str, model: str) -> int:
     return 0
 
 
-def _repair(to: Path | str, bundle: "Bundle | None") -> int:
+def _repair(to: Path | str, chosen: Namespace) -> int:
     """Print what was encoded again and added."""
     from hgan.index.repair import repair_index
 
-    done = repair_index(to, bundle)
+    done = repair_index(to, named_model(chosen.model))
     if done.lost:
         print_visible(
             f"the engine could not read its files ({done.lost}); the index was created again, "
             "without the tags that users had added",
             file=sys.stderr,
         )
-    _print_report(done.report, to)
+    _print_report(done.report, to, chosen.failed)
     return 0
 
 
@@ -248,23 +267,46 @@ def _rebuild(to: Path | str, chosen: Namespace) -> int:
             "are lost",
             file=sys.stderr,
         )
-    _print_report(done.report, to)
+    _print_report(done.report, to, chosen.failed)
     return 0
 
 
-def print_not_indexed(report: "IndexReport") -> None:
-    """Print to standard error which files were skipped, and how many were left out and why."""
-    for path, why in sorted(report.skipped.items()):
-        reason = why.partition(f"{path}: ")[2] or why  # errors begin with the path
-        print_visible(f"skipped {path}: {reason}", file=sys.stderr)
+def print_not_indexed(report: "IndexReport", failed: Path | None = None) -> None:
+    """Print to standard error which files were skipped, and how many were left out and why.
+
+    Args:
+        report: what was indexed.
+        failed: a file for the skipped ones, instead of standard error.
+    """
+    from hgan.index.failures import reason_of, write_table
+
+    if failed is not None:
+        write_table(failed, report.skipped)
+        if report.skipped:
+            print_visible(f"skipped {len(report.skipped)}, listed in {failed}", file=sys.stderr)
+    else:
+        for path, why in sorted(report.skipped.items()):
+            print_visible(f"skipped {path}: {reason_of(path, why)}", file=sys.stderr)
     for left_out in report.left_out.reasons():
         print_visible(f"left out: {left_out}", file=sys.stderr)
+    if report.unplaced:
+        from hgan.index.conditions.gazetteer import INSTALL
+        from hgan.index.places import missing
+
+        photos = "photo" if report.unplaced == 1 else "photos"
+        advice = missing() or f"on all machines that index: {INSTALL}"
+        print_visible(
+            f"without a place: {report.unplaced:,} {photos} with a position; {advice}",
+            file=sys.stderr,
+        )
 
 
-def _print_report(report: "IndexReport", to: Path | str) -> None:
-    """Print counts to standard output, and what was not indexed to standard error."""
-    print_not_indexed(report)
+def _print_report(report: "IndexReport", to: Path | str, failed: Path | None = None) -> None:
+    """Print counts to standard output, and what was not indexed to standard error, or to a file."""
+    print_not_indexed(report, failed)
     left_out = f", {report.left_out.total} left out" if report.left_out.total else ""
+    if report.sidecars:
+        left_out += f", {report.sidecars} XMP sidecars"
     print_visible(
         f"{report.added} added, {report.updated} updated, {report.removed} removed, "
         f"{report.unchanged} unchanged, {len(report.skipped)} skipped{left_out}: {to}",
@@ -314,7 +356,7 @@ INDEX = Verb(
         "hgan index ~/Pictures --to clip.index --model openai/clip-vit-base-patch32",
         "hgan index ~/Pictures --to http://localhost:6333/pictures",
         "hgan index s3://bucket/2023 --to http://localhost:6333/pictures --part 2/8",
-        "hgan index /photos --engine ray --to http://qdrant:6333/photos",
+        "hgan index /photos --engine ray --to http://qdrant:6333/photos --failed failed.jsonl",
         "hgan index ~/Pictures --estimate",
         "hgan index ~/Pictures --exclude '*.png' --exclude drafts/",
         "hgan index ~/Pictures --to small.index --regions 9 --quantize int8",

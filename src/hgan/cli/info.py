@@ -31,10 +31,14 @@ def _info_arguments(parser: ArgumentParser) -> None:
 def _info(_parser: ArgumentParser, chosen: Namespace) -> int:
     found = {"hgan": __version__} | _describe(chosen.source)
     reads = [] if chosen.source else _kinds()
+    places = ""
     if not chosen.source:
+        from hgan.index.places import missing
+
+        places = missing()
         found |= {"device": _devices()}
     if chosen.json:
-        values = found | ({"reads": reads} if reads else {})
+        values = found | ({"reads": reads, "places": places or None} if reads else {})
         print(visible(json.dumps(values, indent=2, ensure_ascii=False), keep="\n"))
         return 0
     for name, value in found.items():
@@ -45,6 +49,8 @@ def _info(_parser: ArgumentParser, chosen: Namespace) -> int:
         print(f"{'reads' if kind is reads[0] else '':10}{kind['name']}: {suffixes}")
         if advice := kind["install"]:
             print(f"{'':12}not yet: {advice}")
+    if reads:
+        print_visible(f"{'places':10}{places or 'the cities of photos with a position'}")
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from hgan.client import Client
 from hgan.errors import IndexingError
+from hgan.index.conditions.filter import Filter
 from hgan.index.store.announcement import announced_address
 from hgan.index.store.manifest import Holds
 from hgan.index.store.open import is_address, read_manifest
@@ -43,6 +44,10 @@ class ServedIndex(Client):
         self.bundle = _Model(str(bundle.get("name")), tuple(bundle.get("languages") or ()))
 
     def unknown_words(self, _query: Query) -> list[Unknown]:
+        """Nothing: the service tells the page only."""
+        return []
+
+    def unknown_values(self, _where: Filter) -> list[str]:
         """Nothing: the service tells the page only."""
         return []
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from hgan.search.finder import Hit
+    from hgan.search.language.types import Parsed
     from hgan.search.query import Query
 
 
@@ -39,7 +40,17 @@ NOTHING_FITS = "Probably nothing like this here; these come closest."
 
 
 def _search_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("query", nargs="*", help="description of the photos, in your own words")
+    parser.add_argument(
+        "query",
+        nargs="*",
+        help="description of the photos, in your own words, with conditions such as in:2023, "
+        "camera:canon, rating>=4 or -people",
+    )
+    parser.add_argument(
+        "--literally",
+        action="store_true",
+        help="search for the words as they are, without conditions in them",
+    )
     parser.add_argument("--image", type=Path, metavar="FILE", help="find photos like this one")
     parser.add_argument(
         "--like",
@@ -66,7 +77,8 @@ def _search_arguments(parser: ArgumentParser) -> None:
         metavar="CONDITION",
         action="append",
         help="only photos that meet a condition, such as folder=2023/italy, taken>=2023-06, "
-        "camera=Canon or tag=beach; can be repeated",
+        "rating>=4, or several, such as 'tag=beach or place=Lisbon'; can be repeated, and all "
+        "must be met",
     )
     parser.add_argument("--index", type=str, help="the index to search, by default your own index")
     moved_model_argument(parser)
@@ -109,38 +121,44 @@ def _search_arguments(parser: ArgumentParser) -> None:
 
 def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
     from hgan.cli.running import open_to_search
-    from hgan.index.store.filter import Filter
-    from hgan.search.query import Query
+    from hgan.index.conditions.filter import Filter
+    from hgan.search.language.parse import parse
+    from hgan.search.language.types import Parsed
 
     prefer_processor()
-    query = Query(
-        text=" ".join(chosen.query),
-        photo=chosen.image,
-        like=chosen.like,
-        without=tuple(chosen.without or ()),
-        photo_share=chosen.share,
-    )
-    where = Filter.parse(chosen.where or ())
+    line = " ".join(chosen.query)
+    parsed = Parsed(line, line) if chosen.literally else parse(line)
+    query = parsed.query(chosen.image, chosen.like, tuple(chosen.without or ()), chosen.share)
+    where = parsed.where & Filter.parse(chosen.where or ())
+    browses = parsed.browses and not (chosen.image or chosen.like or chosen.without)
+    if browses:
+        _check_browsing(chosen)
     with open_to_search(chosen.index or default_index(), named_model(chosen.model)) as index:
-        hits = index.find(
-            query,
-            chosen.k,
-            offset=chosen.offset,
-            where=where,
-            threshold=chosen.min_score,
-            min_relevance=chosen.min_relevance,
-            fold=chosen.fold,
-            candidates=chosen.candidates,
-        )
+        if browses:
+            hits = index.newest(chosen.k, offset=chosen.offset, where=where)
+        else:
+            hits = index.find(
+                query,
+                chosen.k,
+                offset=chosen.offset,
+                where=where,
+                threshold=chosen.min_score,
+                min_relevance=chosen.min_relevance,
+                fold=chosen.fold,
+                candidates=chosen.candidates,
+            )
         model = described(index.bundle)
-        unknown = index.unknown_words(query)
+        unknown: list[object] = [*index.unknown_values(where)]
+        unknown += [] if browses else index.unknown_words(query)
         if chosen.sheet is not None and index.holds == "texts":
             raise ConfigError("a contact sheet shows photos, but this index contains texts")
         if (chosen.files or chosen.print0) and index.holds == "texts":
             raise ConfigError("--files and --print0 are for photos, but this index contains texts")
+    if parsed.parts:
+        print_visible(f"hgan: {understood(parsed)}", file=sys.stderr)
     for word in unknown:
         print_visible(f"hgan: {word}", file=sys.stderr)
-    title = _title(query)
+    title = "" if browses else _title(query)
     if chosen.print0:
         _print_terminated(hits)
     elif hits and chosen.files:
@@ -154,6 +172,26 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
         contact_sheet(hits, chosen.sheet, title)
         print_visible(f"contact sheet: {chosen.sheet}", file=sys.stderr)
     return 0
+
+
+def _check_browsing(chosen: Namespace) -> None:
+    """Raise `ConfigError` if options of a ranking are given with conditions alone."""
+    for option in ("min_score", "min_relevance", "candidates"):
+        if chosen[option] is not None:
+            raise ConfigError(
+                f"conditions alone have no score; add words, or omit --{option.replace('_', '-')}"
+            )
+    if chosen.fold:
+        raise ConfigError("--fold puts together what a search found; add words, or omit it")
+
+
+def understood(parsed: "Parsed") -> str:
+    """How a line with conditions was understood, on one line."""
+    words = [f"“{parsed.text}”"] if parsed.text else []
+    known = [part.label for part in parsed.parts if part.kind != "unfinished"]
+    unfinished = [part.label for part in parsed.parts if part.kind == "unfinished"]
+    ignored = [f"{label} is ignored, it has no value" for label in unfinished]
+    return "; ".join([", ".join([*words, *known]), *ignored]).removeprefix("; ")
 
 
 def _title(query: "Query") -> str:
@@ -224,6 +262,8 @@ def hits_table(
     table.add_column("", justify="right", style="dim")
     texts = any(hit.text for hit in hits)
     table.add_column("sentence" if texts else "photo", overflow="fold")
+    if hits and not (texts or hits[0].levels):  # the newest photos, without a query
+        return _by_time(table, hits, first)
     table.add_column("score", justify="right", style="bold")
     graded = any(hit.grade for hit in hits)
     if graded:
@@ -244,6 +284,17 @@ def hits_table(
     return table
 
 
+def _by_time(table: "Table", hits: "list[Hit]", first: int) -> "Table":
+    """The table with photos that have no scores."""
+    from rich.text import Text
+
+    table.add_column("taken", style="cyan")
+    for place, hit in enumerate(hits, first):
+        taken = "" if hit.taken is None else hit.taken.isoformat(" ", "minutes")
+        table.add_row(str(place), Text(visible(str(hit.path))), taken)
+    return table
+
+
 SEARCH = Verb(
     summary="Search indexed photos, or texts, with words, with a photo, or with both.",
     details=(
@@ -253,6 +304,12 @@ SEARCH = Verb(
         "words and a photo together, the two scores are added, weighted by --share; half of\n"
         "the score of each --without is subtracted. In an index of texts, hits are sentences,\n"
         "with the names of their photos where these are known.\n\n"
+        "Conditions are a part of the line: FIELD:VALUE with the fields in, folder, taken, on,\n"
+        "before, after, camera, tag (or #beach), person, place, near, rating, name and has;\n"
+        "a minus before a word or a condition, NOT, OR and parentheses; what photos should not\n"
+        "show also in plain words, as in 'without people'. Words in double quotes are words.\n"
+        "Conditions alone list the newest photos first. The shell needs quotes around such a\n"
+        "line. How it was understood is printed on the standard error. See docs/searching.md.\n\n"
         "A score cannot be compared between queries. What can is the match: strong, fair or\n"
         "weak, if the model was calibrated; if the best one is weak, probably nothing fits."
     ),
@@ -262,7 +319,11 @@ SEARCH = Verb(
         'hgan search "at night" --image holiday.jpg --share 0.3',
         "hgan search --like italy/beach.jpg --fold",
         'hgan search "a beach" --without people --without "a boat"',
+        "hgan search 'dog in:2023 camera:canon rating>=4 -people near:Lisbon'",
+        "hgan search 'a beach without people #holiday OR folder:2023/italy'",
+        "hgan search 'rating:5 in:2022..2023'",
         'hgan search "a beach" --where folder=2023/italy --where "taken>=2023-06"',
+        "hgan search 'a sign that says rating:4' --literally",
         'hgan search "a beach" -k 20 --offset 20 --min-score 0.3',
         "hgan search --image holiday.jpg --index captions.index",
         'hgan search "a red car" --index holidays.index --sheet cars.png',

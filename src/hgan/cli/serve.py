@@ -83,6 +83,11 @@ def _serve_arguments(parser: ArgumentParser) -> None:
         "repeated",
     )
     parser.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        help="format of the logs; by default text on a terminal, and JSON elsewhere",
+    )
+    parser.add_argument(
         "--no-browser",
         action="store_true",
         help="do not open the page in a browser (opened only from a terminal of this machine)",
@@ -125,7 +130,7 @@ def _serve(_parser: ArgumentParser, chosen: Namespace) -> int:
             reached = _reached(chosen.host, listening.getsockname()[1])
             running.enter_context(announced(Path(target), reached))
         print(f"{len(service.library.index):,} photos at {url}", flush=True)
-        log_to_stderr()
+        log_to_stderr(chosen.log_format)
         config = uvicorn.Config(
             app,
             access_log=False,
@@ -216,8 +221,8 @@ SERVE = Verb(
     summary="Search photos in the browser, and over HTTP.",
     details=(
         "Serves a search page, and an HTTP API under /v1 (described in /openapi.json), until it\n"
-        "is interrupted. A folder of photos is indexed first. Logs go to standard error, one\n"
-        "JSON object per line.\n\n"
+        "is interrupted. A folder of photos is indexed first. Logs go to standard error: on a\n"
+        "terminal what has changed or failed, elsewhere one JSON object per line.\n\n"
         "$HGAN_API_KEYS contains API keys, separated by commas. Requests with one of them in\n"
         "the header X-API-Key can add photos, and remove them from the index."
     ),

@@ -24,4 +24,5 @@ class Changes:
             unchanged=len(listing.photos) - len(self.changed),
             skipped=dict(listing.skipped),
             left_out=deepcopy(listing.left_out),
+            sidecars=len(listing.sidecars()),
         )

@@ -27,7 +27,7 @@ _TOGETHER = 64
 """Files that are opened before the progress is shown again."""
 TRIED = 2 * IMAGE_BATCH
 """Number of photos in the sample, taken at even distances from the folder."""
-ENTRY_BYTES = 700
+ENTRY_BYTES = 1100
 """Bytes per photo in addition to its vectors: metadata, and the indexes for filters and for large
 searches. Photos with little EXIF need less."""
 LOG_BYTES = 100 * 2**20
@@ -55,6 +55,8 @@ class Estimate:
     search reads."""
     seconds: float
     """Expected time to index all photos, in seconds."""
+    sidecars: int = 0
+    """XMP sidecars of the photos."""
 
     def lines(self) -> list[str]:
         """The estimate as lines of a table, with numbers rounded to two digits."""
@@ -63,6 +65,7 @@ class Estimate:
             _row("photos", f"{self.photos:,}"),
             *([_row("skipped", f"{self.skipped:,}", "cannot be read")] if self.skipped else []),
             *(_row("left out", f"{one.count:,}", one.text) for one in self.left_out.reasons()),
+            *([_row("sidecars", f"{self.sidecars:,}", "XMP")] if self.sidecars else []),
             _row("disk", _bytes(self.disk)),
             _row("memory", _bytes(self.memory), "to search"),
             _row(
@@ -117,6 +120,7 @@ def estimate(
         disk=LOG_BYTES + count * (vectors + ENTRY_BYTES),
         memory=PROGRAM_BYTES + model + count * widths.dense * searched,
         seconds=measured.seconds / measured.photos * count,
+        sidecars=len(listing.sidecars()),
     )
 
 
@@ -161,9 +165,10 @@ def _measure(source: Source, photos: list[Photo], bundle: Bundle) -> _Measuremen
     preprocessing = bundle.preprocessing
 
     def load(photo: Photo) -> np.ndarray:
-        content = source.read(photo)
-        entry_of(content)  # digest and EXIF take time as well
-        return content.pixels(preprocessing)
+        content = source.content(photo)
+        pixels, fingerprint = content.decode(preprocessing)
+        entry_of(content, fingerprint)  # digest and metadata take time as well
+        return pixels
 
     bundle.encode_images([preprocessing.blank()])  # loads the model
     start = perf_counter()

@@ -7,7 +7,9 @@ from hgan.sources.left_out import LeftOut
 
 @dataclass
 class IndexReport:
-    """Counts of an indexing run; every file of the folder, or text of the file, is counted."""
+    """Counts of an indexing run; every file of the folder, or text of the file, is counted.
+
+    Once, except that `unplaced` photos are in one of the other counts as well."""
 
     added: int = 0
     updated: int = 0
@@ -18,6 +20,10 @@ class IndexReport:
     """Files, or places in a file, that were skipped, with the reason."""
     left_out: LeftOut = field(default_factory=LeftOut)
     """Other files of the folder."""
+    sidecars: int = 0
+    """XMP sidecars of the photos, except those that were skipped."""
+    unplaced: int = 0
+    """Photos of the index with a position, but without a city, because there is no gazetteer."""
 
     @property
     def unreadable(self) -> set[str]:

@@ -9,7 +9,7 @@ from hgan.data.captions.token_file import is_token_line
 from hgan.data.captions.types import Problem
 from hgan.errors import DataError, HganError
 from hgan.index.store.contract import Entry
-from hgan.runtime.exif import clean_tag
+from hgan.runtime.metadata.text import clean_tag
 
 LONGEST = 10_000
 """Maximum length of a sentence in characters. Models read only the first few dozen words."""

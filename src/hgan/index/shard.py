@@ -1,11 +1,11 @@
 """Shards of the photos, so that several machines can index one collection in parallel."""
 
-import hashlib
 import re
 from dataclasses import dataclass, replace
 from typing import Self
 
 from hgan.errors import ConfigError
+from hgan.index.store.bucket import BUCKETS, bucket_of
 from hgan.sources.left_out import LeftOut
 from hgan.sources.types import Listing
 
@@ -15,8 +15,8 @@ MAX_SHARDS = 10_000
 
 @dataclass(frozen=True)
 class Shard:
-    """One part of the photos, chosen by a hash of the path: each photo is in exactly one shard, and
-    stays in it when other photos are added or removed."""
+    """One part of the photos: a range of the buckets that a hash of the path chooses. Each photo is
+    in exactly one shard, and stays in it when other photos are added or removed."""
 
     number: int
     """Number of this shard, starting at 1."""
@@ -39,20 +39,25 @@ class Shard:
             )
         return cls(number, shards)
 
+    @property
+    def buckets(self) -> range:
+        """The buckets of this shard."""
+        return range(
+            (self.number - 1) * BUCKETS // self.shards, self.number * BUCKETS // self.shards
+        )
+
     def holds(self, path: str) -> bool:
         """Whether the photo with this path, relative to the root, is in this shard."""
-        digest = hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest()
-        return int.from_bytes(digest[:8], "big") % self.shards == self.number - 1
+        return bucket_of(path) in self.buckets
 
     def select(self, listing: Listing) -> Listing:
-        """The part of a listing that belongs to this shard, including its skipped paths; files that
-        are left out belong to the first shard."""
+        """A listing of the photos of this shard, without the other files and skipped paths of
+        other shards; files that are left out belong to the first shard."""
         first = self.number == 1
         return replace(
             listing,
             left_out=listing.left_out if first else LeftOut(),
             ignored=listing.ignored if first else {},
-            photos=[photo for photo in listing.photos if self.holds(photo.path)],
             skipped={path: why for path, why in listing.skipped.items() if self.holds(path)},
         )
 

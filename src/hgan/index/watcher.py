@@ -25,6 +25,7 @@ from hgan.runtime.formats import kind_of
 from hgan.sources.folder import FolderSource
 from hgan.sources.open import open_source
 from hgan.sources.rules import IGNORE_FILE
+from hgan.sources.sidecars import is_sidecar_name
 from hgan.sources.types import Photo
 
 if TYPE_CHECKING:
@@ -50,10 +51,9 @@ class WatchEvent(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """Size and time of a new or changed photo, and when they were first seen."""
+    """State of a new or changed photo and its sidecars, and when it was first seen."""
 
-    size: int
-    mtime: int
+    state: tuple[int, int, str]
     since: float
 
 
@@ -82,7 +82,7 @@ class Watcher:
         self._opening = opening
         self._ignore = ignore.resolve() if ignore else None
         self._unsettled: dict[str, _Seen] = {}
-        self._unreadable: dict[str, tuple[int, int]] = {}
+        self._unreadable: dict[str, tuple[int, int, str]] = {}
         self._reported: dict[str, str] = {}
         self._changes = 0
         self._ignored: tuple[str, ...] = ()
@@ -164,9 +164,7 @@ class Watcher:
         self._unsettled = self._find_unsettled(changed)
         report = writer.update(changes, self._unsettled.keys() | self._unreadable.keys())
         self._unreadable |= {
-            path: (photo.size, photo.mtime)
-            for path, photo in changed.items()
-            if path in report.unreadable
+            path: photo.state for path, photo in changed.items() if path in report.unreadable
         }
         self._changes += report.added + report.updated + report.removed
         if self._changes >= OPTIMIZE_AFTER:
@@ -203,8 +201,8 @@ class Watcher:
             if path in self._unreadable:
                 continue
             seen = self._unsettled.get(path)
-            if seen is None or (seen.size, seen.mtime) != (photo.size, photo.mtime):
-                unsettled[path] = _Seen(photo.size, photo.mtime, now)
+            if seen is None or seen.state != photo.state:
+                unsettled[path] = _Seen(photo.state, now)
             elif now - seen.since < SETTLE:
                 unsettled[path] = seen
         return unsettled
@@ -216,7 +214,9 @@ class Watcher:
             return False
         if f"{path.relative_to(self._root).as_posix()}/".startswith(self._ignored):
             return False
-        if path.name == IGNORE_FILE or kind_of(path.name) is not None:
+        if path.name == IGNORE_FILE or is_sidecar_name(path.name):
+            return True
+        if kind_of(path.name) is not None:
             return True
         from watchfiles import Change
 
@@ -267,5 +267,5 @@ def watch_folder(
     watcher.follow(on_event, stop)
 
 
-def _matches(photo: Photo | None, was: tuple[int, int]) -> bool:
-    return photo is not None and (photo.size, photo.mtime) == was
+def _matches(photo: Photo | None, was: tuple[int, int, str]) -> bool:
+    return photo is not None and photo.state == was

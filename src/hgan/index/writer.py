@@ -81,7 +81,7 @@ class IndexWriter:
             stored: the stored entries of the photos that will be written, if they are known; by
                 default those of the shard, which are read when first needed.
         """
-        self._source = source
+        self._source = source if shard == WHOLE else source.part(shard.holds)
         self._store = store
         self._bundle = bundle
         self._shard = shard
@@ -138,6 +138,7 @@ class IndexWriter:
                     unsaved = 0
                 bar.advance(number)
         self.remove_missing(changes, exclude, report)
+        self.note_metadata(changes, report)
         return report
 
     def moved_tags(self, changes: Changes) -> dict[str, Tags]:
@@ -180,11 +181,22 @@ class IndexWriter:
                 before = view.get(entry.path)
                 _count(entry, before.entry if before else None, report)
                 todo.pop(entry.path, None)
+                view[entry.path] = _Known(entry, self._revision)
         if todo:
             raise IndexingError(
                 f"{next(iter(todo))}: not in the index, and neither are {len(todo) - 1} other "
                 "photos that were written to it; another process has removed them; index again"
             )
+
+    def note_metadata(self, changes: Changes, report: IndexReport) -> None:
+        """Add to a report, after an update, what is missing in the metadata of all photos: sidecars
+        that cannot be read, and cities for which there is no gazetteer."""
+        with self._lock:
+            entries = [known.entry for known in self._view().values()]
+        report.unplaced = sum(entry.unplaced for entry in entries)
+        for entry in entries:
+            report.skipped |= dict(entry.sidecar_problems)
+        report.sidecars = len(changes.listing.sidecars() - report.skipped.keys())
 
     def count_ignored(self, changes: Changes, report: IndexReport) -> None:
         """Count the files in ignored folders, which takes a while if there are many."""
@@ -209,7 +221,13 @@ class IndexWriter:
             finally:
                 self._replaced = outer
 
-    def add(self, content: PhotoContent, encoded: Encoded[np.ndarray], user_tags: Tags) -> Entry:
+    def add(
+        self,
+        content: PhotoContent,
+        encoded: Encoded[np.ndarray],
+        user_tags: Tags,
+        fingerprint: str = "",
+    ) -> Entry:
         """Store an encoded photo; it replaces the photo at this path, including its user tags.
 
         Call it in an `exclusive` block that also writes the file.
@@ -218,11 +236,12 @@ class IndexWriter:
             content: the photo, with the size and time of its file.
             encoded: the encoded photo, N = 1.
             user_tags: tags in addition to those in the file, in lower case.
+            fingerprint: the perceptual fingerprint of the photo, hexadecimal.
 
         Raises:
             IndexingError: the index cannot be written.
         """
-        entry = replace(entry_of(content), user_tags=user_tags)
+        entry = replace(entry_of(content, fingerprint), user_tags=user_tags)
         points = points_of([entry], encoded, self._bundle.config.weights)
         with self.exclusive():
             before = self._intact(entry.id)
@@ -283,12 +302,15 @@ class IndexWriter:
 
         Runs in threads.
         """
-        content = self._source.read(reading.photo)
-        reading.entry = entry_of(content)
+        content = self._source.content(reading.photo)
         reading.copy = self._stored_copy(content.digest)
-        if reading.copy is not None:
+        known = reading.copy.entry.fingerprint if reading.copy is not None else ""
+        if known:
+            reading.entry = entry_of(content, known)
             return np.zeros(0, np.uint8)
-        return content.pixels(self._bundle.preprocessing)
+        pixels, fingerprint = content.decode(self._bundle.preprocessing)
+        reading.entry = entry_of(content, fingerprint)
+        return pixels
 
     def _stored_copy(self, digest: str) -> Point | None:
         key = self._copies.get(digest)
@@ -408,7 +430,8 @@ class IndexWriter:
     def _view(self) -> dict[str, _Known]:
         """The stored entries of this shard, by path. The caller must hold the lock."""
         if self._stored is None:
-            self._look_at(e for e in self._store.entries() if self._shard.holds(e.path))
+            buckets = None if self._shard == WHOLE else self._shard.buckets
+            self._look_at(self._store.entries(buckets=buckets))
         assert self._stored is not None
         return self._stored
 
@@ -450,7 +473,9 @@ class IndexWriter:
 def _count(entry: Entry, before: Entry | None, report: IndexReport) -> None:
     if before is None:
         report.added += 1
-    elif before.digest == entry.digest and not before.damaged:
+    elif (before.digest, before.sidecar_state) == (entry.digest, entry.sidecar_state) and (
+        not before.damaged
+    ):
         report.unchanged += 1  # touched, but the bytes are the same
     else:
         report.updated += 1

@@ -14,7 +14,7 @@ from hgan.runtime.images import read_photo
 from hgan.runtime.patches import PatchMap
 
 PANELS = 12
-"""Maximum number of words that are shown; others, the least informative ones, are left out."""
+"""Maximum number of words that are shown; the least similar ones of more are left out."""
 
 # Sizes in pixels.
 _WIDTH = 1180
@@ -48,10 +48,11 @@ Photo = Path | str | bytes | Image.Image
 def heatmap_sheet(photo: Photo, explanation: Explanation, path: Path | str) -> None:
     """Write a PNG that shows an explanation.
 
-    The sentence and the contribution of each level to S are next to the photo. Below, each word has
-    a panel: the photo, coloured by the word's similarity to each region minus its similarity to its
-    least similar region. All panels have the same scale; a frame marks the word's best region,
-    whose similarity is in the caption. Function words ("the", "of") are paler.
+    The sentence and the contribution of each level to S are next to the photo. Below, each word
+    whose place is sure (`Word.is_sure`) has a panel: the photo, coloured by the word's similarity
+    to each region minus its similarity to its least similar region. All panels have the same scale;
+    a frame marks the word's best region, whose similarity is in the caption. Function words ("the",
+    "of") and words that could be anywhere have none.
 
     For a dual encoder, one large panel shows the whole sentence in the same way, by patches.
 
@@ -87,6 +88,10 @@ def _words_sheet(image: Image.Image, explanation: Explanation) -> Image.Image:
     scale = f"{warmest:.2f} above the similarity of the word's least similar region"
     height = rows * (panel.height + _CAPTION + _GAP)
     sheet = _draw_head(image, explanation, height, scale if warmest else None)
+    if explanation.words and not words:
+        draw_text(
+            sheet, (_MARGIN, _TOP - 6), "No word has a clear place in this photo.", 16, _FAINT
+        )
     for place, word in enumerate(words):
         row, column = divmod(place, columns)
         corner = (_MARGIN + column * (side + _GAP), _TOP + row * (panel.height + _CAPTION + _GAP))
@@ -109,13 +114,10 @@ def _patches_sheet(image: Image.Image, explanation: Explanation, patches: PatchM
 
 
 def shown_words(words: list[Word]) -> list[Word]:
-    """At most `PANELS` words in the order of the sentence, without punctuation.
-
-    Content words are preferred to function words, and then words with a high similarity. A sentence
-    that has only punctuation keeps it.
-    """
-    candidates = [word for word in words if not word.is_punctuation] or words
-    best = sorted(candidates, key=lambda word: (word.is_function, -word.best))[:PANELS]
+    """At most `PANELS` words whose place is sure, in the order of the sentence; words with a high
+    similarity are preferred."""
+    sure = [word for word in words if word.is_sure]
+    best = sorted(sure, key=lambda word: -word.best)[:PANELS]
     return sorted(best, key=lambda word: word.start)
 
 
@@ -155,8 +157,6 @@ def heat_panel(
     field = heat(above / (warmest or 1.0), boxes, *photo.size)[..., None]  # (h, w, 1)
     gray = np.asarray(photo.convert("L"), np.float64)[..., None]  # (h, w, 1)
     picture = _heated(gray, field)
-    if isinstance(word, Word) and word.is_function:
-        return Image.blend(picture, Image.new("RGB", picture.size, _PAPER), 0.6)
     _frame(picture, boxes[word.region])
     return picture
 
@@ -195,12 +195,11 @@ def _frame(picture: Image.Image, box: list[float]) -> None:
 
 def _caption(sheet: Image.Image, corner: tuple[int, int], width: int, word: Word) -> None:
     left, top = corner
-    ink = _FAINT if word.is_function else _INK
     score = f"{word.best:.2f}"
     line = top + 25  # the baseline
     draw_text(sheet, (left + width, line), score, 16, _FAINT, align="right")
     room = width - 12 - round(text_width(score, 16))
-    draw_text(sheet, (left, line), word.text, 20, ink, room)
+    draw_text(sheet, (left, line), word.text, 20, _INK, room)
 
 
 def _draw_head(

@@ -21,11 +21,19 @@ _FUNCTION_WORDS = """\
 a an the this that these those some any each both all its his her their my your our
 i you he she it we they them him me us who whom which what whose there here
 is are was were be been being am has have had do does did will would can could may might
-of in on at by for with to from into onto over under up down out off as about around through
-between behind beside near next along across against while during before after
+above below of in on at by for with to from into onto over under up down out off as about around
+through between behind beside near next along across against while during before after
 and or but nor if than then so not no"""
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 """English function words; the other words describe what a photo shows."""
+
+SURE = 0.18, 0.35
+"""Minimum contrast, and minimum cosine with its best region, of a word whose place is sure.
+
+Measured with the shipped bundle on Flickr8k's validation split. On mosaics
+(benchmarks/pointing.py), 88 % of the content words that are sure point at the right one of four
+photos, and 75 % of the others. On single photos, 44 % of the content words of a photo's own
+captions are sure, and 6 % of those of another photo's captions."""
 
 # Words such as "tri-colored" and "dog's", which tokenizers split into three.
 _COMPOUND = re.compile(r"\b\w++(?:[-'’]\w++)+")
@@ -80,6 +88,25 @@ class Word:
     def best(self) -> float:
         """Similarity to the most similar region."""
         return float(self.similarity.max())
+
+    @property
+    def cosines(self) -> np.ndarray:
+        """(R,): cosine with each region, averaged over the word's tokens."""
+        return np.asarray((self.pieces / np.maximum(self.weights, 1e-9)[:, None]).mean(axis=0))
+
+    @property
+    def contrast(self) -> float:
+        """Cosine with the most similar region minus the mean of those with all others; 0 if there
+        is only one region."""
+        *others, best = np.sort(self.cosines).tolist()
+        return best - sum(others) / len(others) if others else 0.0
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the word has a clear place in the photo; function words have none."""
+        contrast, cosine = SURE
+        enough = self.contrast >= contrast and float(self.cosines.max()) >= cosine
+        return enough and not self.is_function
 
     @property
     def is_punctuation(self) -> bool:
@@ -157,6 +184,7 @@ class Explanation:
                     "weights": word.weights.tolist(),
                     "part": word.part,
                     "region": word.region,
+                    "sure": word.is_sure,
                     "similarity": word.similarity.tolist(),
                     "pieces": word.pieces.tolist(),
                 }

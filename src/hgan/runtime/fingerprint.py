@@ -24,6 +24,22 @@ def fingerprint(photo: Image.Image) -> np.ndarray:
     return bits
 
 
+def to_hex(bits: np.ndarray) -> str:
+    """A fingerprint as `SIDE * SIDE / 4` hexadecimal digits."""
+    return np.packbits(bits).tobytes().hex()
+
+
+def from_hex(text: str) -> np.ndarray | None:
+    """The fingerprint that `to_hex` has written; None if the text is not one."""
+    try:
+        data = bytes.fromhex(text)
+    except ValueError:
+        return None
+    if len(data) != SIDE * SIDE // 8:
+        return None
+    return np.unpackbits(np.frombuffer(data, np.uint8)).astype(np.bool_)
+
+
 def distance(one: np.ndarray, other: np.ndarray) -> int:
     """The number of different bits."""
     return int(np.count_nonzero(one != other))

@@ -1,7 +1,9 @@
 """All copies in a library: the same bytes, or the same photo resized or saved again.
 
-Candidates are photos whose dense vectors are close; their files are then compared by fingerprints
+Candidates are photos whose dense vectors are close; these are then compared by fingerprints
 (`hgan.runtime.fingerprint`), so that the photos of a burst, which only look alike, are not copies.
+The index has the fingerprints; only photos that have changed since they were indexed, or that an
+older version of hgan has indexed, are opened.
 """
 
 from collections import defaultdict
@@ -16,12 +18,11 @@ from hgan.errors import DataError, IndexingError
 from hgan.index.store.contract import Entry, Store
 from hgan.index.store.open import is_address, open_store, read_manifest
 from hgan.progress import progress
-from hgan.runtime.fingerprint import ALIKE, SIDE, distance, fingerprint
+from hgan.runtime.fingerprint import ALIKE, SIDE, distance, fingerprint, from_hex
 from hgan.runtime.images import open_photo
+from hgan.search.duplicates import CLOSE
 from hgan.sources.open import content_of, place_of
 
-CLOSE = 0.9
-"""Minimum cosine of the dense vectors of candidates; copies have at least 0.93."""
 NEIGHBOURS = 32
 """Maximum number of candidates of a photo."""
 HINT = 4 * SIDE
@@ -127,6 +128,10 @@ class _Finder:
     def _fingerprint(self, key: str) -> np.ndarray | None:
         if key not in self._fingerprints:
             entry = self._entries[key]
+            stored = from_hex(entry.fingerprint)
+            if stored is not None and _is_unchanged(self._root / entry.path, entry):
+                self._fingerprints[key] = stored
+                return stored
             try:
                 photo = open_photo(content_of(self._root / entry.path), HINT, entry.path)
                 self._fingerprints[key] = fingerprint(photo)
@@ -142,6 +147,17 @@ class _Finder:
 
     def _merge(self, one: str, other: str) -> None:
         self._group[self._root_of(one)] = self._root_of(other)
+
+
+def _is_unchanged(path: PurePath, entry: Entry) -> bool:
+    """Whether the file of a photo is as it was when it was indexed; assumed in an object store."""
+    if not isinstance(path, Path):
+        return True
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (entry.size, entry.mtime)
 
 
 def _order(copy: Copy) -> tuple[int, int, int, str]:

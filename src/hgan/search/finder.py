@@ -4,21 +4,26 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
 from pathlib import PurePath
 from types import TracebackType
 from typing import Self
 
 from hgan.errors import DataError
-from hgan.index.store.filter import EXAMPLES, Filter
+from hgan.index.conditions.fields import EXAMPLES
+from hgan.index.conditions.filter import Filter
 from hgan.runtime.explain import Explanation
 from hgan.runtime.images import PhotoSource
+from hgan.search.browsing import TimelinePhoto
 from hgan.search.calibration import Grade, grade
+from hgan.search.language.parse import parse
 from hgan.search.query import Query
 
 Where = Filter | str | Iterable[str] | None
-"""A filter, one condition, or several conditions; see `hgan.index.store.filter`."""
+"""A filter, one condition, or several conditions; see `hgan.Filter`."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,12 @@ class Hit:
     """How relevant the hit is, from 0 to 1, comparable between queries; see
     `hgan.search.calibration`. None if it is not known: for queries by photo, and for models
     without a calibration."""
+    width: int = 0
+    """Width of the upright photo in pixels; 0 if unknown."""
+    height: int = 0
+    """Height of the upright photo in pixels; 0 if unknown."""
+    taken: datetime | None = None
+    """Time the photo was taken, by the camera's clock; None if unknown."""
 
     @property
     def grade(self) -> Grade | None:
@@ -209,6 +220,78 @@ class Finder(ABC):
             fold=fold,
             candidates=candidates,
         )
+
+    def ask(
+        self,
+        line: str,
+        k: int = 10,
+        *,
+        offset: int = 0,
+        where: Where = None,
+        threshold: float | None = None,
+        min_relevance: float | None = None,
+        fold: bool = False,
+        candidates: int | None = None,
+    ) -> list[Hit]:
+        """Find the k photos that fit a line with words and conditions, best first.
+
+        The line is what a person types, such as `dog in:2023 rating>=4 -people`; see
+        `hgan.search.language.parse`, which says how it is understood. Other parameters are those of
+        `find`; `where` is met in addition to the conditions of the line. For conditions alone,
+        the hits are those of `newest`.
+
+        Raises:
+            LanguageError: a condition in the line is not valid.
+            DataError, IndexingError: see `find`.
+        """
+        if not isinstance(line, str):
+            raise DataError(f"ask takes one line of text, not {type(line).__name__}")
+        parsed = parse(line)
+        if parsed.browses:
+            if threshold is not None or min_relevance is not None:
+                raise DataError(f"{line}: conditions alone have no score; add words, or omit it")
+            return self.newest(k, offset=offset, where=parsed.where & filter_of(where))
+        return self.find(
+            parsed.query(),
+            k,
+            offset=offset,
+            where=parsed.where & filter_of(where),
+            threshold=threshold,
+            min_relevance=min_relevance,
+            fold=fold,
+            candidates=candidates,
+        )
+
+    def browse(self, where: Where = None) -> Iterator[TimelinePhoto]:
+        """All photos, or those that meet conditions, the newest first; they are read in pages.
+
+        Photos of the same second are ordered by id, and photos without a time come last. Each photo
+        comes once, also if others are added or removed meanwhile.
+
+        Args:
+            where: only photos that meet these conditions, see `find`.
+
+        Raises:
+            DataError: a condition is not valid, or the index contains texts.
+            IndexingError: the index or the service fails.
+        """
+        return self._browse(filter_of(where))
+
+    def newest(self, k: int = 10, *, offset: int = 0, where: Where = None) -> list[Hit]:
+        """A page of `browse` as hits, whose score is 0 and which have no levels.
+
+        Raises:
+            DataError, IndexingError: see `browse`.
+        """
+        found = islice(self.browse(where), offset, SearchOptions(k, offset).end)
+        return [
+            Hit(one.path, 0.0, {}, one.id, width=one.width, height=one.height, taken=one.taken)
+            for one in found
+        ]
+
+    @abstractmethod
+    def _browse(self, where: Filter) -> Iterator[TimelinePhoto]:
+        """The photos of `browse`."""
 
     @abstractmethod
     def _find(self, queries: Sequence[Query], options: SearchOptions) -> list[list[Hit]]:

@@ -6,14 +6,15 @@ candidates, so that the score of a hit is the model's similarity S.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import numpy as np
 
 from hgan.errors import DataError, IndexingError
+from hgan.index.conditions.filter import Filter
 from hgan.index.store.contract import Entry, Match, Point, ReplacedError, Store, repair
-from hgan.index.store.filter import Filter
 from hgan.index.store.manifest import Holds, IndexManifest
 from hgan.index.store.open import Target, is_address, open_store, read_manifest
 from hgan.runtime.bundle import Bundle
@@ -21,12 +22,15 @@ from hgan.runtime.explain import Explanation
 from hgan.runtime.images import read_photo
 from hgan.runtime.region_grid import pooled
 from hgan.runtime.similarity import dense_bound, dense_levels, local_bound, sentence_levels
+from hgan.search.browsing import TimelinePhoto, all_pages, time_of
 from hgan.search.calibration import BEST
 from hgan.search.duplicates import fold
 from hgan.search.finder import Finder, Hit, SearchOptions
 from hgan.search.ids import possible_ids
+from hgan.search.language.suggest import Suggestion, suggest
 from hgan.search.query import EncodedQuery, Query, encode
 from hgan.search.relevance import Relevance
+from hgan.search.values import Values
 from hgan.search.words import Unknown, unknown_words
 from hgan.sources.open import content_of, place_of
 
@@ -82,11 +86,20 @@ class Index(Finder):
         self._closing = closing
         self._where = where or f"the index of {root}"  # for error messages
         self._relevance = Relevance(bundle, store)
+        self.values = Values(store)
+        """The values that photos have, for conditions and suggestions."""
 
     def _find(self, queries: Sequence[Query], options: SearchOptions) -> list[list[Hit]]:
         """The hits of each query; all texts are encoded in one batch."""
+        options = replace(options, where=self.values.resolve(options.where))
         encoded = encode(queries, self.bundle, self._stored)
         return [self._search(query, options) for query in encoded]
+
+    def _browse(self, where: Filter) -> Iterator[TimelinePhoto]:
+        if self.holds == "texts":
+            raise DataError(f"{self._where}: contains texts, and only photos can be browsed")
+        pages = all_pages(self._store, self.values.resolve(where))
+        return (TimelinePhoto.of(entry, self._path(entry)) for page in pages for entry in page)
 
     def exhaustive(self, text: str, k: int = 10) -> list[Hit]:
         """Search like `search`, but score every photo exactly; slow."""
@@ -105,6 +118,27 @@ class Index(Finder):
             return []
         texts = " ".join(text for _, text in query.weighted_texts)
         return unknown_words(texts, calibration.vocabulary, self.bundle.is_token)
+
+    def unknown_values(self, where: Filter) -> list[str]:
+        """For each value in conditions that nothing in the index has: a message with similar ones.
+
+        Raises:
+            IndexingError: the index fails.
+        """
+        return self.values.unknown(where)
+
+    def suggest(self, line: str, at: int | None = None, limit: int = 8) -> list[Suggestion]:
+        """Names of fields and values that can be written in a line of the query language.
+
+        Args:
+            line: what was typed.
+            at: position of the cursor in it, by default the end.
+            limit: maximum number of suggestions.
+
+        Raises:
+            IndexingError: the index fails.
+        """
+        return suggest(self.values, line, at, limit)
 
     def explain(self, item: str, text: str) -> Explanation:
         """Explain the similarity of a photo in the index to a sentence; see `Finder.explain`."""
@@ -305,6 +339,9 @@ class Index(Finder):
                     tuple(self._path(other.entry) for other in others),
                     point.entry.text,
                     None if relevance is None else relevance[row],
+                    point.entry.width,
+                    point.entry.height,
+                    time_of(point.entry),
                 )
             )
         return hits

@@ -15,7 +15,7 @@ from hgan.serve.middleware.observe import HEADER, ObserveMiddleware
 from hgan.serve.middleware.origins import OriginsMiddleware
 from hgan.serve.problems import handle_problems
 from hgan.serve.renewal import renewing
-from hgan.serve.routes import items, photos, search, status
+from hgan.serve.routes import download, items, photos, search, status, timeline
 from hgan.serve.routes.page import page_router
 from hgan.serve.service import Service
 from hgan.serve.settings import Settings
@@ -60,7 +60,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.service = service
-    for routes in (search, photos, items, status):
+    for routes in (search, photos, items, timeline, download, status):
         app.include_router(routes.router)
     app.include_router(page_router())
     handle_problems(app)

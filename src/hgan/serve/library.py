@@ -1,6 +1,6 @@
 """The served index and its photos; requests refer to photos only by their ids."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from threading import Event
@@ -10,9 +10,11 @@ from uuid import UUID
 from starlette.exceptions import HTTPException
 
 from hgan.errors import ConfigError, DataError, IndexingError
+from hgan.index.conditions.filter import Filter
 from hgan.index.store.contract import Entry, Store, StoreFacts
 from hgan.index.store.manifest import IndexManifest
 from hgan.index.store.open import Target, hold, is_address, open_store, read_manifest
+from hgan.index.store.timeline import Place, timeline
 from hgan.index.watcher import Watcher
 from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
@@ -147,6 +149,15 @@ class Library:
                 yield found
         except DataError as error:
             raise HTTPException(404, f"{entry.path}: the photo can no longer be read") from error
+
+    def timeline(self, limit: int, where: Filter, after: Place | None) -> list[Entry]:
+        """The next photos in the order of time; see `hgan.index.store.timeline`."""
+        return timeline(self._store, limit, self.index.values.resolve(where), after)
+
+    def entries_of(self, ids: Sequence[str]) -> list[Entry]:
+        """The stored metadata of the photos with these ids in the store; unknown ones are left
+        out."""
+        return list(self._store.entries(ids))
 
     def entries(self) -> list[Entry]:
         """The stored metadata of all photos."""

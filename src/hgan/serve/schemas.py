@@ -13,16 +13,22 @@ from fastapi import UploadFile
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hgan.errors import DataError
+from hgan.index.conditions.fields import EXAMPLES
+from hgan.index.conditions.filter import Filter
 from hgan.index.store.contract import StoreFacts
-from hgan.index.store.filter import EXAMPLES, Filter
-from hgan.runtime.exif import clean_tag
+from hgan.runtime.metadata.text import clean_tag
 from hgan.search.finder import Hit
+from hgan.search.language.parse import parse
+from hgan.search.language.types import Parsed
 from hgan.search.query import Query
 from hgan.search.searcher import CANDIDATES, Index
+from hgan.serve.downloads import MOST_PHOTOS
 from hgan.serve.thumbnails import Size
 
 LONGEST_TEXT = 100_000
 """Maximum length of a text in characters; the model reads only the first few dozen words."""
+LONGEST_LINE = 10_000
+"""Maximum length of a line with words and conditions, in characters."""
 
 MOST_QUERIES = 32
 """Maximum number of queries in one request, which are encoded in one batch."""
@@ -33,6 +39,7 @@ MOST_RESULTS = 20_000
 """Maximum of queries x (`offset` + `k`) of one request; two cores find them in half a second."""
 
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+Line = Annotated[str, Field(max_length=LONGEST_LINE)]
 Condition = Annotated[str, Field(max_length=1000)]
 
 
@@ -69,17 +76,17 @@ class Page(BaseModel):
         second stage of a search."""
         return queries * max(self.offset + self.k, CANDIDATES)
 
-    def find_many(self, index: Index, queries: Sequence[Query]) -> list[list[Hit]]:
-        """Search for each of several queries.
+    def find_many(self, index: Index, queries: Sequence[Query], where: Filter) -> list[list[Hit]]:
+        """Search for each of several queries among photos that meet `where`.
 
         Raises:
-            DataError: a condition is not valid, or a text has no words.
+            DataError: a text has no words.
         """
         return index.find_many(
             queries,
             self.k,
             offset=self.offset,
-            where=Filter.parse(self.where),
+            where=where,
             threshold=self.threshold,
             min_relevance=self.min_relevance,
             fold=self.fold,
@@ -107,7 +114,32 @@ class TextQuery(BaseModel):
         return Query(self.text, like=like, without=tuple(self.without), photo_share=self.share)
 
 
-class TextSearch(Page, TextQuery):
+class WithLine(BaseModel):
+    """A request with a line in the query language, instead of a text."""
+
+    q: Line = Field(
+        "",
+        description="Words and conditions as people type them, such as `dog in:2023 rating>=4 "
+        "-people`, instead of `text`, whose words are taken as they are.",
+    )
+    text: Text = Field("", description="Description of the photos.")
+
+    @model_validator(mode="after")
+    def _has_one_text(self) -> Self:
+        if self.q and self.text:
+            raise ValueError("q and text are two forms of the words; send one of them")
+        return self
+
+    def parsed(self) -> Parsed:
+        """The words and conditions.
+
+        Raises:
+            LanguageError: a condition in `q` is not valid.
+        """
+        return parse(self.q) if self.q else Parsed(self.text, self.text)
+
+
+class TextSearch(Page, TextQuery, WithLine):
     """A search by text, by a photo of the index, or by both."""
 
 
@@ -125,7 +157,7 @@ class BatchSearch(Page):
         return self
 
 
-class PhotoSearch(Page):
+class PhotoSearch(Page, WithLine):
     """A search by a photo that is uploaded, and optionally by text."""
 
     photo: UploadFile = Field(description="A JPEG, PNG, WebP, GIF, BMP or TIFF file.")
@@ -166,6 +198,21 @@ class PhotoToAdd(BaseModel):
         return tags
 
 
+class SuggestRequest(BaseModel):
+    """A line that a person is typing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    q: Line = Field(description="The line.")
+    at: int | None = Field(
+        None,
+        ge=0,
+        le=LONGEST_LINE,
+        description="Position of the cursor in code points; null for the end of the line.",
+    )
+    limit: int = Field(8, ge=1, le=50, description="Maximum number of suggestions.")
+
+
 class LookupRequest(BaseModel):
     """The path of a photo."""
 
@@ -174,6 +221,14 @@ class LookupRequest(BaseModel):
     path: str = Field(
         min_length=1, max_length=5000, description="Path relative to the indexed folder."
     )
+
+
+class DownloadRequest(BaseModel):
+    """Photos of the index."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[UUID] = Field(min_length=1, max_length=MOST_PHOTOS)
 
 
 class ExplainRequest(BaseModel):

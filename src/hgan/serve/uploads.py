@@ -19,6 +19,7 @@ from hgan.files import atomic_write
 from hgan.index.store.contract import Entry
 from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
+from hgan.runtime.fingerprint import fingerprint, to_hex
 from hgan.runtime.formats import named_type
 from hgan.runtime.images import media_type, open_photo
 from hgan.runtime.photo_file import LARGEST_PHOTO
@@ -82,8 +83,8 @@ class Uploads:
             parts = parts_of(path)
             if rule := rule_for(self._source, path):
                 raise DataError(f"path: files with this path are ignored ({rule}); choose another")
-            encoded = self._encode(data, parts[-1])
-            return self._write(data, parts, tags, overwrite, encoded)
+            encoded, found = self._encode(data, parts[-1])
+            return self._write(data, parts, tags, overwrite, encoded, found)
         except TakenError as error:
             raise HTTPException(409, str(error)) from error
         except (OSError, IndexingError) as error:
@@ -96,7 +97,8 @@ class Uploads:
             with self._counting:
                 self._running -= 1
 
-    def _encode(self, data: bytes, name: str) -> Encoded[np.ndarray]:
+    def _encode(self, data: bytes, name: str) -> tuple[Encoded[np.ndarray], str]:
+        """The encoded photo, and its fingerprint."""
         if len(data) > LARGEST_PHOTO:
             raise HTTPException(
                 413, f"the photo is larger than the limit of {LARGEST_PHOTO // 2**20} MB"
@@ -112,7 +114,7 @@ class Uploads:
             raise HTTPException(
                 415, f"{name!r} is a name for {named}, but the photo is {found}; rename it"
             )
-        return self._bundle.encode_images([pixels])
+        return self._bundle.encode_images([pixels]), to_hex(fingerprint(photo))
 
     def _write(
         self,
@@ -121,6 +123,7 @@ class Uploads:
         tags: tuple[str, ...],
         overwrite: bool,
         encoded: Encoded[np.ndarray],
+        found: str,
     ) -> tuple[Entry, bool]:
         with self._writer.exclusive():
             begin_change()  # a request that was answered with an error must not store anything
@@ -139,7 +142,8 @@ class Uploads:
                     file.flush()
                     status = os.fstat(file.fileno())
                     photo = Photo("/".join(parts), status.st_size, status.st_mtime_ns)
-                    entry = self._writer.add(PhotoContent(photo, data), encoded, tags)
+                    content = PhotoContent(photo, data)
+                    entry = self._writer.add(content, encoded, tags, found)
             except BaseException:
                 with suppress(OSError):
                     for folder in created:  # the innermost first

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from hgan.errors import DataError
 from hgan.runtime.images import check_photo
 from hgan.runtime.photo_file import read_file
 from hgan.sources.left_out import LEAST_SIDE
+from hgan.sources.sidecars import is_sidecar_name
 from hgan.sources.types import (
     FolderItem,
     Listing,
@@ -49,7 +51,8 @@ class FolderSource(Source):
             DataError: see `read_file`.
         """
         data, status = read_file(self.root / photo.path)
-        return PhotoContent(Photo(photo.path, status.st_size, status.st_mtime_ns), data)
+        found = replace(photo, size=status.st_size, mtime=status.st_mtime_ns)
+        return PhotoContent(found, data)
 
     def glance(self, photo: Photo) -> None:
         """Look at the start of a photo's file.
@@ -77,16 +80,21 @@ class FolderSource(Source):
                 entries = list(found)
         except OSError as error:
             raise UnreadableFolderError(error.strerror) from error
-        return map(_item, entries)
+        return (_item(entry, self._is_listed(folder + entry.name)) for entry in entries)
+
+    def _is_listed(self, path: str) -> bool:
+        return self.holds is None or self.holds(path)
 
 
-def _item(entry: "os.DirEntry[str]") -> FolderItem:
+def _item(entry: "os.DirEntry[str]", listed: bool) -> FolderItem:
+    """The item of an entry; one that is not listed has no size and time, which take a while to
+    read on a network."""
     try:
         if entry.is_dir(follow_symlinks=False):
             return FolderItem(entry.name, is_folder=True)
         if refusal := _refusal(entry):
             return FolderItem(entry.name, refusal=refusal)
-        if not is_photo_name(entry.name):
+        if not (listed and is_photo_name(entry.name)) and not is_sidecar_name(entry.name):
             return FolderItem(entry.name)
         status = entry.stat()
         return FolderItem(entry.name, size=status.st_size, mtime=status.st_mtime_ns)

@@ -3,9 +3,9 @@
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple, Self
@@ -13,12 +13,16 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from hgan.errors import DataError
-from hgan.runtime.exif import Exif, read_exif
+from hgan.runtime.fingerprint import fingerprint, to_hex
 from hgan.runtime.formats import kind_of
 from hgan.runtime.images import open_photo
+from hgan.runtime.metadata.read import read_metadata
+from hgan.runtime.metadata.types import Metadata
+from hgan.runtime.metadata.xmp import LARGEST_XMP, from_xmp
 from hgan.runtime.preprocessing import Preprocessing
 from hgan.sources.left_out import LEAST_SIDE, LeftOut
 from hgan.sources.rules import Rules
+from hgan.sources.sidecars import Sidecar
 
 
 @dataclass(frozen=True)
@@ -33,34 +37,62 @@ class Photo:
     """Time of the last change, in nanoseconds since 1970; 0 if unknown."""
     etag: str = ""
     """ETag of the photo in an object store; empty for a file."""
+    sidecars: tuple[Sidecar, ...] = ()
+    """Its XMP sidecars, the one that is believed first at the front."""
+
+    @property
+    def sidecar_state(self) -> str:
+        """A text that changes with the sidecars, as far as a listing shows; empty without any."""
+        if not self.sidecars:
+            return ""
+        states = "\n".join(sidecar.state for sidecar in self.sidecars)
+        return hashlib.sha256(states.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+    @property
+    def state(self) -> tuple[int, int, str]:
+        """Changes with the file and its sidecars, as far as a listing shows."""
+        return self.size, self.mtime, self.sidecar_state
 
 
 @dataclass(frozen=True)
 class PhotoContent:
-    """A photo that was read. Digest, EXIF and pixels all come from the same bytes."""
+    """A photo that was read. Digest, metadata and pixels all come from the same bytes."""
 
     photo: Photo
     """The photo, with its size and time when it was read."""
     data: bytes = field(repr=False)
+    sidecars: tuple[Metadata, ...] = ()
+    """The metadata of its sidecars, the one that is believed first at the front."""
+    problems: tuple[tuple[str, str], ...] = ()
+    """Paths of sidecars that cannot be read, with the reason."""
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the bytes, hexadecimal."""
         return hashlib.sha256(self.data).hexdigest()
 
-    def exif(self) -> Exif:
-        """Time, camera and keywords; empty if the photo has none, or is damaged."""
-        return read_exif(self.data, self.photo.path)
+    def metadata(self) -> Metadata:
+        """What the photo and its sidecars say; empty if they say nothing, or are damaged."""
+        return read_metadata(self.data, self.photo.path, self.sidecars)
 
-    def pixels(self, preprocessing: Preprocessing) -> np.ndarray:
-        """The input of a model, (size, size, 3) uint8.
+    def decode(self, preprocessing: Preprocessing) -> "Decoded":
+        """The input of a model, and the fingerprint.
 
         Raises:
             TooSmallError: a side has fewer than `LEAST_SIDE` pixels.
             DataError: the bytes are not a photo, or the photo is damaged.
         """
         photo = open_photo(self.data, preprocessing.hint, self.photo.path, LEAST_SIDE)
-        return preprocessing.pixels(photo)
+        return Decoded(preprocessing.pixels(photo), to_hex(fingerprint(photo)))
+
+
+class Decoded(NamedTuple):
+    """What is computed from the pixels of a photo."""
+
+    pixels: np.ndarray
+    """The input of a model, (size, size, 3) uint8."""
+    fingerprint: str
+    """The perceptual fingerprint, hexadecimal."""
 
 
 @dataclass
@@ -77,6 +109,12 @@ class Listing:
     """Ignored folders, as prefixes of paths, with the rule that ignores each."""
     unread: tuple[str, ...] = ()
     """Folders that could not be listed, as prefixes of paths; their content is unknown."""
+    elsewhere: int = 0
+    """Number of photos that are not listed because others look after them; see `Source.part`."""
+
+    def sidecars(self) -> set[str]:
+        """Paths of the XMP sidecars of all photos."""
+        return {sidecar.path for photo in self.photos for sidecar in photo.sidecars}
 
 
 class FolderItem(NamedTuple):
@@ -104,6 +142,8 @@ class Source(ABC):
     """Which files are ignored, apart from the `.hganignore` files of the source."""
     threads: int | None = None
     """Number of photos that are read at the same time; None for one per processor."""
+    holds: Callable[[str], bool] | None = None
+    """Whether the photo with a path is listed; None if all are."""
 
     def excluding(self, rules: Iterable[str]) -> Self:
         """The same source without the files that these rules of gitignore match.
@@ -113,6 +153,16 @@ class Source(ABC):
         """
         source = copy(self)
         source.rules = Rules.of(rules)
+        return source
+
+    def part(self, holds: Callable[[str], bool]) -> Self:
+        """The same source with a part of its photos: only they are listed.
+
+        Args:
+            holds: whether the photo with a path is in this part.
+        """
+        source = copy(self)
+        source.holds = holds
         return source
 
     @abstractmethod
@@ -147,9 +197,27 @@ class Source(ABC):
             HganError: the source cannot be read.
         """
 
+    def content(self, photo: Photo) -> PhotoContent:
+        """Read a photo and its sidecars; those that cannot be read are in `problems`.
+
+        Raises:
+            DataError: the photo cannot be read, see `read`.
+            SourceError: the source cannot be read now.
+        """
+        found: list[Metadata] = []
+        problems: list[tuple[str, str]] = []
+        for sidecar in photo.sidecars:
+            try:
+                if sidecar.size > LARGEST_XMP:
+                    raise DataError(f"larger than the limit of {LARGEST_XMP // 2**20} MB")
+                found.append(from_xmp(self.read(Photo(sidecar.path, sidecar.size, 0)).data))
+            except DataError as error:
+                problems.append((sidecar.path, str(error)))
+        return replace(self.read(photo), sidecars=tuple(found), problems=tuple(problems))
+
     @abstractmethod
     def read(self, photo: Photo) -> PhotoContent:
-        """Read a photo, at most `LARGEST_PHOTO` bytes.
+        """Read a photo without its sidecars, at most `LARGEST_PHOTO` bytes.
 
         Raises:
             DataError: the photo no longer exists, is not a regular file, is too large, or cannot

@@ -7,6 +7,7 @@ from pathlib import PurePath
 from hgan.errors import DataError, HganError
 from hgan.runtime.formats import RAW, kind_of, readable_suffixes
 from hgan.sources.rules import IGNORE_FILE, LARGEST_IGNORE_FILE, Rules
+from hgan.sources.sidecars import Sidecar, Sidecars, is_sidecar_name
 from hgan.sources.types import (
     FolderItem,
     Listing,
@@ -47,6 +48,10 @@ def walk(source: Source, listing: Listing) -> Iterator[Photo]:
         folders = []
         items = _kept(folder, items, rules, listing)
         others = {_stem(item) for item in items if _is_photo(item) and not _is_raw(item)}
+        sidecars = _sidecars(folder, items)
+        beside = _beside(items, others) if sidecars else {}
+        used: set[str] = set()
+        unused: list[str] = []
         for item in items:
             path = folder + item.name
             if item.is_folder:
@@ -55,12 +60,22 @@ def walk(source: Source, listing: Listing) -> Iterator[Photo]:
                 listing.skipped[printable(path)] = item.refusal
             elif _is_raw(item) and _stem(item) in others:
                 listing.left_out.beside += 1
+            elif is_sidecar_name(item.name):
+                unused.append(item.name)
             elif not _is_photo(item):
                 listing.left_out.add(item.name)
-            elif printable(path) == path:
-                yield Photo(path, item.size, item.mtime, item.etag)
-            else:
+            elif printable(path) != path:
                 listing.skipped[printable(path)] = "its name is not UTF-8; rename it"
+            else:
+                found = sidecars.of([item.name, *beside.get(_stem(item), ())])
+                used.update(sidecar.path for sidecar in found)
+                if source.holds is None or source.holds(path):
+                    yield Photo(path, item.size, item.mtime, item.etag, found)
+                else:
+                    listing.elsewhere += 1
+        for name in unused:
+            if folder + name not in used:
+                listing.left_out.add(name)
         waiting.extend((inner, rules) for inner in reversed(folders))
 
 
@@ -72,7 +87,7 @@ def find_all(source: Source) -> Listing:
     """
     listing = Listing()
     listing.photos = list(walk(source, listing))
-    if not listing.photos:
+    if not listing.photos and not listing.elsewhere:
         raise _no_photos(source, listing)
     return listing
 
@@ -154,6 +169,27 @@ def _is_raw(item: FolderItem) -> bool:
 def _stem(item: FolderItem) -> str:
     """The name without its suffix, as cameras give it to both files of a photo."""
     return PurePath(item.name).stem.lower()
+
+
+def _sidecars(folder: str, items: Sequence[FolderItem]) -> Sidecars:
+    """The sidecars in a folder; those whose names are not UTF-8 belong to no photo."""
+    return Sidecars(
+        Sidecar(folder + item.name, item.size, item.mtime, item.etag)
+        for item in items
+        if is_sidecar_name(item.name)
+        and not item.is_folder
+        and not item.refusal
+        and printable(item.name) == item.name
+    )
+
+
+def _beside(items: Sequence[FolderItem], others: set[str]) -> dict[str, list[str]]:
+    """The RAW photos that are left out because there are others of the same name, by that name."""
+    found: dict[str, list[str]] = {}
+    for item in items:
+        if _is_raw(item) and _stem(item) in others:
+            found.setdefault(_stem(item), []).append(item.name)
+    return found
 
 
 def _inside(source: Source, folder: str, rules: Rules, listing: Listing) -> Rules:

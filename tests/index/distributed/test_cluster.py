@@ -3,9 +3,10 @@
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ import pytest
 from PIL import Image
 
 from hgan.errors import ConfigError
+from hgan.index.distributed.attempts import REASON
 from hgan.index.distributed.cluster import _check_address
 from hgan.index.distributed.run import index_on_ray
-from hgan.index.indexer import index_folder
+from hgan.index.distributed.worker import Worker
+from hgan.index.indexer import IndexReport, index_folder
 from hgan.index.store.contract import Point, id_of
 from hgan.index.store.open import open_store, read_manifest
 from hgan.runtime.bundle import Bundle
+from hgan.sources.types import Photo
 from tests.fixtures.photos import save_photo
 from tests.fixtures.qdrant_process import free_port, start
 from tests.fixtures.tiny_bundle import write_tiny_bundle
@@ -152,6 +156,30 @@ def same(found: dict[str, Point], expected: dict[str, Point]) -> None:
     for path, point in expected.items():
         np.testing.assert_allclose(found[path].dense, point.dense, rtol=0, atol=1e-3)
         np.testing.assert_allclose(found[path].local, point.local, rtol=0, atol=1e-3)
+
+
+class Fatal(Worker):
+    """A worker whose process is killed by a photo, as when memory runs out."""
+
+    def _index(self, photos: Sequence[Photo]) -> IndexReport:
+        if any(photo.path == "green/green 2.png" for photo in photos):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super()._index(photos)
+
+
+def test_a_photo_that_kills_every_worker(
+    cluster: Any, server: Any, photos: Path, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The work goes on without it, and it is listed; the next run stores it."""
+    place = f"{server.url}/photos"
+    monkeypatch.setattr("hgan.index.distributed.run.Worker", Fatal)
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers do not have this file
+    report = index_on_ray(photos, place, bundle)
+    assert report.skipped == {"green/green 2.png": REASON}
+    assert report.added == 11
+    monkeypatch.undo()
+    monkeypatch.setenv("HGAN_DEVICE", "cpu")
+    assert index_on_ray(photos, place, bundle) == IndexReport(added=1, unchanged=11)
 
 
 def test_the_address_of_a_cluster_is_accepted(cluster: Any) -> None:

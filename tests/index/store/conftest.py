@@ -1,17 +1,16 @@
 """Store factories: every store that is named here must pass all of `test_contract.py`."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from hgan.index.store.contract import Store
 from hgan.index.store.edge import EdgeStore
 from hgan.index.store.qdrant import QdrantStore, create_collection, index_payload
-from hgan.index.store.server import Server, ServerSettings, connect
-from tests.fixtures.points import DENSE, LOCAL, LocalServer
+from hgan.index.store.server import Server, ServerSettings
+from tests.fixtures.points import DENSE, LOCAL
+from tests.fixtures.qdrant_proxy import URL, LocalServer, part_of_server
 
 OpenStore = Callable[..., Store]
 """Opens the store of this test with widths (dense, local) and `quantize`; the second call finds
@@ -35,9 +34,8 @@ def _qdrant(_folder: Path) -> Iterator[OpenStore]:
 
 
 def _server(_folder: Path) -> Iterator[OpenStore]:
-    settings = ServerSettings.parse(f"{os.environ['HGAN_QDRANT_URL']}/hgan-test-{uuid4()}")
+    settings = ServerSettings.parse(f"{part_of_server()}/photos")
     yield lambda **made: _collection(Server(settings), **made)
-    connect(settings).delete_collection(settings.collection)
 
 
 def _collection(
@@ -49,7 +47,7 @@ def _collection(
 
 
 STORES: dict[str, Callable[[Path], Iterator[OpenStore]]] = {"edge": _edge, "qdrant": _qdrant}
-if "HGAN_QDRANT_URL" in os.environ:  # such as http://localhost:6333
+if URL is not None:
     STORES["server"] = _server
 
 

@@ -9,7 +9,8 @@ from qdrant_client import models
 from hgan.errors import ConfigError, IndexingError
 from hgan.index.store.manifest import FORMAT_VERSION, IndexManifest
 from hgan.index.store.open import create_store, open_store, read_manifest
-from tests.fixtures.points import DENSE, LOCAL, LocalServer, points
+from tests.fixtures.points import DENSE, LOCAL, points
+from tests.fixtures.qdrant_proxy import new_server
 
 PLACE = "http://qdrant:6333/photos"
 MANIFEST = IndexManifest("/photos", "abc", "mine", "/bundles/mine", DENSE, LOCAL)
@@ -17,7 +18,7 @@ MANIFEST = IndexManifest("/photos", "abc", "mine", "/bundles/mine", DENSE, LOCAL
 
 @pytest.fixture(autouse=True)
 def server(monkeypatch):
-    made = LocalServer()
+    made = new_server()
     monkeypatch.setattr("hgan.index.store.server.connect", lambda _settings: made)
     return made
 

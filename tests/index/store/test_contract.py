@@ -4,21 +4,38 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hgan.errors import IndexingError
+from hgan.index.conditions.filter import Filter
+from hgan.index.conditions.types import Camera, Condition, Folder, Has, Tag
+from hgan.index.shard import Shard
+from hgan.index.store.bucket import BUCKETS, bucket_of
 from hgan.index.store.contract import DamagedError, Entry, Point
-from hgan.index.store.filter import Filter
-from hgan.index.store.payload import Widths, to_payload
+from hgan.index.store.payload import COUNTED, Widths, counted, to_payload
+from tests.fixtures.conditions import passes, taken, trees
 from tests.fixtures.points import (
     DENSE,
     EIGHT_BITS,
     HALF,
     LOCAL,
+    TAGS,
     maxsim,
-    passes,
     points,
     unit,
 )
+
+LEAVES: st.SearchStrategy[Condition] = st.one_of(
+    st.sampled_from(["0", "1/sub 0", "sub 1", ""]).map(Folder),
+    taken(st.integers(-8, 60).map(lambda n: n * 10_000_000)),
+    st.sampled_from(["canon", "5d", "can", "canon eos"]).map(
+        lambda name: Camera(tuple(name.split()))
+    ),
+    st.sampled_from([*TAGS, "sun"]).map(Tag),
+    st.sampled_from(["camera", "tag", "taken"]).map(Has),
+)
+"""Conditions that some of the points meet."""
 
 
 def test_new_store_is_empty(open_store):
@@ -48,6 +65,21 @@ def test_entries_of_some_ids(open_store):
             stored[i].entry.id: stored[i].entry for i in (7, 2, 5)
         }
         assert list(store.entries([])) == []
+
+
+def test_entries_of_some_buckets(open_store):
+    """The server and the naive filter agree; points of an older version have no bucket."""
+    stored = points(200)
+    parts = [Shard(number, 7).buckets for number in range(1, 8)]
+    with open_store() as store, pytest.MonkeyPatch.context() as patch:
+        store.upsert(stored[:150])
+        patch.setattr(Widths, "payload", lambda _, point: to_payload(point.entry))
+        store.upsert(stored[150:])
+        for buckets in parts:
+            found = sorted(entry.path for entry in store.entries(buckets=buckets))
+            expected = [p.entry.path for p in stored if bucket_of(p.entry.path) in buckets]
+            assert found == sorted(expected)
+    assert [bucket for buckets in parts for bucket in buckets] == list(range(BUCKETS))
 
 
 def test_more_entries_than_a_page(open_store):
@@ -157,6 +189,42 @@ def test_search_with_a_filter(open_store, conditions, exact):
         expected = {point.entry.id for point in stored if passes(point.entry, where)}
         assert {m.id for m in store.search(np.ones(DENSE), 60, where, exact)} == expected
         assert len(store.search(np.ones(DENSE), 2, where, exact)) == min(2, len(expected))
+
+
+@pytest.mark.parametrize("field", COUNTED)
+def test_values_are_counted(open_store, field):
+    stored = points(60)
+    with open_store() as store:
+        assert store.counts(field, 10) == {}
+        store.upsert(stored)
+        expected = counted((point.entry for point in stored), field, 100)
+        assert store.counts(field, 100) == expected
+        assert list(store.counts(field, 100)) == list(expected)
+        assert len(store.counts(field, 2)) == min(2, len(expected))
+        # Values whose fields are not indexed, as in an index of an older version.
+        assert counted(store.entries(), field, 100) == expected
+
+
+@given(where=st.lists(trees(LEAVES), max_size=2).map(Filter.of))
+@settings(
+    max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+def test_points_of_a_filter_are_counted(filled, where):
+    stored, store = filled
+    expected = [point for point in stored if passes(point.entry, where)]
+    assert store.count(where) == len(expected)
+    assert {match.id for match in store.search(np.ones(DENSE), 60, where)} == {
+        point.entry.id for point in expected
+    }
+
+
+@pytest.fixture
+def filled(open_store):
+    """60 points, and a store that has them."""
+    stored = points(60)
+    with open_store() as store:
+        store.upsert(stored)
+        yield stored, store
 
 
 def test_empty_filter_is_no_filter(open_store):

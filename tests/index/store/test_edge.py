@@ -10,13 +10,15 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hgan.errors import IndexingError
 from hgan.index.store import edge
+from hgan.index.store.contract import BEAM, Entry, Point, beam
 from hgan.index.store.edge import EdgeStore
 from tests.fixtures.disks import mounted
-from tests.fixtures.points import DENSE, LOCAL, points
+from tests.fixtures.points import DENSE, LOCAL, points, unit
 
 
 def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -173,3 +175,34 @@ def test_the_time_of_the_last_change_is_not_that_of_opening(tmp_path):
         assert store.facts().changed == 1000
         store.delete([points(1)[0].entry.id])
         assert store.facts().changed == pytest.approx(before, abs=60)
+
+
+def test_the_beam_grows_with_the_index():
+    assert [beam(n) for n in (0, 10_000, 100_000, 1_000_000, 10**9)] == [200, 200, 400, 800, BEAM]
+    sizes = [beam(n) for n in range(0, 3_000_000, 10_000)]
+    assert sizes == sorted(sizes)
+
+
+def test_small_indexes_have_a_graph_that_finds_what_an_exhaustive_search_finds(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(40, 64))
+    stored = [
+        Point(
+            Entry(f"{i}.jpg", 1, 1, str(i)),
+            unit(centres[i % 40] + rng.normal(size=64)),
+            unit(rng.normal(size=(1, LOCAL))),
+        )
+        for i in range(4000)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hgan.index.store.edge.GRAPH_FROM", 200)
+        store = EdgeStore.create(tmp_path / "index", 64, LOCAL, "int8")
+    with store:
+        store.upsert(stored)
+        store.optimize()
+        assert store._shard.info().indexed_vectors_count > 0
+        shares = []
+        for query in unit(centres + rng.normal(size=centres.shape)):
+            ten = {match.id for match in store.search(query, 100, exact=True)[:10]}
+            shares.append(len(ten & {match.id for match in store.search(query, 100)}) / 10)
+    assert np.mean(shares) >= 0.98

@@ -17,17 +17,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from hgan.index.conditions.fields import camera_words
+from hgan.index.conditions.filter import Filter
+from hgan.index.conditions.types import Camera, Condition, Folder, In, Tag
 from hgan.index.store.contract import Entry, Point
-from hgan.index.store.filter import Filter, camera_words
+from tests.fixtures.conditions import passes, taken, trees
 from tests.fixtures.points import (
     CAMERAS,
     DENSE,
     EIGHT_BITS,
     HALF,
     LOCAL,
+    PEOPLE,
     TAGS,
     maxsim,
-    passes,
     unit,
 )
 from tests.index.store.conftest import STORES
@@ -41,6 +44,7 @@ IDS = st.lists(NAMES.map(lambda name: Entry(name[0], 0, 0, "", text=name[1]).id)
 SEEDS = st.integers(0, 99)
 TIMES = st.none() | st.sampled_from([-(10**9), -1, 0, 1, 10**9, 10**9 + 1])
 SOME_TAGS = st.lists(st.sampled_from([*TAGS, "sun"]), max_size=2, unique=True).map(tuple)
+DEGREES = st.floats(-90, 90).map(lambda degrees: round(degrees, 6))
 ENTRIES = st.builds(
     lambda name, **more: Entry(name[0], digest="d", text=name[1], **more),
     NAMES,
@@ -50,15 +54,23 @@ ENTRIES = st.builds(
     camera=st.sampled_from(["", *CAMERAS]),
     file_tags=SOME_TAGS,
     user_tags=SOME_TAGS,
+    rating=st.none() | st.integers(0, 5),
+    people=st.lists(st.sampled_from(PEOPLE), max_size=2, unique=True).map(tuple),
+    city=st.sampled_from(["", "Lisbon"]),
+    country=st.sampled_from(["", "Portugal"]),
+    position=st.none() | st.tuples(DEGREES, DEGREES),
+    file_time=st.booleans(),
+    width=st.integers(0, 10**5),
+    height=st.integers(0, 10**5),
 )
-FILTERS = st.builds(
-    Filter,
-    folder=st.sampled_from([None, None, "2023", "2023/italy", "a"]),
-    taken_from=TIMES,
-    taken_until=TIMES,
-    camera=st.sampled_from(["", "", "canon", "Canon EOS"]).map(camera_words),
-    tags=st.sampled_from([(), (), TAGS, ("sun",)]),
+LEAVES: st.SearchStrategy[Condition] = st.one_of(
+    st.sampled_from(["2023", "2023/italy", "a"]).map(Folder),
+    taken(TIMES.filter(lambda moment: moment is not None)),
+    st.sampled_from(["canon", "Canon EOS"]).map(lambda name: Camera(camera_words(name))),
+    st.sampled_from([*TAGS, "sun"]).map(Tag),
+    st.sampled_from(["2023", "italy"]).map(In),
 )
+FILTERS = st.lists(trees(LEAVES), max_size=2).map(Filter.of)
 
 
 def point(entry: Entry, seed: int) -> Point:

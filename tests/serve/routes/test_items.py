@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 from starlette.testclient import TestClient
 
 from hgan.errors import IndexingError
@@ -100,6 +100,25 @@ def test_a_photo_is_stored_and_found(manager, folder, place, bundle):
     assert point.entry.digest == other.entry.digest
     assert point.dense == pytest.approx(other.dense, abs=1e-3)
     assert point.local == pytest.approx(other.local, abs=1e-3)
+
+
+def test_nobody_learns_the_position(manager):
+    """Only city and country are public, in each answer that describes the photo."""
+    exif = Image.Exif()
+    exif[ExifTags.IFD.GPSInfo] = {1: "N", 2: (38.0, 43.0, 30.0), 3: "W", 4: (9.0, 9.0, 0.0)}
+    exif[ExifTags.Base.Rating] = 4
+    added = send(manager, photo(kind="JPEG", exif=exif), "lisbon.jpg").json()
+    assert (added["city"], added["country"], added["rating"]) == ("Lisbon", "Portugal", 4)
+    assert (added["width"], added["height"]) == (80, 64)
+    one = manager.get(f"/v1/items/{added['id']}")
+    looked_up = manager.post("/v1/lookup", json={"path": "lisbon.jpg"})
+    searched = manager.post("/v1/search", json={"text": "yellow", "k": 9})
+    assert any(hit["width"] == 80 for hit in searched.json()["hits"])
+    for answer in (one, looked_up, searched):
+        assert answer.status_code == 200
+        assert "38.7" not in answer.text and "fingerprint" not in answer.text
+    thumbnail = manager.get(f"/v1/items/{added['id']}/thumbnail")
+    assert not Image.open(io.BytesIO(thumbnail.content)).getexif()
 
 
 def test_no_photo_is_replaced_unless_asked(manager, folder):

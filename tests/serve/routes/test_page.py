@@ -22,8 +22,10 @@ TYPES = {
     "svg": "image/svg+xml",
     "png": "image/png",
     "webmanifest": "application/manifest+json",
+    "txt": "text/plain",
+    "woff2": "font/woff2",
 }
-TEXTS = [name for name in NAMES if not name.endswith(".png")]
+TEXTS = [name for name in NAMES if not name.endswith((".png", ".txt", ".woff2"))]
 IMPORT = re.compile(r'^import .*? from "\./([a-z]+\.js)";$', re.M | re.S)
 
 
@@ -55,6 +57,14 @@ def test_what_the_browser_may_do_with_it(client):
         assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_the_font_is_small_with_its_licence_and_no_first_paint_waits_for_it(client):
+    assert len(WEB.joinpath("inter.woff2").read_bytes()) < 100_000
+    assert "SIL OPEN FONT LICENSE Version 1.1" in text("inter-license.txt")
+    assert "font-display: swap" in text("base.css")
+    policy = client.get("/").headers["content-security-policy"]
+    assert "font-src 'self';" in policy
 
 
 def test_it_is_sent_again_only_after_it_has_changed(client):

@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import zlib
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,21 @@ from tests.serve.conftest import HERE, public_id
 def test_an_item(client, photos):
     answer = client.get(f"/v1/items/{public_id(client.app, 'red/red 1.png')}")
     assert answer.status_code == 200
+    status = (photos / "red/red 1.png").stat()
     assert answer.json() == {
         "id": public_id(client.app, "red/red 1.png"),
         "path": "red/red 1.png",
-        "bytes": (photos / "red/red 1.png").stat().st_size,
-        "taken": None,
+        "bytes": status.st_size,
+        "taken": datetime.fromtimestamp(status.st_mtime).replace(microsecond=0).isoformat(),
+        "file_time": True,
         "camera": "",
         "tags": [],
+        "rating": None,
+        "people": [],
+        "city": "",
+        "country": "",
+        "width": 96,
+        "height": 72,
     }
 
 

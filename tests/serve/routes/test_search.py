@@ -6,7 +6,7 @@ from time import sleep
 
 import pytest
 
-from hgan.index.store.filter import Filter
+from hgan.index.conditions.filter import Filter
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from tests.fixtures.photos import COLOURS
@@ -53,6 +53,60 @@ def test_hits_are_those_of_the_index(client, made, bundle, asked):
         assert hit["levels"] == pytest.approx(other.levels, abs=1e-5)
 
 
+def test_a_line_with_conditions(client):
+    line = "a green photo folder:red OR folder:blue -snow"
+    answer = client.post("/v1/search", json={"q": line, "k": 9})
+    where = ["folder=red or folder=blue"]
+    asked = {"text": "a green photo", "without": ["snow"], "where": where, "k": 9}
+    assert hits(answer) == hits(client.post("/v1/search", json=asked)) != []
+    assert answer.json()["parsed"] == {
+        "text": "a green photo",
+        "without": ["snow"],
+        "where": where,
+        "parts": [
+            {"kind": "condition", "start": 14, "end": 39, "label": "folder red or folder blue"},
+            {"kind": "without", "start": 40, "end": 45, "label": "without snow"},
+        ],
+    }
+    more = client.post("/v1/search", json={"q": line, "k": 9, "where": ["folder=red"]})
+    assert {Path(hit["path"]).parent.name for hit in hits(more)} == {"red"}
+    literally = client.post("/v1/search", json={"text": line, "k": 1})
+    assert hits(literally) and literally.json()["parsed"] is None
+
+
+def test_a_line_is_asked_for_as_in_this_process(client, made, bundle):
+    line = "no blue snow -folder:green"
+    with open_index(made, bundle) as opened:
+        expected = opened.ask(line, 20)
+    found = hits(client.post("/v1/search", json={"q": line, "k": 20}))
+    assert [Path(hit["path"]).name for hit in found] == [hit.path.name for hit in expected]
+
+
+def test_values_that_no_photo_has_are_named(client):
+    asked = {"text": "red photo", "where": ["folder=gren"]}
+    answer = client.post("/v1/search", json=asked)
+    assert hits(answer) == []
+    notice = "No photo has the folder 'gren'; there are green (3), …"
+    assert answer.json()["notices"][0].startswith(notice.removesuffix(", …"))
+    assert hits(client.post("/v1/search", json={"q": "red in:GREEN"}))  # case does not matter
+
+
+def test_suggestions(client):
+    def suggested(**asked):
+        answer = client.post("/v1/suggest", json=asked)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["suggestions"]
+
+    [green] = suggested(q="🐕 folder:gr")
+    expected = {"text": "folder:green", "start": 2, "end": 11, "kind": "value", "photos": 3}
+    assert green == expected
+    assert suggested(q="🐕 folder:gr and more", at=11) == [green]
+    assert [one["text"] for one in suggested(q="-cam")] == ["-camera:"]
+    assert len(suggested(q="in:", limit=2)) == 2
+    for wrong in ({}, {"q": "x", "limit": 0}, {"q": "x", "at": -1}, {"q": "x" * 10_001}):
+        assert client.post("/v1/suggest", json=wrong).status_code == 422
+
+
 def test_photos_like_one_of_the_index(client):
     [red] = hits(client.post("/v1/search", json={"text": "red", "k": 1}))
     found = hits(client.post("/v1/search", json={"like": red["id"], "k": 3}))
@@ -90,6 +144,10 @@ def test_photos_like_one_that_is_sent(client, photos):
         ({"text": "red", "where": ["tag=a"] * 33}, "where: "),
         ({"text": "red", "like": "/etc/passwd"}, "like: "),
         ({"text": "red", "typo": 1}, "typo: "),
+        ({"text": "red", "q": "red"}, "send one of them"),
+        ({"q": "red rating:many"}, "'rating:many': 'many' is not a rating"),
+        ({"q": "camera:"}, "the query has no words and no photo"),
+        ({"q": "x" * 10_001}, "q: String should have at most 10000 characters"),
     ],
 )
 def test_what_makes_no_sense_is_refused(client, asked, reason):

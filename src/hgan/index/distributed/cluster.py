@@ -1,6 +1,7 @@
 """Connect to a Ray cluster, and check that its machines can do the work, before any of it."""
 
 import logging
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ def connected(address: str | None) -> Iterator[None]:
         return
     if address is not None:
         _check_address(address)
+    # Otherwise Ray explains, for each worker, what it would take to start it again by itself.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")
     try:
         ray.init(address=address, logging_level=logging.WARNING, configure_logging=True)
     except Exception as error:  # Ray has no common base class for these

@@ -10,6 +10,7 @@ from pathlib import Path
 from hgan.chunks import chunks
 from hgan.errors import ConfigError, HganError, IndexingError
 from hgan.index.changes import Changes
+from hgan.index.distributed.attempts import shared_attempts
 from hgan.index.distributed.cluster import cause, check_machines, connected, workers
 from hgan.index.distributed.job import Job
 from hgan.index.distributed.worker import Worker
@@ -86,6 +87,7 @@ def index_on_ray(
         _encode(replace(job, moved=writer.moved_tags(changes)), changes, number, report)
         writer.count_stored(changes, report)
         writer.remove_missing(changes, (), report)
+        writer.note_metadata(changes, report)
         writer.count_ignored(changes, report)
         writer.optimize()
     return report
@@ -114,11 +116,12 @@ def _encode(job: Job, changes: Changes, number: int, report: IndexReport) -> Non
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # this process shows one
     logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)  # says that it is off
     gpu = _on_gpu(job)
     # One block for each batch, since a block is what Ray gives to a worker.
     done = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
         Worker,
-        fn_constructor_args=(job,),
+        fn_constructor_args=(job, shared_attempts()),
         compute=ray.data.ActorPoolStrategy(size=min(number, len(rows))),
         num_cpus=0 if gpu else job.cores,
         num_gpus=1 if gpu else 0,

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from hgan.errors import BundleError, ConfigError, DataError, HganError, IndexingError, SourceError
+from hgan.index.distributed.attempts import MOST, REASON, Attempts, RemoteAttempts
 from hgan.index.distributed.job import Job
 from hgan.index.report import IndexReport
 from hgan.index.store.contract import Point, id_of
@@ -25,13 +26,15 @@ class Worker:
 
     Ray calls it with a batch after another. A batch that was lost with its machine is given to
     another worker, and so is one whose result was lost: photos that the first one has stored are
-    read again, but not encoded, since the index has vectors of the same bytes.
+    read again, but not encoded, since the index has vectors of the same bytes. See
+    `hgan.index.distributed.attempts` for a photo that ends one worker after another.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, attempts: Attempts | RemoteAttempts) -> None:
         """Open the model and the index."""
         job.take_place()
         self._job = job
+        self._attempts = attempts
         self._source = job.open_source()
         self._bundle = job.load_bundle()
         self._opening = job.open_store()
@@ -51,13 +54,29 @@ class Worker:
             HganError: the index cannot be written, or the photos cannot be reached.
         """
         photos: list[Photo] = pickle.loads(row["photos"])
+        name = f"batch of {photos[0].path}"
+        again = self._attempts.begin(name) > 0
         try:
-            report = self._index(photos)
+            report = self._index_each(photos) if again else self._index(photos)
+            self._attempts.end(name)
         except HganError as error:
             # Errors with arguments of their own cannot be sent to another process.
             kind = next(kind for kind in _KINDS if isinstance(error, kind))
             raise kind(str(error)) from None
         return {"done": len(photos), "report": pickle.dumps(report)}
+
+    def _index_each(self, photos: Sequence[Photo]) -> IndexReport:
+        """Index photos one by one, after the worker that had them has ended."""
+        report = IndexReport()
+        for photo in photos:
+            if self._attempts.begin(photo.path) >= MOST:
+                report.skipped[photo.path] = REASON
+                continue
+            part = self._index([photo])
+            report.skipped.update(part.skipped)
+            report.left_out.small |= part.left_out.small
+            self._attempts.end(photo.path)
+        return report
 
     def _index(self, photos: Sequence[Photo]) -> IndexReport:
         report, counts = IndexReport(), IndexReport()

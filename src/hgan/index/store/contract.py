@@ -1,5 +1,6 @@
 """The interface of a store, for every engine: store vectors and metadata, search, and re-rank."""
 
+import re
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -12,18 +13,26 @@ from uuid import NAMESPACE_URL, uuid5
 import numpy as np
 
 from hgan.errors import IndexingError
-from hgan.index.store.filter import Filter
+from hgan.index.conditions.accents import without_accents
+from hgan.index.conditions.filter import Filter
 
 BEAM = 800
-"""Number of candidates that an HNSW search keeps (`hnsw_ef`). On 100,000 photos, 800 finds all of
-the exact top ten; 200 finds 97 % of them and is a millisecond faster."""
+"""Number of candidates that an HNSW search keeps (`hnsw_ef`) in an index of a million items, or of
+unknown size; see `beam`."""
 
-OVERSAMPLING = 2.0
-"""Number of candidates per result that are found with 8-bit vectors, then rescored in float16."""
+OVERSAMPLING = 1.5
+"""Number of candidates per result that are found with 8-bit vectors, then rescored in float16. More
+find no more of the exact ones (`benchmarks/growth.py`)."""
 
 FLUSH_EVERY = 500
 """Number of items written between two flushes. If the process is killed, no stored item is lost; a
 power failure may lose the items since the last flush."""
+
+
+def beam(items: int) -> int:
+    """Number of candidates that an HNSW search of this many items keeps: 200 for 10,000, twice as
+    many for ten times the items, and at most `BEAM`. This finds 99 % of the exact top 100."""
+    return round(min(BEAM, 200 * max(1.0, items / 10_000) ** 0.301))
 
 
 def id_of(path: str, text: str = "") -> str:
@@ -59,6 +68,32 @@ class Entry:
     when the file is indexed again."""
     damaged: bool = False
     """Whether the stored vectors were found to be damaged, so that the item is encoded again."""
+    rating: int | None = None
+    """Stars of the photo, 0 to 5; None if it was never rated."""
+    people: tuple[str, ...] = ()
+    """People that other programs have named in the photo, in lower case."""
+    city: str = ""
+    """Name of the nearest city, such as `Lisbon`; empty if unknown."""
+    country: str = ""
+    """Name of its country, such as `Portugal`; empty if unknown."""
+    country_code: str = ""
+    """Code of the country by ISO 3166, such as `PT`; empty if unknown."""
+    position: tuple[float, float] | None = None
+    """Latitude and longitude in degrees."""
+    file_time: bool = False
+    """Whether `taken` is the time of the last change of the file, because the photo has none."""
+    width: int = 0
+    """Width of the upright photo in pixels; 0 if unknown."""
+    height: int = 0
+    """Height of the upright photo in pixels; 0 if unknown."""
+    fingerprint: str = ""
+    """Perceptual fingerprint (`hgan.runtime.fingerprint`), hexadecimal; empty if unknown."""
+    unplaced: bool = False
+    """Whether there is a position, but there was no gazetteer to find the city with."""
+    sidecar_state: str = ""
+    """State of the XMP sidecars that were read, see `hgan.sources.types.Photo`."""
+    sidecar_problems: tuple[tuple[str, str], ...] = ()
+    """Paths of XMP sidecars that could not be read, with the reason."""
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -74,6 +109,20 @@ class Entry:
     def folders(self) -> list[str]:
         """Every folder that contains the photo: `2023` and `2023/italy` for `2023/italy/a.jpg`."""
         return [str(parent) for parent in PurePosixPath(self.path).parents if parent.name]
+
+    @property
+    def name_words(self) -> list[str]:
+        """Words of the file's name without its suffix, in lower case, and the whole of it:
+        `lisbon`, `2023` and `lisbon_2023` for `italy/Lisbon_2023.jpg`."""
+        stem = PurePosixPath(self.path).stem.lower()
+        return list(dict.fromkeys([*re.findall(r"[^\W_]+", stem), *([stem] if stem else [])]))
+
+    @property
+    def places(self) -> list[str]:
+        """What a filter by place compares, in lower case: city, country, and code of the country;
+        also without accents, as `sao paulo`."""
+        names = [name.lower() for name in (self.city, self.country, self.country_code) if name]
+        return list(dict.fromkeys([*names, *map(without_accents, names)]))
 
 
 @dataclass(frozen=True)
@@ -216,8 +265,42 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def entries(self, ids: Sequence[str] | None = None) -> Iterator[Entry]:
-        """The stored metadata of the points of these ids, in any order, or of every point."""
+    def entries(
+        self, ids: Sequence[str] | None = None, buckets: range | None = None
+    ) -> Iterator[Entry]:
+        """The stored metadata of points, in any order.
+
+        Args:
+            ids: only the points with these ids.
+            buckets: only the points in these buckets, see `hgan.index.store.bucket`; not with
+                `ids`.
+        """
+
+    @abstractmethod
+    def newest(
+        self, limit: int, where: Filter | None = None, before: int | None = None
+    ) -> list[Entry]:
+        """The stored metadata of the newest photos that have a time, the newest first; those of the
+        same second in any order.
+
+        Args:
+            limit: the number of photos.
+            where: only photos that pass this filter.
+            before: only photos that were taken before this time, see `Entry.taken`.
+        """
+
+    @abstractmethod
+    def of_time(
+        self, taken: int | None, limit: int, where: Filter | None = None, after: str | None = None
+    ) -> list[Entry]:
+        """The stored metadata of photos that were taken in this second, ordered by their ids.
+
+        Args:
+            taken: the time, see `Entry.taken`; None for the photos without one.
+            limit: the number of photos.
+            where: only photos that pass this filter.
+            after: only photos whose ids follow this one.
+        """
 
     @abstractmethod
     def verify(self) -> Iterator[Checked]:
@@ -228,8 +311,13 @@ class Store(ABC):
         """Set `Entry.damaged` of points, until they are stored again."""
 
     @abstractmethod
-    def count(self) -> int:
-        """The number of points."""
+    def count(self, where: Filter | None = None) -> int:
+        """The number of points, or of those that pass a filter."""
+
+    @abstractmethod
+    def counts(self, field: str, limit: int) -> dict[str, int]:
+        """The values of a payload field of `COUNTED` with the number of points that have each, at
+        most `limit` of them, the most frequent first; equal ones by name."""
 
     @abstractmethod
     def facts(self) -> StoreFacts:

@@ -11,8 +11,8 @@ import qdrant_edge as edge
 
 from hgan.errors import IndexingError
 from hgan.files import parse_json
+from hgan.index.conditions.filter import Filter
 from hgan.index.store.contract import (
-    BEAM,
     OVERSAMPLING,
     BrokenError,
     Checked,
@@ -23,17 +23,23 @@ from hgan.index.store.contract import (
     ReadOnlyError,
     Store,
     StoreFacts,
+    beam,
 )
-from hgan.index.store.filter import Filter
+from hgan.index.store.engine_filter import Dialect, to_filter
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import (
+    BUCKET,
+    COUNTED,
     DAMAGED,
+    GEO,
+    RATING,
     TIME,
     WORDS,
     Widths,
-    range_of,
+    counted,
+    most_frequent,
     to_entry,
-    words_of,
+    within,
 )
 from hgan.index.store.snapshot import OPEN_SPACE, space_used
 
@@ -41,9 +47,10 @@ SPACE_KEPT = 256 * 2**20
 """Free disk space that is required before a write, in bytes. The engine maps its files into memory;
 if the disk is full, the process ends with a bus error instead of an exception."""
 
-GRAPH_FROM = 200_000
-"""Kilobytes of vectors in a segment (about 20,000 photos) from which an HNSW graph is built.
-Smaller segments are searched exhaustively in one or two milliseconds."""
+GRAPH_FROM = 20_000
+"""Kilobytes of vectors in a segment (about 2,000 photos) from which an HNSW graph is built. Smaller
+segments are searched exhaustively in about as much time as a graph takes; 10,000 photos would take
+three times as much."""
 
 _CHANGED = "changed"
 """An empty file whose modification time is the time of the last change. The engine's own files
@@ -167,15 +174,17 @@ class EdgeStore(Store):
         if not limit:
             return []
         query = edge.Query.Nearest(vector.tolist(), using="dense") if self._widths.dense else None
-        request = edge.QueryRequest(
-            limit=limit,
-            query=query,
-            filter=_to_filter(where or Filter()),
-            params=edge.SearchParams(
-                hnsw_ef=max(BEAM, limit), exact=exact, quantization=_quantized_search(exact)
-            ),
-        )
         with self._open() as shard:
+            request = edge.QueryRequest(
+                limit=limit,
+                query=query,
+                filter=to_filter(where, DIALECT),
+                params=edge.SearchParams(
+                    hnsw_ef=max(beam(shard.info().points_count), limit),
+                    exact=exact,
+                    quantization=_quantized_search(exact),
+                ),
+            )
             found = shard.query(request)
         # A model with only the local level has no dense vectors: all scores are equal.
         return [Match(str(point.id), point.score if self._widths.dense else 0.0) for point in found]
@@ -199,8 +208,10 @@ class EdgeStore(Store):
             records = shard.retrieve(list(ids), with_payload=True, with_vector=names or False)
         return self._widths.points(records, ids, self._where, local)
 
-    def entries(self, ids: Sequence[str] | None = None) -> Iterator[Entry]:
-        """The stored metadata of the points of these ids, in any order, or of every point."""
+    def entries(
+        self, ids: Sequence[str] | None = None, buckets: range | None = None
+    ) -> Iterator[Entry]:
+        """The stored metadata of points, in any order; see `Store.entries`."""
         if ids is not None:
             with self._open() as shard:
                 records = shard.retrieve(list(ids), with_payload=True, with_vector=False)
@@ -210,11 +221,51 @@ class EdgeStore(Store):
         while True:
             with self._open() as shard:
                 page, offset = shard.scroll(
-                    edge.ScrollRequest(offset=offset, limit=_PAGE, with_payload=True)
+                    edge.ScrollRequest(
+                        offset=offset, limit=_PAGE, filter=_in_buckets(buckets), with_payload=True
+                    )
                 )
-            yield from (to_entry(record.payload) for record in page)
+            yield from within((to_entry(record.payload) for record in page), buckets)
             if offset is None:
                 return
+
+    def newest(
+        self, limit: int, where: Filter | None = None, before: int | None = None
+    ) -> list[Entry]:
+        """The newest photos that have a time, the newest first."""
+        bounds = []
+        if before is not None:
+            bounds.append(edge.FieldCondition(key=TIME, range=edge.RangeFloat(lt=float(before))))
+        order = edge.OrderBy(TIME, edge.Direction.Desc)
+        return self._scrolled(limit, where, bounds, order_by=order)
+
+    def of_time(
+        self, taken: int | None, limit: int, where: Filter | None = None, after: str | None = None
+    ) -> list[Entry]:
+        """The photos that were taken in this second, or those without a time, by their ids."""
+        if taken is None:
+            time: Any = edge.IsEmptyCondition(TIME)
+        else:
+            time = edge.FieldCondition(key=TIME, match=edge.MatchValue(value=taken))
+        # An offset is the first id of a page, not the last one before it.
+        found = self._scrolled(limit + (after is not None), where, [time], offset=after)
+        return [entry for entry in found if entry.id != after][:limit]
+
+    def _scrolled(
+        self, limit: int, where: Filter | None, more: list[Any], **options: Any
+    ) -> list[Entry]:
+        if limit <= 0:
+            return []
+        chosen = to_filter(where, DIALECT)
+        must = [*([] if chosen is None else [chosen]), *more]
+        request = edge.ScrollRequest(
+            limit=limit,
+            filter=edge.Filter(must=must) if must else None,
+            with_payload=True,
+            **options,
+        )
+        with self._open() as shard:
+            return [to_entry(record.payload) for record in shard.scroll(request)[0]]
 
     def verify(self) -> Iterator[Checked]:
         """Read every point, and compare its vectors with their checksums."""
@@ -235,10 +286,19 @@ class EdgeStore(Store):
         if ids:
             self._update(edge.UpdateOperation.set_payload(list(ids), DAMAGED))
 
-    def count(self) -> int:
-        """The number of points."""
+    def count(self, where: Filter | None = None) -> int:
+        """The number of points, or of those that pass a filter."""
+        request = edge.CountRequest(filter=to_filter(where, DIALECT))
         with self._open() as shard:
-            return shard.count(edge.CountRequest())
+            return shard.count(request)
+
+    def counts(self, field: str, limit: int) -> dict[str, int]:
+        """The values of a payload field with their number of points, the most frequent first."""
+        with self._open() as shard:
+            if field in shard.info().payload_schema:
+                found = shard.facet(edge.FacetRequest(field, limit=limit, exact=True))
+                return most_frequent(((str(hit.value), hit.count) for hit in found.hits), limit)
+        return counted(self.entries(), field, limit)
 
     def facts(self) -> StoreFacts:
         """Engine, size, and time of the last change."""
@@ -331,8 +391,9 @@ def _vectors(
 
 def _index_payload(shard: "edge.EdgeShard") -> None:
     """Create payload indexes for the fields that filters use, unless they exist."""
-    kinds = dict.fromkeys(WORDS, edge.PayloadSchemaType.Keyword)
-    kinds[TIME] = edge.PayloadSchemaType.Integer
+    kinds = dict.fromkeys((*WORDS, *COUNTED), edge.PayloadSchemaType.Keyword)
+    kinds[TIME] = kinds[RATING] = edge.PayloadSchemaType.Integer
+    kinds[GEO] = edge.PayloadSchemaType.Geo
     indexed = shard.info().payload_schema
     for name, kind in kinds.items():
         if name not in indexed:
@@ -344,16 +405,26 @@ def _quantized_search(exact: bool) -> "edge.QuantizationSearchParams":
     return edge.QuantizationSearchParams(ignore=exact, rescore=True, oversampling=OVERSAMPLING)
 
 
-def _to_filter(where: Filter) -> "edge.Filter | None":
-    if where.empty:
+DIALECT = Dialect(
+    every=lambda parts: edge.Filter(must=parts),
+    some=lambda parts: edge.Filter(should=parts),
+    none=lambda parts: edge.Filter(must_not=parts),
+    equals=lambda key, word: edge.FieldCondition(key=key, match=edge.MatchValue(value=word)),
+    within=lambda key, bounds: edge.FieldCondition(key=key, range=edge.RangeFloat(**bounds)),
+    around=lambda key, latitude, longitude, metres: edge.FieldCondition(
+        key=key, geo_radius=edge.GeoRadius(edge.GeoPoint(longitude, latitude), metres)
+    ),
+    lacks=edge.IsEmptyCondition,
+)
+
+
+def _in_buckets(buckets: range | None) -> "edge.Filter | None":
+    """The points in these buckets, and those without a bucket."""
+    if buckets is None:
         return None
-    must: list[Any] = [
-        edge.FieldCondition(key=name, match=edge.MatchValue(value=word))
-        for name, word in words_of(where)
-    ]
-    if bounds := range_of(where):
-        must.append(edge.FieldCondition(key=TIME, range=edge.RangeFloat(**bounds)))
-    return edge.Filter(must=must)
+    bounds = edge.RangeFloat(gte=float(buckets.start), lt=float(buckets.stop))
+    inside = edge.FieldCondition(key=BUCKET, range=bounds)
+    return edge.Filter(should=[inside, edge.IsEmptyCondition(BUCKET)])
 
 
 def _check_widths(folder: Path, where: Path, expected: dict[str, int]) -> None:

@@ -158,8 +158,8 @@ class IndexManifest:
         if wanted.bundle != self.bundle:
             raise IndexingError(
                 f"{where}: made with bundle {self.bundle_name} ({self.bundle}), not with "
-                f"{wanted.bundle_name} ({wanted.bundle}); use that bundle, or remove the index and "
-                "index again"
+                f"{wanted.bundle_name} ({wanted.bundle}); use that bundle, or build the "
+                "index anew with this one: `hgan index --to INDEX --rebuild --model MODEL`"
             )
         if (wanted.dense, wanted.local) != (self.dense, self.local):
             raise IndexingError(

@@ -1,20 +1,32 @@
 """Convert points to the payload and named vectors that both engines store, and back."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hgan.errors import IndexingError
+from hgan.index.conditions.fields import camera_words
+from hgan.index.store.bucket import bucket_of
 from hgan.index.store.checksum import checksum, matches, projections
 from hgan.index.store.contract import Checked, DamagedError, Entry, Point, State
-from hgan.index.store.filter import Filter, camera_words
 from hgan.index.store.manifest import Quantize
 
-WORDS = ("folders", "camera_words", "tags")
+WORDS = ("folders", "camera_words", "tags", "people", "places", "name_words")
 """Payload fields with lists of words; a filter requires that they contain certain words."""
+COUNTED = ("folders", "camera", "tags", "people", "places", "city")
+"""Payload fields whose values are counted, see `Store.counts`."""
 TIME = "taken"
 """Payload field with the time in seconds; a filter requires that it is in a range."""
+RATING = "rating"
+"""Payload field with the number of stars."""
+GEO = "geo"
+"""Payload field with the position, as engines read it: `lat` and `lon` in degrees."""
+_DIGITS = 6
+"""Decimal digits of a position, a tenth of a metre; engines do not return more of them exactly."""
+BUCKET = "bucket"
+"""Payload field with the bucket of the path; points of older versions have none."""
 DAMAGED = {"damaged": True}
 """Payload that marks a point whose vectors must be encoded again."""
 
@@ -56,7 +68,8 @@ class Widths(NamedTuple):
             vectors = np.asarray(getattr(point, name), np.float16)
             lossy = name == "local" and self.quantize is not None
             sums[name] = projections(vectors) if lossy else checksum(key, vectors)
-        return {**to_payload(point.entry), "checksums": sums}
+        added = {BUCKET: bucket_of(point.entry.path), "checksums": sums}
+        return {**to_payload(point.entry), **added}
 
     def points(
         self, records: Sequence[Any], ids: Sequence[str], where: object, local: bool
@@ -115,6 +128,21 @@ def to_payload(entry: Entry) -> dict[str, Any]:
         "etag": entry.etag or None,
         "file_tags": list(entry.file_tags) if entry.user_tags else None,
         "user_tags": list(entry.user_tags) or None,
+        RATING: entry.rating,
+        "people": list(entry.people) or None,
+        "places": entry.places or None,
+        "city": entry.city or None,
+        "country": entry.country or None,
+        "country_code": entry.country_code or None,
+        GEO: None if entry.position is None else _geo(entry.position),
+        "name_words": None if entry.text else entry.name_words,
+        "file_time": entry.file_time or None,
+        "width": entry.width or None,
+        "height": entry.height or None,
+        "fingerprint": entry.fingerprint or None,
+        "unplaced": entry.unplaced or None,
+        "sidecar_state": entry.sidecar_state or None,
+        "sidecar_problems": [list(one) for one in entry.sidecar_problems] or None,
     }
     return {
         "path": entry.path,
@@ -130,33 +158,64 @@ def to_payload(entry: Entry) -> dict[str, Any]:
 def to_entry(payload: Any) -> Entry:
     """The inverse of `to_payload`, also for payloads of older versions of hgan.
 
-    Indexes of version 1 have no tags, time and camera. Such a photo is returned with `mtime` 0, as
-    if its file had changed, so that the next run reads its EXIF. Since its bytes are the same, it
-    is not encoded again.
+    Older indexes have no name words, and none of the fields that came with them. Such a photo is
+    returned with `mtime` 0 and no ETag, as if its file had changed, so that the next run reads its
+    metadata. Since its bytes are the same, it is not encoded again.
     """
+    current = "name_words" in payload or "text" in payload
+    geo = payload.get(GEO)
     return Entry(
         path=payload["path"],
         size=payload["size"],
-        mtime=payload["mtime"] if "tags" in payload else 0,
+        mtime=payload["mtime"] if current else 0,
         digest=payload["digest"],
         taken=payload.get(TIME),
         camera=payload.get("camera", ""),
         file_tags=tuple(payload.get("file_tags", payload.get("tags", ()))),
         text=payload.get("text", ""),
-        etag=payload.get("etag", ""),
+        etag=payload.get("etag", "") if current else "",
         user_tags=tuple(payload.get("user_tags", ())),
         damaged=payload.get("damaged", False),
+        rating=payload.get(RATING),
+        people=tuple(payload.get("people", ())),
+        city=payload.get("city", ""),
+        country=payload.get("country", ""),
+        country_code=payload.get("country_code", ""),
+        position=None if geo is None else _rounded(geo["lat"], geo["lon"]),
+        file_time=payload.get("file_time", False),
+        width=payload.get("width", 0),
+        height=payload.get("height", 0),
+        fingerprint=payload.get("fingerprint", ""),
+        unplaced=payload.get("unplaced", False),
+        sidecar_state=payload.get("sidecar_state", ""),
+        sidecar_problems=tuple((path, why) for path, why in payload.get("sidecar_problems", ())),
     )
 
 
-def words_of(where: Filter) -> list[tuple[str, str]]:
-    """Pairs of a field and a word that the field must contain."""
-    folders = [("folders", where.folder)] if where.folder is not None else []
-    cameras = [("camera_words", word) for word in where.camera]
-    return [*folders, *cameras, *(("tags", tag) for tag in where.tags)]
+def within(entries: Iterable[Entry], buckets: range | None) -> Iterator[Entry]:
+    """The entries in these buckets; the engines also return those of older versions, whose
+    payloads have no bucket."""
+    return (e for e in entries if buckets is None or bucket_of(e.path) in buckets)
 
 
-def range_of(where: Filter) -> dict[str, float] | None:
-    """Bounds `gte` and `lt` of the time a photo was taken; None without bounds."""
-    bounds = {"gte": where.taken_from, "lt": where.taken_until}
-    return {name: float(bound) for name, bound in bounds.items() if bound is not None} or None
+def _geo(position: tuple[float, float]) -> dict[str, float]:
+    return dict(zip(("lat", "lon"), _rounded(*position), strict=True))
+
+
+def _rounded(latitude: float, longitude: float) -> tuple[float, float]:
+    return round(latitude, _DIGITS), round(longitude, _DIGITS)
+
+
+def counted(entries: Iterable[Entry], field: str, limit: int) -> dict[str, int]:
+    """What `Store.counts` returns, by reading all entries: for an index whose field is not indexed,
+    because an older version of hgan made it and it can only be read."""
+    found: Counter[str] = Counter()
+    for entry in entries:
+        value = to_payload(entry).get(field) or []
+        found.update([value] if isinstance(value, str) else value)
+    return most_frequent(found.items(), limit)
+
+
+def most_frequent(counts: Iterable[tuple[str, int]], limit: int) -> dict[str, int]:
+    """The values with the largest counts, the largest first; equal ones by name."""
+    return dict(sorted(counts, key=lambda pair: (-pair[1], pair[0]))[:limit])

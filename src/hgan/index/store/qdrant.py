@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from qdrant_client import QdrantClient, models
 
+from hgan.errors import IndexingError
+from hgan.index.conditions.filter import Filter
 from hgan.index.store.aliases import check_no_alias
 from hgan.index.store.contract import (
     BEAM,
@@ -19,16 +21,21 @@ from hgan.index.store.contract import (
     Store,
     StoreFacts,
 )
-from hgan.index.store.filter import Filter
+from hgan.index.store.engine_filter import Dialect, to_filter
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import (
+    BUCKET,
+    COUNTED,
     DAMAGED,
+    GEO,
+    RATING,
     TIME,
     WORDS,
     Widths,
-    range_of,
+    counted,
+    most_frequent,
     to_entry,
-    words_of,
+    within,
 )
 from hgan.index.store.server import Server
 
@@ -92,7 +99,7 @@ class QdrantStore(Store):
                 self._name,
                 query=vector.tolist() if self._widths.dense else None,
                 using="dense" if self._widths.dense else None,
-                query_filter=_to_filter(where or Filter()),
+                query_filter=to_filter(where, DIALECT),
                 search_params=models.SearchParams(
                     hnsw_ef=max(BEAM, limit), exact=exact, quantization=quantized
                 ),
@@ -127,8 +134,10 @@ class QdrantStore(Store):
         records = self._retrieve(ids, self._widths.names(local) or False)
         return self._widths.points(records, ids, self._server.settings, local)
 
-    def entries(self, ids: Sequence[str] | None = None) -> Iterator[Entry]:
-        """The stored metadata of the points of these ids, in any order, or of every point."""
+    def entries(
+        self, ids: Sequence[str] | None = None, buckets: range | None = None
+    ) -> Iterator[Entry]:
+        """The stored metadata of points, in any order; see `Store.entries`."""
         for start in range(0, len(ids or ()), _PAGE):
             records = self._retrieve(list(ids or ())[start : start + _PAGE], vectors=False)
             yield from (to_entry(record.payload) for record in records)
@@ -136,10 +145,51 @@ class QdrantStore(Store):
             return
         offset: Any = None
         while True:
-            page, offset = self._page(offset)
-            yield from (to_entry(record.payload) for record in page)
+            page, offset = self._page(offset, where=_in_buckets(buckets))
+            yield from within((to_entry(record.payload) for record in page), buckets)
             if offset is None:
                 return
+
+    def newest(
+        self, limit: int, where: Filter | None = None, before: int | None = None
+    ) -> list[Entry]:
+        """The newest photos that have a time, the newest first."""
+        bounds: list[models.Condition] = []
+        if before is not None:
+            bounds.append(models.FieldCondition(key=TIME, range=models.Range(lt=before)))
+        order = models.OrderBy(key=TIME, direction=models.Direction.DESC)
+        return self._scrolled(limit, where, bounds, order_by=order)
+
+    def of_time(
+        self, taken: int | None, limit: int, where: Filter | None = None, after: str | None = None
+    ) -> list[Entry]:
+        """The photos that were taken in this second, or those without a time, by their ids."""
+        time: models.Condition
+        if taken is None:
+            time = models.IsEmptyCondition(is_empty=models.PayloadField(key=TIME))
+        else:
+            time = models.FieldCondition(key=TIME, match=models.MatchValue(value=taken))
+        # An offset is the first id of a page, not the last one before it.
+        found = self._scrolled(limit + (after is not None), where, [time], offset=after)
+        return [entry for entry in found if entry.id != after][:limit]
+
+    def _scrolled(
+        self, limit: int, where: Filter | None, more: list[models.Condition], **options: Any
+    ) -> list[Entry]:
+        if limit <= 0:
+            return []
+        chosen = to_filter(where, DIALECT)
+        must = [*([] if chosen is None else [chosen]), *more]
+        found, _ = self._server.ask(
+            lambda client: client.scroll(
+                self._name,
+                limit=limit,
+                scroll_filter=models.Filter(must=must) if must else None,
+                with_payload=True,
+                **options,
+            )
+        )
+        return [to_entry(record.payload) for record in found]
 
     def verify(self) -> Iterator[Checked]:
         """Read every point, and compare its vectors with their checksums."""
@@ -158,9 +208,21 @@ class QdrantStore(Store):
                 lambda client: client.set_payload(self._name, DAMAGED, points=list(ids), wait=True)
             )
 
-    def count(self) -> int:
-        """The number of points."""
-        return self._server.ask(lambda client: client.count(self._name, exact=True)).count
+    def count(self, where: Filter | None = None) -> int:
+        """The number of points, or of those that pass a filter."""
+        chosen = to_filter(where, DIALECT)
+        found = self._server.ask(lambda client: client.count(self._name, chosen, exact=True))
+        return found.count
+
+    def counts(self, field: str, limit: int) -> dict[str, int]:
+        """The values of a payload field with their number of points, the most frequent first."""
+        try:
+            found = self._server.ask(
+                lambda client: client.facet(self._name, field, limit=limit, exact=True)
+            )
+        except IndexingError:  # the field is not indexed, or the server fails: then this fails too
+            return counted(self.entries(), field, limit)
+        return most_frequent(((str(hit.value), hit.count) for hit in found.hits), limit)
 
     def facts(self) -> StoreFacts:
         """Shards and replicas of the collection, and whether it is being optimized."""
@@ -190,11 +252,15 @@ class QdrantStore(Store):
         )
 
     def _page(
-        self, offset: Any, limit: int = _PAGE, vectors: bool = False
+        self,
+        offset: Any,
+        limit: int = _PAGE,
+        vectors: bool = False,
+        where: models.Filter | None = None,
     ) -> tuple[list[models.Record], Any]:
         return self._server.ask(
             lambda client: client.scroll(
-                self._name, limit=limit, offset=offset, with_payload=True, with_vectors=vectors
+                self._name, where, limit, offset=offset, with_payload=True, with_vectors=vectors
             )
         )
 
@@ -230,8 +296,15 @@ def create_collection(
 
 def index_payload(server: Server) -> None:
     """Create payload indexes for the fields that filters use, unless they exist."""
-    kinds = dict.fromkeys(WORDS, models.PayloadSchemaType.KEYWORD)
-    kinds[TIME] = models.PayloadSchemaType.INTEGER
+    kinds: dict[str, models.PayloadSchemaType | models.IntegerIndexParams] = {
+        **dict.fromkeys((*WORDS, *COUNTED), models.PayloadSchemaType.KEYWORD),
+        **dict.fromkeys((TIME, RATING), models.PayloadSchemaType.INTEGER),
+        GEO: models.PayloadSchemaType.GEO,
+        # Machines that index a part of the photos ask for a range of buckets, never for one.
+        BUCKET: models.IntegerIndexParams(
+            type=models.IntegerIndexType.INTEGER, lookup=False, range=True
+        ),
+    }
     name = server.collection
     indexed = server.ask(lambda client: client.get_collection(name)).payload_schema
     for field, kind in kinds.items():
@@ -240,7 +313,10 @@ def index_payload(server: Server) -> None:
 
 
 def _index_field(
-    client: QdrantClient, name: str, field: str, kind: models.PayloadSchemaType
+    client: QdrantClient,
+    name: str,
+    field: str,
+    kind: models.PayloadSchemaType | models.IntegerIndexParams,
 ) -> None:
     client.create_payload_index(name, field, field_schema=kind, wait=True)
 
@@ -275,13 +351,30 @@ def _vectors(dense: int, local: int, quantize: Quantize | None) -> dict[str, mod
     return vectors
 
 
-def _to_filter(where: Filter) -> models.Filter | None:
-    if where.empty:
+DIALECT = Dialect(
+    every=lambda parts: models.Filter(must=parts),
+    some=lambda parts: models.Filter(should=parts),
+    none=lambda parts: models.Filter(must_not=parts),
+    equals=lambda key, word: models.FieldCondition(key=key, match=models.MatchValue(value=word)),
+    within=lambda key, bounds: models.FieldCondition(key=key, range=models.Range(**bounds)),
+    around=lambda key, latitude, longitude, metres: models.FieldCondition(
+        key=key,
+        geo_radius=models.GeoRadius(
+            center=models.GeoPoint(lat=latitude, lon=longitude), radius=metres
+        ),
+    ),
+    lacks=lambda key: models.IsEmptyCondition(is_empty=models.PayloadField(key=key)),
+)
+
+
+def _in_buckets(buckets: range | None) -> models.Filter | None:
+    """The points in these buckets, and those without a bucket."""
+    if buckets is None:
         return None
-    must: list[models.Condition] = [
-        models.FieldCondition(key=name, match=models.MatchValue(value=word))
-        for name, word in words_of(where)
-    ]
-    if bounds := range_of(where):
-        must.append(models.FieldCondition(key=TIME, range=models.Range(**bounds)))
-    return models.Filter(must=must)
+    bounds = models.Range(gte=buckets.start, lt=buckets.stop)
+    return models.Filter(
+        should=[
+            models.FieldCondition(key=BUCKET, range=bounds),
+            models.IsEmptyCondition(is_empty=models.PayloadField(key=BUCKET)),
+        ]
+    )

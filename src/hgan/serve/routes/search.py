@@ -7,10 +7,21 @@ from fastapi import APIRouter, Form, Request
 from PIL import Image
 from starlette.exceptions import HTTPException
 
-from hgan.answers import BatchSearchResult, ExplanationResult, Item, SearchHit, SearchResult
+from hgan.answers import (
+    BatchSearchResult,
+    ExplanationResult,
+    Item,
+    SearchHit,
+    SearchResult,
+    SuggestedText,
+    SuggestResult,
+    Understood,
+)
 from hgan.errors import DataError
+from hgan.index.conditions.filter import Filter
 from hgan.runtime.images import media_type, open_photo, read_photo
 from hgan.search.finder import Hit
+from hgan.search.language.types import Parsed
 from hgan.search.query import Query
 from hgan.search.words import corrected
 from hgan.serve.keys import SearchAccess, SearchRoute
@@ -23,6 +34,7 @@ from hgan.serve.schemas import (
     LookupRequest,
     Page,
     PhotoSearch,
+    SuggestRequest,
     TextQuery,
     TextSearch,
 )
@@ -61,6 +73,12 @@ async def search_photo(
     return await service.photos.run_for(form.cost(), _search_photo, service.library, form)
 
 
+@router.post("/suggest", responses=problem_responses(400, 401, 413))
+async def suggest(body: SuggestRequest, service: ServiceDependency) -> SuggestResult:
+    """Names of fields, and values that photos have, for a line that a person is typing."""
+    return await service.texts.run(_suggest, service.library, body)
+
+
 @router.post("/lookup", responses=problem_responses(400, 401, 404, 413))
 async def lookup(body: LookupRequest, service: ServiceDependency) -> Item:
     """The stored metadata of the photo with this path; its id cannot be derived from the path."""
@@ -75,8 +93,12 @@ async def explanation(body: ExplainRequest, service: ServiceDependency) -> Expla
 
 
 def _search(library: Library, body: TextSearch) -> SearchResult:
-    [result] = _results(library, body, [_query(library, body)])
-    return result
+    parsed = body.parsed()
+    like = None if body.like is None else library.entry(body.like).id
+    if parsed.browses and like is None and not body.without:
+        return _listed(library, body, parsed)
+    query = parsed.query(like=like, without=tuple(body.without), photo_share=body.share)
+    return _understood(library, body, parsed, query)
 
 
 def _search_batch(library: Library, body: BatchSearch) -> BatchSearchResult:
@@ -87,29 +109,78 @@ def _search_batch(library: Library, body: BatchSearch) -> BatchSearchResult:
 def _search_photo(library: Library, form: PhotoSearch) -> SearchResult:
     # Read in the photo pool, where few do so at once: a large upload is kept on disk until then.
     photo = _decode(form.photo.file.read(), library.index.bundle.preprocessing.hint)
-    query = Query(form.text, photo, without=tuple(form.without), photo_share=form.share)
-    [result] = _results(library, form, [query])
+    parsed = form.parsed()
+    query = parsed.query(photo, without=tuple(form.without), photo_share=form.share)
+    return _understood(library, form, parsed, query)
+
+
+def _understood(
+    library: Library, asked: TextSearch | PhotoSearch, parsed: Parsed, query: Query
+) -> SearchResult:
+    """The result of one query, with what was understood of its line."""
+    [result] = _results(library, asked, [query], parsed.where)
+    if asked.q:
+        result.parsed = Understood.of(parsed)
+        if result.suggestion is not None:
+            result.suggestion = _suggested(library, query, asked.q)
     return result
+
+
+def _listed(library: Library, body: TextSearch, parsed: Parsed) -> SearchResult:
+    """The photos that meet conditions alone, the newest first."""
+    if body.threshold is not None or body.min_relevance is not None:
+        raise DataError("conditions alone have no score; add words, or omit the minimum")
+    where = Filter.parse(body.where) & parsed.where
+    hits = library.index.newest(body.k, offset=body.offset, where=where)
+    root, public = library.index.root, library.ids.public
+    missing = library.index.unknown_values(where) if body.offset == 0 else []
+    return SearchResult(
+        hits=[SearchHit.of(hit, root, public) for hit in hits],
+        notices=[_sentence(message) for message in missing],
+        suggestion=None,
+        parsed=Understood.of(parsed),
+    )
 
 
 def _query(library: Library, body: TextQuery) -> Query:
     return body.query(None if body.like is None else library.entry(body.like).id)
 
 
-def _results(library: Library, page: Page, queries: list[Query]) -> list[SearchResult]:
-    found = page.find_many(library.index, queries)
+def _suggested(library: Library, query: Query, line: str) -> str | None:
+    """The whole line with misspelled words corrected."""
+    return corrected(line, library.index.unknown_words(query))
+
+
+def _results(
+    library: Library, page: Page, queries: list[Query], where: Filter | None = None
+) -> list[SearchResult]:
+    where = Filter.parse(page.where) & (where or Filter())
+    found = page.find_many(library.index, queries, where)
     first = page.offset == 0
-    return [_result(library, *pair, first) for pair in zip(queries, found, strict=True)]
+    missing = library.index.unknown_values(where) if first else []
+    return [_result(library, *pair, first, missing) for pair in zip(queries, found, strict=True)]
 
 
-def _result(library: Library, query: Query, hits: list[Hit], is_first: bool) -> SearchResult:
+def _result(
+    library: Library, query: Query, hits: list[Hit], is_first: bool, missing: list[str]
+) -> SearchResult:
     unknown = library.index.unknown_words(query) if is_first else []
     root, ids = library.index.root, library.ids
     return SearchResult(
-        hits=[SearchHit.of(hit, root, ids.public(hit.id)) for hit in hits],
-        notices=[str(word) for word in unknown],
+        hits=[SearchHit.of(hit, root, ids.public) for hit in hits],
+        notices=[*map(_sentence, missing), *map(str, unknown)],
         suggestion=corrected(query.text, unknown),
+        parsed=None,
     )
+
+
+def _sentence(message: str) -> str:
+    return message[:1].upper() + message[1:]
+
+
+def _suggest(library: Library, body: SuggestRequest) -> SuggestResult:
+    found = library.index.suggest(body.q, body.at, body.limit)
+    return SuggestResult(suggestions=[SuggestedText(**one._asdict()) for one in found])
 
 
 def _decode(data: bytes, hint: int) -> Image.Image:

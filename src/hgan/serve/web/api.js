@@ -28,7 +28,12 @@ export const status = () => json("status");
 export const item = (id, signal) => json(`items/${encodeURIComponent(id)}`, { signal });
 export const explain = (id, text, signal) => post("explain", { id, text }, signal);
 
-/** Search for the photos of a query: its `hits`, best first, with `notices` and a `suggestion`. */
+export const suggest = (q, at, limit, signal) => post("suggest", { q, at, limit }, signal);
+
+/**
+ * Search for the photos of a query: its `hits`, best first, with `notices`, a `suggestion`, and what
+ * was understood of the line, `parsed`.
+ */
 export async function search(query, page, signal) {
   if (!query.photo) return post("search", { ...query.body(), ...page }, signal);
   const form = new FormData();
@@ -39,10 +44,29 @@ export async function search(query, page, signal) {
   return json("search/photo", { method: "POST", body: form, signal });
 }
 
+/** A page of the photos that meet conditions, the newest first: its `items`, and the next `cursor`. */
+export function timeline(conditions, k, cursor, signal) {
+  const asked = new URLSearchParams({ k });
+  for (const one of conditions) asked.append("where", one);
+  if (cursor) asked.set("cursor", cursor);
+  return json(`items?${asked}`, { signal });
+}
+
 /** The photos of several text queries, in the order of the queries. */
 export async function searchAll(queries, page) {
   const body = { queries: queries.map(({ text }) => ({ text })), ...page };
   return (await post("search/batch", body)).results.map(({ hits }) => hits);
+}
+
+/** The files of several photos, as a ZIP archive. */
+export async function download(ids) {
+  const headers = { "Content-Type": "application/json" };
+  const answer = await send("download", { method: "POST", headers, body: JSON.stringify({ ids }) });
+  try {
+    return await answer.blob();
+  } catch {
+    throw new Problem(0, "The download was interrupted. Try again.");
+  }
 }
 
 /** The bytes of a photo or thumbnail, for services that require a key. */

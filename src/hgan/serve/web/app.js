@@ -2,6 +2,8 @@
 
 import * as address from "./address.js";
 import * as api from "./api.js";
+import * as chips from "./chips.js";
+import { monthOf } from "./browse.js";
 import { Detail } from "./detail.js";
 import { counted, element, find, icon } from "./dom.js";
 import * as filters from "./filters.js";
@@ -9,6 +11,7 @@ import * as hint from "./hint.js";
 import { Past, remember } from "./history.js";
 import { show as showImage } from "./images.js";
 import * as notice from "./notice.js";
+import { Offers } from "./offers.js";
 import { Results } from "./results.js";
 import { Search } from "./search.js";
 import * as upload from "./upload.js";
@@ -17,6 +20,7 @@ import * as welcome from "./welcome.js";
 /** Milliseconds from the last key press to the search; searches with a photo take longer. */
 const WORDS = 50;
 const PHOTO = 250;
+const CONDITION = 400;
 /** Milliseconds after which the text is added to the history as a finished search. */
 const FINISHED = 2500;
 /** Milliseconds until the status is requested again after an error. */
@@ -31,6 +35,8 @@ let { query, open, lost } = address.read();
 let status = null;
 let typing = false; // the user is typing; `back` undoes all of it in one step
 let finished = null;
+let words = null; // of the line, without its conditions; known with its results
+let byTime = false; // nothing to rank by: the newest come first
 
 const search = new Search(found, failed, (busy) => {
   find(".busy").hidden = !busy;
@@ -55,6 +61,10 @@ const past = new Past((text) => {
   change({ text });
   settle();
 });
+const offers = new Offers({
+  choose: (text) => change({ text }, { typing: true }),
+  opened: () => past.hide(),
+});
 
 /** Change the query and search. `typing`: more changes will follow. */
 function change(parts, { typing: more = false, open: photo = open } = {}) {
@@ -69,7 +79,13 @@ function change(parts, { typing: more = false, open: photo = open } = {}) {
   open = photo;
   address.write(query, open, step);
   showQuery();
-  start(more ? (query.photo ? PHOTO : WORDS) : 0);
+  start(more ? delayOf(query) : 0);
+}
+
+/** Milliseconds until a search while typing. */
+function delayOf({ text, photo }) {
+  if (chips.isCondition(text)) return CONDITION;
+  return photo ? PHOTO : WORDS;
 }
 
 /** The query is finished: add it to past searches, and make it a step of the history. */
@@ -90,50 +106,70 @@ function go(to, photo, step) {
   start(0);
 }
 
-/** Start the search, or show the start page. */
+/** Start the search; without words or a photo, all photos are shown by time. */
 function start(delay) {
-  if (query.empty) {
+  if (query.browses && lost) {
     search.stop();
     results.clear();
     hint.hide();
-    notice.hide();
+    chips.hide();
     detail.hide();
     count.textContent = "";
-    if (lost) notice.lostPhoto();
-    else if (status?.photos === 0) notice.empty(status.name);
-    else welcome.show(status, address.link, (example) => change({ ...example }, { open: null }));
-    return;
+    return notice.lostPhoto();
   }
   lost = false;
   search.start(query, delay);
+  if (query.empty) showWelcome();
   if (!open) detail.hide();
 }
 
-function found({ hits, notices, suggestion }, offset, complete) {
-  welcome.hide();
+function showWelcome() {
+  welcome.show(status, address.link, (example) => change({ ...example }, { open: null }));
+}
+
+function found({ hits, notices, suggestion, parsed }, offset, complete) {
+  words = parsed?.text ?? query.text;
+  byTime = query.browses || (chips.areAll(parsed) && !query.hasPhoto && query.without.length === 0);
+  if (query.empty) showWelcome();
+  else welcome.hide();
   notice.hide();
-  results.add(hits, offset);
+  results.add(hits, offset, byTime ? monthOf : undefined);
   if (offset === 0) {
     scrollTo(0, 0);
-    hint.show(notices, suggestion, (text) => change({ text }));
+    hint.show(query.browses ? withoutWords() : notices, suggestion, (text) => change({ text }));
+    chips.show(query.text, parsed?.parts ?? [], (text) => change({ text }));
   }
   filters.suggestFolders(hits);
   const { hits: shown } = results;
   count.textContent = summary(shown, complete);
-  if (shown.length === 0) notice.nothing(query, change);
+  if (shown.length === 0 && query.empty) notice.empty(status?.name);
+  else if (shown.length === 0) notice.nothing(query, change, parsed);
   showDetail();
+}
+
+/** What only changes the order of a search has no effect on the timeline. */
+function withoutWords() {
+  return query.without.length ? ["Add words: “without” changes what they find"] : [];
 }
 
 /** What to say about the results. */
 function summary(hits, complete) {
   if (hits.length === 0) return "Nothing found";
-  if (hits[0].grade === "weak") return "Probably nothing like this here. These come closest.";
-  return complete ? `All ${counted(hits.length, "photo")}` : "Best first";
+  // What photos should not show describes nothing that they could fail to show.
+  if (hits[0].grade === "weak" && words?.trim()) return "Probably nothing like this here. These come closest.";
+  if (query.empty) return "";
+  if (complete) {
+    const alone = hits.filter(({ copyOf }) => !copyOf);
+    const all = alone.reduce((sum, hit) => sum + 1 + (hit.duplicates?.length ?? 0), 0);
+    return `All ${counted(all, "photo")}`;
+  }
+  return byTime ? "Newest first" : "Best first";
 }
 
 function failed(problem) {
   welcome.hide();
   hint.hide();
+  chips.hide();
   if (results.hits.length && search.offset === 0) results.clear();
   count.textContent = "";
   notice.problem(problem, query, {
@@ -153,7 +189,7 @@ function showDetail() {
   }
   const at = results.at(open);
   const ends = { first: at <= 0, last: at < 0 || (at === results.hits.length - 1 && search.complete) };
-  detail.show(results.hits[at] ?? { id: open }, query, status.weights, ends);
+  detail.show(results.hits[at] ?? { id: open }, query.with({ text: words ?? query.text }), status.weights, ends);
   if (at >= results.hits.length - 6) search.more();
 }
 
@@ -174,6 +210,9 @@ function showQuery() {
   showUpload();
   filters.show(query);
   const what = query.text.trim() || (query.hasPhoto ? "Similar photos" : "");
+  // The start page has a heading of its own.
+  find(".subject").hidden = query.empty;
+  find(".subject").textContent = what || "Photos";
   document.title = [what, status?.name].filter(Boolean).join(" · ") || "Photos";
 }
 
@@ -210,6 +249,7 @@ function listen() {
   find("form.search").addEventListener("submit", (event) => {
     event.preventDefault();
     past.hide();
+    offers.hide();
     settle();
   });
   find("button.clear").addEventListener("click", () => {
@@ -245,7 +285,7 @@ function listen() {
 function begin() {
   notice.hide();
   showQuery();
-  if (!query.empty) start(0);
+  start(0);
   ask();
 }
 
@@ -253,13 +293,12 @@ async function ask() {
   try {
     status = await api.status();
   } catch (problem) {
-    if (query.empty) notice.problem(problem, query, { again: begin, change });
-    else if (problem.status !== 401) setTimeout(ask, STATUS); // the search will ask for the key
+    if (problem.status !== 401) setTimeout(ask, STATUS); // the search will ask for the key
     return;
   }
   showQuery();
-  if (query.empty) start(0);
-  else if (search.offset > 0) showDetail(); // the results came before the weights of the levels
+  if (query.empty && !lost) showWelcome();
+  if (search.offset > 0) showDetail(); // the results came before the weights of the levels
 }
 
 listen();

@@ -186,7 +186,7 @@ export class Detail {
     const inFolder = () => this.folder(folder);
     const rows = [
       ["Folder", folder && element("button", { type: "button", click: inFolder }, folder)],
-      ["Taken", known.taken && when(known.taken)],
+      ["Taken", known.taken && whenTaken(known)],
       ["Camera", known.camera],
       ["Tags", known.tags.join(", ")],
       ["Size", size(known.bytes)],
@@ -217,6 +217,11 @@ export class Detail {
       if (Math.abs(by) > 60) step(by < 0 ? 1 : -1);
     });
   }
+}
+
+/** A time of the file is none of the photo: it may be that of a copy. */
+function whenTaken({ taken, file_time: ofFile }) {
+  return ofFile ? `${when(taken)}, by the file’s date` : when(taken);
 }
 
 function when(taken) {

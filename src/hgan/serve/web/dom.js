@@ -40,6 +40,10 @@ export function counted(number, one, many = `${one}s`) {
   return `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 }
 
+/** 12 June 2023; of a time without a time zone, as cameras have it. */
+export const day = (time) => DAY.format(new Date(time));
+const DAY = new Intl.DateTimeFormat("en-GB", { dateStyle: "long" });
+
 /** The last part of a path. */
 export const nameOf = (path) => path.slice(path.lastIndexOf("/") + 1);
 

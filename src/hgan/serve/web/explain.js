@@ -49,9 +49,9 @@ export function slotBars(slots) {
 }
 
 /**
- * The sentence with a button for each word, which shows its heat map on hover and focus. When the
- * button is pressed, the heat map stays. With the patches of a dual encoder, the whole sentence is
- * one button.
+ * The sentence with a button for each word that has a clear place in the photo, which shows its heat
+ * map on hover and focus. When the button is pressed, the heat map stays. With the patches of a dual
+ * encoder, the whole sentence is one button.
  *
  * @param explained the service's explanation
  * @param light called with a word and its heat in 0..1 by region, or with null
@@ -61,9 +61,10 @@ export function sentence(explained, light) {
   const letters = Array.from(explained.text);
   const { patches, text } = explained;
   const words = patches ? [{ ...patches, text, start: 0, end: letters.length }] : explained.words;
-  const hint = patches ? HINT_OF_PATCHES : HINT;
+  const sure = words.filter((word) => patches || word.sure);
+  const hint = patches ? HINT_OF_PATCHES : sure.length ? HINT : NO_PLACE;
   const spread = (word) => Math.max(...word.similarity) - Math.min(...word.similarity);
-  const warmest = Math.max(...words.map(spread), 1e-9);
+  const warmest = Math.max(...sure.map(spread), 1e-9);
   const status = element("p", { class: "match", role: "status" }, hint);
   const line = element("p", { class: "sentence" });
   let held = null; // the pressed button and its word
@@ -92,7 +93,7 @@ export function sentence(explained, light) {
   for (const word of words) {
     line.append(letters.slice(end, word.start).join(""));
     end = word.end;
-    if (!/[\p{L}\p{N}]/u.test(word.text)) {
+    if (!sure.includes(word)) {
       line.append(word.text);
       continue;
     }
@@ -132,6 +133,7 @@ export function remarks(explained) {
 }
 
 const HINT = "Point at a word to see which part of the photo matches it.";
+const NO_PLACE = "No word has a clear place in this photo.";
 const HINT_OF_PATCHES = "Point at the sentence to see which part of the photo matches it.";
 
 /** The position of a box, in words. */

@@ -30,7 +30,7 @@ export const NONE = {
   until: "",
   camera: "",
   tags: [],
-  fold: false,
+  fold: true,
 };
 
 /** Call `change` with the new values, and whether the user is typing. */
@@ -84,7 +84,7 @@ function set(query) {
   if (query.until) found.push([`until ${query.until}`, { until: "" }]);
   if (query.camera) found.push([query.camera, { camera: "" }]);
   for (const tag of query.tags) found.push([`# ${tag}`, less("tags", tag)]);
-  if (query.fold) found.push(["near-duplicates grouped", { fold: false }]);
+  if (!query.fold) found.push(["copies shown", { fold: true }]);
   return found;
 }
 

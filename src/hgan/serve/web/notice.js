@@ -1,6 +1,7 @@
 // Messages about errors and empty results, with what the user can do.
 
 import { key } from "./api.js";
+import { literally } from "./chips.js";
 import { element, find } from "./dom.js";
 import { NONE } from "./filters.js";
 
@@ -40,7 +41,7 @@ export function problem(error, query, { again, change }) {
   }
   if (query.photo && (error.status === 413 || error.status === 415)) {
     return show(
-      error.status === 413 ? "The photo is too large" : "This file cannot be read",
+      error.status === 413 ? "The photo is too large" : "We can’t read this file",
       `${query.photo.name}: use a JPEG, PNG, WebP, GIF, BMP or TIFF file, up to 20 MB.`,
       button("Remove the photo", () => change({ photo: null })),
     );
@@ -54,16 +55,22 @@ export function problem(error, query, { again, change }) {
   }
   if (error.status === 422) {
     const clear = button("New search", () => change({ text: "", photo: null, like: null, ...NONE }));
-    return show("This search is not valid", sentence(error.message), clear);
+    const words = button("Search the words as they are", () => change({ text: literally(query.text) }));
+    return show("This search is not valid", sentence(error.message), query.text ? words : clear);
   }
   return show("Something went wrong", sentence(error.message), button("Try again", again));
 }
 
-/** Show that nothing was found, and why. */
-export function nothing(query, change) {
-  if (query.conditions().length === 0) {
-    return show("No photos", "Nothing was found. The index may be empty.");
+/** Show that nothing was found, and why; `parsed` is what was understood of the line. */
+export function nothing(query, change, parsed) {
+  if (parsed?.where.length) {
+    return show(
+      "No photos meet these conditions",
+      "Photos without a time, camera, place, rating or tag never meet a condition on it.",
+      button("Search without conditions", () => change({ ...NONE, text: parsed.text })),
+    );
   }
+  if (query.conditions().length === 0) return empty();
   show(
     "No photos match these filters",
     "Photos without a time, camera or tag never match a filter on it.",
@@ -71,11 +78,11 @@ export function nothing(query, change) {
   );
 }
 
-/** Show that the index is empty. */
+/** Show that the index is empty; `name` is that of its folder, if it is known. */
 export function empty(name) {
   show(
     "No photos yet",
-    `The index of “${name}” is empty. Put photos into the folder and index it:`,
+    `The index${name ? ` of “${name}”` : ""} is empty. Put photos into the folder and index it:`,
     element("pre", {}, "hgan index ~/Pictures"),
   );
 }

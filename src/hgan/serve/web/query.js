@@ -3,7 +3,7 @@
 import * as upload from "./upload.js";
 
 const NOTHING = {
-  text: "",
+  text: "", // a line with words and conditions
   photo: null, // chosen, dropped or pasted by the user; see upload.js
   like: null, // the id of a photo of the index
   share: 0.5, // weight of the photo; the words have the rest
@@ -13,7 +13,7 @@ const NOTHING = {
   until: "",
   camera: "",
   tags: [],
-  fold: false,
+  fold: true,
 };
 const DAY = /^\d{4}-\d\d-\d\d$/;
 
@@ -28,9 +28,14 @@ export class Query {
     return new Query({ ...this, ...parts });
   }
 
-  /** Whether there is nothing to search for; filters without a text or photo are not a query. */
+  /** Whether there is nothing to rank photos by: all that meet the filters are shown by time. */
+  get browses() {
+    return !this.text.trim() && !this.hasPhoto;
+  }
+
+  /** Whether this is the start page: neither a query nor filters. */
   get empty() {
-    return !this.text.trim() && !this.photo && !this.like;
+    return this.browses && this.conditions().length + this.without.length === 0;
   }
 
   get hasPhoto() {
@@ -39,10 +44,10 @@ export class Query {
 
   /** The body of a search request. */
   body() {
-    const body = { text: this.text, without: this.without, where: this.conditions() };
+    const body = { q: this.text, without: this.without, where: this.conditions() };
     if (this.like) body.like = this.like;
     if (this.hasPhoto) body.share = this.share;
-    if (this.fold) body.fold = true;
+    body.fold = this.fold;
     return body;
   }
 
@@ -57,7 +62,7 @@ export class Query {
 
   /** The number of active filters. */
   get filters() {
-    return this.conditions().length + this.without.length + (this.fold ? 1 : 0);
+    return this.conditions().length + this.without.length + (this.fold ? 0 : 1);
   }
 
   /** The query string of the address. */
@@ -72,7 +77,7 @@ export class Query {
       if (this[name]) found.set(name, this[name]);
     }
     for (const tag of this.tags) found.append("tag", tag);
-    if (this.fold) found.set("fold", "1");
+    if (!this.fold) found.set("fold", "0");
     return found;
   }
 
@@ -92,7 +97,7 @@ export class Query {
       until: day("until"),
       camera: text("camera"),
       tags: parameters.getAll("tag").filter((one) => one.trim()),
-      fold: text("fold") === "1",
+      fold: text("fold") !== "0",
     });
   }
 }

@@ -1,10 +1,11 @@
 // One search at a time: a new search cancels the previous one, and late responses are dropped.
 
 import { search } from "./api.js";
+import { browse } from "./browse.js";
 
 /** Photos in one page. The service uses the same number of candidates for every page of this size. */
 export const PAGE = 48;
-/** The maximum offset of the service; it is lower if near-duplicates are grouped. */
+/** The maximum offset of the service, and that for which it puts near-duplicates together. */
 const LAST = 10_000;
 const LAST_FOLDED = 1000;
 
@@ -31,6 +32,7 @@ export class Search {
     this.asking = null;
     this.query = null;
     this.offset = 0;
+    this.cursor = null; // of the next page of the timeline
     this.complete = false;
     this.busy(false);
   }
@@ -50,12 +52,14 @@ export class Search {
     this.asking = asking;
     this.busy(true);
     try {
-      const result = await search(this.query, { k: PAGE, offset }, asking.signal);
+      const result = await this.find(offset, asking.signal);
       if (this.asking !== asking) return;
       this.asking = null;
       this.offset = offset + PAGE;
-      const last = this.query.fold ? LAST_FOLDED : LAST;
-      this.complete = result.hits.length < PAGE || this.offset + PAGE > last;
+      this.cursor = result.cursor ?? null;
+      this.complete = this.query.browses
+        ? this.cursor === null
+        : result.hits.length < PAGE || this.offset + PAGE > LAST;
       this.busy(false);
       this.found(result, offset, this.complete);
     } catch (problem) {
@@ -64,5 +68,15 @@ export class Search {
       this.busy(false);
       this.failed(problem);
     }
+  }
+  /**
+   * One page of the results. After the last page with near-duplicates put together, each comes by
+   * itself: every photo before this place is shown or was put together with one that is.
+   */
+  find(offset, signal) {
+    if (this.query.browses) return browse(this.query, { k: PAGE, cursor: this.cursor }, signal);
+    const far = offset + PAGE > LAST_FOLDED;
+    const query = far ? this.query.with({ fold: false }) : this.query;
+    return search(query, { k: PAGE, offset }, signal);
   }
 }

@@ -1,4 +1,4 @@
-// The start page: the number of photos, and example searches.
+// The head of the start page, above all photos: their number, and example searches.
 
 import { searchAll, thumbnailPath } from "./api.js";
 import { counted, element, find } from "./dom.js";
@@ -26,30 +26,36 @@ const ROW = 3;
 const FITS = 0.6;
 
 const box = find(".welcome");
+const title = element("h1", {}, "Search photos by what they show");
+const model = element("p", { class: "quiet-text model" }, "\u00a0");
+const cards = element("ul", { class: "examples", "aria-label": "Example searches" });
 let filled = false;
 
 export function hide() {
   box.hidden = true;
 }
 
-/** Show the page; `link(query)` is the address of a search, `choose(query)` starts it. */
+/**
+ * Show it. Everything has its place at once, so that the photos below do not move when the status
+ * (null until it is known) and the examples come.
+ *
+ * @param link the address of a search
+ * @param choose starts a search
+ */
 export function show(status, link, choose) {
-  box.hidden = false;
-  if (filled || !status) return;
+  if (!box.childElementCount) build();
+  box.hidden = status?.photos === 0;
+  if (filled || !status?.photos) return;
   filled = true;
-  const cards = element("ul", { class: "examples", "aria-label": "Example searches" });
+  title.textContent = `Search ${counted(status.photos, "photo")} by what they show`;
+  model.textContent = modelLine(status.bundle);
+  fill(link, choose);
+}
+
+function build() {
+  const how = "Describe a photo in your own words, or drop, paste or choose one to find similar photos.";
   for (let row = 0; row < SHOWN; row += 1) cards.append(element("li", { class: "card" }));
-  box.replaceChildren(
-    element("h1", {}, `Search ${counted(status.photos, "photo")} by what they show`),
-    element(
-      "p",
-      {},
-      "Describe a photo in your own words, or drop, paste or choose a photo to find similar ones.",
-    ),
-    element("p", { class: "quiet-text model" }, modelLine(status.bundle)),
-    cards,
-  );
-  fill(cards, link, choose);
+  box.replaceChildren(title, element("p", {}, how), model, cards);
 }
 
 /** The model, and the languages that it understands, if they are known. */
@@ -66,7 +72,7 @@ function modelLine({ name, languages }) {
 }
 
 /** Fill the cards, each with the best photo of its example. */
-async function fill(cards, link, choose) {
+async function fill(link, choose) {
   const queries = EXAMPLES.map((text) => new Query({ text }));
   const answers = await searchAll(queries, { k: 1 }).catch(() => []); // show no examples
   const found = answers

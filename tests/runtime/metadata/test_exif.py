@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from hgan.runtime.exif import Exif, read_exif
+from hgan.runtime.metadata.read import read_metadata
+from hgan.runtime.metadata.types import Metadata
 
 Base = ExifTags.Base
 
@@ -38,8 +39,10 @@ def test_time_camera_and_keywords(tmp_path, suffix):
         Base.Model: "DSC-W7 \0\0",
         Base.XPKeywords: "Beach;Été;beach\0".encode("utf-16-le"),
     }
-    found = read_exif(photo(tmp_path / f"photo.{suffix}", values, "2023:07:14 10:32:05"))
-    assert found == Exif(at(2023, 7, 14, 10, 32, 5), "SONY DSC-W7", ("beach", "été"))
+    found = read_metadata(photo(tmp_path / f"photo.{suffix}", values, "2023:07:14 10:32:05"))
+    assert found == Metadata(
+        at(2023, 7, 14, 10, 32, 5), "SONY DSC-W7", ("beach", "été"), width=16, height=12
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ def test_time_camera_and_keywords(tmp_path, suffix):
 )
 def test_camera(tmp_path, make, model, camera):
     file = photo(tmp_path / "a.jpg", {Base.Make: make, Base.Model: model})
-    assert read_exif(file).camera == camera
+    assert read_metadata(file).camera == camera
 
 
 @pytest.mark.parametrize(
@@ -71,7 +74,7 @@ def test_camera(tmp_path, make, model, camera):
     ],
 )
 def test_time(tmp_path, text, taken):
-    assert read_exif(photo(tmp_path / "a.jpg", {}, text)).taken == taken
+    assert read_metadata(photo(tmp_path / "a.jpg", {}, text)).taken == taken
 
 
 def test_time_of_scanning_stands_in(tmp_path):
@@ -80,7 +83,7 @@ def test_time_of_scanning_stands_in(tmp_path):
     inner[Base.DateTimeOriginal] = "0000:00:00 00:00:00"
     inner[Base.DateTimeDigitized] = "2001:02:03 04:05:06"
     Image.new("RGB", (4, 4)).save(tmp_path / "a.jpg", exif=exif)
-    assert read_exif(tmp_path / "a.jpg").taken == at(2001, 2, 3, 4, 5, 6)
+    assert read_metadata(tmp_path / "a.jpg").taken == at(2001, 2, 3, 4, 5, 6)
 
 
 @pytest.mark.parametrize(
@@ -96,14 +99,14 @@ def test_iptc_keywords(tmp_path, words, tags):
     file = photo(tmp_path / "a.jpg", {})
     data = file.read_bytes()
     file.write_bytes(data[:2] + iptc(words) + data[2:])
-    assert read_exif(file).tags == tags
+    assert read_metadata(file).tags == tags
 
 
 def test_photo_that_says_nothing(tmp_path):
     for suffix in ("jpg", "png", "gif", "bmp"):
         Image.new("RGB", (4, 4)).save(tmp_path / f"a.{suffix}")
-        assert read_exif(tmp_path / f"a.{suffix}") == Exif()
-    assert read_exif(tmp_path / "nowhere.jpg") == Exif()
+        assert read_metadata(tmp_path / f"a.{suffix}") == Metadata(width=4, height=4)
+    assert read_metadata(tmp_path / "nowhere.jpg") == Metadata()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -116,7 +119,7 @@ def test_damage_does_no_harm(tmp_path_factory, places):
     for place, value in places:
         data[2 + int(place * 400)] = value
     file.write_bytes(data)
-    found = read_exif(file)
+    found = read_metadata(file)
     assert isinstance(found.taken, int | None)
     assert found.camera.isprintable()
     assert all(tag.isprintable() and tag for tag in found.tags)
@@ -130,7 +133,7 @@ def test_real_photo_keeps_its_pixels_apart(tmp_path):
     Image.fromarray(noise).save(tmp_path / "a.jpg", exif=exif)
     data = (tmp_path / "a.jpg").read_bytes()
     (tmp_path / "a.jpg").write_bytes(data[: len(data) // 2])
-    assert read_exif(tmp_path / "a.jpg").camera == "Pixel 9"
+    assert read_metadata(tmp_path / "a.jpg").camera == "Pixel 9"
 
 
 def iptc(words: list[bytes]) -> bytes:

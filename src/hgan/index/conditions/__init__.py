@@ -1,0 +1,1 @@
+"""Conditions on photos: which folder, when, which camera, tag, person, place, rating or name."""

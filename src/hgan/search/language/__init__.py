@@ -1,0 +1,1 @@
+"""The query language: one line of words and conditions, as people type it."""

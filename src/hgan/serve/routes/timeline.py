@@ -1,0 +1,77 @@
+"""The route that lists all photos in the order of time, in pages."""
+
+import re
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi import Query as Parameter
+from starlette.exceptions import HTTPException
+
+from hgan.answers import Item, TimelineResult
+from hgan.index.conditions.fields import EXAMPLES
+from hgan.index.conditions.filter import Filter
+from hgan.index.store.timeline import Place
+from hgan.serve.keys import SearchAccess
+from hgan.serve.library import Library
+from hgan.serve.middleware.limits import charge
+from hgan.serve.problems import problem_responses
+from hgan.serve.public_ids import PublicIds
+from hgan.serve.schemas import Condition
+from hgan.serve.service import ServiceDependency
+
+router = APIRouter(prefix="/v1/items", tags=["photos"], dependencies=[SearchAccess])
+
+_UNKNOWN = "none"
+"""The time in the cursor of a photo without one."""
+_CURSOR = re.compile(
+    r"(none|-?[0-9]{1,15})_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.ASCII
+)
+
+
+@router.get("", responses=problem_responses(400, 401))
+async def timeline(
+    service: ServiceDependency,
+    request: Request,
+    k: Annotated[int, Parameter(ge=1, le=200, description="Number of photos.")] = 50,
+    where: Annotated[
+        list[Condition],
+        Parameter(max_length=32, description=f"Conditions of all photos, such as {EXAMPLES}."),
+    ] = [],  # noqa: B006 - FastAPI copies it
+    cursor: Annotated[
+        str, Parameter(max_length=100, description="That of the page before; empty for the first.")
+    ] = "",
+) -> TimelineResult:
+    """Photos in the order of time, the newest first; those without a time last.
+
+    Each photo is on one page, also if others are added or removed meanwhile.
+    """
+    charge(request.scope, k)
+    return await service.texts.run_for(k, _page, service.library, k, where, cursor)
+
+
+def _page(library: Library, k: int, where: list[str], cursor: str) -> TimelineResult:
+    after = _place(cursor, library.ids) if cursor else None
+    found = library.timeline(k + 1, Filter.parse(where), after)
+    entries = found[:k]
+    items = [Item.of(entry, library.ids.public(entry.id)) for entry in entries]
+    last = f"{_time(entries[-1].taken)}_{items[-1].id}" if len(found) > k else None
+    return TimelineResult(items=items, cursor=last)
+
+
+def _time(taken: int | None) -> str:
+    return _UNKNOWN if taken is None else str(taken)
+
+
+def _place(cursor: str, ids: PublicIds) -> Place:
+    """The place that a cursor names.
+
+    Raises:
+        HTTPException: 400, it is not a cursor of this service.
+    """
+    match = _CURSOR.fullmatch(cursor)
+    if match is None:
+        raise HTTPException(400, "cursor: not one of this service; start at the first page again")
+    taken, public = match.groups()
+    stored = ids.stored(UUID(public))
+    return Place(None if taken == _UNKNOWN else int(taken), stored)
