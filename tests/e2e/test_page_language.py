@@ -62,3 +62,14 @@ def test_conditions_that_no_photo_meets(page: Page):
     page.get_by_role("button", name="Search without conditions").click()
     expect(field(page)).to_have_value("a dog")
     expect(page.locator(TILES)).to_have_count(48)
+
+
+def test_conditions_alone_are_browsed(page: Page, address):
+    found = search(page, "folder:2023")
+    with Client(address) as client:
+        newest = [photo.id for photo in client.browse("folder=2023")]
+    assert found == newest[:48]
+    expect(page.locator("#grid h2")).not_to_have_count(0)
+    expect(page.locator(".count")).to_have_text(f"All {len(newest)} photos")
+    search(page, "folder:2023 a dog")
+    expect(page.locator("#grid h2")).to_have_count(0)
