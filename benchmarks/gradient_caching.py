@@ -30,7 +30,8 @@ from rich.table import Table
 
 from hgan.cli.settings import parse_config
 from hgan.config import DataConfig
-from hgan.data.features.store import FeatureWriter, Manifest
+from hgan.data.features.manifest import Manifest
+from hgan.data.features.store import FeatureWriter
 from hgan.training.config import Config
 from hgan.training.trainer import Trainer
 from hgan.vision.backbone import grid_boxes

@@ -16,8 +16,9 @@ import transformers as hf
 from PIL import Image
 from torch import nn
 
+from hgan.data.features.manifest import read_manifest
 from hgan.data.features.mosaics import mosaic_ids
-from hgan.data.features.store import FeatureStore, FeatureWriter, read_manifest
+from hgan.data.features.store import FeatureStore, FeatureWriter
 from hgan.errors import ConfigError, DataError
 from hgan.files import lock_file
 from hgan.runtime.images import open_photo

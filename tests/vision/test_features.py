@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hgan.config import VisionConfig
+from hgan.data.features.manifest import Manifest
 from hgan.data.features.precomp import PrecompFeatures
-from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
+from hgan.data.features.store import FeatureStore, FeatureWriter
 from hgan.errors import ConfigError, DataError
 from hgan.vision.backbone import grid_boxes
 from hgan.vision.features import features_of

@@ -19,8 +19,8 @@ def _extract(parser: ArgumentParser, chosen: Namespace) -> int:
     need_training_half("extract")
     use_device(chosen.device)
     from hgan.data.captions.read import read_captions
+    from hgan.data.features.manifest import read_manifest
     from hgan.data.features.mosaics import FOLDER
-    from hgan.data.features.store import read_manifest
     from hgan.vision.make import is_made, make_features
 
     config = config_of(parser, chosen)

@@ -13,8 +13,9 @@ import onnxruntime
 import torch
 
 from hgan.chunks import chunks
+from hgan.data.features.manifest import Manifest
 from hgan.data.features.mosaics import quarters
-from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
+from hgan.data.features.store import FeatureStore, FeatureWriter
 from hgan.errors import ConfigError, DataError
 from hgan.files import NO_LOCKS, lock_file
 from hgan.progress import Bar, console, progress

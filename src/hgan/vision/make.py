@@ -4,8 +4,9 @@ from pathlib import Path
 
 from hgan.config import DataConfig, VisionConfig
 from hgan.data.captions.types import Captions
+from hgan.data.features.manifest import read_manifest
 from hgan.data.features.mosaics import FOLDER, mosaic_ids
-from hgan.data.features.store import FeatureStore, read_manifest
+from hgan.data.features.store import FeatureStore
 from hgan.errors import ConfigError
 from hgan.progress import console
 from hgan.vision.extract import extract

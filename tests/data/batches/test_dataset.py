@@ -9,7 +9,8 @@ import torch
 from hgan.data.batches.dataset import Dataset
 from hgan.data.captions.read import read_captions
 from hgan.data.captions.types import Captions
-from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
+from hgan.data.features.manifest import Manifest
+from hgan.data.features.store import FeatureStore, FeatureWriter
 from hgan.errors import DataError
 from hgan.text.transformer import load_transformer
 from tests.fixtures.tiny_model import tiny_tokenizer, write_tiny_bert, write_tiny_data

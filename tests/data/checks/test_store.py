@@ -8,7 +8,8 @@ import numpy as np
 
 from hgan.data.checks.check import check
 from hgan.data.checks.report import Finding
-from hgan.data.features.store import FeatureWriter, Manifest
+from hgan.data.features.manifest import Manifest
+from hgan.data.features.store import FeatureWriter
 from tests.fixtures.check_data import only_finding
 
 

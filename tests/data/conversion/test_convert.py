@@ -17,8 +17,9 @@ from hgan.data.captions.types import Captions
 from hgan.data.conversion.convert import convert
 from hgan.data.conversion.jsonl_writer import write_jsonl
 from hgan.data.conversion.precomp_writer import write_precomp
+from hgan.data.features.manifest import Manifest
 from hgan.data.features.open import open_features
-from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
+from hgan.data.features.store import FeatureStore, FeatureWriter
 from hgan.errors import DataError
 
 R, D = 3, 4

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.lib.format import open_memmap
 
+from hgan.data.features.manifest import Manifest
 from hgan.data.features.open import open_features
 from hgan.data.features.precomp import PrecompFeatures
-from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
+from hgan.data.features.store import FeatureStore, FeatureWriter
 from hgan.errors import DataError
 
 REGIONS, WIDTH = 3, 5

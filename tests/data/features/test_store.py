@@ -10,12 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hgan.data.features.store import (
-    FORMAT_VERSION,
-    FeatureStore,
-    FeatureWriter,
-    read_manifest,
-)
+from hgan.data.features.manifest import FORMAT_VERSION, read_manifest
+from hgan.data.features.store import FeatureStore, FeatureWriter
 from hgan.errors import DataError
 from tests.fixtures.feature_store import (
     CONTEXT,
@@ -63,7 +59,7 @@ def test_how_rows_are_grouped_changes_nothing(folder: Path, tmp_path: Path, rows
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from hgan.data.features import store as features
+from hgan.data.features import manifest, store as features
 sys.path.insert(0, {here!r})
 from test_store import complete
 
@@ -77,7 +73,7 @@ def deadly(name, target):
             os.kill(os.getpid(), signal.SIGKILL)
         return real[name](*args, **options)
     setattr(target, name, step)
-for name, target in (("RowWriter", features), ("write_json", features), ("_crc32", features)):
+for name, target in (("RowWriter", features), ("write_json", manifest), ("_crc32", features)):
     deadly(name, target)
 for name in ("write", "flush", "_save"):
     deadly(name, features.FeatureWriter)

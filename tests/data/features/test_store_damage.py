@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hgan.data.features.store import (
-    FORMAT_VERSION,
-    FeatureStore,
-    FeatureWriter,
-)
+from hgan.data.features.manifest import FORMAT_VERSION
+from hgan.data.features.store import FeatureStore, FeatureWriter
 from hgan.errors import DataError
 from tests.fixtures.feature_store import (
     REGIONS,

@@ -7,10 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hgan.data.features.store import (
-    FeatureStore,
-    FeatureWriter,
-)
+from hgan.data.features.store import FeatureStore, FeatureWriter
 from hgan.errors import DataError
 from tests.fixtures.feature_store import (
     CONTEXT,

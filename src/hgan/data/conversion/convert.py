@@ -23,8 +23,9 @@ from hgan.data.conversion.precomp_writer import write_precomp
 from hgan.data.conversion.samples import write_samples
 from hgan.data.conversion.tables import has_tables, read_tables
 from hgan.data.conversion.webdataset import has_shards, read_shards
+from hgan.data.features.manifest import Manifest
 from hgan.data.features.precomp import PrecompFeatures
-from hgan.data.features.store import FeatureStore, FeatureWriter, Manifest
+from hgan.data.features.store import FeatureStore, FeatureWriter
 from hgan.data.features.types import PRECOMPUTED, RegionFeatures
 from hgan.errors import DataError
 from hgan.files import refuse_existing

@@ -6,64 +6,30 @@ network, (N, V, tokens, D) of a transformer. V is the number of views of a photo
 mirrored, cropped); evaluation uses view 0, the original.
 """
 
-import json
 import zlib
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast, get_origin
 
 import numpy as np
 
-from hgan.config import OLD_KEYS
+from hgan.data.features.manifest import (
+    FIELDS,
+    Manifest,
+    check_ids,
+    read_manifest,
+    shapes,
+    write_manifest,
+)
 from hgan.data.features.mosaics import quarters
 from hgan.data.features.npy import open_npy
 from hgan.data.features.row_writer import RowWriter
 from hgan.data.features.types import RegionFeatures
 from hgan.errors import DataError
-from hgan.files import parse_json, write_json
 
-FORMAT_VERSION = 1
-_FIELDS = "manifest"
-"""Name of the checksum of the manifest's other fields."""
 _DTYPE = "<f2"
 _SETTINGS = ("backbone", "size", "views", "boxes", "width", "ids", "trainable_layers", "map_shape",
              "context_width")  # fmt: skip
 """Fields of a manifest that must be equal to continue an extraction."""
-_NEW_FIELDS: dict[str, object] = {"trainable_layers": 0, "map_shape": [], "context_width": 0}
-"""Fields that older manifests do not have, with the values that they stand for."""
-
-
-@dataclass
-class Manifest:
-    """The content of a feature store, and how it was made."""
-
-    backbone: str
-    """`name` of the backbone (weights and architecture)."""
-    size: int
-    """Side of the backbone's input photos in pixels."""
-    boxes: list[list[float]]
-    """(R, 4): box of each region, x0 y0 x1 y1 in 0..1."""
-    width: int
-    """D, width of a feature."""
-    views: int
-    """V, number of views of each photo."""
-    ids: list[str]
-    """(N) for each row, the path of its photo relative to the photo folder."""
-    trainable_layers: int = 0
-    """Number of the backbone's last layers that are trained."""
-    map_shape: list[int] = field(default_factory=list)
-    """Shape of the input of the trained layers; empty if there are none."""
-    context_width: int = 0
-    """P, width of a context that is the embedding of a dual encoder; 0 for contexts of width D."""
-    skipped: dict[str, str] = field(default_factory=dict)
-    """Photos that could not be read, with the error; their rows are zero."""
-    checksums: dict[str, int] = field(default_factory=dict)
-    """CRC-32 of each array file, and of the other fields; empty until the extraction is complete.
-    Older stores have none of the other fields."""
-    rows_done: int = 0
-    """Number of rows written so far."""
-    format_version: int = FORMAT_VERSION
 
 
 class FeatureStore:
@@ -120,7 +86,7 @@ class FeatureStore:
                 f"but vision.trainable_layers is {trainable_layers}; extract again into another "
                 "folder"
             )
-        needed = [name for name in _shapes(manifest) if name != "maps" or trainable_layers]
+        needed = [name for name in shapes(manifest) if name != "maps" or trainable_layers]
         arrays = {name: _open_array(folder, name, manifest) for name in needed}
         if verify:
             for name in arrays:
@@ -191,12 +157,12 @@ class FeatureWriter:
                     )
             self.manifest = found
         else:
-            _check_ids(manifest)
-            for name, shape in _shapes(manifest).items():
+            check_ids(manifest)
+            for name, shape in shapes(manifest).items():
                 with RowWriter(folder / f"{name}.npy", shape, _DTYPE):
                     pass  # the header, and zeros
         self._arrays: dict[str, RowWriter] = {}
-        for name, shape in _shapes(self.manifest).items():
+        for name, shape in shapes(self.manifest).items():
             _open_array(folder, name, self.manifest)  # checks the size
             self._arrays[name] = RowWriter(folder / f"{name}.npy", shape, _DTYPE, keep=True)
         self._save()
@@ -296,14 +262,11 @@ class FeatureWriter:
             raise DataError(f"{self.folder}: only {done} of {total} rows are written")
         self.flush()
         self.manifest.checksums = {n: _crc32(self.folder / f"{n}.npy") for n in self._arrays}
-        self.manifest.checksums[_FIELDS] = 0  # computed when it is saved
+        self.manifest.checksums[FIELDS] = 0  # computed when it is saved
         self._save()
 
     def _save(self) -> None:
-        values = asdict(self.manifest)
-        if _FIELDS in self.manifest.checksums:
-            values["checksums"][_FIELDS] = _fields_crc32(values)
-        write_json(self.folder / "manifest.json", values)
+        write_manifest(self.folder, self.manifest)
 
     def __enter__(self) -> "FeatureWriter":
         return self
@@ -323,85 +286,10 @@ class FeatureWriter:
                     pass
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest of a store.
-
-    Raises:
-        DataError: it is missing, not JSON, lacks a field, or is of a newer format.
-    """
-    path = folder / "manifest.json"
-    try:
-        stored = parse_json(path.read_text(encoding="utf-8"))
-        values = _NEW_FIELDS | {OLD_KEYS.get(key, key): x for key, x in stored.items()}
-        version = values["format_version"]
-        if version != FORMAT_VERSION:
-            raise DataError(
-                f"{path}: format version {version}, but this version of hgan reads {FORMAT_VERSION}"
-            )
-        manifest = Manifest(**values)
-        for entry in fields(Manifest):
-            kind = cast(type, get_origin(entry.type) or entry.type)
-            if not isinstance(value := values.get(entry.name), kind):
-                raise TypeError(f"{entry.name} is {str(value)[:40]}, not of type {kind.__name__}")
-        _check_checksums(manifest, stored)
-        _check_ids(manifest)
-        if np.asarray(manifest.boxes, dtype=np.float32).shape != (len(manifest.boxes), 4):
-            raise ValueError("a box is not x0 y0 x1 y1")
-        if len(manifest.map_shape) not in ((2, 3) if manifest.trainable_layers else (0,)):
-            raise ValueError(
-                f"maps of shape {manifest.map_shape} for {manifest.trainable_layers} trained layers"
-            )
-        if not 0 <= manifest.rows_done <= len(manifest.ids):
-            raise ValueError(f"{manifest.rows_done} rows done of {len(manifest.ids)}")
-        return manifest
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{folder}: no feature store here; create one with `hgan extract`"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: not a manifest of a feature store ({error}); remove {folder} and extract "
-            "again"
-        ) from error
-
-
-def _check_checksums(manifest: Manifest, values: dict[str, Any]) -> None:
-    """Raise `ValueError` if the fields of a finished store are not those that were written."""
-    if not (checksums := manifest.checksums):
-        return
-    if not _shapes(manifest).keys() <= checksums.keys() <= {*_shapes(manifest), _FIELDS}:
-        raise ValueError(f"checksums of {', '.join(checksums)}")
-    if checksums.get(_FIELDS, known := _fields_crc32(values)) != known:
-        raise ValueError("damaged, its checksum differs")
-
-
-def _fields_crc32(values: dict[str, Any]) -> int:
-    """The checksum of a manifest's fields, as they are in the file."""
-    kept = values | {"checksums": {k: x for k, x in values["checksums"].items() if k != _FIELDS}}
-    return zlib.crc32(json.dumps(kept, sort_keys=True).encode())
-
-
-def _shapes(manifest: Manifest) -> dict[str, tuple[int, ...]]:
-    n, v, r, d = len(manifest.ids), manifest.views, len(manifest.boxes), manifest.width
-    whole = manifest.context_width or d
-    shapes: dict[str, tuple[int, ...]] = {"regions": (n, v, r, d), "context": (n, v, whole)}
-    if manifest.map_shape:
-        shapes["maps"] = (n, v, *manifest.map_shape)
-    return shapes
-
-
-def _check_ids(manifest: Manifest) -> None:
-    seen: set[str] = set()
-    for key in manifest.ids:
-        if key in seen:
-            raise DataError(f"{key}: listed twice, but a feature store has one row for each photo")
-        seen.add(key)
-
-
 def _open_array(folder: Path, name: str, manifest: Manifest) -> np.memmap:
     path = folder / f"{name}.npy"
     array = open_npy(path, "extract again")
-    expected = _shapes(manifest)[name]
+    expected = shapes(manifest)[name]
     if array.shape != expected or array.dtype != np.float16:
         raise DataError(
             f"{path}: is {array.dtype} {array.shape}, but its manifest says float16 {expected}; "
