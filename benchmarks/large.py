@@ -81,8 +81,12 @@ def main() -> None:
         report(options.number, folder, found)
 
 
-def build(folder: Path, options: argparse.Namespace) -> None:
-    """Index variants of real photos, as `hgan index` does."""
+def build(folder: Path, options: argparse.Namespace) -> dict[str, float]:
+    """Index variants of real photos, as `hgan index` does.
+
+    Returns:
+        The seconds to `store` the items, and to build the `graph`.
+    """
     if options.photos is None:
         sys.exit("--photos: a folder is needed to build an index")
     shutil.rmtree(folder, ignore_errors=True)  # an incomplete index
@@ -106,6 +110,7 @@ def build(folder: Path, options: argparse.Namespace) -> None:
     end = time.perf_counter()
     assert count == options.number, count
     print(f"stored in {stored - start:.0f} s, optimized in {end - stored:.0f} s")
+    return {"store": stored - start, "graph": end - stored}
 
 
 def encode_photos(root: Path, names: list[str], bundle: Bundle) -> Encoded[np.ndarray]:

@@ -4,7 +4,7 @@ Vectors in float16 are rounded before they are stored, so the engine returns the
 CRC-32 of them is stored with the point's metadata. The CRC includes the id, so that vectors which
 were exchanged between two points are found too.
 
-Local vectors of 8 bits are lossy: the engine returns other bits than it was given. For each of them
+Vectors of 8 bits are lossy: the engine returns other bits than it was given. For each of them
 the inner product with a fixed vector of +1 and -1 is stored, and must be the same up to the
 rounding error. This finds all changes that matter for a score, but not those of a low bit.
 """
@@ -36,7 +36,7 @@ def projections(vectors: np.ndarray) -> list[float]:
 def matches(key: str, vectors: np.ndarray, stored: Any) -> bool:
     """Whether the vectors of one level are those whose checksum, or projections, were stored."""
     if isinstance(stored, list):
-        found = np.array(projections(vectors))  # (n,)
+        found = np.array(projections(vectors.reshape(-1, vectors.shape[-1])))  # (n,)
         expected = np.array(stored, np.float64)
         return found.shape == expected.shape and bool(
             (np.abs(found - expected) <= TOLERANCE).all()  # False for NaN
