@@ -9,6 +9,7 @@ the inner product with a fixed vector of +1 and -1 is stored, and must be the sa
 rounding error. This finds all changes that matter for a score, but not those of a low bit.
 """
 
+from functools import cache
 from hashlib import shake_128
 from typing import Any
 from zlib import crc32
@@ -27,10 +28,16 @@ def checksum(key: str, vectors: np.ndarray) -> int:
 
 def projections(vectors: np.ndarray) -> list[float]:
     """(n,): the inner product of each vector (n, D) with a fixed vector of +1 and -1."""
-    width = vectors.shape[1]
-    bits = np.unpackbits(np.frombuffer(shake_128(b"hgan").digest(width // 8 + 1), np.uint8))
-    signs = 1.0 - 2.0 * bits[:width]  # (D,)
+    signs = _signs(vectors.shape[1])
     return [round(float(value), 3) for value in vectors.astype(np.float64) @ signs]
+
+
+@cache
+def _signs(width: int) -> np.ndarray:
+    """(D,): +1 and -1, always the same."""
+    bits = np.unpackbits(np.frombuffer(shake_128(b"hgan").digest(width // 8 + 1), np.uint8))
+    signs: np.ndarray = 1.0 - 2.0 * bits[:width]
+    return signs
 
 
 def matches(key: str, vectors: np.ndarray, stored: Any) -> bool:
