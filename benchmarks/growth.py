@@ -7,15 +7,18 @@
 Items are made from real photos as in `large.py`, with 9 regions and 8 bits per number unless other
 options say so. For each size, a new process opens the index and searches real captions:
 
-- time to build, bytes on disk, and peak memory of the searching process;
+- time to store the items and to build the graph, bytes on disk, and peak memory of the searching
+  process;
 - p50 and p99 of a query: text to hits, and the first stage alone;
-- overlap of the first ten hits with an exhaustive search.
+- overlap of the first ten hits with those of exact scores of all items, which are computed here
+  from the stored vectors.
 
 In the same process, the first stage is compared on the same vectors with exact search by NumPy, and
 with usearch (HNSW, float16), if it is installed: recall of the exact first 100 candidates, and p50.
 usearch has its default settings first, and then the smallest beam with at least the recall of the
-index, as a faster search that finds less is no comparison. An index that `--keep` has kept is not
-built again.
+index, as a faster search that finds less is no comparison. What `--keep` has kept is not built
+again: the index, and the graph of usearch. Each result is printed as soon as it is known, as a
+million items take hours.
 """
 
 import argparse
@@ -35,7 +38,8 @@ from rich.table import Table
 
 from benchmarks.large import build, peak_memory, read_queries, size
 from hgan.chunks import chunks
-from hgan.search.query import Query, encode
+from hgan.index.store.contract import Store
+from hgan.search.query import EncodedQuery, Query, encode
 from hgan.search.searcher import CANDIDATES, open_index
 
 SIZES = "1000,10000,100000"
@@ -68,19 +72,19 @@ def main() -> None:
         keep = options.keep or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for number in map(int, options.sizes.split(",")):
             folder, options.number = keep / str(number), number
-            start = time.perf_counter()
+            times = keep / f"{number}.seconds.json"
             if not (folder / "index.json").is_file():
-                build(folder, options)
-            built = time.perf_counter() - start
+                times.write_text(json.dumps(build(folder, options)))
+            taken = json.loads(times.read_text()) if times.is_file() else {}
             again = [sys.executable, *sys.argv, "--search", str(folder)]
             found = json.loads(subprocess.run(again, stdout=-1, check=True).stdout)
-            rows.append({"items": number, "build": built, "disk": size(folder) / number} | found)
-            print(json.dumps(rows[-1]), file=sys.stderr)
+            rows.append({"items": number, **taken, "disk": size(folder) / number} | found)
     report(rows)
 
 
 def measure(folder: Path, texts: Sequence[str]) -> dict[str, Any]:
     """The measurements of one index, in a process of its own."""
+    found: dict[str, Any] = {}
     with open_index(folder) as index:
         for text in texts[:WARM]:
             index.search(text)
@@ -88,82 +92,127 @@ def measure(folder: Path, texts: Sequence[str]) -> dict[str, Any]:
         whole = [_timed(lambda text=text: index.search(text)) for text in asked]
         memory = peak_memory()  # of searching alone
         store = index._store
-        queries = [encode([Query(text)], index.bundle, index._stored)[0].dense for text in asked]
-        first = [_timed(lambda q=q: store.search(q, CANDIDATES)) for q in queries]
-        checked = asked[:CHECKED]
-        same = [
-            len({hit.id for hit in index.search(text)} & {hit.id for hit in index.exhaustive(text)})
-            for text in checked
-        ]
-        found = {
-            "query p50": _quantile(whole, 0.5),
-            "query p99": _quantile(whole, 0.99),
-            "memory": memory,
-            "stage p50": _quantile(first, 0.5),
-            "overlap": sum(same) / (10 * len(checked)),
-        }
-        ids = [entry.id for entry in store.entries()]
-        vectors = np.concatenate(
-            [
-                np.stack([point.dense for point in store.fetch(page)]).astype(np.float16)
-                for page in chunks(ids, 1000)
-            ]
+        queries = [encode([Query(text)], index.bundle, index._stored)[0] for text in asked]
+        first = [_timed(lambda q=q: store.search(q.dense, CANDIDATES)) for q in queries]
+        _note(
+            found,
+            {
+                "query p50": _quantile(whole, 0.5),
+                "query p99": _quantile(whole, 0.99),
+                "memory": memory,
+                "stage p50": _quantile(first, 0.5),
+            },
         )
+        some = queries[:CHECKED]
+        hits = [{hit.id for hit in index.search(text)} for text in asked[:CHECKED]]
+        ids, vectors, best = exhaustive(store, some, index.bundle.weights["local"])
+        same = [len(a & b) for a, b in zip(hits, best, strict=True)]
+        _note(found, {"overlap": sum(same) / sum(map(len, best))})
         rows = {key: row for row, key in enumerate(ids)}
-        candidates = [
-            {rows[match.id] for match in store.search(q, CANDIDATES)} for q in queries[:CHECKED]
-        ]
-    return found | peers(vectors, queries, candidates)
+        candidates = [{rows[m.id] for m in store.search(q.dense, CANDIDATES)} for q in some]
+    kept = folder.parent / f"{folder.name}.usearch"
+    return peers(vectors, [query.dense for query in queries], candidates, found, kept)
+
+
+def exhaustive(
+    store: Store, queries: Sequence[EncodedQuery], weight: float, k: int = 10
+) -> tuple[list[str], np.ndarray, list[set[str]]]:
+    """Exact scores of all items, from their stored vectors.
+
+    Args:
+        store: an index.
+        queries: texts.
+        weight: that of the local level in S.
+        k: number of hits.
+
+    Returns:
+        The ids of all items, their dense vectors (N, E) float32, and the ids of the first k items
+        by S for each query.
+    """
+    ids = [entry.id for entry in store.entries()]
+    dense = np.stack([query.dense for query in queries])
+    words = np.concatenate([query.positive for query in queries])
+    begins = np.cumsum([0, *(len(query.positive) for query in queries)])[:-1]
+    vectors = np.empty((len(ids), dense.shape[1]), np.float32)
+    scores = np.empty((len(queries), len(ids)), np.float32)
+    for start in range(0, len(ids), 1000):
+        rows = slice(start, min(start + 1000, len(ids)))
+        points = store.fetch(ids[rows], local=True)
+        vectors[rows] = [point.dense for point in points]
+        scores[:, rows] = dense @ vectors[rows].T
+        # MaxSim: the best region for each word, summed over the words of a query.
+        regions = np.cumsum([0, *(len(point.local) for point in points)])[:-1]
+        cosines = np.concatenate([point.local for point in points]).astype(np.float32) @ words.T
+        most = np.maximum.reduceat(cosines, regions)
+        scores[:, rows] += weight * np.add.reduceat(most, begins, axis=1).T
+    best = np.argpartition(scores, -min(k, len(ids)), axis=1)[:, -k:]
+    return ids, vectors, [{ids[row] for row in one} for one in best]
 
 
 def peers(
-    vectors: np.ndarray, queries: Sequence[np.ndarray], ours: Sequence[set[int]]
-) -> dict[str, float]:
-    """The first stage by other means.
+    vectors: np.ndarray,
+    queries: Sequence[np.ndarray],
+    ours: Sequence[set[int]],
+    found: dict[str, Any],
+    kept: Path,
+) -> dict[str, Any]:
+    """The first stage by other means, added to what was found.
 
     Args:
-        vectors: the vectors of the index, (N, E) float16.
+        vectors: the vectors of the index, (N, E) float32.
         queries: dense vectors (E,).
         ours: rows that the index finds for the first queries.
+        found: what was measured so far.
+        kept: the file of the peer's graph.
     """
-    plain = vectors.astype(np.float32) if len(vectors) <= 100_000 else vectors
-
-    def exact(query: np.ndarray) -> set[int]:
-        scores = plain @ query.astype(plain.dtype)
-        best = np.argpartition(scores, -min(CANDIDATES, len(scores)))[-CANDIDATES:]
-        return set(best.tolist())
-
     some = queries[: len(ours)]
-    found = {"numpy p50": _quantile([_timed(lambda q=q: exact(q)) for q in some], 0.5)}
-    truth = [exact(q) for q in some]
+    truth: list[set[int]] = []
+
+    def exact(query: np.ndarray) -> None:
+        scores = vectors @ query
+        best = np.argpartition(scores, -min(CANDIDATES, len(scores)))[-CANDIDATES:]
+        truth.append(set(best.tolist()))
+
+    times = [_timed(lambda q=q: exact(q)) for q in some]
 
     def recall(rows: Sequence[set[int]]) -> float:
         return float(np.mean([len(a & b) / len(b) for a, b in zip(rows, truth, strict=True)]))
 
-    found["stage recall"] = recall(ours)
+    _note(found, {"numpy p50": _quantile(times, 0.5), "stage recall": recall(ours)})
     try:
         from usearch.index import Index
     except ImportError:
         return found
     peer = Index(ndim=vectors.shape[1], metric="ip", dtype="f16")
-    start = time.perf_counter()
-    peer.add(np.arange(len(vectors)), vectors)
-    found["usearch build"] = time.perf_counter() - start
+    if kept.is_file():
+        peer.load(str(kept))
+    else:
+        start = time.perf_counter()
+        for rows in chunks(range(len(vectors)), 10_000):
+            peer.add(np.arange(rows[0], rows[-1] + 1), vectors[rows[0] : rows[-1] + 1])
+        _note(found, {"usearch build": time.perf_counter() - start})
+        peer.save(str(kept))
 
     def search(query: np.ndarray) -> set[int]:
         return set(peer.search(query.astype(np.float16), CANDIDATES).keys.tolist())
 
-    def measured(name: str) -> float:
-        found[f"{name} p50"] = _quantile([_timed(lambda q=q: search(q)) for q in queries], 0.5)
-        found[f"{name} recall"] = recall([search(q) for q in some])
-        return found[f"{name} recall"]
+    def measured(name: str) -> dict[str, float]:
+        p50 = _quantile([_timed(lambda q=q: search(q)) for q in queries], 0.5)
+        return {f"{name} p50": p50, f"{name} recall": recall([search(q) for q in some])}
 
-    measured("usearch")
+    _note(found, measured("usearch"))
     for peer.expansion_search in BEAMS:
-        if measured("usearch, same recall") >= found["stage recall"]:
+        beam = measured("usearch, same recall")
+        if beam["usearch, same recall recall"] >= found["stage recall"]:
             break
-    found["usearch beam"] = peer.expansion_search
+    _note(found, {**beam, "usearch beam": peer.expansion_search})
     return found
+
+
+def _note(found: dict[str, Any], more: dict[str, Any]) -> None:
+    """Add results, and print them for whoever waits."""
+    found |= more
+    print(json.dumps(more), file=sys.stderr, flush=True)
 
 
 def _timed(run: Callable[[], object]) -> float:
@@ -179,7 +228,8 @@ def _quantile(values: Sequence[float], share: float) -> float:
 
 FORMATS: dict[str, Callable[[float], str]] = {
     "items": lambda value: f"{value:,}",
-    "build": lambda value: f"{value:.0f} s",
+    "store": lambda value: f"{value:.0f} s",
+    "graph": lambda value: f"{value:.0f} s",
     "disk": lambda value: f"{value:,.0f} B",
     "memory": lambda value: f"{value / 1e9:.2f} GB",
     "overlap": lambda value: f"{value:.1%}",

@@ -5,7 +5,8 @@
 Encodes real photos, and creates many items from each of them by small random rotations of its
 vectors. Indexes the items, searches with real captions in a new process, and prints p50 and p99 of
 the time of a text query, including encoding; bytes per item on disk, without the write-ahead log;
-and the peak memory of the searching process. `--keep FOLDER` keeps the index for another run.
+and the peak memory of the searching process. `--keep FOLDER` keeps the index for another run;
+`--beside INDEX` then searches both indexes in turn, and prints the ratio of their times.
 """
 
 import argparse
@@ -39,6 +40,8 @@ BATCH = 256
 """Points that are written at once."""
 WARM = 50
 """Warm-up queries, which load the model and the vectors into memory."""
+EXHAUSTIVE = 20
+"""One of this many queries is searched exhaustively, too, when two indexes are compared."""
 BARS = {"p50": 10.0, "p99": 40.0, "bytes": 12_000, "memory": 1.5e9}
 """Maximum values: milliseconds, milliseconds, bytes per item, bytes."""
 
@@ -66,6 +69,8 @@ def main() -> None:
     parser.add_argument("--quantize", choices=["int8"], help="as for `hgan index`")
     parser.add_argument("--regions", type=int, help="as for `hgan index`")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="default: a temporary folder")
+    parser.add_argument("--beside", type=Path, metavar="INDEX", help="of the same items, for "
+                        "comparison")  # fmt: skip
     parser.add_argument("--search", type=Path, metavar="INDEX", help=argparse.SUPPRESS)
     options = parser.parse_args()
     queries = read_queries(options.captions, options.queries)
@@ -79,10 +84,39 @@ def main() -> None:
         again = [sys.executable, *sys.argv, "--search", str(folder)]
         found = Measured(*json.loads(subprocess.run(again, stdout=-1, check=True).stdout))
         report(options.number, folder, found)
+        if options.beside:
+            compare(folder, options.beside, queries)
 
 
-def build(folder: Path, options: argparse.Namespace) -> None:
-    """Index variants of real photos, as `hgan index` does."""
+def compare(folder: Path, other: Path, queries: list[str]) -> None:
+    """Search two indexes of the same items in turn, so that both meet the same load."""
+    seconds: list[list[float]] = [[], []]
+    same, overlap = [], []
+    with open_index(folder) as first, open_index(other) as second:
+        indexes = first, second
+        for number, text in enumerate(queries):
+            found: list[set[str]] = [set(), set()]
+            for turn in (0, 1) if number % 2 else (1, 0):
+                start = time.perf_counter()
+                found[turn] = {hit.id for hit in indexes[turn].search(text)}
+                if number >= WARM:
+                    seconds[turn].append(time.perf_counter() - start)
+            same.append(len(found[0] & found[1]) / 10)
+            if number % EXHAUSTIVE == 0:
+                whole = [{hit.id for hit in index.exhaustive(text)} for index in indexes]
+                overlap.append([len(a & b) / 10 for a, b in zip(found, whole, strict=True)])
+    p50, p99 = (np.quantile(seconds, share, axis=1) for share in (0.5, 0.99))
+    print(f"\ntime beside {other}: p50 {p50[0] / p50[1]:.2f}, p99 {p99[0] / p99[1]:.2f}; "
+          f"{np.mean(same):.1%} of the first ten hits are the same; overlap with the exhaustive "
+          f"search of each: {np.mean(overlap, axis=0).round(3).tolist()}")  # fmt: skip
+
+
+def build(folder: Path, options: argparse.Namespace) -> dict[str, float]:
+    """Index variants of real photos, as `hgan index` does.
+
+    Returns:
+        The seconds to `store` the items, and to build the `graph`.
+    """
     if options.photos is None:
         sys.exit("--photos: a folder is needed to build an index")
     shutil.rmtree(folder, ignore_errors=True)  # an incomplete index
@@ -106,6 +140,7 @@ def build(folder: Path, options: argparse.Namespace) -> None:
     end = time.perf_counter()
     assert count == options.number, count
     print(f"stored in {stored - start:.0f} s, optimized in {end - stored:.0f} s")
+    return {"store": stored - start, "graph": end - stored}
 
 
 def encode_photos(root: Path, names: list[str], bundle: Bundle) -> Encoded[np.ndarray]:

@@ -41,7 +41,7 @@ def test_disk_is_what_the_index_takes(photos, tmp_path, bundle):
     """Vectors of the tiny bundle are tiny: 28 + 4 x 8 numbers."""
     found = estimate(photos, bundle)
     assert found.disk == LOG_BYTES + 12 * (2 * 28 + 2 * 32 + ENTRY_BYTES)
-    assert estimate(photos, bundle, "int8").disk == LOG_BYTES + 12 * (3 * 28 + 32 + ENTRY_BYTES)
+    assert estimate(photos, bundle, "int8").disk == LOG_BYTES + 12 * (28 + 32 + ENTRY_BYTES)
     index_folder(photos, tmp_path / "index", bundle)
     files = [file for file in (tmp_path / "index").rglob("*") if file.is_file()]
     assert sum(file.stat().st_blocks * 512 for file in files) < 1.2 * found.disk

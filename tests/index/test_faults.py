@@ -14,6 +14,7 @@ from uuid import uuid4
 import httpx
 import numpy as np
 import pytest
+from qdrant_client import QdrantClient, models
 
 from hgan.errors import IndexingError
 from hgan.index.indexer import IndexReport, index_folder
@@ -277,3 +278,19 @@ def test_a_newer_model_of_the_same_name(trouble: Trouble, photos: Path, tmp_path
     with pytest.raises(IndexingError, match=r"made with bundle"):
         open_index(trouble.address, Bundle.load(folder))
     assert trouble.writes == stored
+
+
+def test_a_collection_of_another_dimension(trouble: Trouble, photos: Path, bundle: Bundle) -> None:
+    """Its metadata says that it is this index, but its vectors are others: nothing is written."""
+    index_folder(photos, trouble.address, bundle)
+    name = trouble.address.rpartition("/")[2].partition("?")[0]
+    client = QdrantClient(url=trouble.url, check_compatibility=False)
+    metadata = client.get_collection(name).config.metadata
+    client.delete_collection(name)
+    params = models.VectorParams(size=3, distance=models.Distance.DOT)
+    client.create_collection(name, vectors_config={"dense": params}, metadata=metadata)
+    stored = trouble.writes
+    with pytest.raises(IndexingError, match=r"widths of its vectors .*delete the collection"):
+        index_folder(photos, trouble.address, bundle)
+    assert trouble.writes == stored and client.count(name).count == 0
+    client.close()

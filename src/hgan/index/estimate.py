@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 
@@ -107,21 +108,39 @@ def estimate(
     for photo, error in measured.failed:
         note_failed(photo.path, error, listing.skipped, listing.left_out)
     count = len(photos) - len(measured.failed)
-    widths = IndexManifest.of(source.root, bundle, quantize)
-    # 8-bit local vectors replace those in float16; 8-bit dense vectors are stored in addition.
-    local, dense, searched = (1, 3, 1) if quantize else (2, 2, 2)
-    vectors = round(measured.regions * widths.local * local) + widths.dense * dense
+    item = item_bytes(IndexManifest.of(source.root, bundle, quantize), measured.regions)
     model = sum((bundle.folder / name).stat().st_size for name in bundle.config.files)
     return Estimate(
         photos=count,
         skipped=len(listing.skipped),
         left_out=listing.left_out,
         tried=measured.photos,
-        disk=LOG_BYTES + count * (vectors + ENTRY_BYTES),
-        memory=PROGRAM_BYTES + model + count * widths.dense * searched,
+        disk=LOG_BYTES + count * item.disk,
+        memory=PROGRAM_BYTES + model + count * item.searched,
         seconds=measured.seconds / measured.photos * count,
         sidecars=len(listing.sidecars()),
     )
+
+
+class ItemBytes(NamedTuple):
+    """Bytes that each item of an index takes."""
+
+    disk: int
+    """On disk, with its metadata."""
+    searched: int
+    """Of the vectors that every search reads, which should be in memory."""
+
+
+def item_bytes(manifest: IndexManifest, regions: float) -> ItemBytes:
+    """Bytes of an item in an index with this manifest.
+
+    Args:
+        manifest: widths and format of the vectors.
+        regions: average number of local vectors of a photo.
+    """
+    each = 1 if manifest.quantize else 2
+    dense, local = manifest.dense * each, round(regions * manifest.local * each)
+    return ItemBytes(dense + local + ENTRY_BYTES, dense)
 
 
 def _readable(source: Source, listing: Listing) -> list[Photo]:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hgan.errors import ConfigError
+from hgan.errors import ConfigError, IndexingError
 from hgan.index.distributed.attempts import REASON
 from hgan.index.distributed.cluster import _check_address
 from hgan.index.distributed.run import index_on_ray
@@ -196,3 +196,16 @@ def test_machines_without_the_bundle_are_refused(
         index_on_ray(photos, place, bundle)
     with open_store(place, read_manifest(place)) as store:
         assert store.count() == 0
+
+
+def test_a_collection_of_another_model_is_refused(
+    cluster: Any, server: Any, photos: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    """By the driver, before any worker starts: one collection has the vectors of one model."""
+    place = f"{server.url}/photos"
+    index_folder(photos, place, bundle)
+    save_photo(photos / "new.png", (1, 2, 3))
+    other = Bundle.load(write_tiny_bundle(tmp_path / "other", seed=9))
+    with pytest.raises(IndexingError, match=r"made with bundle .*--rebuild"):
+        index_on_ray(photos, place, other)
+    assert len(contents(place)) == 12

@@ -242,13 +242,14 @@ def test_quantized_vectors_are_nearly_the_same(open_store):
         store.optimize()
         for exact in (True, False):
             for match in store.search(query, 300, exact=exact):
-                assert match.score == pytest.approx(expected[match.id], abs=HALF)
+                assert match.score == pytest.approx(expected[match.id], abs=EIGHT_BITS)
         found = store.rescore(words, list(expected))
         for point in stored:
             told = found[point.entry.id]
             assert told == pytest.approx(maxsim(words, point.local), abs=len(words) * EIGHT_BITS)
     with open_store(quantize="int8") as store:
         back = store.fetch([stored[7].entry.id], local=True)[0]
+        np.testing.assert_allclose(back.dense, stored[7].dense, atol=EIGHT_BITS)
         np.testing.assert_allclose(back.local, stored[7].local, atol=EIGHT_BITS)
 
 

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import qdrant_edge
 
 from hgan.errors import IndexingError
 from hgan.index.store import edge
 from hgan.index.store.contract import BEAM, Entry, Point, beam
 from hgan.index.store.edge import EdgeStore
+from hgan.index.store.payload import Widths
 from tests.fixtures.disks import mounted
 from tests.fixtures.points import DENSE, LOCAL, points, unit
 
@@ -78,17 +80,48 @@ def test_damaged_files(tmp_path, file):
         store.search(points(1)[0].dense, 5)
 
 
-@pytest.mark.parametrize(
-    ("quantize", "dense"), [(None, "InRamChunkedMmap"), ("int8", "ChunkedMmap")]
-)
-def test_what_candidates_alone_need_takes_no_memory(tmp_path, quantize, dense):
-    """Local vectors, and the originals of those in 8 bits, are read from the disk as needed."""
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_what_candidates_alone_need_takes_no_memory(tmp_path, quantize):
+    """Local vectors are read from the disk as needed."""
     with EdgeStore.create(tmp_path / "edge", DENSE, LOCAL, quantize) as store:
         store.upsert(points(10))
     [file] = tmp_path.rglob("segment.json")
     vectors = json.loads(file.read_text())["config"]["vector_data"]
     assert vectors["local"]["storage_type"] == "ChunkedMmap"
-    assert vectors["dense"]["storage_type"] == dense
+    assert vectors["dense"]["storage_type"] == "InRamChunkedMmap"
+
+
+def test_an_index_in_8_bits_of_an_older_version(tmp_path):
+    """Its dense vectors are in float16 and in 8 bits, with the CRC of the former."""
+    stored, old, new = points(60), Widths(DENSE, LOCAL), Widths(DENSE, LOCAL, "int8")
+    distance, int8 = qdrant_edge.Distance.Dot, qdrant_edge.ScalarType.Int8
+    vectors = {
+        "dense": qdrant_edge.EdgeVectorParams(
+            DENSE,
+            distance,
+            datatype=qdrant_edge.VectorStorageDatatype.Float16,
+            quantization_config=qdrant_edge.ScalarQuantizationConfig(int8),
+        ),
+        "local": edge._vectors(DENSE, LOCAL, "int8")["local"],
+    }
+    (tmp_path / "edge").mkdir()
+    shard = qdrant_edge.EdgeShard.create(
+        str(tmp_path / "edge"), qdrant_edge.EdgeConfig(vectors=vectors)
+    )
+    records = []
+    for point in stored:
+        payload = new.payload(point)
+        payload["checksums"]["dense"] = old.payload(point)["checksums"]["dense"]
+        records.append(qdrant_edge.Point(point.entry.id, new.named(point), payload))
+    shard.update(qdrant_edge.UpdateOperation.upsert_points(records))
+    shard.close()
+    query = unit(np.random.default_rng(9).normal(size=DENSE))
+    with EdgeStore.load(tmp_path / "edge", DENSE, LOCAL, "int8") as store:
+        expected = sorted(stored, key=lambda point: -float(point.dense @ query))
+        assert store.search(query, 60)[0].id == expected[0].entry.id
+        store.upsert(points(70)[50:])  # ten again, and ten more, with checksums of this version
+        store.optimize()
+        assert [state for _, state in store.verify()] == ["intact"] * 70
 
 
 def test_folder_that_cannot_be_made(tmp_path):

@@ -4,11 +4,12 @@ Vectors in float16 are rounded before they are stored, so the engine returns the
 CRC-32 of them is stored with the point's metadata. The CRC includes the id, so that vectors which
 were exchanged between two points are found too.
 
-Local vectors of 8 bits are lossy: the engine returns other bits than it was given. For each of them
+Vectors of 8 bits are lossy: the engine returns other bits than it was given. For each of them
 the inner product with a fixed vector of +1 and -1 is stored, and must be the same up to the
 rounding error. This finds all changes that matter for a score, but not those of a low bit.
 """
 
+from functools import cache
 from hashlib import shake_128
 from typing import Any
 from zlib import crc32
@@ -27,16 +28,22 @@ def checksum(key: str, vectors: np.ndarray) -> int:
 
 def projections(vectors: np.ndarray) -> list[float]:
     """(n,): the inner product of each vector (n, D) with a fixed vector of +1 and -1."""
-    width = vectors.shape[1]
-    bits = np.unpackbits(np.frombuffer(shake_128(b"hgan").digest(width // 8 + 1), np.uint8))
-    signs = 1.0 - 2.0 * bits[:width]  # (D,)
+    signs = _signs(vectors.shape[1])
     return [round(float(value), 3) for value in vectors.astype(np.float64) @ signs]
+
+
+@cache
+def _signs(width: int) -> np.ndarray:
+    """(D,): +1 and -1, always the same."""
+    bits = np.unpackbits(np.frombuffer(shake_128(b"hgan").digest(width // 8 + 1), np.uint8))
+    signs: np.ndarray = 1.0 - 2.0 * bits[:width]
+    return signs
 
 
 def matches(key: str, vectors: np.ndarray, stored: Any) -> bool:
     """Whether the vectors of one level are those whose checksum, or projections, were stored."""
     if isinstance(stored, list):
-        found = np.array(projections(vectors))  # (n,)
+        found = np.array(projections(vectors.reshape(-1, vectors.shape[-1])))  # (n,)
         expected = np.array(stored, np.float64)
         return found.shape == expected.shape and bool(
             (np.abs(found - expected) <= TOLERANCE).all()  # False for NaN

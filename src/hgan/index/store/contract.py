@@ -21,8 +21,8 @@ BEAM = 800
 unknown size; see `beam`."""
 
 OVERSAMPLING = 1.5
-"""Number of candidates per result that are found with 8-bit vectors, then rescored in float16. More
-find no more of the exact ones (`benchmarks/growth.py`)."""
+"""Number of candidates per result that are found with 8-bit vectors, then rescored in float16, in
+indexes of older versions with both; others have one kind of vectors."""
 
 FLUSH_EVERY = 500
 """Number of items written between two flushes. If the process is killed, no stored item is lost; a

@@ -362,24 +362,20 @@ def _vectors(
     dense: int, local: int, quantize: Quantize | None
 ) -> dict[str, "edge.EdgeVectorParams"]:
     # Inner product, not cosine: the weights of the levels are in the norms of dense vectors.
-    distance, half = edge.Distance.Dot, edge.VectorStorageDatatype.Float16
+    distance = edge.Distance.Dot
     vectors = {}
+    # 8 bits per number after a random rotation, with a scale for each vector. There is no second
+    # copy in float16 for rescoring: it would take three times the disk, and as much memory again.
+    datatype = edge.VectorStorageDatatype.Turbo8 if quantize else edge.VectorStorageDatatype.Float16
     if dense:
-        int8 = edge.ScalarQuantizationConfig(edge.ScalarType.Int8, memory=edge.Memory.Cached)
         vectors["dense"] = edge.EdgeVectorParams(
-            dense,
-            distance,
-            datatype=half,
-            # The search uses the 8-bit vectors; the originals are read only to rescore candidates.
-            memory=edge.Memory.Cold if quantize else edge.Memory.Cached,
-            quantization_config=int8 if quantize else None,
+            dense, distance, datatype=datatype, memory=edge.Memory.Cached
         )
     if local:
         vectors["local"] = edge.EdgeVectorParams(
             local,
             distance,
-            # 8 bits per number after a random rotation, with a scale for each vector.
-            datatype=edge.VectorStorageDatatype.Turbo8 if quantize else half,
+            datatype=datatype,
             # Five times as large as everything else, and only read for candidates.
             memory=edge.Memory.Cold,
             multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),

@@ -41,8 +41,8 @@ class IndexManifest:
     local: int
     """Width of the local vectors."""
     quantize: Quantize | None = None
-    """None for vectors in float16. With `int8`, a search compares dense vectors of 8-bit integers
-    and rescores the best candidates in float16; local vectors have 8 bits per number."""
+    """None for vectors in float16; `int8` for 8 bits per number. Indexes of older versions have
+    their dense vectors in both."""
     holds: Holds = "photos"
     regions: int | None = None
     """Number of local vectors per photo, if fewer than the model has; None for all of them."""

@@ -66,8 +66,9 @@ class Widths(NamedTuple):
         key, sums = point.entry.id, {}
         for name in self.names(local=True):
             vectors = np.asarray(getattr(point, name), np.float16)
-            lossy = name == "local" and self.quantize is not None
-            sums[name] = projections(vectors) if lossy else checksum(key, vectors)
+            lossy = self.quantize is not None
+            rows = vectors.reshape(-1, vectors.shape[-1])
+            sums[name] = projections(rows) if lossy else checksum(key, vectors)
         added = {BUCKET: bucket_of(point.entry.path), "checksums": sums}
         return {**to_payload(point.entry), **added}
 

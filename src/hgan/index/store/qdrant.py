@@ -323,24 +323,19 @@ def _index_field(
 
 def _vectors(dense: int, local: int, quantize: Quantize | None) -> dict[str, models.VectorParams]:
     # Inner product, not cosine: the weights of the levels are in the norms of dense vectors.
-    distance, half = models.Distance.DOT, models.Datatype.FLOAT16
+    distance = models.Distance.DOT
+    # 8 bits per number after a random rotation, with a scale for each vector; see `edge`.
+    datatype = models.Datatype.TURBO8 if quantize else models.Datatype.FLOAT16
     vectors = {}
     if dense:
-        int8 = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
         vectors["dense"] = models.VectorParams(
-            size=dense,
-            distance=distance,
-            datatype=half,
-            # The originals are read only to rescore candidates, and need not be in memory.
-            on_disk=quantize is not None,
-            quantization_config=models.ScalarQuantization(scalar=int8) if quantize else None,
+            size=dense, distance=distance, datatype=datatype, on_disk=False
         )
     if local:
         vectors["local"] = models.VectorParams(
             size=local,
             distance=distance,
-            # 8 bits per number after a random rotation, with a scale for each vector.
-            datatype=models.Datatype.TURBO8 if quantize else half,
+            datatype=datatype,
             on_disk=True,
             multivector_config=models.MultiVectorConfig(
                 comparator=models.MultiVectorComparator.MAX_SIM
