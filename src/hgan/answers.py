@@ -18,6 +18,7 @@ from hgan.search.calibration import Grade
 from hgan.search.finder import Hit
 from hgan.search.ids import id_of_path
 from hgan.search.language.types import Kind, Parsed
+from hgan.sources.roots import Roots
 
 
 def _relative(path: str) -> str:
@@ -66,12 +67,12 @@ class SearchHit(BaseModel):
     )
 
     @classmethod
-    def of(cls, hit: Hit, root: PurePath, public: Callable[[str], str]) -> Self:
-        """The hit with the ids that `public` gives, and paths relative to the folder of photos."""
-        duplicates = [path.relative_to(root).as_posix() for path in hit.duplicates]
+    def of(cls, hit: Hit, roots: Roots, public: Callable[[str], str]) -> Self:
+        """The hit with the ids that `public` gives, and paths in the index."""
+        duplicates = [roots.inside(path) for path in hit.duplicates]
         return cls(
             id=public(hit.id),
-            path=hit.path.relative_to(root).as_posix(),
+            path=roots.inside(hit.path),
             score=hit.score,
             levels=hit.levels,
             duplicates=duplicates,

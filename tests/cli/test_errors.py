@@ -28,7 +28,6 @@ from tests.fixtures.tiny_bundle import write_tiny_bundle
         ("search dogs --offest 3", "--offest: unknown option; did you mean --offset?"),
         ("search dogs --zebra", "--zebra: unknown option; see `hgan search --help`"),
         ("index photos --quantize int4", "--quantize: must be int8 or none, not int4"),
-        ("index photos more", "more: unexpected argument; see `hgan index --help`"),
         ("index", "name the photos or texts to index, as in `hgan index ~/Pictures`"),
         ("explain", "photo and text are missing; see `hgan explain --help`"),
     ],

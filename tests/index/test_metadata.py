@@ -23,6 +23,7 @@ from hgan.runtime.fingerprint import fingerprint, to_hex
 from hgan.runtime.images import open_photo
 from hgan.search.searcher import open_index
 from hgan.sources.open import open_source
+from hgan.sources.roots import Roots
 from tests.fixtures.xmp import LIGHTROOM, xmp
 
 LISBON = {1: "N", 2: (38.0, 43.0, 30.0), 3: "W", 4: (9.0, 9.0, 0.0)}
@@ -112,7 +113,7 @@ def test_a_watcher_waits_until_a_sidecar_is_written(
 ) -> None:
     monkeypatch.setattr(watch, "SETTLE", 0.2)
     with open_writer(open_source(photos), to, bundle) as writer:
-        watcher = Watcher(photos, lambda: nullcontext(writer))
+        watcher = Watcher(Roots(photos), lambda: nullcontext(writer))
         assert watcher.look().unchanged == 13
         from watchfiles import Change
 

@@ -128,7 +128,6 @@ def test_nothing_is_remembered_of_an_index_that_is_not_there(to, tmp_path, capsy
         remember_model(to, Bundle.load(bundle))
 
 
-def test_options_of_photos_still_need_photos(to, moved, capsys):
-    for option in ("--watch", "--estimate"):
-        assert main(["index", "--to", to, "--model", str(moved), option]) == 2
-        assert "name the photos or texts to index" in capsys.readouterr().err
+def test_with_options_of_photos_the_photos_of_the_index_are_read(to, moved, capsys):
+    assert main(["index", "--to", to, "--model", str(moved), "--estimate"]) == 0
+    assert capsys.readouterr().out.split()[:2] == ["photos", "12"]

@@ -23,6 +23,7 @@ from hgan.search.searcher import open_index
 from hgan.sources.folder import FolderSource
 from hgan.sources.left_out import LeftOut
 from hgan.sources.open import open_source
+from hgan.sources.roots import Roots
 from tests.fixtures.messy import picture
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.qdrant_proxy import new_server
@@ -57,7 +58,7 @@ def paths(writer: IndexWriter) -> set[str]:
 
 
 def test_a_look_takes_what_has_settled(photos, writer, settle):
-    watcher = Watcher(photos, lambda: nullcontext(writer))
+    watcher = Watcher(Roots(photos), lambda: nullcontext(writer))
     assert watcher.look() == IndexReport(unchanged=12)
     save_photo(photos / "new.png", (200, 200, 0))
     save_photo(photos / "red 0.png", COLOURS["blue"], seed=5)
@@ -78,7 +79,7 @@ def test_a_photo_that_grows_is_not_read(photos, writer, settle, monkeypatch):
     monkeypatch.setattr(
         FolderSource, "read", lambda _source, photo: read.append(photo.path) or 1 / 0
     )
-    watcher = Watcher(photos, lambda: nullcontext(writer))
+    watcher = Watcher(Roots(photos), lambda: nullcontext(writer))
     with (photos / "slow.png").open("wb") as file:
         for start in range(0, len(whole), len(whole) // 5):
             file.write(whole[start : start + len(whole) // 5])
@@ -93,7 +94,7 @@ def test_a_photo_that_grows_is_not_read(photos, writer, settle, monkeypatch):
 
 def test_a_bad_photo_is_tried_and_told_once(photos, writer, settle, monkeypatch):
     good = (photos / "red 0.png").read_bytes()
-    watcher = Watcher(photos, lambda: nullcontext(writer))
+    watcher = Watcher(Roots(photos), lambda: nullcontext(writer))
     (photos / "red 0.png").write_bytes(good[: len(good) // 2])
     (photos / "link.png").symlink_to("nowhere")
     assert set(watcher.look().skipped) == {"link.png"}
@@ -113,7 +114,7 @@ def test_the_index_is_arranged_after_many_changes(photos, writer, settle, monkey
     monkeypatch.setattr(watch, "OPTIMIZE_AFTER", 3)
     arranged = []
     monkeypatch.setattr(writer, "optimize", lambda: arranged.append(1))
-    watcher = Watcher(photos, lambda: nullcontext(writer))
+    watcher = Watcher(Roots(photos), lambda: nullcontext(writer))
     for path in ("red 0.png", "blue 0.png", "green 0.png", "red/red 1.png"):
         (photos / path).unlink()
         watcher.look()
@@ -197,7 +198,7 @@ def test_rules_are_followed_and_may_change(photos, tmp_path, bundle, settle):
 def test_events_in_ignored_folders_change_nothing(photos, writer):
     watchfiles = pytest.importorskip("watchfiles")
     save_photo(photos / "@eaDir/1.png", COLOURS["red"])
-    watcher = Watcher(photos, lambda: nullcontext(writer), photos / "my.index")
+    watcher = Watcher(Roots(photos), lambda: nullcontext(writer), photos / "my.index")
     watcher.look()
 
     def relevant(path: str, change: str = "modified") -> bool:

@@ -30,6 +30,7 @@ from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from hgan.sources.folder import FolderSource, read_file
 from hgan.sources.open import open_source
+from hgan.sources.roots import Roots
 from hgan.sources.types import Photo, PhotoContent
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.qdrant_proxy import new_server
@@ -148,7 +149,7 @@ def test_tags_follow_a_file_that_is_renamed(photos, writer, monkeypatch):
     assert tags(writer, "renamed.png") == ("mine",)
     assert (tags(writer, "b.png"), tags(writer, "copy.png")) == (("yours",), ())
     monkeypatch.setattr(watch, "SETTLE", 0.2)
-    watcher = Watcher(photos, lambda: nullcontext(writer))
+    watcher = Watcher(Roots(photos), lambda: nullcontext(writer))
     watcher.look()
     (photos / "renamed.png").rename(photos / "again.png")
     while watcher.look() == IndexReport(unchanged=14):  # not settled: the old one stays so long

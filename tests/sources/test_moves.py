@@ -7,6 +7,7 @@ import pytest
 from hgan.errors import DataError
 from hgan.sources import moves
 from hgan.sources.moves import LOG, move_back, move_out
+from hgan.sources.roots import Roots
 
 
 @pytest.fixture
@@ -29,7 +30,10 @@ def files(folder):
 def test_out_and_back(library, tmp_path):
     before = files(library)
     to = tmp_path / "copies"
-    assert move_out(library, ["2023/b.jpg", "a.jpg"], to) == [to / "2023/b.jpg", to / "a.jpg"]
+    assert move_out(Roots(library), ["2023/b.jpg", "a.jpg"], to) == [
+        to / "2023/b.jpg",
+        to / "a.jpg",
+    ]
     assert files(library) == {"2023/c.jpg": "2023/c.jpg"}
     assert files(to) == {"2023/b.jpg": "2023/b.jpg", "a.jpg": "a.jpg"}
     back, problems = move_back(to)
@@ -42,7 +46,7 @@ def test_nothing_is_overwritten(library, tmp_path):
     to.mkdir()
     (to / "a.jpg").write_text("other")
     with pytest.raises(DataError, match="exists already"):
-        move_out(library, ["2023/b.jpg", "a.jpg"], to)
+        move_out(Roots(library), ["2023/b.jpg", "a.jpg"], to)
     assert (to / "a.jpg").read_text() == "other" and (library / "a.jpg").exists()
     (library / "2023/b.jpg").write_text("new")  # in the way of moving back
     _, problems = move_back(to)
@@ -62,7 +66,7 @@ def test_an_interrupted_move_can_be_undone(library, tmp_path, monkeypatch):
 
     monkeypatch.setattr(moves, "_move", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        move_out(library, ["a.jpg", "2023/c.jpg", "2023/b.jpg"], to)
+        move_out(Roots(library), ["a.jpg", "2023/c.jpg", "2023/b.jpg"], to)
     monkeypatch.setattr(moves, "_move", made)
     back, problems = move_back(to)
     assert [path.name for path in back] == ["a.jpg"] and problems == []
@@ -72,7 +76,7 @@ def test_an_interrupted_move_can_be_undone(library, tmp_path, monkeypatch):
 @pytest.mark.parametrize("inside", ["", "2023", "new/deep"])
 def test_a_folder_among_the_photos_is_refused(library, inside):
     with pytest.raises(DataError, match="choose a folder outside"):
-        move_out(library, ["a.jpg"], library / inside)
+        move_out(Roots(library), ["a.jpg"], library / inside)
     assert (library / "a.jpg").exists() and not (library / "new").exists()
 
 

@@ -47,8 +47,9 @@ def _restore(_parser: ArgumentParser, chosen: Namespace) -> int:
             f"its model, {manifest.bundle_name}, is not in {manifest.bundle_path} on this machine",
             file=sys.stderr,
         )
-    if "://" not in manifest.root and not Path(manifest.root).exists():
-        print_visible(f"its {manifest.holds} are not in {manifest.root} here", file=sys.stderr)
+    for place in manifest.roots.by_name.values():
+        if isinstance(place, Path) and not place.exists():
+            print_visible(f"its {manifest.holds} are not in {place} here", file=sys.stderr)
     print_visible(f"{manifest.points:,} {manifest.holds}: {chosen.index}")
     return 0
 

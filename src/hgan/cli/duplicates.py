@@ -70,15 +70,16 @@ def _duplicates(_parser: ArgumentParser, chosen: Namespace) -> int:
 def _move(found: "Copies", to: Path) -> None:
     from hgan.sources.moves import move_out
 
-    if not isinstance(found.root, Path):
-        raise ConfigError(f"{found.root}: only photos in a folder can be moved; use --files")
+    if not isinstance(found.roots.first, Path):
+        raise ConfigError(f"{found.roots}: only photos in a folder can be moved; use --files")
     names = [copy.inside for group in found.groups for copy in group[1:]]
-    moved = move_out(found.root, names, to) if names else []
+    moved = move_out(found.roots, names, to) if names else []
     print_visible(f"{len(moved)} moved to {to}")
     if moved:
+        folders = " ".join(map(str, found.roots.by_name.values()))
         print_visible(
-            f"`hgan duplicates --undo {to}` moves them back; `hgan index {found.root}` updates "
-            "the index",
+            f"`hgan duplicates --undo {to}` moves them back; `hgan index {folders}` updates the "
+            "index",
             file=sys.stderr,
         )
 

@@ -1,4 +1,4 @@
-"""The verb `index`: index a folder of photos, or a file of texts."""
+"""The verb `index`: index folders of photos, or a file of texts."""
 
 import sys
 from pathlib import Path
@@ -25,13 +25,13 @@ _OF_PHOTOS = "address", "engine", "estimate", "exclude", "part", "quantize", "re
 
 def _index_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "folder",
-        nargs="?",
+        "folders",
+        nargs="*",
         type=str,
         metavar="FOLDER_OR_FILE",
-        help="folder of photos, or an address such as s3://bucket/2023, including its subfolders; "
-        "or a file of captions or sentences; not needed for --verify, --repair and --rebuild, nor "
-        "for --model alone, which remembers where the model of the index is now",
+        help="folders of photos, or an address such as s3://bucket/2023, including their "
+        "subfolders; or a file of captions or sentences; by default those of the index. --model "
+        "alone remembers where the model of the index is now",
     )
     parser.add_argument(
         "--to",
@@ -122,28 +122,27 @@ def _index_arguments(parser: ArgumentParser) -> None:
 def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
     use_device(chosen.device)
     _check_failed(chosen)
-    folder, to = chosen.folder, chosen.to or default_index()
+    folders, to = chosen.folders or None, chosen.to or default_index()
     if chosen.verify:
         return _verify(to)
     if chosen.repair:
         return _repair(to, chosen)
     if chosen.rebuild:
         return _rebuild(to, chosen)
-    if folder is None and chosen.model is not None and not any(chosen[name] for name in _OF_PHOTOS):
+    if folders is None and chosen.model is not None and not _has_photo_options(chosen):
         return _remember(to, chosen.model)
-    if folder is None:
-        raise ConfigError("name the photos or texts to index, as in `hgan index ~/Pictures`")
+    folders = folders or _folders_of(to)
     _check_engine(chosen)
     bundle = named_model(chosen.model)
     quantize = None if chosen.quantize == "none" else chosen.quantize
     regions, exclude = chosen.regions, chosen.exclude
-    if Path(folder).is_file():
+    if len(folders) == 1 and Path(folders[0]).is_file():
         for option in ("engine", "estimate", "exclude", "part", "regions", "watch"):
             if chosen[option]:
-                raise ConfigError(f"{folder} is a file of texts; --{option} is only for photos")
+                raise ConfigError(f"{folders[0]} is a file of texts; --{option} is only for photos")
         from hgan.index.texts import index_texts
 
-        _print_report(index_texts(folder, to, bundle, quantize), to, chosen.failed)
+        return _print_report(index_texts(folders[0], to, bundle, quantize), to, chosen.failed)
     elif chosen.estimate:
         from hgan.index.estimate import estimate
         from hgan.index.open import kept_rules
@@ -151,7 +150,7 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
         if chosen.part is not None:
             raise ConfigError("--estimate estimates all photos; omit --part")
         rules = kept_rules(to) if exclude is None else exclude
-        for line in estimate(folder, bundle, quantize, regions, rules).lines():
+        for line in estimate(folders, bundle, quantize, regions, rules).lines():
             print_visible(line)
     elif chosen.watch:
         from hgan.index.watcher import watch_folder
@@ -160,7 +159,7 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
             raise ConfigError("--watch indexes all photos; omit --part")
         try:
             watch_folder(
-                folder, to, bundle, quantize, regions, exclude, lambda done: _print_event(done, to)
+                folders, to, bundle, quantize, regions, exclude, lambda done: _print_event(done, to)
             )
         except KeyboardInterrupt:  # the usual end of watching; pending writes are finished
             print("stopped", file=sys.stderr)
@@ -169,14 +168,30 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
         from hgan.index.shard import WHOLE, Shard
 
         shard = WHOLE if chosen.part is None else Shard.parse(chosen.part)
-        wanted = folder, to, bundle, quantize, shard, regions, exclude
+        wanted = folders, to, bundle, quantize, shard, regions, exclude
         if chosen.engine:
             from hgan.index.distributed.run import index_on_ray
 
-            _print_report(index_on_ray(*wanted, chosen.address), to, chosen.failed)
-        else:
-            _print_report(index_folder(*wanted), to, chosen.failed)
+            return _print_report(index_on_ray(*wanted, chosen.address), to, chosen.failed)
+        return _print_report(index_folder(*wanted), to, chosen.failed)
     return 0
+
+
+def _has_photo_options(chosen: Namespace) -> bool:
+    return any(chosen[name] for name in _OF_PHOTOS)
+
+
+def _folders_of(to: Path | str) -> list[str]:
+    """What an index contains the photos or texts of.
+
+    Raises:
+        ConfigError: there is no index.
+    """
+    from hgan.index.store.open import is_address, read_manifest
+
+    if not is_address(to) and not (Path(to) / "index.json").exists():
+        raise ConfigError("name the photos or texts to index, as in `hgan index ~/Pictures`")
+    return [str(place) for place in read_manifest(to).roots.by_name.values()]
 
 
 def _check_failed(chosen: Namespace) -> None:
@@ -240,8 +255,7 @@ def _repair(to: Path | str, chosen: Namespace) -> int:
             "without the tags that users had added",
             file=sys.stderr,
         )
-    _print_report(done.report, to, chosen.failed)
-    return 0
+    return _print_report(done.report, to, chosen.failed)
 
 
 def _rebuild(to: Path | str, chosen: Namespace) -> int:
@@ -258,7 +272,7 @@ def _rebuild(to: Path | str, chosen: Namespace) -> int:
         chosen.quantize,
         chosen.regions,
         chosen.exclude,
-        chosen.folder,
+        chosen.folders or None,
         console.print,
     )
     if done.lost:
@@ -267,8 +281,7 @@ def _rebuild(to: Path | str, chosen: Namespace) -> int:
             "are lost",
             file=sys.stderr,
         )
-    _print_report(done.report, to, chosen.failed)
-    return 0
+    return _print_report(done.report, to, chosen.failed)
 
 
 def print_not_indexed(report: "IndexReport", failed: Path | None = None) -> None:
@@ -301,8 +314,12 @@ def print_not_indexed(report: "IndexReport", failed: Path | None = None) -> None
         )
 
 
-def _print_report(report: "IndexReport", to: Path | str, failed: Path | None = None) -> None:
-    """Print counts to standard output, and what was not indexed to standard error, or to a file."""
+def _print_report(report: "IndexReport", to: Path | str, failed: Path | None = None) -> int:
+    """Print counts to standard output, and what was not indexed to standard error, or to a file.
+
+    Returns:
+        The exit code: that of an error if one of several folders could not be read.
+    """
     print_not_indexed(report, failed)
     left_out = f", {report.left_out.total} left out" if report.left_out.total else ""
     if report.sidecars:
@@ -312,6 +329,9 @@ def _print_report(report: "IndexReport", to: Path | str, failed: Path | None = N
         f"{report.unchanged} unchanged, {len(report.skipped)} skipped{left_out}: {to}",
         flush=True,
     )
+    for why in report.absent.values():
+        print_visible(f"hgan: {why}; its photos stay in the index", file=sys.stderr, flush=True)
+    return 2 if report.absent else 0
 
 
 def _print_event(event: "WatchEvent", to: Path | str) -> None:
@@ -323,17 +343,21 @@ def _print_event(event: "WatchEvent", to: Path | str) -> None:
 
 
 INDEX = Verb(
-    summary="Index a folder of photos, or a file of texts.",
+    summary="Index folders of photos, or a file of texts.",
     details=(
-        "Reads every photo of the folder once. Run it again to update the index: only new and\n"
+        "Reads every photo of the folders once. Run it again to update the index: only new and\n"
         "changed photos are read, and missing photos are removed. An interrupted run continues\n"
         "where it stopped. Photos that cannot be read are skipped and listed; other files, hidden\n"
         "files and images with a side below 64 pixels are left out and counted. Rules of\n"
-        "gitignore in files named .hganignore, or given with --exclude, leave out more. An index\n"
-        "contains one folder and its subfolders. Without --to, it is in $HGAN_INDEX, or else in a\n"
-        "folder in your user data. Photos can also be in S3 (pip install 'hgan[cloud]') and in\n"
-        "other stores that fsspec reads; credentials are read from the same places as by the\n"
-        "stores' own tools.\n\n"
+        "gitignore in files named .hganignore, or given with --exclude, leave out more. Without\n"
+        "--to, the index is in $HGAN_INDEX, or else in a folder in your user data. Photos can\n"
+        "also be in S3 (pip install 'hgan[cloud]') and in other stores that fsspec reads;\n"
+        "credentials are read from the same places as by the stores' own tools.\n\n"
+        "Of several folders, the photos of the first one have paths relative to it, as in\n"
+        "2023/beach.jpg, and those of each other folder are below its name: Photos/beach.jpg. To\n"
+        "add a folder to an index, name it after all that it has. If only some are named, the\n"
+        "others are not looked at. The photos of a folder that cannot be read now, such as a disk\n"
+        "that is not plugged in, stay in the index.\n\n"
         "On a Qdrant server an index is a collection. Settings can follow its name, as in\n"
         "?shard_number=3&replication_factor=2: shard_number, replication_factor and\n"
         "write_consistency_factor of a new collection; timeout (seconds) and attempts of a\n"
@@ -351,6 +375,7 @@ INDEX = Verb(
     ),
     examples=(
         "hgan index ~/Pictures",
+        "hgan index ~/Pictures /media/disk/Photos",
         "hgan index ~/Pictures --to holidays.index",
         "hgan index ~/Pictures --to mine.index --model bundles/mine",
         "hgan index ~/Pictures --to clip.index --model openai/clip-vit-base-patch32",

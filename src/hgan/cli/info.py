@@ -121,6 +121,8 @@ def _shown(name: str, value: Any) -> str:
     """A value on one line."""
     if name == "device":
         return _device_line(value)
+    if name == "folders":
+        return ", ".join(f"{folder} as {name}" for name, folder in value.items())
     if isinstance(value, dict):
         return ", ".join(f"{key} {number:g}" for key, number in value.items() if number)
     if name == "languages":

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hgan.search.finder import Hit, SearchOptions
 from hgan.search.query import Query
 from hgan.search.searcher import Index, open_index
 from hgan.search.words import Unknown
-from hgan.sources.open import place_of
+from hgan.sources.roots import Roots
 
 TIMEOUT = 60.0
 """Seconds for an answer of a service."""
@@ -36,10 +37,10 @@ class ServedIndex(Client):
 
     holds: Holds = "photos"
 
-    def __init__(self, url: str, root: Path | str) -> None:
+    def __init__(self, url: str, roots: Roots) -> None:
         keys = os.environ.get("HGAN_API_KEYS", "").split(",")
         super().__init__(url, keys[0].strip() or None, TIMEOUT)
-        self._root = place_of(str(root))
+        self._roots = roots
         bundle: dict[str, Any] = self.status().get("bundle", {})
         self.bundle = _Model(str(bundle.get("name")), tuple(bundle.get("languages") or ()))
 
@@ -56,8 +57,8 @@ class ServedIndex(Client):
             [
                 replace(
                     hit,
-                    path=self._root / hit.path,
-                    duplicates=tuple(self._root / path for path in hit.duplicates),
+                    path=self._roots.path(hit.path.as_posix()),
+                    duplicates=tuple(self._roots.path(path.as_posix()) for path in hit.duplicates),
                 )
                 for hit in hits
             ]
@@ -65,11 +66,10 @@ class ServedIndex(Client):
         ]
 
     def _relative(self, query: Query) -> Query:
-        """The query with a path relative to the indexed folder, as the service knows it."""
-        if query.like and Path(query.like).is_absolute() and isinstance(self._root, Path):
-            path = Path(query.like)
-            if path.is_relative_to(self._root):
-                return replace(query, like=path.relative_to(self._root).as_posix())
+        """The query with a path in the index, as the service knows it."""
+        if query.like and Path(query.like).is_absolute() and isinstance(self._roots.first, Path):
+            with suppress(ValueError):  # not in a folder of the index
+                return replace(query, like=self._roots.inside(Path(query.like)))
         return query
 
 
@@ -89,6 +89,6 @@ def open_to_search(target: Path | str, bundle: Bundle | None = None) -> Index | 
     if url is None:
         return open_index(target, bundle)
     try:
-        return ServedIndex(url, read_manifest(Path(target)).root)
+        return ServedIndex(url, read_manifest(Path(target)).roots)
     except IndexingError:  # it is stopping, or does not answer
         return open_index(target, bundle)

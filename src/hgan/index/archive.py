@@ -105,7 +105,7 @@ def write_archive(
                 "format": FORMAT,
                 "hgan": __version__,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "manifest": asdict(manifest),
+                "manifest": manifest.as_dict(),
                 "files": {name: asdict(one) for name, one in written.items()},
                 "used": used,
             }

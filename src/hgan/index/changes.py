@@ -25,4 +25,5 @@ class Changes:
             skipped=dict(listing.skipped),
             left_out=deepcopy(listing.left_out),
             sidecars=len(listing.sidecars()),
+            absent=dict(listing.absent),
         )

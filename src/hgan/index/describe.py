@@ -20,6 +20,7 @@ def describe_index(target: Target) -> dict[str, Any]:
     return {
         "index": str(target),
         manifest.holds: manifest.root,
+        "folders": None if manifest.folders is None else dict(manifest.folders),
         "count": manifest.points,
         "bytes": None if is_address(target) else space_used(Path(target)),
         "quantize": manifest.quantize,

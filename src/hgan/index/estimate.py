@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hgan.errors import DataError, HganError
+from hgan.index.folders import Folders, open_photos
 from hgan.index.points import entry_of
 from hgan.index.store.manifest import IndexManifest, Quantize
 from hgan.progress import progress
@@ -20,7 +21,6 @@ from hgan.runtime.bundle import IMAGE_BATCH, Bundle
 from hgan.runtime.region_grid import pooled
 from hgan.runtime.stream import stream
 from hgan.sources.left_out import LEAST_SIDE, LeftOut, note_failed
-from hgan.sources.open import open_source
 from hgan.sources.types import Listing, Photo, Source
 from hgan.sources.walk import count_ignored
 
@@ -78,7 +78,7 @@ class Estimate:
 
 
 def estimate(
-    folder: Path | str,
+    folder: Folders,
     bundle: Bundle | Path | None = None,
     quantize: Quantize | None = None,
     regions: int | None = None,
@@ -98,7 +98,7 @@ def estimate(
         HganError: the folder does not exist, contains no photos, or no photo of the sample can be
             read.
     """
-    source = open_source(folder).excluding(exclude)
+    source = open_photos(folder, None, exclude).excluding(exclude)
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
     bundle = pooled(bundle, regions)

@@ -2,7 +2,7 @@
 remember where the model is now.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +30,7 @@ def open_to_write(
     holds: Holds = "photos",
     regions: int | None = None,
     exclude: tuple[str, ...] | None = None,
+    folders: Mapping[str, Path] | None = None,
 ) -> Iterator[tuple[Store, Bundle, IndexManifest]]:
     """Open or create an index; yields its store, the bundle with the index's regions, and its
     manifest.
@@ -43,6 +44,7 @@ def open_to_write(
         holds: whether the index contains photos or texts.
         regions: number of local vectors per photo of a new index, see `IndexManifest`.
         exclude: rules for files to leave out; None for those of the index.
+        folders: further folders of photos by name, which are added to those of the index.
 
     Raises:
         BundleError: the bundle is missing or damaged.
@@ -56,7 +58,7 @@ def open_to_write(
     if not isinstance(bundle, Bundle):
         bundle = Bundle.load(bundle)
     pooled(bundle, regions)  # raises before anything is created
-    wanted = IndexManifest.of(root, bundle, quantize, holds, regions, exclude)
+    wanted = IndexManifest.of(root, bundle, quantize, holds, regions, exclude, folders)
     with create_store(target, wanted) as store:
         manifest = read_manifest(target)
         yield store, pooled(bundle, manifest.regions), manifest

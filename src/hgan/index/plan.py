@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from hgan.errors import IndexingError
-from hgan.index.indexer import index_folder
+from hgan.index.folders import source_of
+from hgan.index.indexer import index_source
 from hgan.index.report import IndexReport
 from hgan.index.store.manifest import IndexManifest
 from hgan.index.store.open import Target, read_manifest
 from hgan.index.texts import index_texts
 from hgan.runtime.bundle import Bundle
+from hgan.sources.folders import check_each
 
 
 @dataclass
@@ -39,8 +41,10 @@ class Plan:
         new = self.manifest
         if new.holds == "texts":
             return index_texts(new.root, place, self.bundle, new.quantize)
-        return index_folder(
-            new.root, place, self.bundle, new.quantize, regions=new.regions, exclude=new.exclude
+        source = source_of(new)
+        check_each(source.excluding(new.exclude or ()))
+        return index_source(
+            source, place, self.bundle, new.quantize, regions=new.regions, exclude=new.exclude
         )
 
     def matches(self, place: Target) -> bool:
@@ -52,7 +56,10 @@ class Plan:
         found, new = read_manifest(place), self.manifest
         return all(
             getattr(found, name) == getattr(new, name)
-            for name in ("root", "bundle", "dense", "local", "quantize", "regions", "holds")
+            for name in (
+                *("root", "folders", "bundle", "dense", "local"),
+                *("quantize", "regions", "holds"),
+            )
         )
 
     def check(self, place: Target) -> None:

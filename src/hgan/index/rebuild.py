@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from hgan.errors import IndexingError
+from hgan.index.folders import Folders
 from hgan.index.plan import Plan, Rebuild
 from hgan.index.rebuild_folder import rebuild_folder
 from hgan.index.store.manifest import IndexManifest, Quantize
@@ -26,7 +27,7 @@ def rebuild_index(
     quantize: Quantize | Literal["none"] | None = None,
     regions: int | None = None,
     exclude: list[str] | None = None,
-    root: Path | str | None = None,
+    root: Folders | None = None,
     waiting: Callable[[str], object] = lambda _why: None,
 ) -> Rebuild:
     """Build an index anew, and replace the old one when the new one is whole.
@@ -65,12 +66,14 @@ def rebuild_index(
     return rebuild_folder(plan, waiting)
 
 
-def _check_root(target: Target, old: IndexManifest, root: Path | str) -> None:
-    given = Path(root) if old.holds == "texts" else open_source(root).root
-    if (given if isinstance(given, str) else str(given.resolve())) != old.root:
-        raise IndexingError(
-            f"{target}: contains the {old.holds} of {old.root}; index {root} into another index"
-        )
+def _check_root(target: Target, old: IndexManifest, root: Folders) -> None:
+    stored = {str(place) for place in old.roots.by_name.values()}
+    for one in [root] if isinstance(root, Path | str) else root:
+        given = Path(one) if old.holds == "texts" else open_source(one).root
+        if (given if isinstance(given, str) else str(given.resolve())) not in stored:
+            raise IndexingError(
+                f"{target}: contains the {old.holds} of {old.roots}; index {one} into another index"
+            )
 
 
 def _plan(
@@ -90,5 +93,5 @@ def _plan(
     pooled(bundle, regions)  # raises before anything is created
     rules = old.exclude if exclude is None else Rules.of(exclude).exclude
     form = old.quantize if quantize is None else None if quantize == "none" else quantize
-    new = IndexManifest.of(old.root, bundle, form, old.holds, regions, rules)
+    new = IndexManifest.of(old.root, bundle, form, old.holds, regions, rules, old.folders)
     return Plan(target, new, bundle)

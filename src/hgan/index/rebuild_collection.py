@@ -4,7 +4,8 @@ from collections.abc import Callable
 from time import sleep
 from urllib.parse import quote
 
-from hgan.index.indexer import index_folder
+from hgan.index.folders import source_of
+from hgan.index.indexer import index_source
 from hgan.index.open import open_to_write
 from hgan.index.plan import Plan, Rebuild
 from hgan.index.report import IndexReport
@@ -92,7 +93,7 @@ def _carry(server: Server, names: list[str], place: str, bundle: Bundle, add: bo
         manifest = manifest_of(new)
     if manifest.holds != "photos":
         return
-    report = index_folder(manifest.root, place, bundle)
+    report = index_source(source_of(manifest), place, bundle)
     entries: list[Entry] = []
     used = server.collection
     for name in names:

@@ -6,7 +6,8 @@ from pathlib import Path
 from time import sleep
 
 from hgan.errors import IndexingError
-from hgan.index.indexer import index_folder
+from hgan.index.folders import source_of
+from hgan.index.indexer import index_source
 from hgan.index.open import open_to_write
 from hgan.index.plan import Plan, Rebuild
 from hgan.index.report import IndexReport
@@ -67,7 +68,7 @@ def switch(folder: Path, old: Iterable[Entry], bundle: Bundle | None = None) -> 
     manifest = read_manifest(place)
     bundle = bundle or manifest.load_bundle()
     if manifest.holds == "photos":
-        report = index_folder(manifest.root, place, bundle)
+        report = index_source(source_of(manifest), place, bundle)
         with open_to_write(manifest.root, place, bundle) as (store, _, _):
             carry_tags(old, store, manifest, report.unreadable)
     number = read_manifest(folder).generation + 1

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hgan.index.indexer import index_folder
+from hgan.index.folders import source_of
+from hgan.index.indexer import index_source
 from hgan.index.report import IndexReport
 from hgan.index.store import folder
 from hgan.index.store.contract import BrokenError
@@ -52,8 +53,8 @@ def repair_index(to: Path | str, bundle: Bundle | None = None) -> Repair:
     if manifest.holds == "texts":
         return Repair(index_texts(manifest.root, target, bundle, manifest.quantize), lost)
     return Repair(
-        index_folder(
-            manifest.root,
+        index_source(
+            source_of(manifest),
             target,
             bundle,
             manifest.quantize,

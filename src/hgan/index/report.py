@@ -22,6 +22,9 @@ class IndexReport:
     """Other files of the folder."""
     sidecars: int = 0
     """XMP sidecars of the photos, except those that were skipped."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """Of several folders, those that could not be read, with the reason; their photos stay in the
+    index."""
     unplaced: int = 0
     """Photos of the index with a position, but without a city, because there is no gazetteer."""
 

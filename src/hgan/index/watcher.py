@@ -1,6 +1,6 @@
-"""Keep an index up to date with its folder: detect added, changed and removed photos.
+"""Keep an index up to date with its folders: detect added, changed and removed photos.
 
-When the system reports a change, the watcher lists the whole folder, as `hgan index` does, so that
+When the system reports a change, the watcher lists all folders, as `hgan index` does, so that
 moved and missed photos are found as well. A photo is read once its size and time have stayed the
 same for `SETTLE` seconds, so that files are not read while they are written or copied.
 """
@@ -10,10 +10,11 @@ from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 from threading import Event
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, NamedTuple
 
 from hgan.errors import ConfigError, HganError
+from hgan.index.folders import Folders, open_photos
 from hgan.index.indexer import open_writer
 from hgan.index.report import IndexReport
 from hgan.index.store.contract import ReplacedError
@@ -23,10 +24,11 @@ from hgan.index.writer import Changes, IndexWriter
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.formats import kind_of
 from hgan.sources.folder import FolderSource
-from hgan.sources.open import open_source
+from hgan.sources.folders import FoldersSource
+from hgan.sources.roots import Roots
 from hgan.sources.rules import IGNORE_FILE
 from hgan.sources.sidecars import is_sidecar_name
-from hgan.sources.types import Photo
+from hgan.sources.types import Photo, Source
 
 if TYPE_CHECKING:
     from watchfiles import Change
@@ -58,13 +60,13 @@ class _Seen(NamedTuple):
 
 
 class Watcher:
-    """Keeps an index up to date with its folder; the index may be searched meanwhile."""
+    """Keeps an index up to date with its folders; the index may be searched meanwhile."""
 
-    def __init__(self, root: Path, opening: Opening, ignore: Path | None = None) -> None:
-        """Watch a folder.
+    def __init__(self, roots: Roots, opening: Opening, ignore: Path | None = None) -> None:
+        """Watch folders.
 
         Args:
-            root: the folder.
+            roots: the folders.
             opening: opens the writer of the index for an update, and closes it after that if
                 nothing else uses it.
             ignore: a folder whose changes are ignored, such as that of the index itself.
@@ -78,12 +80,14 @@ class Watcher:
             raise ConfigError(
                 f"watching a folder needs watchfiles ({error}); pip install 'hgan[watch]'"
             ) from error
-        self._root = root.resolve()
+        self._roots = roots
+        self._watched = [Path(folder) for folder in roots.by_name.values()]
         self._opening = opening
         self._ignore = ignore.resolve() if ignore else None
         self._unsettled: dict[str, _Seen] = {}
         self._unreadable: dict[str, tuple[int, int, str]] = {}
         self._reported: dict[str, str] = {}
+        self._absent: dict[str, str] = {}
         self._changes = 0
         self._ignored: tuple[str, ...] = ()
 
@@ -106,7 +110,10 @@ class Watcher:
         problem = ""
         while stop is None or not stop.is_set():
             first = True  # the folder may have changed before watching started
+            before = self._identities()
             for changed in self._events(stop):
+                if self._identities() != before:  # a disk was plugged in, or out
+                    break
                 if not (changed or first or self.has_unsettled or problem):
                     continue
                 try:
@@ -119,7 +126,13 @@ class Watcher:
                         on_event(WatchEvent(None, problem))
                     continue
                 first = False
-                if report.added or report.updated or report.removed or report.skipped:
+                if (
+                    report.added
+                    or report.updated
+                    or report.removed
+                    or report.skipped
+                    or report.absent
+                ):
                     on_event(WatchEvent(report))
                 if problem:  # watch again: a remounted disk is another folder to the system
                     problem = ""
@@ -129,8 +142,12 @@ class Watcher:
         """Yield whether something has changed in the folder, at least every `SETTLE` seconds."""
         from watchfiles import watch
 
+        present = [folder for folder in self._watched if folder.is_dir()]
+        if not present:
+            sleep(SETTLE) if stop is None else stop.wait(SETTLE)
+            return iter([True])
         bursts = watch(
-            self._root,
+            *present,
             watch_filter=self._is_relevant,
             debounce=_BURST,
             step=100,
@@ -140,6 +157,17 @@ class Watcher:
             raise_interrupt=stop is None,
         )
         return (bool(changes) for changes in bursts)
+
+    def _identities(self) -> list[tuple[int, int] | None]:
+        """What tells a folder from another one that is mounted in its place; None for no folder."""
+        found: list[tuple[int, int] | None] = []
+        for folder in self._watched:
+            try:
+                status = folder.stat()
+                found.append((status.st_dev, status.st_ino))
+            except OSError:
+                found.append(None)
+        return found
 
     def look(self) -> IndexReport:
         """Bring the index up to date with all photos that have settled.
@@ -172,6 +200,8 @@ class Watcher:
             self._changes = 0
         reported, self._reported = self._reported, dict(report.skipped)
         report.skipped = {k: why for k, why in report.skipped.items() if reported.get(k) != why}
+        absent, self._absent = self._absent, dict(report.absent)
+        report.absent = {k: why for k, why in report.absent.items() if absent.get(k) != why}
         return report
 
     def first(self) -> IndexReport:
@@ -185,7 +215,7 @@ class Watcher:
             report = writer.update(changes)
             writer.count_ignored(changes, report)
             writer.optimize()
-        self._reported = dict(report.skipped)
+        self._reported, self._absent = dict(report.skipped), dict(report.absent)
         return report
 
     def _compare(self, writer: IndexWriter) -> Changes:
@@ -212,7 +242,11 @@ class Watcher:
         path = Path(name)
         if self._ignore and path.is_relative_to(self._ignore):
             return False
-        if f"{path.relative_to(self._root).as_posix()}/".startswith(self._ignored):
+        try:
+            inside = self._roots.inside(path)
+        except ValueError:  # where nothing is indexed
+            return False
+        if f"{inside}/".startswith(self._ignored):
             return False
         if path.name == IGNORE_FILE or is_sidecar_name(path.name):
             return True
@@ -224,7 +258,7 @@ class Watcher:
 
 
 def watch_folder(
-    folder: Path | str,
+    folder: Folders,
     to: Path | str,
     bundle: Bundle | Path | None = None,
     quantize: Quantize | None = None,
@@ -239,7 +273,7 @@ def watch_folder(
     a search waits for a short update, and fails during a long one.
 
     Args:
-        folder: the photos.
+        folder: the photos, see `index_folder`.
         to: the index.
         bundle: the model.
         quantize: see `index_folder`.
@@ -254,17 +288,25 @@ def watch_folder(
         HganError: see `index_folder`, during the first pass; later problems are passed to
             `on_event`, and the watcher tries again.
     """
-    source = open_source(folder)
-    if not isinstance(source, FolderSource):
+    source = open_photos(folder, to, exclude)
+    roots = watchable(source)
+    if roots is None:
         raise ConfigError(
             f"{folder}: only folders can be watched; run `hgan index` again to update the index"
         )
     (source if exclude is None else source.excluding(exclude)).check()  # before it is created
     bundle = bundle if bundle is None or isinstance(bundle, Bundle) else Bundle.load(bundle)
     opening = partial(open_writer, source, to, bundle, quantize, regions=regions, exclude=exclude)
-    watcher = Watcher(source.root, opening, None if is_address(to) else Path(to))
+    watcher = Watcher(roots, opening, None if is_address(to) else Path(to))
     on_event(WatchEvent(watcher.first()))
     watcher.follow(on_event, stop)
+
+
+def watchable(source: Source) -> Roots | None:
+    """The folders of a source that can be watched, with links resolved; None if it has none."""
+    if isinstance(source, FoldersSource):
+        return source.roots
+    return Roots(source.root.resolve()) if isinstance(source, FolderSource) else None
 
 
 def _matches(photo: Photo | None, was: tuple[int, int, str]) -> bool:

@@ -397,7 +397,7 @@ class IndexWriter:
                 for path, (entry, revision) in self._view().items()
                 if path not in paths
                 and revision <= changes.revision
-                and not path.startswith(changes.listing.unread)
+                and not changes.listing.is_unknown(path)
             ]
 
     def remove_missing(

@@ -21,7 +21,8 @@ from hgan.progress import progress
 from hgan.runtime.fingerprint import ALIKE, SIDE, distance, fingerprint, from_hex
 from hgan.runtime.images import open_photo
 from hgan.search.duplicates import CLOSE
-from hgan.sources.open import content_of, place_of
+from hgan.sources.open import content_of
+from hgan.sources.roots import Roots
 
 NEIGHBOURS = 32
 """Maximum number of candidates of a photo."""
@@ -41,15 +42,15 @@ class Copy:
     mtime: int
     """Time of the last change, in nanoseconds."""
     inside: str
-    """Path relative to the indexed folder."""
+    """Path in the index."""
 
 
 @dataclass(frozen=True)
 class Copies:
     """The copies of a library."""
 
-    root: PurePath
-    """The indexed folder."""
+    roots: Roots
+    """The indexed folders."""
     groups: list[list[Copy]]
     """Groups of two or more; the best of each first: the largest file, and of these the oldest."""
     unreadable: dict[str, str]
@@ -74,15 +75,15 @@ def find_copies(to: Path | str) -> Copies:
     manifest = read_manifest(target)
     if manifest.holds != "photos":
         raise IndexingError(f"{target}: contains texts, and copies are found among photos only")
-    root = place_of(manifest.root)
+    roots = manifest.roots
     with open_store(target, manifest) as store:
         entries = {entry.id: entry for entry in store.entries()}
-        finder = _Finder(entries, root)
+        finder = _Finder(entries, roots)
         with progress("compare", total=len(entries), unit="photos") as bar:
             for key, near in _candidates(store, list(entries)):
                 finder.join(key, near)
                 bar.advance()
-        return Copies(root, finder.groups(), finder.unreadable)
+        return Copies(roots, finder.groups(), finder.unreadable)
 
 
 def _candidates(store: Store, ids: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
@@ -98,9 +99,9 @@ def _candidates(store: Store, ids: Sequence[str]) -> Iterator[tuple[str, list[st
 class _Finder:
     """Joins photos into groups."""
 
-    def __init__(self, entries: dict[str, Entry], root: PurePath) -> None:
+    def __init__(self, entries: dict[str, Entry], roots: Roots) -> None:
         self._entries = entries
-        self._root = root
+        self._roots = roots
         self._group = {key: key for key in entries}
         self._fingerprints: dict[str, np.ndarray | None] = {}
         self.unreadable: dict[str, str] = {}
@@ -120,7 +121,7 @@ class _Finder:
         """The groups of two or more, by the path of their best."""
         found = defaultdict(list)
         for key, entry in self._entries.items():
-            path = self._root / entry.path
+            path = self._roots.path(entry.path)
             found[self._root_of(key)].append(Copy(path, entry.size, entry.mtime, entry.path))
         groups = [sorted(group, key=_order) for group in found.values() if len(group) > 1]
         return sorted(groups, key=lambda group: group[0].inside)
@@ -129,11 +130,11 @@ class _Finder:
         if key not in self._fingerprints:
             entry = self._entries[key]
             stored = from_hex(entry.fingerprint)
-            if stored is not None and _is_unchanged(self._root / entry.path, entry):
+            if stored is not None and _is_unchanged(self._roots.path(entry.path), entry):
                 self._fingerprints[key] = stored
                 return stored
             try:
-                photo = open_photo(content_of(self._root / entry.path), HINT, entry.path)
+                photo = open_photo(content_of(self._roots.path(entry.path)), HINT, entry.path)
                 self._fingerprints[key] = fingerprint(photo)
             except DataError as error:
                 self._fingerprints[key] = None

@@ -32,7 +32,8 @@ from hgan.search.query import EncodedQuery, Query, encode
 from hgan.search.relevance import Relevance
 from hgan.search.values import Values
 from hgan.search.words import Unknown, unknown_words
-from hgan.sources.open import content_of, place_of
+from hgan.sources.open import content_of
+from hgan.sources.roots import Roots
 
 CANDIDATES = 100
 """Minimum number of items that are scored exactly."""
@@ -71,23 +72,29 @@ class Index(Finder):
         self,
         store: Store,
         bundle: Bundle,
-        root: PurePath,
+        roots: Roots,
         closing: ExitStack,
         holds: Holds = "photos",
         where: object = None,
     ) -> None:
         """Use `open_index`."""
         self.bundle = bundle
-        self.root = root
-        """The folder or address of the photos, or the file of the texts."""
+        self.roots = roots
+        """Where the photos are, or the texts."""
         self.holds = holds
         """What the index contains: photos or texts."""
         self._store = store
         self._closing = closing
-        self._where = where or f"the index of {root}"  # for error messages
+        self._where = where or f"the index of {roots}"  # for error messages
         self._relevance = Relevance(bundle, store)
         self.values = Values(store)
         """The values that photos have, for conditions and suggestions."""
+
+    @property
+    def root(self) -> PurePath:
+        """The folder or address of the photos, or the file of the texts; of several folders, the
+        first one."""
+        return self.roots.first
 
     def _find(self, queries: Sequence[Query], options: SearchOptions) -> list[list[Hit]]:
         """The hits of each query; all texts are encoded in one batch."""
@@ -157,15 +164,15 @@ class Index(Finder):
 
     def _stored(self, name: str) -> Point:
         """The item with this id, or the photo with this path; see `possible_ids`."""
-        found = self._store.fetch(possible_ids(name, self.root), local=True)
+        found = self._store.fetch(possible_ids(name, self.roots), local=True)
         if not found and self.holds == "texts":
             raise DataError(
-                f"{name}: no sentence in this index of {self.root} has this id; use an id from the "
-                "output of --json, or search by text"
+                f"{name}: no sentence in this index of {self.roots} has this id; use an id from "
+                "the output of --json, or search by text"
             )
         if not found:
             raise DataError(
-                f"{name}: not in this index of {self.root}; use the path or the id of a photo in "
+                f"{name}: not in this index of {self.roots}; use the path or the id of a photo in "
                 "the index, or search by the photo's file instead"
             )
         return found[0]
@@ -347,7 +354,7 @@ class Index(Finder):
         return hits
 
     def _path(self, entry: Entry) -> PurePath:
-        return Path(entry.path) if entry.text else self.root / entry.path
+        return Path(entry.path) if entry.text else self.roots.path(entry.path)
 
 
 def _limits(options: SearchOptions, least: int) -> Iterator[int]:
@@ -385,8 +392,7 @@ def _open(target: Target, bundle: Bundle | Path | str | None) -> Index:
     used = bundle_of(manifest, target, bundle)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(target, manifest))
-        root = place_of(manifest.root)
-        return Index(store, used, root, stack.pop_all(), manifest.holds, target)
+        return Index(store, used, manifest.roots, stack.pop_all(), manifest.holds, target)
 
 
 def bundle_of(

@@ -11,11 +11,12 @@ from starlette.exceptions import HTTPException
 
 from hgan.errors import ConfigError, DataError, IndexingError
 from hgan.index.conditions.filter import Filter
+from hgan.index.folders import source_of
 from hgan.index.store.contract import Entry, Store, StoreFacts
 from hgan.index.store.manifest import IndexManifest
 from hgan.index.store.open import Target, hold, is_address, open_store, read_manifest
 from hgan.index.store.timeline import Place, timeline
-from hgan.index.watcher import Watcher
+from hgan.index.watcher import Watcher, watchable
 from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
 from hgan.search.finder import Hit, SearchOptions
@@ -30,7 +31,7 @@ from hgan.serve.settings import Settings
 from hgan.serve.stopping import begin_change, stop_if_unwanted
 from hgan.serve.uploads import Uploads
 from hgan.sources.folder import FolderSource
-from hgan.sources.open import open_source, place_of
+from hgan.sources.folders import FoldersSource
 from hgan.sources.types import Source
 
 PATIENCE = {"timeout": 10, "attempts": 2}
@@ -85,7 +86,7 @@ class Library:
         self._folder = target.resolve() if isinstance(target, Path) else None
         self._places = places
         self._adding: Uploads | None = None
-        if isinstance(source, FolderSource):
+        if isinstance(source, FolderSource | FoldersSource):
             self._adding = Uploads(source, self._folder, self.writer, index.bundle)
 
     @property
@@ -109,8 +110,8 @@ class Library:
 
     @property
     def name(self) -> str:
-        """The name of the folder of photos, without its path."""
-        return Path(self.manifest.root).name
+        """The names of the folders of photos, without their paths."""
+        return ", ".join([Path(self.manifest.root).name, *self._source.folders])
 
     def entry(self, key: UUID) -> Entry:
         """The stored metadata of the photo with this public id.
@@ -181,14 +182,15 @@ class Library:
             raise HTTPException(404, f"no photo has the id {key}")
 
     def watcher(self) -> Watcher:
-        """A watcher that keeps the index up to date with its folder while it is served.
+        """A watcher that keeps the index up to date with its folders while it is served.
 
         Raises:
             ConfigError: watchfiles is not installed, or the photos are not in a folder.
         """
-        if not isinstance(self._source, FolderSource):
+        roots = watchable(self._source)
+        if roots is None:
             raise ConfigError(f"{self.manifest.root}: only folders can be watched")
-        return Watcher(self._source.root, lambda: nullcontext(self.writer), self._folder)
+        return Watcher(roots, lambda: nullcontext(self.writer), self._folder)
 
     def public(self, message: str) -> str:
         """A message without paths of this machine."""
@@ -242,9 +244,10 @@ def open_library(
         store = stack.enter_context(open_store(target, manifest, held=held))
         ids = open_public_ids(target)
         lock = (lock or own.pop_all()) if held else None
-        index = ServedIndex(store, batching, place_of(manifest.root), closing=stack.pop_all())
-    source = open_source(manifest.root).excluding(manifest.exclude or ())
-    places = [manifest.root, str(bundle.folder), str(target)]
+        index = ServedIndex(store, batching, manifest.roots, closing=stack.pop_all())
+    source = source_of(manifest).excluding(manifest.exclude or ())
+    folders = map(str, manifest.roots.by_name.values())
+    places = [*folders, str(bundle.folder), str(target)]
     # The longest first: one may be part of another.
     places.sort(key=len, reverse=True)
     return Library(index, store, manifest, source, target, places, ids, lock)

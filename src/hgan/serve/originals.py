@@ -42,12 +42,13 @@ def open_original(source: Source, entry: Entry) -> Iterator[Original]:
 
     Raises:
         DataError: the file no longer exists, is not a regular file, is too large, or is a link to a
-            place outside the indexed folder.
+            place outside the indexed folder of the photo.
     """
-    if isinstance(source, FolderSource):
-        file, status = open_inside(source.root, entry.path)
+    part, path = source.locate(entry.path)
+    if isinstance(part, FolderSource):
+        file, status = open_inside(part.root, path)
         with file:
-            yield _File(source.root / entry.path, file, status)
+            yield _File(part.root / path, file, status)
     else:
         yield _Object(source, entry)
 

@@ -28,6 +28,7 @@ from hgan.serve.problems import is_disk_full
 from hgan.serve.stopping import begin_change
 from hgan.serve.upload_paths import TakenError, place_of
 from hgan.sources.folder import FolderSource
+from hgan.sources.folders import FoldersSource
 from hgan.sources.left_out import LEAST_SIDE
 from hgan.sources.types import Photo, PhotoContent
 from hgan.sources.walk import rule_for
@@ -37,12 +38,15 @@ class Uploads:
     """Adds photos; all methods are thread-safe."""
 
     def __init__(
-        self, source: FolderSource, index: Path | None, writer: IndexWriter, bundle: Bundle
+        self,
+        source: FolderSource | FoldersSource,
+        index: Path | None,
+        writer: IndexWriter,
+        bundle: Bundle,
     ) -> None:
-        """Add photos to the folder of `source`; `index` is the folder of the index, or None if it
+        """Add photos to the folders of `source`; `index` is the folder of the index, or None if it
         is on a server."""
         self._source = source
-        self._root = source.root
         self._index = index
         self._writer = writer
         self._bundle = bundle
@@ -61,7 +65,7 @@ class Uploads:
 
         Args:
             data: the bytes of the file.
-            path: path of the file, relative to the indexed folder.
+            path: path of the file in the index.
             tags: tags in addition to those in the file. The index keeps them for this path, even if
                 the file changes, until the photo is removed or replaced by another upload. A newly
                 created index does not have them.
@@ -81,10 +85,11 @@ class Uploads:
             self._running += 1
         try:
             parts = parts_of(path)
-            if rule := rule_for(self._source, path):
+            part, inside = self._source.locate(path)
+            if rule := rule_for(part, inside):
                 raise DataError(f"path: files with this path are ignored ({rule}); choose another")
             encoded, found = self._encode(data, parts[-1])
-            return self._write(data, parts, tags, overwrite, encoded, found)
+            return self._write(data, path, tags, overwrite, encoded, found)
         except TakenError as error:
             raise HTTPException(409, str(error)) from error
         except (OSError, IndexingError) as error:
@@ -119,7 +124,7 @@ class Uploads:
     def _write(
         self,
         data: bytes,
-        parts: list[str],
+        path: str,
         tags: tuple[str, ...],
         overwrite: bool,
         encoded: Encoded[np.ndarray],
@@ -127,9 +132,11 @@ class Uploads:
     ) -> tuple[Entry, bool]:
         with self._writer.exclusive():
             begin_change()  # a request that was answered with an error must not store anything
-            if not self._root.is_dir():
+            part, inside = self._source.locate(path)
+            root = Path(part.root)
+            if not root.is_dir():
                 raise HTTPException(403, "the folder of photos no longer exists")
-            place = place_of(self._root, parts, self._index)
+            place = place_of(root, inside.split("/"), self._index)
             exists = place.exists()
             if exists and not overwrite:
                 raise TakenError(
@@ -141,7 +148,7 @@ class Uploads:
                     file.write(data)
                     file.flush()
                     status = os.fstat(file.fileno())
-                    photo = Photo("/".join(parts), status.st_size, status.st_mtime_ns)
+                    photo = Photo(path, status.st_size, status.st_mtime_ns)
                     content = PhotoContent(photo, data)
                     entry = self._writer.add(content, encoded, tags, found)
             except BaseException:

@@ -54,6 +54,15 @@ class LeftOut:
         else:
             self.others[suffix if len(suffix) <= _LONGEST_SUFFIX else ""] += 1
 
+    def add_all(self, other: "LeftOut", prefix: str) -> None:
+        """Add the files of another folder, whose paths begin with `prefix`."""
+        self.ignored += other.ignored
+        self.small |= {prefix + path for path in other.small}
+        self.beside += other.beside
+        self.unreadable += other.unreadable
+        self.videos += other.videos
+        self.others += other.others
+
     def reasons(self) -> list["Reason"]:
         """Each reason with its number of files."""
         reasons = [

@@ -1,4 +1,4 @@
-"""Move photos out of a folder so that they can be moved back.
+"""Move photos out of their folders so that they can be moved back.
 
 Each move is written to `moved.jsonl` in the new folder before it is made, so that it can be undone
 also after an interruption. Nothing is overwritten.
@@ -12,18 +12,19 @@ from pathlib import Path
 
 from hgan.errors import DataError
 from hgan.files import parse_json
+from hgan.sources.roots import Roots
 
 LOG = "moved.jsonl"
 
 
-def move_out(root: Path, inside: Iterable[str], to: Path) -> list[Path]:
-    """Move photos to another folder, to the same places relative to it.
+def move_out(roots: Roots, inside: Iterable[str], to: Path) -> list[Path]:
+    """Move photos to another folder, to the same paths.
 
     Args:
-        root: the folder of the photos.
-        inside: paths relative to it.
-        to: the new folder; it is created. It must not be in the folder of the photos, where the
-            photos would be indexed again.
+        roots: the folders of the photos.
+        inside: paths in the index.
+        to: the new folder; it is created. It must not be in a folder of photos, where the photos
+            would be indexed again.
 
     Returns:
         The new places.
@@ -32,16 +33,18 @@ def move_out(root: Path, inside: Iterable[str], to: Path) -> list[Path]:
         DataError: the folder is not allowed, or a photo cannot be moved; photos that were moved
             before are in the log.
     """
-    root, to = root.resolve(), to.resolve()
-    if to == root or to.is_relative_to(root):
-        raise DataError(
-            f"{to}: is in {root}, where the photos would be indexed again; choose a folder outside"
-        )
+    to = to.resolve()
+    for folder in roots.by_name.values():
+        if to.is_relative_to(Path(folder).resolve()):
+            raise DataError(
+                f"{to}: is in {folder}, where the photos would be indexed again; choose a folder "
+                "outside"
+            )
     moved = []
     to.mkdir(parents=True, exist_ok=True)
     with (to / LOG).open("a", encoding="utf-8") as log:
         for name in inside:
-            source, target = root / name, to / name
+            source, target = Path(roots.path(name)), to / name
             log.write(json.dumps({"from": str(source), "to": str(target)}) + "\n")
             log.flush()
             os.fsync(log.fileno())

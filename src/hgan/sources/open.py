@@ -3,14 +3,18 @@
     /home/me/Pictures          a folder, see `hgan.sources.folder`
     s3://bucket/2023           objects below a prefix, see `hgan.sources.object_store`
 
-An index stores the root, and for each photo its path relative to the root.
+An index stores the root, and for each photo its path relative to the root. An index of several
+folders stores further ones, see `hgan.sources.roots`.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path, PurePath
 
 from hgan.sources.folder import FolderSource
+from hgan.sources.folders import FoldersSource
 from hgan.sources.object_store import ObjectStoreSource
+from hgan.sources.roots import Roots
 from hgan.sources.types import Address, Photo, Source
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -36,6 +40,26 @@ def open_source(where: Path | str) -> Source:
 def place_of(root: str) -> PurePath:
     """The root that an index stores, as a path."""
     return Address(root) if is_elsewhere(root) else Path(root)
+
+
+def roots_of(root: str, folders: Mapping[str, str] | None) -> Roots:
+    """The root and the further folders that an index stores, as paths."""
+    return Roots(place_of(root), {name: Path(place) for name, place in (folders or {}).items()})
+
+
+def stored_source(root: str, folders: Mapping[str, str] | None) -> Source:
+    """Open the photos of an index.
+
+    Args:
+        root: the root that it stores.
+        folders: the further folders that it stores, by name.
+
+    Raises:
+        ConfigError: see `open_source`.
+    """
+    if not folders:
+        return open_source(root)
+    return FoldersSource(Path(root), roots_of(root, folders).others)
 
 
 def content_of(path: PurePath) -> Path | bytes:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -109,8 +109,17 @@ class Listing:
     """Ignored folders, as prefixes of paths, with the rule that ignores each."""
     unread: tuple[str, ...] = ()
     """Folders that could not be listed, as prefixes of paths; their content is unknown."""
+    read: tuple[str, ...] = ()
+    """Folders in those of `unread` that were listed all the same, as prefixes of paths."""
+    absent: dict[str, str] = field(default_factory=dict)
+    """Of several folders, those that cannot be read now, with the reason."""
     elsewhere: int = 0
     """Number of photos that are not listed because others look after them; see `Source.part`."""
+
+    def is_unknown(self, path: str) -> bool:
+        """Whether the photo with this path is in a folder whose content is unknown."""
+        above = [folder for folder in (*self.unread, *self.read) if path.startswith(folder)]
+        return bool(above) and max(above, key=len) in self.unread
 
     def sidecars(self) -> set[str]:
         """Paths of the XMP sidecars of all photos."""
@@ -137,7 +146,9 @@ class Source(ABC):
     """Photos that can be listed and read."""
 
     root: Path | str
-    """A folder, or an address without a trailing slash."""
+    """A folder, or an address without a trailing slash; the first one of several folders."""
+    folders: Mapping[str, Path] = {}
+    """Further folders by name, see `hgan.sources.roots`."""
     rules: Rules = Rules.of()
     """Which files are ignored, apart from the `.hganignore` files of the source."""
     threads: int | None = None
@@ -164,6 +175,10 @@ class Source(ABC):
         source = copy(self)
         source.holds = holds
         return source
+
+    def locate(self, path: str) -> "tuple[Source, str]":
+        """The source of a single folder that has a photo, and the path of the photo there."""
+        return self, path
 
     @abstractmethod
     def find(self) -> Listing:

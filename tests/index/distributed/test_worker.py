@@ -41,7 +41,7 @@ def _server(monkeypatch: pytest.MonkeyPatch) -> None:
 def make_job(photos: Path, bundle: Bundle) -> Job:
     manifest = IndexManifest.of(photos, bundle)
     with create_store(PLACE, manifest):
-        return Job(photos, PLACE, manifest, bundle.folder, "cpu", {})
+        return Job(PLACE, manifest, bundle.folder, "cpu", {})
 
 
 def batch(photos: Path) -> dict[str, object]:
@@ -161,7 +161,8 @@ def test_machines_that_cannot_work_say_why(photos: Path, bundle: Bundle, tmp_pat
     assert "copy or mount it there" in check_machine(absent)
     other = replace(job, manifest=replace(job.manifest, bundle="another"))
     assert "copy that one here" in check_machine(other)
-    assert "mount them there" in check_machine(replace(job, folder=tmp_path / "nowhere"))
+    elsewhere = replace(job, manifest=replace(job.manifest, root=str(tmp_path / "nowhere")))
+    assert "mount them there" in check_machine(elsewhere)
     assert "photos2" in check_machine(replace(job, to=f"{PLACE}2"))
     with pytest.raises(BundleError):
         absent.load_bundle()

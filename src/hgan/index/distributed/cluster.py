@@ -10,6 +10,7 @@ from typing import Any
 from hgan.errors import ConfigError, HganError
 from hgan.index.distributed.job import Job
 from hgan.index.store.open import read_manifest
+from hgan.sources.folders import check_each
 from hgan.version import __version__
 
 CONNECT = 5.0
@@ -128,7 +129,7 @@ def check_machine(job: Job) -> str:
     except HganError as error:
         return f"{error}. All machines need the bundle at the same place: copy or mount it there"
     try:
-        job.open_source().check()
+        check_each(job.open_source())
     except HganError as error:
         return f"{error}. All machines need the photos at the same place: mount them there"
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hgan.errors import IndexingError
+from hgan.index.folders import source_of
 from hgan.index.store.contract import Store
 from hgan.index.store.manifest import IndexManifest
 from hgan.index.store.open import create_store
@@ -14,7 +15,6 @@ from hgan.runtime.bundle import Bundle
 from hgan.runtime.device import VARIABLE
 from hgan.runtime.region_grid import pooled
 from hgan.runtime.session import THREADS
-from hgan.sources.open import open_source
 from hgan.sources.types import Source
 from hgan.version import __version__
 
@@ -23,8 +23,6 @@ from hgan.version import __version__
 class Job:
     """An index that is being written; machines open its parts for themselves."""
 
-    folder: Path | str
-    """The photos: a folder, or an address."""
     to: str
     """Address of the collection."""
     manifest: IndexManifest
@@ -47,7 +45,7 @@ class Job:
 
     def open_source(self) -> Source:
         """The photos."""
-        source = open_source(self.folder).excluding(self.manifest.exclude or ())
+        source = source_of(self.manifest).excluding(self.manifest.exclude or ())
         if source.threads is None:
             source.threads = self.cores
         return source

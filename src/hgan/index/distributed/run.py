@@ -14,6 +14,7 @@ from hgan.index.distributed.attempts import shared_attempts
 from hgan.index.distributed.cluster import cause, check_machines, connected, workers
 from hgan.index.distributed.job import Job
 from hgan.index.distributed.worker import Worker
+from hgan.index.folders import Folders, completed, open_photos
 from hgan.index.open import open_to_write
 from hgan.index.report import IndexReport
 from hgan.index.shard import WHOLE, Shard
@@ -23,7 +24,6 @@ from hgan.index.writer import IndexWriter
 from hgan.progress import progress
 from hgan.runtime.bundle import Bundle, default_bundle
 from hgan.runtime.device import VARIABLE, named_device
-from hgan.sources.open import open_source
 from hgan.sources.rules import Rules
 
 BATCH = 256
@@ -35,7 +35,7 @@ LEAST = 8
 
 
 def index_on_ray(
-    folder: Path | str,
+    folder: Folders,
     to: Path | str,
     bundle: Bundle | Path | None = None,
     quantize: Quantize | None = None,
@@ -70,18 +70,26 @@ def index_on_ray(
             "share the work; omit --engine ray, or index into a server: --to "
             "http://qdrant:6333/photos"
         )
-    source = open_source(folder)
+    source = open_photos(folder, to, exclude)
     (source if exclude is None else source.excluding(exclude)).check()
     rules = None if exclude is None else Rules.of(exclude).exclude
-    opening = open_to_write(source.root, to, bundle, quantize, regions=regions, exclude=rules)
+    opening = open_to_write(
+        source.root,
+        to,
+        bundle,
+        quantize,
+        regions=regions,
+        exclude=rules,
+        folders=source.folders,
+    )
     with connected(address), opening as (store, used, manifest):
         place = None if used.folder.resolve() == default_bundle().resolve() else used.folder
-        root = source.root if isinstance(source.root, str) else source.root.resolve()
         device = named_device() if VARIABLE in os.environ else None
-        job = Job(root, str(to), manifest, place and place.resolve(), device, {})
+        job = Job(str(to), manifest, place and place.resolve(), device, {})
         number = workers(_on_gpu(job))
         check_machines(job)
-        writer = IndexWriter(source.excluding(manifest.exclude or ()), store, used, shard)
+        whole = completed(source, manifest).excluding(manifest.exclude or ())
+        writer = IndexWriter(whole, store, used, shard)
         changes = writer.compare()
         report = changes.report()
         _encode(replace(job, moved=writer.moved_tags(changes)), changes, number, report)

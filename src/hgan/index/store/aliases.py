@@ -18,7 +18,7 @@ second before a search.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from qdrant_client import models
@@ -95,7 +95,7 @@ def use_collection(
         secret: the metadata with the secret of the index, so that public ids stay valid.
     """
     name = collection_of(server.settings.collection, generation)
-    whole = asdict(replace(manifest, generation=generation))
+    whole = replace(manifest, generation=generation).as_dict()
     set_metadata(server, name, {MANIFEST_KEY: whole, **secret})
     if alias_of(server) is not None:
         set_alias(server, name)

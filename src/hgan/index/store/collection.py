@@ -6,7 +6,7 @@ index that was rebuilt has another collection, see `hgan.index.store.aliases`.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from hgan.errors import IndexingError
 from hgan.index.store.aliases import MANIFEST_KEY, find_collection, metadata_of, set_metadata
@@ -56,13 +56,12 @@ def create_store(address: str, manifest: IndexManifest) -> Iterator[Store]:
             answer.
     """
     with connected(address, waiting=console.print) as server:
-        metadata = {MANIFEST_KEY: asdict(manifest), SECRET_KEY: new_secret()}
+        metadata = {MANIFEST_KEY: manifest.as_dict(), SECRET_KEY: new_secret()}
         create_collection(server, manifest.dense, manifest.local, manifest.quantize, metadata)
         found = manifest_of(server)
         found.check_same(server.settings, manifest)
-        if manifest.exclude not in (None, found.exclude):
-            changed = {MANIFEST_KEY: asdict(replace(found, exclude=manifest.exclude))}
-            set_metadata(server, server.collection, changed)
+        if (changed := found.updated(manifest)) != found:
+            set_metadata(server, server.collection, {MANIFEST_KEY: changed.as_dict()})
         index_payload(server)
         with QdrantStore(server, manifest.dense, manifest.local, manifest.quantize) as store:
             yield store
@@ -75,8 +74,8 @@ def write_bundle_path(address: str, place: str | None) -> None:
         IndexingError: the collection is not an index, or the server does not answer.
     """
     with connected(address) as server:
-        changed = {MANIFEST_KEY: asdict(replace(manifest_of(server), bundle_path=place))}
-        set_metadata(server, server.collection, changed)
+        changed = replace(manifest_of(server), bundle_path=place)
+        set_metadata(server, server.collection, {MANIFEST_KEY: changed.as_dict()})
 
 
 def secret_of(address: str) -> bytes:

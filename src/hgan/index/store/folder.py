@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -134,9 +134,10 @@ def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
         else:
             found = read_manifest(folder)
             found.check_same(folder, manifest)
-            if manifest.exclude not in (None, found.exclude):
+            if (changed := found.updated(manifest)) != found:
+                found = changed
                 with _writing(folder):
-                    write_json(file, asdict(replace(found, exclude=manifest.exclude)))
+                    write_json(file, found.as_dict())
             tidy(folder, found.generation)
             widths, commit = (found.dense, found.local), partial(_commit, folder, found.generation)
             place = store_folder(folder, found.generation)
@@ -144,10 +145,10 @@ def create_store(folder: Path, manifest: IndexManifest) -> Iterator[Store]:
         with store:
             with _writing(folder):
                 if new:
-                    write_json(file, asdict(manifest))
+                    write_json(file, manifest.as_dict())
                     create_secret(folder)
                 elif not found.has_bundle:  # the same bundle is now elsewhere
-                    write_json(file, asdict(replace(found, bundle_path=manifest.bundle_path)))
+                    write_json(file, replace(found, bundle_path=manifest.bundle_path).as_dict())
             yield store
 
 
@@ -160,7 +161,7 @@ def write_bundle_path(folder: Path, place: str | None) -> None:
     read_manifest(folder)  # before the lock, whose file would be created
     with _locked(folder), _writing(folder):
         changed = replace(read_manifest(folder), bundle_path=place)
-        write_json(folder / "index.json", asdict(changed))
+        write_json(folder / "index.json", changed.as_dict())
 
 
 @contextmanager
@@ -232,7 +233,7 @@ def rebuilding(folder: Path) -> Iterator[None]:
 def use_generation(folder: Path, manifest: IndexManifest) -> None:
     """Take the generation of a manifest into use; the caller holds the lock of the index."""
     with _writing(folder):
-        write_json(folder / "index.json", asdict(manifest))
+        write_json(folder / "index.json", manifest.as_dict())
 
 
 def _commit(folder: Path, generation: int, count: int | None) -> None:
@@ -242,7 +243,7 @@ def _commit(folder: Path, generation: int, count: int | None) -> None:
         return
     manifest = replace(found, points=count, format_version=FORMAT_VERSION)
     with _writing(folder):
-        write_json(folder / "index.json", asdict(manifest))
+        write_json(folder / "index.json", manifest.as_dict())
 
 
 def _check_generation(folder: Path, manifest: IndexManifest) -> None:

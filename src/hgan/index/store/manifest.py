@@ -1,6 +1,7 @@
 """The manifest of an index: location of its photos or texts, bundle, and widths of its vectors."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -9,6 +10,8 @@ from hgan.runtime.bundle import Bundle, default_bundle
 from hgan.runtime.bundle_config import MAX_REGIONS, MAX_WIDTH
 from hgan.runtime.ranges import check_choice, check_integer, check_text
 from hgan.runtime.similarity import dense_width
+from hgan.sources.open import roots_of
+from hgan.sources.roots import Roots
 
 FORMAT_VERSION = 4
 """Version of the manifest. Version 1 has no `quantize`; its photos have no time, camera and tags.
@@ -17,6 +20,9 @@ Version 3 has no `points`; its items have no checksums.
 
 User tags (`user_tags` of a photo) were added later without a new version: older versions of hgan
 show them and filter by them like other tags, but lose them for photos that they index again."""
+
+FOLDERS_VERSION = 5
+"""Version of the manifest of an index of several folders, which has `folders`."""
 
 Quantize = Literal["int8"]
 """Vector formats that are smaller than float16."""
@@ -30,7 +36,8 @@ class IndexManifest:
     """The content of `index.json`, or the metadata of a collection on a server."""
 
     root: str
-    """Absolute path of the folder of photos or the file of texts; or an address of photos."""
+    """Absolute path of the folder of photos or the file of texts; or an address of photos. Of
+    several folders, the first one."""
     bundle: str
     """Id of the bundle that encoded the items."""
     bundle_name: str
@@ -53,6 +60,8 @@ class IndexManifest:
     was interrupted, and on a server, where several processes may change it at once."""
     generation: int = 0
     """How often the index was built anew, see `hgan.index.store.generations`."""
+    folders: Mapping[str, str] | None = None
+    """Absolute paths of further folders of photos by name, see `hgan.sources.roots`."""
     format_version: int = FORMAT_VERSION
 
     def __post_init__(self) -> None:
@@ -76,7 +85,21 @@ class IndexManifest:
         if self.points is not None:
             check_integer("points", self.points, 0, 2**53)
         check_integer("generation", self.generation, 0, 2**31)
-        check_integer("format_version", self.format_version, 1, FORMAT_VERSION)
+        if self.folders is not None:
+            self._check_folders(self.folders)
+        newest = FORMAT_VERSION if self.folders is None else FOLDERS_VERSION
+        check_integer("format_version", self.format_version, 1, newest)
+
+    def _check_folders(self, folders: Any) -> None:
+        if not isinstance(folders, dict) or not folders:
+            raise ValueError("folders must be paths by name")
+        for name, folder in folders.items():
+            check_text("name of a folder", name)
+            check_text("folder", folder)
+            if not name or "/" in name or not Path(folder).is_absolute():
+                raise ValueError(
+                    f"folders must be absolute paths by name, not {name!r}: {folder!r}"
+                )
 
     @classmethod
     def of(
@@ -87,6 +110,7 @@ class IndexManifest:
         holds: Holds = "photos",
         regions: int | None = None,
         exclude: tuple[str, ...] | None = None,
+        folders: Mapping[str, Path | str] | None = None,
     ) -> "IndexManifest":
         """The manifest of an index of these photos or texts with this bundle.
 
@@ -107,6 +131,7 @@ class IndexManifest:
                 holds=holds,
                 regions=regions,
                 exclude=exclude,
+                folders={n: str(place) for n, place in folders.items()} if folders else None,
             )
         except ValueError as error:
             raise ConfigError(
@@ -122,15 +147,36 @@ class IndexManifest:
         """
         try:
             version = values["format_version"]
-            if type(version) is int and version > FORMAT_VERSION:
+            newest = FORMAT_VERSION if values.get("folders") is None else FOLDERS_VERSION
+            if type(version) is int and version > newest:
                 raise IndexingError(
                     f"{where}: format version {version}, this program reads up to "
-                    f"{FORMAT_VERSION}; upgrade hgan"
+                    f"{newest}; upgrade hgan"
                 )
             exclude = values.get("exclude")
             return cls(**{**values, "exclude": exclude if exclude is None else tuple(exclude)})
         except (KeyError, TypeError, ValueError) as error:
             raise IndexingError(f"{where}: damaged ({error}); remove it and index again") from error
+
+    def as_dict(self) -> dict[str, Any]:
+        """The manifest as JSON values; without `folders` for one folder, as it was before."""
+        values = asdict(self)
+        if self.folders is None:
+            del values["folders"]
+        else:
+            values |= {"folders": dict(self.folders), "format_version": FOLDERS_VERSION}
+        return values
+
+    @property
+    def roots(self) -> Roots:
+        """Where the photos are."""
+        return roots_of(self.root, self.folders)
+
+    def updated(self, wanted: "IndexManifest") -> "IndexManifest":
+        """This manifest with the rules and the further folders of another one, if that has some."""
+        exclude = self.exclude if wanted.exclude is None else wanted.exclude
+        folders = {**(self.folders or {}), **(wanted.folders or {})}
+        return replace(self, exclude=exclude, folders=folders or None)
 
     @property
     def has_bundle(self) -> bool:
@@ -172,14 +218,15 @@ class IndexManifest:
         """Raise `IndexingError` unless the index in `where` matches the manifest `wanted`.
 
         `quantize` and `regions` may be None in `wanted`, and then match any value; `exclude` may
-        differ.
+        differ. Of several folders, `wanted` may lack some, and have others in addition.
         """
         self.check_bundle(where, wanted)
         if wanted.root != self.root:
             raise IndexingError(
-                f"{where}: contains the {self.holds} of {self.root}; index {wanted.root} into "
-                "another index"
+                f"{where}: contains the {self.holds} of {self.roots}; index {wanted.root} into "
+                f"another index{self._adding(wanted)}"
             )
+        self._check_names(where, wanted)
         if wanted.quantize not in (None, self.quantize):
             raise IndexingError(
                 f"{where}: made {f'with {self.quantize}' if self.quantize else 'without'} "
@@ -192,3 +239,19 @@ class IndexManifest:
                 f"{where}: made with {kept} per photo, not with {wanted.regions}; omit the option, "
                 "or remove the index and index again"
             )
+
+    def _adding(self, wanted: "IndexManifest") -> str:
+        """How the folder of `wanted` is added to this index; empty if it cannot be added."""
+        if self.holds != "photos" or wanted.holds != "photos" or "://" in self.root + wanted.root:
+            return ""
+        return f", or add it to this one: `hgan index {self.root} {wanted.root}`"
+
+    def _check_names(self, where: object, wanted: "IndexManifest") -> None:
+        """Raise `IndexingError` if a folder has another name than in `wanted`."""
+        own, other = self.folders or {}, wanted.folders or {}
+        places = {folder: name for name, folder in own.items()}
+        for name, folder in other.items():
+            if own.get(name, folder) != folder or places.get(folder, name) != name:
+                raise IndexingError(
+                    f"{where}: its folders were changed by another process; run the command again"
+                )

@@ -132,10 +132,10 @@ def _listed(library: Library, body: TextSearch, parsed: Parsed) -> SearchResult:
         raise DataError("conditions alone have no score; add words, or omit the minimum")
     where = Filter.parse(body.where) & parsed.where
     hits = library.index.newest(body.k, offset=body.offset, where=where)
-    root, public = library.index.root, library.ids.public
+    roots, public = library.index.roots, library.ids.public
     missing = library.index.unknown_values(where) if body.offset == 0 else []
     return SearchResult(
-        hits=[SearchHit.of(hit, root, public) for hit in hits],
+        hits=[SearchHit.of(hit, roots, public) for hit in hits],
         notices=[_sentence(message) for message in missing],
         suggestion=None,
         parsed=Understood.of(parsed),
@@ -165,9 +165,9 @@ def _result(
     library: Library, query: Query, hits: list[Hit], is_first: bool, missing: list[str]
 ) -> SearchResult:
     unknown = library.index.unknown_words(query) if is_first else []
-    root, ids = library.index.root, library.ids
+    roots, ids = library.index.roots, library.ids
     return SearchResult(
-        hits=[SearchHit.of(hit, root, ids.public) for hit in hits],
+        hits=[SearchHit.of(hit, roots, ids.public) for hit in hits],
         notices=[*map(_sentence, missing), *map(str, unknown)],
         suggestion=corrected(query.text, unknown),
         parsed=None,
