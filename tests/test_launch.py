@@ -94,6 +94,7 @@ def joined(seconds: float) -> tuple[str, float]:
     return "", time.monotonic() - start
 
 
+@pytest.mark.slow
 def test_fewer_processes_than_the_launch_has() -> None:
     """Two of three come; the third is waited for, but not for ever."""
     port = free_port()
@@ -105,6 +106,7 @@ def test_fewer_processes_than_the_launch_has() -> None:
     group.close()
 
 
+@pytest.mark.slow
 def test_processes_of_launches_of_another_size() -> None:
     port = free_port()
     values = [environment(0, 2, port), environment(1, 2, port) | {"WORLD_SIZE": "3"}]

@@ -130,6 +130,7 @@ assert main(["search", "a dog", "--index", to]) == 0
     assert done.stdout.count("\n") == 5
 
 
+@pytest.mark.slow
 def test_a_damaged_bundle_in_the_cache_is_exported_again(hub: Path) -> None:
     bundle = load_bundle(NAME)
     intact = (bundle.folder / "text.onnx").read_bytes()
@@ -188,6 +189,7 @@ def test_what_is_not_a_model(tmp_path: Path) -> None:
             load_bundle(source)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_goes_to_the_hub_and_back(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,6 +95,7 @@ def test_weights_are_those_of_the_first(pair: Group) -> None:
     assert all(x.tolist() == [5.0, 5.0] for x in pair.run(copied))
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_is_noticed_at_once() -> None:
     with processes(3) as group:
         group.run(here)

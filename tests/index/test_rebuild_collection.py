@@ -171,6 +171,7 @@ def client_model(client: TestClient) -> str:
     return client.get("/v1/status").json()["bundle"]["id"]
 
 
+@pytest.mark.slow
 def test_tags_that_a_service_adds_before_it_has_noticed(url, place, photos, other, monkeypatch):
     """It has the old collection open for some seconds after the switch."""
 
@@ -359,6 +360,7 @@ def test_a_key_for_this_collection_alone(monkeypatch, place):
         assert len(index) == 12
 
 
+@pytest.mark.slow
 def test_a_watcher_goes_over(place, photos, bundle, other, monkeypatch):
     monkeypatch.setattr(watch, "SETTLE", 0.2)
     stop, told = threading.Event(), []

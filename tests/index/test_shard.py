@@ -90,6 +90,7 @@ def test_part_without_photos(tmp_path: Path, bundle) -> None:
     assert sorted(report.added for report in reports) == [0, 1]
 
 
+@pytest.mark.slow
 def test_processes_side_by_side(photos: Path, tmp_path: Path, bundle) -> None:
     """Real processes and sockets: all of them may find no collection, and one makes it."""
     with running(tmp_path / "server") as url:

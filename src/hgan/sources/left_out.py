@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from hgan.errors import DataError
-from hgan.runtime.formats import VIDEO_SUFFIXES, Kind, kind_of
+from hgan.runtime.formats import VIDEO, Kind, is_video, kind_of
 from hgan.runtime.images import TooSmallError
 
 LEAST_SIDE = 64
@@ -34,7 +34,7 @@ class LeftOut:
     unreadable: Counter[Kind] = field(default_factory=Counter)
     """Files that can be read once an extra of this package is installed, by kind."""
     videos: int = 0
-    """Videos, which are not read."""
+    """Videos in a place where only photos are read."""
     others: Counter[str] = field(default_factory=Counter)
     """Files that are not photos, by suffix in lower case; empty for a name without one."""
 
@@ -49,8 +49,10 @@ class LeftOut:
         suffix = PurePath(name).suffix.lower()
         if kind := kind_of(name):
             self.unreadable[kind] += 1
-        elif suffix in VIDEO_SUFFIXES:
+        elif is_video(name) and VIDEO.readable:
             self.videos += 1
+        elif is_video(name):
+            self.unreadable[VIDEO] += 1
         else:
             self.others[suffix if len(suffix) <= _LONGEST_SUFFIX else ""] += 1
 
@@ -61,7 +63,7 @@ class LeftOut:
             for kind, count in self.unreadable.most_common()
         ]
         if self.videos:
-            reasons.append(Reason(self.videos, f"{_some(self.videos, 'videos')}, not read"))
+            reasons.append(Reason(self.videos, f"{_some(self.videos, 'videos')}, read in folders only"))
         if self.ignored:
             reasons.append(Reason(self.ignored.total(), f"ignored: {_listed(self.ignored)}"))
         if self.beside:
