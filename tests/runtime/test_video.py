@@ -11,9 +11,9 @@ from PIL import ExifTags, Image
 
 from hgan.errors import DataError
 from hgan.runtime import formats
-from hgan.runtime.exif import read_exif
 from hgan.runtime.formats import VIDEO, is_video, kind_of
 from hgan.runtime.images import open_photo
+from hgan.runtime.metadata.read import read_metadata
 from hgan.runtime.video import FRAMES, Frame, frame_paths, read_frame, video_of
 from tests.fixtures.videos import COLOURS, HEIGHT, SECONDS, WIDTH, save_sound, save_video, turn
 
@@ -64,14 +64,14 @@ def test_time_and_camera_and_place(tmp_path):
     gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
     assert [float(part) for part in gps[ExifTags.GPS.GPSLatitude]] == pytest.approx([38.7223, 0, 0])
     assert (gps[ExifTags.GPS.GPSLatitudeRef], gps[ExifTags.GPS.GPSLongitudeRef]) == ("N", "W")
-    assert read_exif(data).taken == 1685614830
+    assert read_metadata(data).taken == 1685614830
     own = {
         "com.apple.quicktime.creationdate": "2023-06-01T12:20:30+0200",
         "com.apple.quicktime.make": "Apple",
         "com.apple.quicktime.model": "iPhone 14",
     }
     file = save_video(tmp_path / "b.mov", metadata | own, movflags="use_metadata_tags")
-    found = read_exif(frame(file, 1).data)
+    found = read_metadata(frame(file, 1).data)
     assert (found.taken, found.camera) == (1685622030, "Apple iPhone 14")
 
 
@@ -79,7 +79,7 @@ def test_time_and_camera_and_place(tmp_path):
 @pytest.mark.parametrize("time", ["yesterday", "2023-99-01T00:00:00Z", "0001-01-01", ""])
 def test_nonsense_in_the_fields(tmp_path, place, time):
     clip = save_video(tmp_path / "clip.mkv", {"location": place, "creation_time": time})
-    assert read_exif(frame(clip, 1).data).taken in (None, -62135596800)
+    assert read_metadata(frame(clip, 1).data).taken in (None, -62135596800)
 
 
 def test_what_is_no_video(tmp_path, clip):

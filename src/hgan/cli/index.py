@@ -302,10 +302,14 @@ def print_not_indexed(report: "IndexReport", failed: Path | None = None) -> None
 
 def _print_report(report: "IndexReport", to: Path | str, failed: Path | None = None) -> None:
     """Print counts to standard output, and what was not indexed to standard error, or to a file."""
+    from hgan.runtime.video import FRAMES
+
     print_not_indexed(report, failed)
     left_out = f", {report.left_out.total} left out" if report.left_out.total else ""
     if report.sidecars:
         left_out += f", {report.sidecars} XMP sidecars"
+    if report.videos:
+        left_out += f", {report.videos} videos by {FRAMES} frames each"
     print_visible(
         f"{report.added} added, {report.updated} updated, {report.removed} removed, "
         f"{report.unchanged} unchanged, {len(report.skipped)} skipped{left_out}: {to}",

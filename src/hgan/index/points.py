@@ -61,6 +61,7 @@ def entry_of(content: PhotoContent, fingerprint: str = "") -> Entry:
         unplaced=unplaced,
         sidecar_state=photo.sidecar_state,
         sidecar_problems=content.problems,
+        moment=content.moment,
     )
 
 

@@ -1,7 +1,7 @@
 """Videos: three frames of each are read, as photos with a time in the video.
 
-A frame has a path of its own, `clip.mp4#2`, and its bytes are a JPEG, in whose EXIF are the time and
-the place that the camera wrote into the video. So everything that reads photos reads frames too.
+A frame has a path of its own, `clip.mp4#2`, and its bytes are a JPEG, in whose EXIF are the time
+and the place that the camera wrote into the video. So everything that reads photos reads frames.
 
 FFmpeg (in PyAV) decodes the videos. It is given an open file, and only formats that contain the
 pictures themselves: others, such as playlists, name files and addresses that FFmpeg would open.
@@ -10,8 +10,9 @@ pictures themselves: others, such as playlists, name files and addresses that FF
 import io
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
-from pathlib import PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from PIL import ExifTags, Image
@@ -19,6 +20,7 @@ from PIL import ExifTags, Image
 from hgan.errors import DataError
 from hgan.runtime.formats import VIDEO, is_video
 from hgan.runtime.memory import DECODING, PHOTO_BYTES
+from hgan.runtime.photo_file import open_file
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 FRAMES = 3
 """Number of frames of a video that are read, in the middle of each third."""
+
+MIDDLE = 2
+"""Number of the frame that stands for a whole video."""
 
 _FORMATS = ("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "flv", "mpeg",
             "mpegts", "asf")  # fmt: skip
@@ -68,6 +73,33 @@ def video_of(path: str) -> tuple[str, int] | None:
     return match[1], int(match[2])
 
 
+def file_of(path: str) -> str:
+    """The path of the file that a photo is in: of the video for a frame, else the path itself."""
+    found = video_of(path)
+    return path if found is None else found[0]
+
+
+def clock(moment: float) -> str:
+    """A time in a video as players show it: `0:42`, or `1:02:03` from one hour on."""
+    minutes, seconds = divmod(int(moment), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def read_frame_at(path: Path) -> Frame | None:
+    """Decode the frame with this path, or the middle one for the path of a video; None for a photo.
+
+    Raises:
+        DataError: see `read_frame`, and `hgan.runtime.photo_file.open_file`.
+    """
+    named = str(path)
+    video, number = video_of(named) or (named, MIDDLE)
+    if not is_video(video):
+        return None
+    with open_file(Path(video), most=None)[0] as file:
+        return read_frame(file, number, video)
+
+
 def read_frame(file: BinaryIO, number: int, name: str) -> Frame:
     """Decode a frame of a video.
 
@@ -79,46 +111,69 @@ def read_frame(file: BinaryIO, number: int, name: str) -> Frame:
     Raises:
         DataError: it is not a video, it is damaged or too large, or PyAV is not installed.
     """
+    with _opened(file, name) as (container, stream):
+        return _frame(container, stream, number, name)
+
+
+def frame_size(file: BinaryIO, name: str) -> tuple[int, int]:
+    """Width and height of a video in pixels, not turned, without decoding it.
+
+    Raises:
+        DataError: an error of `read_frame` that the start of the file shows.
+    """
+    with _opened(file, name) as (_, stream):
+        return stream.width, stream.height
+
+
+@contextmanager
+def _opened(file: BinaryIO, name: str) -> Iterator[tuple["InputContainer", "VideoStream"]]:
+    """Open a video of allowed size; whatever the block raises becomes a `DataError`."""
     if not VIDEO.readable:
         raise DataError(f"{name}: a video, which needs PyAV; {VIDEO.advice}")
     import av
 
     try:
         options = {"format_whitelist": ",".join(_FORMATS)}
-        with av.open(file, options=options, metadata_errors="replace") as container:
-            return _frame(container, number, name)
+        with av.open(file, "r", options=options, metadata_errors="replace") as container:
+            stream = next(iter(container.streams.video), None)
+            if stream is None:
+                raise DataError(f"{name}: has no pictures, only sound")
+            if _memory(stream) > PHOTO_BYTES * 3:
+                raise DataError(
+                    f"{name}: {stream.width} x {stream.height} pixels are too many for a video; "
+                    "make a smaller copy of it"
+                )
+            yield container, stream
     except DataError:
         raise
     except Exception as error:  # malicious bytes make decoders raise any exception
         raise DataError(f"{name}: not a video that can be read ({_line(error)})") from error
 
 
-def _frame(container: "InputContainer", number: int, name: str) -> Frame:
-    stream = next(iter(container.streams.video), None)
-    if stream is None:
-        raise DataError(f"{name}: has no pictures, only sound")
-    needed = stream.width * stream.height * (_CODED_FRAMES * 3 // 2 + 3)
-    if needed > PHOTO_BYTES * 3:
-        raise DataError(
-            f"{name}: {stream.width} x {stream.height} pixels are too many for a video; make a "
-            "smaller copy of it"
-        )
-    with DECODING.reserve(needed):
+def _memory(stream: "VideoStream") -> int:
+    """Bytes that are needed to decode a video and to convert one frame of it."""
+    return stream.width * stream.height * (_CODED_FRAMES * 3 // 2 + 3)
+
+
+def _frame(container: "InputContainer", stream: "VideoStream", number: int, name: str) -> Frame:
+    with DECODING.reserve(_memory(stream)):
         stream.codec_context.thread_count = 1  # videos are decoded in several threads already
         frame = _decoded(container, stream, number)
         if frame is None:
             raise DataError(f"{name}: damaged, no frame can be decoded")
-        picture = frame.to_image().rotate(frame.rotation, expand=True)
+        picture = Image.fromarray(frame.to_ndarray(format="rgb24")).rotate(
+            frame.rotation, expand=True
+        )
         file = io.BytesIO()
         picture.save(file, "JPEG", quality=_QUALITY, exif=_exif(container.metadata))
-        return Frame(file.getvalue(), max(0.0, float(frame.time or 0.0)))
+        return Frame(file.getvalue(), max(0.0, float(frame.time or 0.0) - _start(stream)))
 
 
 def _decoded(
     container: "InputContainer", stream: "VideoStream", number: int
 ) -> "VideoFrame | None":
     """The first frame after the wanted time, or the last that can be decoded before it."""
-    start = float((stream.start_time or 0) * (stream.time_base or 0))
+    start = _start(stream)
     wanted = start + _seconds(container, stream) * (2 * number - 1) / (2 * FRAMES)
     last = None
     # Formats without an index are searched by guess, and may go on behind the wanted time.
@@ -154,6 +209,11 @@ def _frames(container: "InputContainer", stream: "VideoStream") -> Iterator["Vid
             continue
         if count >= _MOST_PACKETS:
             return
+
+
+def _start(stream: "VideoStream") -> float:
+    """The time of the first frame in seconds; some formats do not start at 0."""
+    return float((stream.start_time or 0) * (stream.time_base or 0))
 
 
 def _seconds(container: "InputContainer", stream: "VideoStream") -> float:
@@ -193,4 +253,3 @@ def _exif(metadata: Mapping[str, str]) -> Image.Exif:
 def _line(error: Exception) -> str:
     """The message of an error on one line, without the name that FFmpeg adds."""
     return " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
-

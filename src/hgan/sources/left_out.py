@@ -10,6 +10,7 @@ from pathlib import PurePath
 from hgan.errors import DataError
 from hgan.runtime.formats import VIDEO, Kind, is_video, kind_of
 from hgan.runtime.images import TooSmallError
+from hgan.runtime.video import file_of
 
 LEAST_SIDE = 64
 """Photos with a side of fewer pixels are left out: icons, trackers, buttons."""
@@ -63,7 +64,8 @@ class LeftOut:
             for kind, count in self.unreadable.most_common()
         ]
         if self.videos:
-            reasons.append(Reason(self.videos, f"{_some(self.videos, 'videos')}, read in folders only"))
+            videos = _some(self.videos, "videos")
+            reasons.append(Reason(self.videos, f"{videos}, which are read in folders only"))
         if self.ignored:
             reasons.append(Reason(self.ignored.total(), f"ignored: {_listed(self.ignored)}"))
         if self.beside:
@@ -89,7 +91,10 @@ class Reason:
 
 
 def note_failed(path: str, error: DataError, skipped: dict[str, str], left_out: LeftOut) -> None:
-    """Record a photo that cannot be indexed: as left out if it is small, or else as skipped."""
+    """Record a photo that cannot be indexed: as left out if it is small, or else as skipped.
+
+    The frames of a video are recorded once, with the path of the video."""
+    path = file_of(path)
     if isinstance(error, TooSmallError):
         left_out.small.add(path)
     else:
