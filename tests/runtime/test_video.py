@@ -15,6 +15,8 @@ from hgan.runtime.formats import VIDEO, is_video, kind_of
 from hgan.runtime.images import open_photo
 from hgan.runtime.metadata.read import read_metadata
 from hgan.runtime.video import FRAMES, Frame, frame_paths, read_frame, video_of
+
+pytest.importorskip("av")
 from tests.fixtures.videos import COLOURS, HEIGHT, SECONDS, WIDTH, save_sound, save_video, turn
 
 

@@ -309,7 +309,8 @@ def _print_report(report: "IndexReport", to: Path | str, failed: Path | None = N
     if report.sidecars:
         left_out += f", {report.sidecars} XMP sidecars"
     if report.videos:
-        left_out += f", {report.videos} videos by {FRAMES} frames each"
+        videos = "video" if report.videos == 1 else "videos"
+        left_out += f", {report.videos} {videos} by {FRAMES} frames each"
     print_visible(
         f"{report.added} added, {report.updated} updated, {report.removed} removed, "
         f"{report.unchanged} unchanged, {len(report.skipped)} skipped{left_out}: {to}",
