@@ -1,6 +1,7 @@
 """Frames of videos: which ones, upright, with the video's time and place; and what is no video."""
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,16 @@ from hgan.runtime.metadata.read import read_metadata
 from hgan.runtime.video import FRAMES, Frame, frame_paths, read_frame, video_of
 
 pytest.importorskip("av")
-from tests.fixtures.videos import COLOURS, HEIGHT, SECONDS, WIDTH, save_sound, save_video, turn
+from tests.fixtures.videos import (
+    COLOURS,
+    HEIGHT,
+    SECONDS,
+    WIDTH,
+    save_large,
+    save_sound,
+    save_video,
+    turn,
+)
 
 
 def frame(path: Path, number: int) -> Frame:
@@ -114,6 +124,25 @@ def test_damage_is_an_error_or_a_frame(clip, data):
         assert str(error).startswith("a.mp4: ")
     else:
         assert open_photo(found.data).width
+
+
+def test_too_many_pixels(tmp_path):
+    assert open_photo(frame(save_large(tmp_path / "8k.mp4", 4096, 2304), 1).data).width == 4096
+    clip = save_large(tmp_path / "large.mp4", 8128, 4096)
+    with pytest.raises(DataError, match=r"large\.mp4: damaged, or its frames have more than"):
+        frame(clip, 1)
+
+
+def test_a_header_that_says_less_than_the_data(tmp_path):
+    """The size in `stsd` is believed until the data is decoded, which then needs more memory."""
+    clip = save_large(tmp_path / "lying.mp4", 8128, 4096)
+    data = bytearray(clip.read_bytes())
+    at = data.index(b"mp4v", data.index(b"stsd")) + 28
+    assert struct.unpack_from(">2H", data, at) == (8128, 4096)
+    struct.pack_into(">2H", data, at, 64, 64)
+    clip.write_bytes(data)
+    with pytest.raises(DataError, match=r"lying\.mp4: "):
+        frame(clip, 1)
 
 
 def test_paths_of_frames():

@@ -37,6 +37,12 @@ _FORMATS = ("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi",
             "mpegts", "asf")  # fmt: skip
 _CODED_FRAMES = 24
 """Frames that a decoder holds at the same time, as a limit for its memory."""
+_PIXEL_BYTES = _CODED_FRAMES * 3 // 2 + 3
+"""Bytes for each pixel to decode a video, and to convert one frame of it."""
+_MOST_PIXELS = 3 * PHOTO_BYTES // _PIXEL_BYTES
+"""Pixels of a frame at most, 29 million; 4K has 8 million."""
+_EDGE = 256
+"""Pixels by which decoders enlarge width and height for their own use, at most."""
 _MOST_PACKETS = 2000
 """Packets that are read after a key frame to reach a time; then the last frame is taken."""
 _EARLIER = 10.0
@@ -133,14 +139,15 @@ def _opened(file: BinaryIO, name: str) -> Iterator[tuple["InputContainer", "Vide
     import av
 
     try:
-        options = {"format_whitelist": ",".join(_FORMATS)}
+        formats = ",".join(_FORMATS)
+        options = {"format_whitelist": formats, "max_pixels": str(_MOST_PIXELS)}
         with av.open(file, "r", options=options, metadata_errors="replace") as container:
             stream = next(iter(container.streams.video), None)
             if stream is None:
                 raise DataError(f"{name}: has no pictures, only sound")
-            if _memory(stream) > PHOTO_BYTES * 3:
+            if not 0 < stream.width * stream.height <= _MOST_PIXELS:  # 0 if FFmpeg has refused it
                 raise DataError(
-                    f"{name}: {stream.width} x {stream.height} pixels are too many for a video; "
+                    f"{name}: damaged, or its frames have more than {_MOST_PIXELS:,} pixels; then "
                     "make a smaller copy of it"
                 )
             yield container, stream
@@ -150,13 +157,11 @@ def _opened(file: BinaryIO, name: str) -> Iterator[tuple["InputContainer", "Vide
         raise DataError(f"{name}: not a video that can be read ({_line(error)})") from error
 
 
-def _memory(stream: "VideoStream") -> int:
-    """Bytes that are needed to decode a video and to convert one frame of it."""
-    return stream.width * stream.height * (_CODED_FRAMES * 3 // 2 + 3)
-
-
 def _frame(container: "InputContainer", stream: "VideoStream", number: int, name: str) -> Frame:
-    with DECODING.reserve(_memory(stream)):
+    pixels = (stream.width + _EDGE) * (stream.height + _EDGE)
+    with DECODING.reserve(pixels * _PIXEL_BYTES):
+        # The header of the file may say less than the data.
+        stream.codec_context.options = {"max_pixels": str(pixels)}
         stream.codec_context.thread_count = 1  # videos are decoded in several threads already
         frame = _decoded(container, stream, number)
         if frame is None:
