@@ -13,10 +13,10 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from hgan.index.store.contract import Entry
+from hgan.runtime.video import FRAMES
 from hgan.search.browsing import time_of
 from hgan.search.calibration import Grade
 from hgan.search.finder import Hit
-from hgan.search.ids import id_of_path
 from hgan.search.language.types import Kind, Parsed
 from hgan.sources.roots import Roots
 
@@ -41,6 +41,10 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Pixels = Annotated[int, Field(ge=0)]
 RelativePath = Annotated[str, AfterValidator(_relative)]
 LocalTime = Annotated[str, AfterValidator(_local_time)]
+Moment = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+MOMENT = "For a frame of a video, seconds since its start; null for a photo."
+FrameNumber = Annotated[int, Field(ge=1, le=FRAMES)]
+FRAME = "Number of the frame in the video at `path`; null for a photo."
 PhotoId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
 
 
@@ -65,6 +69,8 @@ class SearchHit(BaseModel):
     taken: LocalTime | None = Field(
         None, description="Local time of the camera, without a time zone."
     )
+    moment: Moment | None = Field(None, description=MOMENT)
+    frame: FrameNumber | None = Field(None, description=FRAME)
 
     @classmethod
     def of(cls, hit: Hit, roots: Roots, public: Callable[[str], str]) -> Self:
@@ -76,12 +82,14 @@ class SearchHit(BaseModel):
             score=hit.score,
             levels=hit.levels,
             duplicates=duplicates,
-            duplicate_ids=[public(id_of_path(path)) for path in duplicates],
+            duplicate_ids=[public(key) for key in hit.duplicate_ids],
             relevance=hit.relevance,
             grade=hit.grade,
             width=hit.width,
             height=hit.height,
             taken=None if hit.taken is None else hit.taken.isoformat(),
+            moment=hit.moment,
+            frame=hit.frame,
         )
 
 
@@ -177,6 +185,8 @@ class Item(BaseModel):
         description="Whether `taken` is the time of the last change of the file, because the photo "
         "has none.",
     )
+    moment: Moment | None = Field(None, description=MOMENT)
+    frame: FrameNumber | None = Field(None, description=FRAME)
 
     @classmethod
     def of(cls, entry: Entry, public_id: str) -> Self:
@@ -184,7 +194,7 @@ class Item(BaseModel):
         taken = time_of(entry)
         return cls(
             id=public_id,
-            path=entry.path,
+            path=entry.file,
             bytes=entry.size,
             taken=None if taken is None else taken.isoformat(),
             camera=entry.camera,
@@ -196,6 +206,8 @@ class Item(BaseModel):
             width=entry.width,
             height=entry.height,
             file_time=entry.file_time,
+            moment=entry.moment,
+            frame=entry.frame,
         )
 
 

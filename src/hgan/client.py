@@ -161,7 +161,8 @@ class Client(Finder):
             for item in answer.items:
                 taken = None if item.taken is None else datetime.fromisoformat(item.taken)
                 size = item.width, item.height
-                yield TimelinePhoto(Path(item.path), item.id, taken, item.file_time, *size)
+                moment = item.moment, item.frame
+                yield TimelinePhoto(Path(item.path), item.id, taken, item.file_time, *size, *moment)
             cursor = answer.cursor if answer.items else None  # or it would never end
 
     def _find_photo(self, query: Query, page: dict[str, Any]) -> list[Hit]:
@@ -230,6 +231,9 @@ def _hit(hit: SearchHit) -> Hit:
         width=hit.width,
         height=hit.height,
         taken=None if hit.taken is None else datetime.fromisoformat(hit.taken),
+        moment=hit.moment,
+        frame=hit.frame,
+        duplicate_ids=tuple(hit.duplicate_ids),
     )
 
 

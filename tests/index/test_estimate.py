@@ -82,7 +82,14 @@ ROUND = Estimate(123_456, 0, LeftOut(), 16, 1_234_567_890, 987_654_321, 7_777.0)
             {"seconds": 0.01, "skipped": 1234},
             ["1 seconds", "skipped          1,234  cannot be read"],
         ),
-        ({"left_out": LeftOut(videos=12)}, ["left out            12  videos, not read"]),
+        (
+            {"left_out": LeftOut(videos=12)},
+            ["left out            12  videos, which are read in folders only"],
+        ),
+        (
+            {"videos": 12},
+            ["videos              12  by 3 frames each, which are among the photos"],
+        ),
         ({"disk": 12_300_000_000_000, "memory": 5_400_000}, ["12,000 GB", "5.4 MB"]),
     ],
 )

@@ -13,6 +13,7 @@ from hgan.index.open import kept_rules
 from hgan.index.store.open import read_manifest
 from hgan.runtime import formats
 from hgan.runtime.formats import HEIC
+from hgan.runtime.video import FRAMES
 from hgan.search.searcher import open_index
 from tests.fixtures.messy import messy_folder, picture
 from tests.fixtures.photos import COLOURS, save_photo
@@ -39,17 +40,20 @@ def test_every_file_of_a_messy_folder_is_in_one_count(tmp_path, bundle, capsys):
     expected = capsys.readouterr().out.splitlines()
 
     report = index_folder(root, tmp_path / "index", bundle)
-    assert indexed(tmp_path / "index", bundle, root) == found["photos"]
+    assert indexed(tmp_path / "index", bundle, root) == found["photos"] | found["videos"]
     assert report.skipped.keys() == found["unreadable"]
     assert report.left_out.small == found["small"]
     assert report.left_out.ignored.total() == len(found["ignored"])
-    assert report.left_out.videos == len(found["videos"])
+    assert report.videos == len(found["videos"])
+    assert report.added == len(found["photos"]) + FRAMES * report.videos
     assert report.left_out.beside == len(found["beside"])
     assert report.left_out.others.total() == len(found["others"])
-    assert report.added + len(report.skipped) + report.left_out.total == len(everything)
+    counted = len(found["photos"]) + report.videos + len(report.skipped) + report.left_out.total
+    assert counted == len(everything)
 
     guess = estimate(root, bundle)
     assert guess.left_out == report.left_out
+    assert guess.videos == report.videos
     # The start of a truncated photo is good; it is found by chance, if it is in the sample.
     assert guess.photos + guess.skipped == report.added + len(report.skipped)
     assert guess.photos - report.added in (0, 1)
@@ -59,9 +63,8 @@ def test_every_file_of_a_messy_folder_is_in_one_count(tmp_path, bundle, capsys):
     assert main(words) == 0
     shown = capsys.readouterr()
     assert f"{report.added} unchanged, {len(report.skipped)} skipped, " in shown.out
-    assert f", {report.left_out.total} left out: " in shown.out
+    assert f", {report.left_out.total} left out, 3 videos by 3 frames each: " in shown.out
     assert "left out: 2 with a side below 64 pixels\n" in shown.err
-    assert "left out: 3 videos, not read\n" in shown.err
     assert "left out: 2 RAW photos beside a photo of the same name\n" in shown.err
     assert f"left out: {len(found['ignored'])} ignored: hidden 4, " in shown.err
     assert "screenshot*.png in .hganignore 1" in shown.err

@@ -320,10 +320,15 @@ def _print_report(report: "IndexReport", to: Path | str, failed: Path | None = N
     Returns:
         The exit code: that of an error if one of several folders could not be read.
     """
+    from hgan.runtime.video import FRAMES
+
     print_not_indexed(report, failed)
     left_out = f", {report.left_out.total} left out" if report.left_out.total else ""
     if report.sidecars:
         left_out += f", {report.sidecars} XMP sidecars"
+    if report.videos:
+        videos = "video" if report.videos == 1 else "videos"
+        left_out += f", {report.videos} {videos} by {FRAMES} frames each"
     print_visible(
         f"{report.added} added, {report.updated} updated, {report.removed} removed, "
         f"{report.unchanged} unchanged, {len(report.skipped)} skipped{left_out}: {to}",

@@ -66,8 +66,8 @@ def _describe(source: str | None) -> dict[str, Any]:
 
 
 def _kinds() -> list[dict[str, Any]]:
-    """The kinds of photo files: name, suffixes, and what must be installed to read them."""
-    from hgan.runtime.formats import KINDS
+    """The kinds of files with photos: name, suffixes, and what must be installed to read them."""
+    from hgan.runtime.formats import KINDS, VIDEO
 
     return [
         {
@@ -75,7 +75,7 @@ def _kinds() -> list[dict[str, Any]]:
             "suffixes": sorted(kind.suffixes),
             "install": None if kind.readable else kind.advice,
         }
-        for kind in KINDS
+        for kind in (*KINDS, VIDEO)
     ]
 
 

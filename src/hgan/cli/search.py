@@ -162,8 +162,8 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
     if chosen.print0:
         _print_terminated(hits)
     elif hits and chosen.files:
-        for hit in hits:
-            print_visible(hit.path)
+        for path in dict.fromkeys(hit.path for hit in hits):
+            print_visible(path)
     else:
         _print_hits(hits, title, first=chosen.offset + 1, as_json=chosen.json, model=model)
     if chosen.sheet is not None:
@@ -214,6 +214,7 @@ def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool, model:
                 "duplicates": [str(path) for path in hit.duplicates],
                 "relevance": hit.relevance,
                 "grade": hit.grade,
+                "moment": hit.moment,
                 **({"text": hit.text, "path": _named(hit)} if hit.text else {}),
             }
             for hit in hits
@@ -229,14 +230,21 @@ def _print_hits(hits: "list[Hit]", title: str, first: int, as_json: bool, model:
         print("nothing found", file=sys.stderr)
     else:
         for hit in hits:
-            shown = (hit.text, _named(hit) or "") if hit.text else (hit.path,)
+            shown = (hit.text, _named(hit) or "") if hit.text else (hit.path, *_moment(hit))
             print_visible(f"{hit.score:.4f}", *shown, sep="\t")
 
 
 def _print_terminated(hits: "list[Hit]") -> None:
     """Print the exact bytes of the paths, which can contain newlines, each ended by NUL."""
-    for hit in hits:
-        sys.stdout.buffer.write(os.fsencode(str(hit.path)) + b"\0")
+    for path in dict.fromkeys(hit.path for hit in hits):  # of several frames of a video, one
+        sys.stdout.buffer.write(os.fsencode(str(path)) + b"\0")
+
+
+def _moment(hit: "Hit") -> list[str]:
+    """The time in a video; nothing for a photo."""
+    from hgan.runtime.video import clock
+
+    return [] if hit.moment is None else [clock(hit.moment)]
 
 
 def _named(hit: "Hit") -> str | None:
@@ -272,7 +280,7 @@ def hits_table(
         table.add_column(level, justify="right", style="cyan")
     for place, hit in enumerate(hits, first):
         scores = (f"{value:.3f}" for value in (hit.score, *hit.levels.values()))
-        item = Text(visible(hit.text or str(hit.path)))
+        item = Text(visible(hit.text or hit.shown))
         if hit.text and (name := _named(hit)):
             item.append(f"  {visible(name)}", style="dim")
         if hit.duplicates:
@@ -291,7 +299,7 @@ def _by_time(table: "Table", hits: "list[Hit]", first: int) -> "Table":
     table.add_column("taken", style="cyan")
     for place, hit in enumerate(hits, first):
         taken = "" if hit.taken is None else hit.taken.isoformat(" ", "minutes")
-        table.add_row(str(place), Text(visible(str(hit.path))), taken)
+        table.add_row(str(place), Text(visible(hit.shown)), taken)
     return table
 
 

@@ -20,6 +20,7 @@ from hgan.progress import progress
 from hgan.runtime.bundle import IMAGE_BATCH, Bundle
 from hgan.runtime.region_grid import pooled
 from hgan.runtime.stream import stream
+from hgan.runtime.video import FRAMES, file_of, video_of
 from hgan.sources.left_out import LEAST_SIDE, LeftOut, note_failed
 from hgan.sources.types import Listing, Photo, Source
 from hgan.sources.walk import count_ignored
@@ -35,6 +36,9 @@ LOG_BYTES = 100 * 2**20
 """Size of the write-ahead log in bytes: a few files of 32 MB, for any number of photos."""
 PROGRAM_BYTES = 400 * 2**20
 """Measured memory of a search process in bytes, without the model's files and the vectors."""
+
+
+_FRAMES_EACH = f"by {FRAMES} frames each, which are among the photos"
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Estimate:
     """Expected time to index all photos, in seconds."""
     sidecars: int = 0
     """XMP sidecars of the photos."""
+    videos: int = 0
+    """Videos, of which `photos` contains the frames."""
 
     def lines(self) -> list[str]:
         """The estimate as lines of a table, with numbers rounded to two digits."""
@@ -65,6 +71,7 @@ class Estimate:
         return [
             _row("photos", f"{self.photos:,}"),
             *([_row("skipped", f"{self.skipped:,}", "cannot be read")] if self.skipped else []),
+            *([_row("videos", f"{self.videos:,}", _FRAMES_EACH)] if self.videos else []),
             *(_row("left out", f"{one.count:,}", one.text) for one in self.left_out.reasons()),
             *([_row("sidecars", f"{self.sidecars:,}", "XMP")] if self.sidecars else []),
             _row("disk", _bytes(self.disk)),
@@ -107,7 +114,8 @@ def estimate(
     measured = _measure(source, photos[:: max(1, len(photos) // TRIED)][:TRIED], bundle)
     for photo, error in measured.failed:
         note_failed(photo.path, error, listing.skipped, listing.left_out)
-    count = len(photos) - len(measured.failed)
+    readable = {photo.path for photo in photos} - {photo.path for photo, _ in measured.failed}
+    count = len(readable)
     item = item_bytes(IndexManifest.of(source.root, bundle, quantize), measured.regions)
     model = sum((bundle.folder / name).stat().st_size for name in bundle.config.files)
     return Estimate(
@@ -119,6 +127,7 @@ def estimate(
         memory=PROGRAM_BYTES + model + count * item.searched,
         seconds=measured.seconds / measured.photos * count,
         sidecars=len(listing.sidecars()),
+        videos=len({file_of(path) for path in readable if video_of(path)}),
     )
 
 

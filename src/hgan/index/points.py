@@ -34,6 +34,8 @@ def entry_of(content: PhotoContent, fingerprint: str = "") -> Entry:
     """The metadata that an index stores for a photo, read from the file."""
     photo, found = content.photo, content.metadata()
     taken = found.taken if found.taken is not None else local_seconds(photo.mtime)
+    if taken is not None and content.moment is not None:
+        taken += int(content.moment)  # a frame was taken later; so they are in order of time
     place, unplaced = None, False
     if found.position is not None:
         cities = gazetteer()
@@ -61,6 +63,7 @@ def entry_of(content: PhotoContent, fingerprint: str = "") -> Entry:
         unplaced=unplaced,
         sidecar_state=photo.sidecar_state,
         sidecar_problems=content.problems,
+        moment=content.moment,
     )
 
 

@@ -22,7 +22,7 @@ from hgan.index.store.manifest import Quantize
 from hgan.index.store.open import is_address
 from hgan.index.writer import Changes, IndexWriter
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.formats import kind_of
+from hgan.runtime.formats import is_video, kind_of
 from hgan.sources.folder import FolderSource
 from hgan.sources.folders import FoldersSource
 from hgan.sources.roots import Roots
@@ -238,7 +238,8 @@ class Watcher:
         return unsettled
 
     def _is_relevant(self, change: "Change", name: str) -> bool:
-        """Whether a change may affect photos: the name is that of a photo or of a folder."""
+        """Whether a change may affect photos: the name is that of a photo, a video or a
+        folder."""
         path = Path(name)
         if self._ignore and path.is_relative_to(self._ignore):
             return False
@@ -250,7 +251,7 @@ class Watcher:
             return False
         if path.name == IGNORE_FILE or is_sidecar_name(path.name):
             return True
-        if kind_of(path.name) is not None:
+        if kind_of(path.name) is not None or is_video(path.name):
             return True
         from watchfiles import Change
 

@@ -147,7 +147,7 @@ class IndexWriter:
         return {
             entry.digest: entry.user_tags
             for entry in self._missing(changes, ())
-            if entry.user_tags and entry.path not in changes.listing.skipped
+            if entry.user_tags and entry.file not in changes.listing.skipped
         }
 
     def encode(
@@ -193,6 +193,7 @@ class IndexWriter:
         that cannot be read, and cities for which there is no gazetteer."""
         with self._lock:
             entries = [known.entry for known in self._view().values()]
+        report.videos = len({entry.file for entry in entries if entry.moment is not None})
         report.unplaced = sum(entry.unplaced for entry in entries)
         for entry in entries:
             report.skipped |= dict(entry.sidecar_problems)

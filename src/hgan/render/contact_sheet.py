@@ -10,6 +10,7 @@ from hgan.errors import DataError, HganError, SourceError
 from hgan.files import atomic_write
 from hgan.render.text import draw_text, text_width
 from hgan.runtime.images import open_photo
+from hgan.runtime.video import clock
 from hgan.search.finder import Hit
 from hgan.sources.open import content_of
 
@@ -67,7 +68,7 @@ def _draw_hit(sheet: Image.Image, corner: tuple[int, int], rank: int, hit: Hit) 
     frame = (left, top, left + _CELL - 1, top + _CELL - 1)
     ImageDraw.Draw(sheet).rectangle(frame, _FRAME)
     try:
-        photo = open_photo(content_of(hit.path), _CELL, hit.path.name)
+        photo = open_photo(content_of(hit.photo), _CELL, hit.path.name)
         photo = ImageOps.contain(photo, (_CELL, _CELL))
         middle = (left + (_CELL - photo.width) // 2, top + (_CELL - photo.height) // 2)
         sheet.paste(photo, middle)
@@ -80,4 +81,5 @@ def _draw_hit(sheet: Image.Image, corner: tuple[int, int], rank: int, hit: Hit) 
     draw_text(sheet, (left + _CELL, line), score, 16, _INK, align="right")
     indent = 10 + round(text_width(f"{rank}", 18))
     room = _CELL - indent - 8 - round(text_width(score, 16))
-    draw_text(sheet, (left + indent, line), hit.path.name, 14, _FAINT, room)
+    name = hit.path.name if hit.moment is None else f"{hit.path.name} at {clock(hit.moment)}"
+    draw_text(sheet, (left + indent, line), name, 14, _FAINT, room)

@@ -1,4 +1,4 @@
-"""The kinds of files that contain photos, what reads each, and how one is opened.
+"""The kinds of files that contain photos or videos, what reads each, and how a photo is opened.
 
 Pillow reads most photos. Other kinds need a package of an extra: without it, files of this kind are
 counted and listed, and `Kind.advice` is the line that installs it.
@@ -98,25 +98,32 @@ RAW = Kind(
 )
 """Read by the preview in them, see `hgan.runtime.raw`."""
 
-KINDS = (PHOTO, HEIC, RAW)
-VIDEO_SUFFIXES = frozenset(
-    {
-        ".3gp",
-        ".avi",
-        ".flv",
-        ".m2ts",
-        ".m4v",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".webm",
-        ".wmv",
-    }
+VIDEO = Kind(
+    "videos",
+    frozenset(
+        {
+            ".3gp",
+            ".avi",
+            ".flv",
+            ".m2ts",
+            ".m4v",
+            ".mkv",
+            ".mov",
+            ".mp4",
+            ".mpeg",
+            ".mpg",
+            ".mts",
+            ".webm",
+            ".wmv",
+        }
+    ),
+    "video",
+    "av",
 )
-"""Suffixes of videos, which are not read."""
+"""Read as three frames, see `hgan.runtime.video`."""
+
+KINDS = (PHOTO, HEIC, RAW)
+"""The kinds of files with one photo each."""
 
 RAW_TYPE = "image/x-dcraw"
 """The media type of RAW photos of all cameras."""
@@ -140,9 +147,14 @@ def kind_of(name: str) -> Kind | None:
     return _BY_SUFFIX.get(PurePath(name).suffix.lower())
 
 
+def is_video(name: str) -> bool:
+    """Whether this is the name of a video."""
+    return PurePath(name).suffix.lower() in VIDEO.suffixes
+
+
 def readable_suffixes() -> list[str]:
     """The suffixes of files that this installation reads, sorted."""
-    return sorted(suffix for kind in KINDS if kind.readable for suffix in kind.suffixes)
+    return sorted(suffix for kind in (*KINDS, VIDEO) if kind.readable for suffix in kind.suffixes)
 
 
 def named_type(name: str) -> str | None:

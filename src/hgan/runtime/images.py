@@ -19,6 +19,7 @@ from hgan.runtime.formats import RAW, RAW_TYPE, kind_of, open_image, type_of
 from hgan.runtime.memory import DECODING, PHOTO_BYTES
 from hgan.runtime.photo_file import open_file, read_file
 from hgan.runtime.raw import preview_of
+from hgan.runtime.video import file_of, frame_size, read_frame_at
 
 MAX_PIXELS = 100_000_000
 """Photos with more pixels are rejected before they are decoded (decompression bombs)."""
@@ -33,7 +34,8 @@ _MAX_SHRINK = 16
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 PhotoSource = Path | str | bytes | Image.Image | np.ndarray
-"""A photo file, its bytes, an image, or a uint8 array (H, W, 3) or (H, W)."""
+"""A photo file, a video or a frame of one (`clip.mp4#2`), the bytes of a photo, an image, or a
+uint8 array (H, W, 3) or (H, W)."""
 
 
 class TooSmallError(DataError):
@@ -49,7 +51,8 @@ def open_photo(
     rotation is applied, and an animation is read as its first frame.
 
     Args:
-        source: a file, or the bytes of one.
+        source: a file, or the bytes of one; a frame of a video is given by its path, see
+            `hgan.runtime.video`.
         hint: side of the square that the photo will be resized to. A larger photo is decoded
             at a smaller scale, or reduced, to at least twice this size, and needs less memory.
         name: name of the photo if `source` is bytes, for error messages; and a RAW photo is told
@@ -62,7 +65,8 @@ def open_photo(
             it needs more memory than `PHOTO_BYTES`.
     """
     if isinstance(source, Path):
-        name, source = str(source), read_file(source)[0]
+        frame = read_frame_at(source)
+        name, source = str(source), read_file(source)[0] if frame is None else frame.data
     held = 0
     if kind_of(name) is RAW:
         held, source = len(source), preview_of(source, name)
@@ -77,6 +81,10 @@ def check_photo(path: Path, least: int = 1) -> None:
         TooSmallError: a side has fewer than `least` pixels.
         DataError: the photo is missing, empty, too large, or not a photo.
     """
+    if (video := Path(file_of(str(path)))) != path:
+        with open_file(video, most=None)[0] as file:
+            _check_sides(frame_size(file, str(video)), least, str(video))
+        return
     with open_file(path)[0] as file:
         start = io.BytesIO(preview_of(path, str(path))) if kind_of(path.name) is RAW else file
         with _opened(start, str(path), least):
@@ -93,11 +101,7 @@ def _opened(file: BinaryIO, name: str, least: int) -> Iterator[Image.Image]:
                     f"{name}: {photo.width} x {photo.height} pixels is more than the limit of "
                     f"{MAX_PIXELS:,}; make a smaller copy of it"
                 )
-            if min(photo.size) < least:
-                raise TooSmallError(
-                    f"{name}: {photo.width} x {photo.height} pixels; at least {least} at each "
-                    "side are needed"
-                )
+            _check_sides(photo.size, least, name)
             yield photo
     except DataError:
         raise
@@ -107,6 +111,13 @@ def _opened(file: BinaryIO, name: str, least: int) -> Iterator[Image.Image]:
         raise DataError(f"{name}: too large, {error}") from error
     except Exception as error:  # malicious bytes make decoders raise any exception
         raise DataError(f"{name}: cannot be decoded ({error})") from error
+
+
+def _check_sides(size: tuple[int, int], least: int, name: str) -> None:
+    if min(size) < least:
+        raise TooSmallError(
+            f"{name}: {size[0]} x {size[1]} pixels; at least {least} at each side are needed"
+        )
 
 
 def media_type(source: Path | bytes | BinaryIO, name: str = "photo") -> str:

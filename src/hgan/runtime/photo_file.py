@@ -20,24 +20,30 @@ _OPEN_FLAGS = (
 )
 
 
-def open_file(path: Path) -> tuple[BinaryIO, os.stat_result]:
+def open_file(path: Path, most: int | None = LARGEST_PHOTO) -> tuple[BinaryIO, os.stat_result]:
     """Open a photo's file for reading; returns it with its status.
 
     The file is opened once, and checks and reads use the same descriptor, so that they refer to the
     same file even if the file is replaced meanwhile.
 
+    Args:
+        path: the file.
+        most: maximum size in bytes; None for a video, which is never read as a whole.
+
     Raises:
-        DataError: the file does not exist, is not a regular file, is larger than `LARGEST_PHOTO`,
-            or cannot be opened.
+        DataError: the file does not exist, is not a regular file, is larger than `most`, or cannot
+            be opened.
     """
     try:
         descriptor = os.open(path, _OPEN_FLAGS)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise _unreadable(path, error) from error
-    return _checked(descriptor, path)
+    return _checked(descriptor, path, most)
 
 
-def open_inside(root: Path, inner: str) -> tuple[BinaryIO, os.stat_result]:
+def open_inside(
+    root: Path, inner: str, most: int | None = LARGEST_PHOTO
+) -> tuple[BinaryIO, os.stat_result]:
     """Open a photo's file below a folder; links are followed, but not out of the folder.
 
     The links are resolved first. Then the file and the folders above it are opened one inside the
@@ -46,6 +52,7 @@ def open_inside(root: Path, inner: str) -> tuple[BinaryIO, os.stat_result]:
     Args:
         root: the folder.
         inner: path of the file, relative to the folder.
+        most: see `open_file`.
 
     Raises:
         DataError: see `open_file`; or the file is outside of the folder.
@@ -62,7 +69,7 @@ def open_inside(root: Path, inner: str) -> tuple[BinaryIO, os.stat_result]:
         descriptor = _open_without_links(root, parts)
     except OSError as error:
         raise _unreadable(path, error) from error
-    return _checked(descriptor, path)
+    return _checked(descriptor, path, most)
 
 
 def read_file(path: Path) -> tuple[bytes, os.stat_result]:
@@ -92,13 +99,13 @@ def read_all(file: BinaryIO, path: Path) -> bytes:
     return data
 
 
-def _checked(descriptor: int, path: Path) -> tuple[BinaryIO, os.stat_result]:
+def _checked(descriptor: int, path: Path, most: int | None) -> tuple[BinaryIO, os.stat_result]:
     """The file of a descriptor, which is closed if it is not an acceptable file."""
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise DataError(f"{path}: not a regular file")
-        if status.st_size > LARGEST_PHOTO:
+        if most is not None and status.st_size > most:
             raise DataError(f"{path}: {TOO_LARGE}")
         return os.fdopen(descriptor, "rb"), status
     except BaseException:

@@ -30,12 +30,17 @@ class TimelinePhoto:
     """Width of the upright photo in pixels; 0 if unknown."""
     height: int = 0
     """Height of the upright photo in pixels; 0 if unknown."""
+    moment: float | None = None
+    """For a frame of a video, seconds since its start; `path` is that of the video."""
+    frame: int | None = None
+    """Number of the frame in the video, from 1; None for a photo."""
 
     @classmethod
     def of(cls, entry: Entry, path: PurePath) -> Self:
         """From the stored metadata."""
         size = entry.width, entry.height
-        return cls(path, entry.id, time_of(entry), entry.file_time, *size)
+        moment = entry.moment, entry.frame
+        return cls(path, entry.id, time_of(entry), entry.file_time, *size, *moment)
 
 
 def time_of(entry: Entry) -> datetime | None:

@@ -4,6 +4,9 @@ Candidates are photos whose dense vectors are close; these are then compared by 
 (`hgan.runtime.fingerprint`), so that the photos of a burst, which only look alike, are not copies.
 The index has the fingerprints; only photos that have changed since they were indexed, or that an
 older version of hgan has indexed, are opened.
+
+A video is never a copy because its frames look like those of another one, or like each other: two
+videos are copies if they have the same size, and the same bytes in each frame.
 """
 
 from collections import defaultdict
@@ -20,6 +23,7 @@ from hgan.index.store.open import is_address, open_store, read_manifest
 from hgan.progress import progress
 from hgan.runtime.fingerprint import ALIKE, SIDE, distance, fingerprint, from_hex
 from hgan.runtime.images import open_photo
+from hgan.runtime.video import FRAMES
 from hgan.search.duplicates import CLOSE
 from hgan.sources.open import content_of
 from hgan.sources.roots import Roots
@@ -77,13 +81,29 @@ def find_copies(to: Path | str) -> Copies:
         raise IndexingError(f"{target}: contains texts, and copies are found among photos only")
     roots = manifest.roots
     with open_store(target, manifest) as store:
-        entries = {entry.id: entry for entry in store.entries()}
+        found = list(store.entries())
+        entries = {entry.id: entry for entry in found if entry.moment is None}
         finder = _Finder(entries, roots)
         with progress("compare", total=len(entries), unit="photos") as bar:
             for key, near in _candidates(store, list(entries)):
                 finder.join(key, near)
                 bar.advance()
-        return Copies(roots, finder.groups(), finder.unreadable)
+        groups = finder.groups() + _videos([one for one in found if one.moment is not None], roots)
+        return Copies(roots, sorted(groups, key=lambda group: group[0].inside), finder.unreadable)
+
+
+def _videos(frames: Sequence[Entry], roots: Roots) -> list[list[Copy]]:
+    """The groups of two or more videos that are the same."""
+    videos = defaultdict(list)
+    for frame in frames:
+        videos[frame.file].append(frame)
+    same = defaultdict(list)
+    for file, (first, *_) in videos.items():
+        digests = tuple(frame.digest for frame in sorted(videos[file], key=lambda one: one.path))
+        if len(digests) == FRAMES:
+            copy = Copy(roots.path(file), first.size, first.mtime, file)
+            same[first.size, digests].append(copy)
+    return [sorted(group, key=_order) for group in same.values() if len(group) > 1]
 
 
 def _candidates(store: Store, ids: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
@@ -118,13 +138,12 @@ class _Finder:
                     self._merge(key, other)
 
     def groups(self) -> list[list[Copy]]:
-        """The groups of two or more, by the path of their best."""
+        """The groups of two or more."""
         found = defaultdict(list)
         for key, entry in self._entries.items():
             path = self._roots.path(entry.path)
             found[self._root_of(key)].append(Copy(path, entry.size, entry.mtime, entry.path))
-        groups = [sorted(group, key=_order) for group in found.values() if len(group) > 1]
-        return sorted(groups, key=lambda group: group[0].inside)
+        return [sorted(group, key=_order) for group in found.values() if len(group) > 1]
 
     def _fingerprint(self, key: str) -> np.ndarray | None:
         if key not in self._fingerprints:

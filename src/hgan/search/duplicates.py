@@ -2,7 +2,8 @@
 
 Two photos are near-duplicates if the cosine of their dense vectors (context and slots, weighted by
 level) is at least `NEAR`; if it is at least `CLOSE` and their fingerprints are alike, as those of
-copies that were resized or saved at a low quality; or if their files have the same bytes.
+copies that were resized or saved at a low quality; or if their files have the same bytes. The
+frames of a video are grouped as well, whatever they show.
 """
 
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ def fold(points: Sequence[Point], groups: int) -> list[list[int]]:
     prints = _signs([point.entry for point in points])
     alike = SIDE * SIDE - 2 * ALIKE  # inner product of fingerprints with `ALIKE` different bits
     digests = np.array([point.entry.digest for point in points])
+    videos = np.array([p.entry.file if p.entry.moment is not None else "" for p in points])
     left = np.ones(len(points), np.bool_)
     found: list[list[int]] = []
     for first in range(len(points)):
@@ -47,6 +49,8 @@ def fold(points: Sequence[Point], groups: int) -> list[list[int]]:
             cosines = vectors @ vectors[first]
             copies = (cosines >= CLOSE) & (prints @ prints[first] >= alike)
             near = (cosines >= NEAR) | copies | (digests == digests[first])
+            if videos[first]:
+                near |= videos == videos[first]
             found.append(np.flatnonzero(near & left).tolist())
             left &= ~near
     return found

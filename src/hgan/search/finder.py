@@ -17,6 +17,7 @@ from hgan.index.conditions.fields import EXAMPLES
 from hgan.index.conditions.filter import Filter
 from hgan.runtime.explain import Explanation
 from hgan.runtime.images import PhotoSource
+from hgan.runtime.video import clock
 from hgan.search.browsing import TimelinePhoto
 from hgan.search.calibration import Grade, grade
 from hgan.search.language.parse import parse
@@ -54,6 +55,25 @@ class Hit:
     """Height of the upright photo in pixels; 0 if unknown."""
     taken: datetime | None = None
     """Time the photo was taken, by the camera's clock; None if unknown."""
+    moment: float | None = None
+    """For a frame of a video, seconds since its start; `path` is that of the video. None for a
+    photo."""
+    frame: int | None = None
+    """Number of the frame in the video, from 1; None for a photo."""
+    duplicate_ids: tuple[str, ...] = ()
+    """Ids of `duplicates`, in the same order."""
+
+    @property
+    def photo(self) -> PurePath:
+        """What `Bundle.explain` and other methods read: the file, or the frame (`clip.mp4#2`)."""
+        if self.frame is None:
+            return self.path
+        return self.path.with_name(f"{self.path.name}#{self.frame}")
+
+    @property
+    def shown(self) -> str:
+        """The path for people, with the time in a video: `clip.mp4 at 0:42`."""
+        return str(self.path) if self.moment is None else f"{self.path} at {clock(self.moment)}"
 
     @property
     def grade(self) -> Grade | None:
@@ -285,7 +305,17 @@ class Finder(ABC):
         """
         found = islice(self.browse(where), offset, SearchOptions(k, offset).end)
         return [
-            Hit(one.path, 0.0, {}, one.id, width=one.width, height=one.height, taken=one.taken)
+            Hit(
+                one.path,
+                0.0,
+                {},
+                one.id,
+                width=one.width,
+                height=one.height,
+                taken=one.taken,
+                moment=one.moment,
+                frame=one.frame,
+            )
             for one in found
         ]
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from uuid import UUID
 
 from hgan.index.store.contract import Entry
+from hgan.runtime.formats import is_video
+from hgan.runtime.video import MIDDLE
 from hgan.sources.open import is_elsewhere, place_of
 from hgan.sources.roots import Roots
 
@@ -29,6 +31,9 @@ def possible_ids(name: str, roots: Roots) -> list[str]:
 
 
 def id_of_path(path: str) -> str:
-    """The id of the photo with this path in the index, with `/` between folders."""
+    """The id of the photo with this path in the index, with `/` between folders; for the path of a
+    video, the id of its middle frame."""
+    if is_video(path):
+        path = f"{path}#{MIDDLE}"
     printable = path.encode("utf-8", "replace").decode()
     return Entry(printable, size=0, mtime=0, digest="").id

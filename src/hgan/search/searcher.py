@@ -106,7 +106,7 @@ class Index(Finder):
         if self.holds == "texts":
             raise DataError(f"{self._where}: contains texts, and only photos can be browsed")
         pages = all_pages(self._store, self.values.resolve(where))
-        return (TimelinePhoto.of(entry, self._path(entry)) for page in pages for entry in page)
+        return (TimelinePhoto.of(entry, self._file(entry)) for page in pages for entry in page)
 
     def exhaustive(self, text: str, k: int = 10) -> list[Hit]:
         """Search like `search`, but score every photo exactly; slow."""
@@ -332,29 +332,46 @@ class Index(Finder):
             values = [scores[point.entry.id] for point in firsts]
             relevance = self._relevance.of(query, firsts, values, ranking.best)
         hits = []
-        for row, (point, *others) in enumerate(groups):
+        for row, (point, *near) in enumerate(groups):
             levels = dense_levels(point.dense[None], query.dense, widths, weights)
             parts = {name: float(values[0]) for name, values in levels.items()}
             if weights["local"]:
                 parts["local"] = ranking.local[point.entry.id]
+            others = _once_each([point.entry, *(other.entry for other in near)])
             hits.append(
                 Hit(
-                    self._path(point.entry),
+                    self._file(point.entry),
                     scores[point.entry.id],
                     parts,
                     point.entry.id,
-                    tuple(self._path(other.entry) for other in others),
+                    tuple(map(self._file, others)),
                     point.entry.text,
                     None if relevance is None else relevance[row],
                     point.entry.width,
                     point.entry.height,
                     time_of(point.entry),
+                    point.entry.moment,
+                    point.entry.frame,
+                    tuple(other.id for other in others),
                 )
             )
         return hits
 
+    def _file(self, entry: Entry) -> PurePath:
+        """The file of an item: the video of a frame."""
+        path = self._path(entry)
+        return path if entry.moment is None else path.with_name(PurePath(entry.file).name)
+
     def _path(self, entry: Entry) -> PurePath:
         return Path(entry.path) if entry.text else self.roots.path(entry.path)
+
+
+def _once_each(group: Sequence[Entry]) -> list[Entry]:
+    """The near-duplicates of the first of a group, each video once, and not the first one's own."""
+    found: dict[str, Entry] = {}
+    for entry in group:
+        found.setdefault(entry.id if entry.moment is None else entry.file, entry)
+    return list(found.values())[1:]
 
 
 def _limits(options: SearchOptions, least: int) -> Iterator[int]:

@@ -1,4 +1,7 @@
-"""Several photos as one ZIP archive, which is sent while it is made, a photo at a time."""
+"""Several photos as one ZIP archive, which is sent while it is made, a photo at a time.
+
+Of a video, frames are sent, and not the file, which may be larger than the memory.
+"""
 
 import asyncio
 import io
@@ -11,6 +14,7 @@ from pathlib import PurePosixPath
 from starlette.exceptions import HTTPException
 
 from hgan.index.store.contract import Entry
+from hgan.runtime.video import clock
 from hgan.serve.library import Library
 from hgan.serve.pool import Pool
 
@@ -36,11 +40,16 @@ def check_size(entries: Iterable[Entry]) -> None:
     Raises:
         HTTPException: 413, they do not.
     """
-    if sum(entry.size for entry in entries) > LARGEST:
+    if sum(map(_size, entries)) > LARGEST:
         raise HTTPException(
             413,
             f"the photos have more than {LARGEST // 2**20} MB together; download fewer at once",
         )
+
+
+def _size(entry: Entry) -> int:
+    """Bytes of a photo; of a frame, those that its JPEG has at most, as it is no file."""
+    return entry.size if entry.moment is None else entry.width * entry.height
 
 
 def names_of(entries: Sequence[Entry]) -> list[str]:
@@ -48,7 +57,7 @@ def names_of(entries: Sequence[Entry]) -> list[str]:
     found: list[str] = []
     used = {LEFT_OUT.lower()}
     for entry in entries:
-        path = PurePosixPath(_UNSAFE.sub("_", PurePosixPath(entry.path).name))
+        path = PurePosixPath(_UNSAFE.sub("_", _name(entry)))
         name, number = str(path), 1
         while name.lower() in used:  # some systems do not distinguish case
             number += 1
@@ -56,6 +65,14 @@ def names_of(entries: Sequence[Entry]) -> list[str]:
         used.add(name.lower())
         found.append(name)
     return found
+
+
+def _name(entry: Entry) -> str:
+    """The name of a photo; for a frame, that of the video with the time, `clip at 0-42.jpg`."""
+    path = PurePosixPath(entry.file)
+    if entry.moment is None:
+        return path.name
+    return f"{path.stem} at {clock(entry.moment).replace(':', '-')}.jpg"
 
 
 async def archive(library: Library, pool: Pool, entries: Sequence[Entry]) -> AsyncIterator[bytes]:

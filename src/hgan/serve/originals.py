@@ -1,4 +1,5 @@
-"""An original photo that is served: version, type and bytes are of the same file.
+"""An original photo that is served: version, type and bytes are of the same file. Of a video, it is
+a frame, as a JPEG.
 
 A file is opened once, inside the indexed folder, so that nothing else is sent if it is replaced
 meanwhile.
@@ -17,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from hgan.index.store.contract import Entry
 from hgan.runtime.images import media_type
 from hgan.runtime.photo_file import open_inside, read_all
+from hgan.runtime.video import read_frame, video_of
 from hgan.sources.folder import FolderSource
 from hgan.sources.types import Photo, Source
 
@@ -45,7 +47,13 @@ def open_original(source: Source, entry: Entry) -> Iterator[Original]:
             place outside the indexed folder of the photo.
     """
     part, path = source.locate(entry.path)
-    if isinstance(part, FolderSource):
+    frame = video_of(path) if entry.moment is not None else None
+    if frame is not None and isinstance(part, FolderSource):
+        video, number = frame
+        file, status = open_inside(part.root, video, most=None)
+        with file:
+            yield _Frame(file, status, number, video)
+    elif isinstance(part, FolderSource):
         file, status = open_inside(part.root, path)
         with file:
             yield _File(part.root / path, file, status)
@@ -58,7 +66,7 @@ class _File(Original):
 
     def __init__(self, path: Path, file: BinaryIO, status: os.stat_result) -> None:
         self._path, self._file, self._status = path, file, status
-        self.version = f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
+        self.version = _version(status)
 
     def read(self) -> bytes:
         return read_all(self._file, self._path)
@@ -68,6 +76,20 @@ class _File(Original):
         kind = media_type(self._file, self._path.name)
         own = os.fdopen(os.dup(self._file.fileno()), "rb")
         return _OpenFileResponse(own, self._path, self._status, headers, kind)
+
+
+class _Frame(Original):
+    """A frame of a video in the indexed folder."""
+
+    def __init__(self, file: BinaryIO, status: os.stat_result, number: int, name: str) -> None:
+        self._file, self._number, self._name = file, number, name
+        self.version = f"{_version(status)}-{number}"
+
+    def read(self) -> bytes:
+        return read_frame(self._file, self._number, self._name).data
+
+    def response(self, headers: Mapping[str, str]) -> Response:
+        return Response(self.read(), 200, headers, "image/jpeg")
 
 
 class _Object(Original):
@@ -85,6 +107,10 @@ class _Object(Original):
     def response(self, headers: Mapping[str, str]) -> Response:
         data = self.read()
         return Response(data, 200, headers, media_type(data, self._photo.path))
+
+
+def _version(status: os.stat_result) -> str:
+    return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
 
 
 class _OpenFileResponse(FileResponse):

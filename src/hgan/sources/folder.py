@@ -7,7 +7,8 @@ from pathlib import Path
 
 from hgan.errors import DataError
 from hgan.runtime.images import check_photo
-from hgan.runtime.photo_file import read_file
+from hgan.runtime.photo_file import open_file, read_file
+from hgan.runtime.video import read_frame, video_of
 from hgan.sources.left_out import LEAST_SIDE
 from hgan.sources.sidecars import is_sidecar_name
 from hgan.sources.types import (
@@ -18,13 +19,16 @@ from hgan.sources.types import (
     Source,
     UnreadableFolderError,
     is_photo_name,
+    is_video_name,
     printable,
 )
 from hgan.sources.walk import check_any, find_all
 
 
 class FolderSource(Source):
-    """Photos in a folder and its subfolders; links to folders are skipped."""
+    """Photos and videos in a folder and its subfolders; links to folders are skipped."""
+
+    reads_videos = True
 
     def __init__(self, root: Path) -> None:
         """Use the photos below `root`."""
@@ -47,12 +51,24 @@ class FolderSource(Source):
     def read(self, photo: Photo) -> PhotoContent:
         """Read a photo; the size and time in the result are those of the file that was read.
 
+        A frame of a video is returned as a JPEG; the video is not read as a whole.
+
         Raises:
-            DataError: see `read_file`.
+            DataError: see `read_file` and `read_frame`.
         """
+        if frame := video_of(photo.path):
+            return self._read_frame(photo, *frame)
         data, status = read_file(self.root / photo.path)
         found = replace(photo, size=status.st_size, mtime=status.st_mtime_ns)
         return PhotoContent(found, data)
+
+    def _read_frame(self, photo: Photo, video: str, number: int) -> PhotoContent:
+        path = self.root / video
+        file, status = open_file(path, most=None)
+        with file:
+            data, moment = read_frame(file, number, str(path))
+        found = replace(photo, size=status.st_size, mtime=status.st_mtime_ns)
+        return PhotoContent(found, data, moment=moment)
 
     def glance(self, photo: Photo) -> None:
         """Look at the start of a photo's file.
@@ -94,12 +110,12 @@ def _item(entry: "os.DirEntry[str]", listed: bool) -> FolderItem:
             return FolderItem(entry.name, is_folder=True)
         if refusal := _refusal(entry):
             return FolderItem(entry.name, refusal=refusal)
-        if not (listed and is_photo_name(entry.name)) and not is_sidecar_name(entry.name):
+        if not (listed and _is_read(entry.name)) and not is_sidecar_name(entry.name):
             return FolderItem(entry.name)
         status = entry.stat()
         return FolderItem(entry.name, size=status.st_size, mtime=status.st_mtime_ns)
     except OSError as error:  # removed meanwhile, or a link to itself
-        failed = f"cannot be read ({error.strerror})" if is_photo_name(entry.name) else ""
+        failed = f"cannot be read ({error.strerror})" if _is_read(entry.name) else ""
         return FolderItem(entry.name, refusal=failed)
 
 
@@ -107,6 +123,11 @@ def _refusal(entry: "os.DirEntry[str]") -> str:
     """The reason to skip an entry that looks like a photo or a folder; empty if there is none."""
     if entry.is_symlink() and entry.is_dir():
         return "a link to a folder is not followed"
-    if not is_photo_name(entry.name) or entry.is_file():
+    if not _is_read(entry.name) or entry.is_file():
         return ""
     return "a link that leads nowhere" if entry.is_symlink() else "not a regular file"
+
+
+def _is_read(name: str) -> bool:
+    """Whether this is the name of a photo or a video that can be read here."""
+    return is_photo_name(name) or is_video_name(name)

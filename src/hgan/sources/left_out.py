@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from hgan.errors import DataError
-from hgan.runtime.formats import VIDEO_SUFFIXES, Kind, kind_of
+from hgan.runtime.formats import VIDEO, Kind, is_video, kind_of
 from hgan.runtime.images import TooSmallError
+from hgan.runtime.video import file_of
 
 LEAST_SIDE = 64
 """Photos with a side of fewer pixels are left out: icons, trackers, buttons."""
@@ -34,7 +35,7 @@ class LeftOut:
     unreadable: Counter[Kind] = field(default_factory=Counter)
     """Files that can be read once an extra of this package is installed, by kind."""
     videos: int = 0
-    """Videos, which are not read."""
+    """Videos in a place where only photos are read."""
     others: Counter[str] = field(default_factory=Counter)
     """Files that are not photos, by suffix in lower case; empty for a name without one."""
 
@@ -49,8 +50,10 @@ class LeftOut:
         suffix = PurePath(name).suffix.lower()
         if kind := kind_of(name):
             self.unreadable[kind] += 1
-        elif suffix in VIDEO_SUFFIXES:
+        elif is_video(name) and VIDEO.readable:
             self.videos += 1
+        elif is_video(name):
+            self.unreadable[VIDEO] += 1
         else:
             self.others[suffix if len(suffix) <= _LONGEST_SUFFIX else ""] += 1
 
@@ -70,7 +73,8 @@ class LeftOut:
             for kind, count in self.unreadable.most_common()
         ]
         if self.videos:
-            reasons.append(Reason(self.videos, f"{_some(self.videos, 'videos')}, not read"))
+            videos = _some(self.videos, "videos")
+            reasons.append(Reason(self.videos, f"{videos}, which are read in folders only"))
         if self.ignored:
             reasons.append(Reason(self.ignored.total(), f"ignored: {_listed(self.ignored)}"))
         if self.beside:
@@ -96,7 +100,10 @@ class Reason:
 
 
 def note_failed(path: str, error: DataError, skipped: dict[str, str], left_out: LeftOut) -> None:
-    """Record a photo that cannot be indexed: as left out if it is small, or else as skipped."""
+    """Record a photo that cannot be indexed: as left out if it is small, or else as skipped.
+
+    The frames of a video are recorded once, with the path of the video."""
+    path = file_of(path)
     if isinstance(error, TooSmallError):
         left_out.small.add(path)
     else:

@@ -14,7 +14,7 @@ import numpy as np
 
 from hgan.errors import DataError
 from hgan.runtime.fingerprint import fingerprint, to_hex
-from hgan.runtime.formats import kind_of
+from hgan.runtime.formats import VIDEO, is_video, kind_of
 from hgan.runtime.images import open_photo
 from hgan.runtime.metadata.read import read_metadata
 from hgan.runtime.metadata.types import Metadata
@@ -30,9 +30,10 @@ class Photo:
     """A photo in a listing."""
 
     path: str
-    """Path relative to the root, with `/` between folders."""
+    """Path relative to the root, with `/` between folders; for a frame of a video, followed by its
+    number, see `hgan.runtime.video`."""
     size: int
-    """Size in bytes."""
+    """Size of the file in bytes."""
     mtime: int
     """Time of the last change, in nanoseconds since 1970; 0 if unknown."""
     etag: str = ""
@@ -65,6 +66,8 @@ class PhotoContent:
     """The metadata of its sidecars, the one that is believed first at the front."""
     problems: tuple[tuple[str, str], ...] = ()
     """Paths of sidecars that cannot be read, with the reason."""
+    moment: float | None = None
+    """For a frame of a video, seconds since its start; None for a photo."""
 
     @cached_property
     def digest(self) -> str:
@@ -153,6 +156,8 @@ class Source(ABC):
     """Which files are ignored, apart from the `.hganignore` files of the source."""
     threads: int | None = None
     """Number of photos that are read at the same time; None for one per processor."""
+    reads_videos: bool = False
+    """Whether frames of videos are listed and read."""
     holds: Callable[[str], bool] | None = None
     """Whether the photo with a path is listed; None if all are."""
 
@@ -257,6 +262,11 @@ def is_photo_name(name: str) -> bool:
     """Whether this is the name of a photo that can be read here."""
     kind = kind_of(name)
     return kind is not None and kind.readable
+
+
+def is_video_name(name: str) -> bool:
+    """Whether this is the name of a video that can be read here."""
+    return is_video(name) and VIDEO.readable
 
 
 def printable(name: str) -> str:

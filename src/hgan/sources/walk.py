@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 from hgan.errors import DataError, HganError
 from hgan.runtime.formats import RAW, kind_of, readable_suffixes
+from hgan.runtime.video import frame_paths
 from hgan.sources.rules import IGNORE_FILE, LARGEST_IGNORE_FILE, Rules
 from hgan.sources.sidecars import Sidecar, Sidecars, is_sidecar_name
 from hgan.sources.types import (
@@ -15,6 +16,7 @@ from hgan.sources.types import (
     Source,
     UnreadableFolderError,
     is_photo_name,
+    is_video_name,
     printable,
 )
 
@@ -62,17 +64,19 @@ def walk(source: Source, listing: Listing) -> Iterator[Photo]:
                 listing.left_out.beside += 1
             elif is_sidecar_name(item.name):
                 unused.append(item.name)
-            elif not _is_photo(item):
+            elif not (_is_photo(item) or _is_video(source, item)):
                 listing.left_out.add(item.name)
             elif printable(path) != path:
                 listing.skipped[printable(path)] = "its name is not UTF-8; rename it"
             else:
                 found = sidecars.of([item.name, *beside.get(_stem(item), ())])
                 used.update(sidecar.path for sidecar in found)
+                paths = frame_paths(path) if _is_video(source, item) else [path]
                 if source.holds is None or source.holds(path):
-                    yield Photo(path, item.size, item.mtime, item.etag, found)
+                    for one in paths:
+                        yield Photo(one, item.size, item.mtime, item.etag, found)
                 else:
-                    listing.elsewhere += 1
+                    listing.elsewhere += len(paths)
         for name in unused:
             if folder + name not in used:
                 listing.left_out.add(name)
@@ -160,6 +164,11 @@ def _kept(
 def _is_photo(item: FolderItem) -> bool:
     """Whether an item is a photo that can be read here, as far as the listing shows."""
     return is_photo_name(item.name) and not item.is_folder and not item.refusal
+
+
+def _is_video(source: Source, item: FolderItem) -> bool:
+    """Whether an item is a video whose frames are read."""
+    return source.reads_videos and is_video_name(item.name)
 
 
 def _is_raw(item: FolderItem) -> bool:

@@ -37,6 +37,8 @@ def test_an_item(client, photos):
         "country": "",
         "width": 96,
         "height": 72,
+        "moment": None,
+        "frame": None,
     }
 
 

@@ -23,7 +23,7 @@ from hgan.index.conditions.types import (
     Tag,
     Taken,
 )
-from hgan.runtime.formats import kind_of
+from hgan.runtime.formats import is_video, kind_of
 from hgan.runtime.metadata.text import clean_tag
 
 EXAMPLES = (
@@ -101,7 +101,7 @@ def camera_words(camera: str) -> tuple[str, ...]:
 
 def name_words(name: str) -> tuple[str, ...]:
     """The words of a file's name without its suffix, in lower case, as filters compare them."""
-    stem = PurePosixPath(name).stem if kind_of(name) else name
+    stem = PurePosixPath(name).stem if kind_of(name) or is_video(name) else name
     return tuple(dict.fromkeys(re.findall(r"[^\W_]+", stem.lower())))
 
 

@@ -11,6 +11,7 @@ from hgan.index.distributed.job import Job
 from hgan.index.report import IndexReport
 from hgan.index.store.contract import Point, id_of
 from hgan.index.writer import IndexWriter
+from hgan.runtime.video import file_of
 from hgan.sources.types import Photo
 
 UPSERT = 64
@@ -70,7 +71,7 @@ class Worker:
         report = IndexReport()
         for photo in photos:
             if self._attempts.begin(photo.path) >= MOST:
-                report.skipped[photo.path] = REASON
+                report.skipped[file_of(photo.path)] = REASON
                 continue
             part = self._index([photo])
             report.skipped.update(part.skipped)

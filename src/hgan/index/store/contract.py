@@ -15,6 +15,7 @@ import numpy as np
 from hgan.errors import IndexingError
 from hgan.index.conditions.accents import without_accents
 from hgan.index.conditions.filter import Filter
+from hgan.runtime.video import file_of, video_of
 
 BEAM = 800
 """Number of candidates that an HNSW search keeps (`hnsw_ef`) in an index of a million items, or of
@@ -45,14 +46,15 @@ class Entry:
     """Stored metadata of a photo or a text, used by filters and to detect changed files."""
 
     path: str
-    """Path relative to the indexed folder, with `/` between folders; for a text, the name of the
+    """Path relative to the indexed folder, with `/` between folders; for a frame of a video,
+    followed by its number (`hgan.runtime.video`); for a text, the name of the
     photo that it describes, or empty."""
     size: int
     """Size in bytes."""
     mtime: int
     """Time of the last change, in nanoseconds."""
     digest: str
-    """SHA-256 of the file's bytes, hexadecimal."""
+    """SHA-256 of the file's bytes, hexadecimal; for a frame, of its JPEG."""
     taken: int | None = None
     """Time the photo was taken, in seconds since 1970 by the camera's clock; None if unknown."""
     camera: str = ""
@@ -94,6 +96,19 @@ class Entry:
     """State of the XMP sidecars that were read, see `hgan.sources.types.Photo`."""
     sidecar_problems: tuple[tuple[str, str], ...] = ()
     """Paths of XMP sidecars that could not be read, with the reason."""
+    moment: float | None = None
+    """For a frame of a video, seconds since its start; None for a photo."""
+
+    @property
+    def file(self) -> str:
+        """Path of the file, relative to the indexed folder: of the video for a frame."""
+        return self.path if self.moment is None else file_of(self.path)
+
+    @property
+    def frame(self) -> int | None:
+        """Number of the frame in its video, from 1; None for a photo."""
+        found = None if self.moment is None else video_of(self.path)
+        return None if found is None else found[1]
 
     @property
     def tags(self) -> tuple[str, ...]:

@@ -143,6 +143,7 @@ def to_payload(entry: Entry) -> dict[str, Any]:
         "fingerprint": entry.fingerprint or None,
         "unplaced": entry.unplaced or None,
         "sidecar_state": entry.sidecar_state or None,
+        "moment": entry.moment,
         "sidecar_problems": [list(one) for one in entry.sidecar_problems] or None,
     }
     return {
@@ -189,6 +190,7 @@ def to_entry(payload: Any) -> Entry:
         fingerprint=payload.get("fingerprint", ""),
         unplaced=payload.get("unplaced", False),
         sidecar_state=payload.get("sidecar_state", ""),
+        moment=payload.get("moment"),
         sidecar_problems=tuple((path, why) for path, why in payload.get("sidecar_problems", ())),
     )
 

@@ -1,7 +1,7 @@
 // One photo in full size: its metadata, why it was found, and links to the photos next to it.
 
 import { explain, item, photoPath, screenPath, thumbnailPath } from "./api.js";
-import { counted, element, find, folderOf, nameOf } from "./dom.js";
+import { clock, counted, element, find, folderOf, isFrame, nameOf, titleOf } from "./dom.js";
 import { levelBars, remarks, sentence, slotBars } from "./explain.js";
 import { draw } from "./heat.js";
 import { located, show as showImage } from "./images.js";
@@ -66,7 +66,7 @@ export class Detail {
     const { signal } = this.asking;
     this.light(null);
     this.showPhoto(hit);
-    this.name(hit.path ?? "");
+    this.name(hit);
     part(".facts").replaceChildren();
     part(".side").scrollTop = 0;
     this.showWhy(hit, weights, null);
@@ -75,7 +75,7 @@ export class Detail {
       part(".close").focus();
     }
     const facts = item(hit.id, signal).then((known) => {
-      this.name(known.path);
+      this.name(known);
       this.showFacts(known, hit.duplicates ?? []);
     });
     const why = query.text.trim()
@@ -104,7 +104,7 @@ export class Detail {
   /** Show the thumbnail at once, and the photo in the same place as soon as it is loaded. */
   async showPhoto(hit) {
     frame.classList.remove("known");
-    photo.alt = hit.path ? nameOf(hit.path) : "";
+    photo.alt = titleOf(hit);
     photo.addEventListener("load", () => this.fit(), { once: true });
     showImage(photo, thumbnailPath(hit.id));
     const original = part(".original");
@@ -135,9 +135,9 @@ export class Detail {
     frame.classList.add("known");
   }
 
-  name(path) {
-    part("#detail-name").textContent = nameOf(path) || "Photo";
-    if (path) photo.alt = nameOf(path);
+  name(hit) {
+    part("#detail-name").textContent = titleOf(hit) || "Photo";
+    if (hit.path) photo.alt = titleOf(hit);
   }
 
   showWhy(hit, weights, explained) {
@@ -186,6 +186,7 @@ export class Detail {
     const inFolder = () => this.folder(folder);
     const rows = [
       ["Folder", folder && element("button", { type: "button", click: inFolder }, folder)],
+      ["In the video", isFrame(known) && `at ${clock(known.moment)}`],
       ["Taken", known.taken && whenTaken(known)],
       ["Camera", known.camera],
       ["Tags", known.tags.join(", ")],

@@ -47,5 +47,21 @@ const DAY = new Intl.DateTimeFormat("en-GB", { dateStyle: "long" });
 /** The last part of a path. */
 export const nameOf = (path) => path.slice(path.lastIndexOf("/") + 1);
 
+/** A time in a video: 0:42, or 1:02:03. */
+export function clock(moment) {
+  const [hours, minutes, seconds] = [moment / 3600, (moment / 60) % 60, moment % 60].map(Math.floor);
+  const two = (number) => String(number).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes)}:${two(seconds)}` : `${minutes}:${two(seconds)}`;
+}
+
+/** Whether something in the results is a frame of a video. */
+export const isFrame = ({ moment }) => moment !== null && moment !== undefined;
+
+/** The name of a photo, or of a video with the time of a frame in it: clip.mp4 at 0:42. */
+export function titleOf(hit) {
+  const name = nameOf(hit.path ?? "");
+  return isFrame(hit) ? `${name} at ${clock(hit.moment)}` : name;
+}
+
 /** The folder of a path; empty at the root. */
 export const folderOf = (path) => path.slice(0, Math.max(path.lastIndexOf("/"), 0));

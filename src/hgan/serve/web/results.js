@@ -2,7 +2,7 @@
 
 import { Album } from "./album.js";
 import { thumbnailPath } from "./api.js";
-import { day, element, find, nameOf } from "./dom.js";
+import { clock, day, element, find, isFrame, nameOf, titleOf } from "./dom.js";
 import { show as showImage } from "./images.js";
 import { Selection } from "./select.js";
 
@@ -39,9 +39,9 @@ export class Results {
   /**
    * Add a page of photos; the first page replaces all others.
    *
-   * @param titleOf the heading of a photo, which those after it share; null for no headings
+   * @param headingOf the heading of a photo, which those after it share; null for no headings
    */
-  add(hits, offset, titleOf = () => null) {
+  add(hits, offset, headingOf = () => null) {
     const first = offset === 0;
     const tiles = first ? new Map() : this.tiles;
     if (first) this.together = new Map();
@@ -57,7 +57,7 @@ export class Results {
     this.tiles = tiles;
     this.hits = first ? fresh : [...this.hits, ...fresh];
     if (first) this.albums = [];
-    for (const { title, group } of grouped(fresh, titleOf)) {
+    for (const { title, group } of grouped(fresh, headingOf)) {
       if (this.albums.at(-1)?.title !== title) this.albums.push(new Album(title));
       this.albums.at(-1).add(group.map((hit) => tiles.get(hit.id)), group);
     }
@@ -74,8 +74,9 @@ export class Results {
     this.hits.forEach((hit, at) => {
       const tile = this.tiles.get(hit.id);
       const name = `Photo ${at + 1} of ${this.hits.length}, ${hit.taken ? day(hit.taken) : nameOf(hit.path)}`;
+      const video = isFrame(hit) ? `, video ${titleOf(hit)}` : "";
       const weak = hit.grade === "weak" ? ", weak match" : "";
-      find("a", tile).setAttribute("aria-label", name + weak);
+      find("a", tile).setAttribute("aria-label", name + video + weak);
       find(".choose", tile).setAttribute("aria-label", `Select photo ${at + 1}`);
     });
   }
@@ -141,7 +142,8 @@ export class Results {
   tile(hit) {
     const image = element("img", { alt: "", decoding: "async", width: 512, height: 512 });
     const name = element("span", { class: "name" });
-    const link = element("a", { tabindex: -1, "data-id": hit.id }, image, name);
+    const moment = element("span", { class: "moment", "aria-hidden": "true", hidden: true });
+    const link = element("a", { tabindex: -1, "data-id": hit.id }, image, name, moment);
     const more = element("button", { type: "button", class: "copies", tabindex: -1, hidden: true });
     const tile = element("li", {}, link, Selection.box(), more);
     image.addEventListener("load", () => this.measure(image, tile, hit));
@@ -156,6 +158,9 @@ export class Results {
     tile.classList.toggle("weak", hit.grade === "weak");
     tile.classList.toggle("copy", Boolean(hit.copyOf));
     find(".name", tile).textContent = nameOf(hit.path);
+    const moment = find(".moment", tile);
+    moment.hidden = !isFrame(hit);
+    moment.textContent = isFrame(hit) ? `▸ ${clock(hit.moment)}` : "";
     this.label(tile, hit, false);
   }
 
@@ -250,10 +255,10 @@ export class Results {
 }
 
 /** Photos that follow each other and have the same heading. */
-function grouped(hits, titleOf) {
+function grouped(hits, headingOf) {
   const groups = [];
   for (const hit of hits) {
-    const title = titleOf(hit);
+    const title = headingOf(hit);
     if (groups.at(-1)?.title !== title || groups.length === 0) groups.push({ title, group: [] });
     groups.at(-1).group.push(hit);
   }

@@ -1,7 +1,7 @@
 // Selected photos: a checkbox on each tile, and a bar to download them.
 
 import { download, photoPath } from "./api.js";
-import { counted, element, find, nameOf } from "./dom.js";
+import { counted, element, find, isFrame, titleOf } from "./dom.js";
 import { located } from "./images.js";
 
 /** Maximum number of photos of one download by the service. */
@@ -71,7 +71,7 @@ export class Selection {
     save.disabled = true;
     this.show("Getting the files …");
     try {
-      if (photos.length === 1) offer(await located(photoPath(photos[0].id)), nameOf(photos[0].path));
+      if (photos.length === 1) offer(await located(photoPath(photos[0].id)), fileName(photos[0]));
       else {
         const url = URL.createObjectURL(await download(photos.map(({ id }) => id)));
         offer(url, "photos.zip");
@@ -84,6 +84,9 @@ export class Selection {
     save.disabled = false;
   }
 }
+
+/** The name of a saved photo; of a frame of a video, that of its picture. */
+const fileName = (hit) => (isFrame(hit) ? `${titleOf(hit).replaceAll(":", "-")}.jpg` : titleOf(hit));
 
 /** Let the browser save a file. */
 function offer(url, name) {

@@ -1,0 +1,128 @@
+"""Frames of videos over HTTP: their pictures, their times, and downloads."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from hgan.client import Client
+from hgan.index.indexer import index_folder
+from hgan.serve.app import create_app
+from tests.fixtures.photos import save_photo
+from tests.serve.conftest import HERE, listening
+
+pytest.importorskip("av")
+from tests.fixtures.videos import COLOURS, HEIGHT, WIDTH, save_video
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, bundle):
+    """A folder with a photo and a video, and its index."""
+    folder = tmp_path_factory.mktemp("videos") / "root"
+    save_photo(folder / "a.png", (9, 99, 9))
+    (folder / "2023").mkdir()
+    save_video(folder / "2023/clip.mp4")
+    index_folder(folder, folder.parent / "index", bundle)
+    return folder
+
+
+@pytest.fixture
+def videos(made):
+    """The folder, and a client of a service over it."""
+    with TestClient(create_app(made.parent / "index"), base_url=HERE) as client:
+        yield made, client
+
+
+def frames(client: TestClient) -> dict[int, dict]:
+    hits = client.post("/v1/search", json={"text": "red"}).json()["hits"]
+    return {hit["frame"]: hit for hit in hits if hit["moment"] is not None}
+
+
+def colour(data: bytes) -> tuple[int, ...]:
+    photo = Image.open(io.BytesIO(data)).convert("RGB")
+    return photo.getpixel((photo.width // 2, photo.height // 2))
+
+
+def test_hits_and_items_have_the_path_of_the_video_and_the_time(videos):
+    _, client = videos
+    found = frames(client)
+    assert found.keys() == {1, 2, 3}
+    for number, hit in found.items():
+        assert hit["path"] == "2023/clip.mp4"
+        assert hit["moment"] == pytest.approx(number - 0.5, abs=0.1)
+        item = client.get(f"/v1/items/{hit['id']}").json()
+        assert (item["path"], item["moment"], item["frame"]) == (hit["path"], hit["moment"], number)
+    listed = client.get("/v1/items").json()["items"]
+    assert sorted(one["frame"] or 0 for one in listed) == [0, 1, 2, 3]
+    for path, number in (("2023/clip.mp4", 2), ("2023/clip.mp4#3", 3)):
+        assert client.post("/v1/lookup", json={"path": path}).json()["id"] == found[number]["id"]
+
+
+def test_pictures_are_those_of_the_frame(videos):
+    _, client = videos
+    for number, hit in frames(client).items():
+        photo = client.get(f"/v1/items/{hit['id']}/photo")
+        small = client.get(f"/v1/items/{hit['id']}/thumbnail?size=128")
+        assert {photo.headers["content-type"], small.headers["content-type"]} == {"image/jpeg"}
+        assert Image.open(io.BytesIO(photo.content)).size == (WIDTH, HEIGHT)
+        for data in (photo.content, small.content):
+            near = zip(colour(data), COLOURS[number - 1], strict=True)
+            assert max(abs(one - other) for one, other in near) < 40
+        tag = {"If-None-Match": small.headers["etag"]}
+        again = client.get(f"/v1/items/{hit['id']}/thumbnail?size=128", headers=tag)
+        assert again.status_code == 304
+    assert len({hit["id"] for hit in frames(client).values()}) == 3
+
+
+def test_one_hit_for_a_video_when_folded(videos):
+    _, client = videos
+    hits = client.post("/v1/search", json={"text": "red", "fold": True}).json()["hits"]
+    assert [hit["path"] for hit in hits].count("2023/clip.mp4") == 1
+    assert all("2023/clip.mp4" not in hit["duplicates"] for hit in hits)
+
+
+def test_explanations_and_similar_ones(videos):
+    _, client = videos
+    hit = frames(client)[1]
+    explained = client.post("/v1/explain", json={"id": hit["id"], "text": "red"}).json()
+    assert explained["score"] == pytest.approx(hit["score"], abs=0.01)
+    like = client.post("/v1/search", json={"like": hit["id"]}).json()["hits"]
+    assert hit["id"] not in {one["id"] for one in like} and len(like) == 3
+
+
+def test_a_download_has_the_frames_and_not_the_video(videos):
+    _, client = videos
+    ids = [hit["id"] for hit in frames(client).values()]
+    answer = client.post("/v1/download", json={"ids": ids})
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as made:
+        names = ["clip at 0-00.jpg", "clip at 0-01.jpg", "clip at 0-02.jpg"]
+        assert sorted(made.namelist()) == names
+        for name in names:
+            assert Image.open(io.BytesIO(made.read(name))).size == (WIDTH, HEIGHT)
+
+
+def test_a_link_out_of_the_folder_is_not_followed(videos, tmp_path):
+    folder, client = videos
+    hit, clip = frames(client)[1], folder / "2023/clip.mp4"
+    kept = clip.rename(tmp_path / "clip.mp4")
+    try:
+        clip.symlink_to(kept)
+        for kind in ("photo", "thumbnail"):
+            assert client.get(f"/v1/items/{hit['id']}/{kind}").status_code == 404
+    finally:
+        clip.unlink()
+        kept.rename(clip)
+
+
+def test_the_python_client(made):
+    with listening(create_app(made.parent / "index")) as address, Client(address) as service:
+        hits = [hit for hit in service.search("red") if hit.frame]
+        assert {hit.frame: hit.moment for hit in hits} == pytest.approx(
+            {1: 0.5, 2: 1.5, 3: 2.5}, abs=0.1
+        )
+        assert {hit.path for hit in hits} == {Path("2023/clip.mp4")}
+        assert service.id_of("2023/clip.mp4#1") == next(one.id for one in hits if one.frame == 1)
+        assert {one.frame for one in service.browse()} == {None, 1, 2, 3}
