@@ -5,11 +5,12 @@ some of the folders looks at these only, and keeps the photos of the others.
 """
 
 import os
-from collections.abc import Collection, Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-from hgan.errors import ConfigError, IndexingError
+from hgan.errors import ConfigError, DataError, IndexingError
 from hgan.index.store.manifest import IndexManifest
 from hgan.index.store.open import is_address, read_manifest
 from hgan.sources.folder import FolderSource
@@ -58,6 +59,7 @@ def open_photos(
     new = [folder for folder in given if folder not in stored.values()]
     if new:
         _check_whole(to, list(stored.values()), given, new)
+        _check_first(stored)
         _refuse_overlap([*stored.values(), *new])
     first = next(iter(stored.values()), given[0])
     named_folders = {name: folder for name, folder in stored.items() if name}
@@ -134,17 +136,23 @@ def _check_whole(
     if set(stored) <= set(given):
         return
     raise IndexingError(
-        f"{to}: contains the photos of {_listed(stored)}; index {_listed(new)} into "
-        f"another index, or name all folders to add to it: "
-        f"`hgan index {' '.join(map(str, [*stored, *new]))}`"
+        f"{to}: contains the photos of {_listed(stored)}; index {_listed(new)} into another index, "
+        f"or name all folders to add to it: "
+        f"`{shlex.join(['hgan', 'index', *map(str, [*stored, *new]), '--to', str(to)])}`"
     )
+
+
+def _check_first(stored: Mapping[str, Path]) -> None:
+    """Raise `DataError` if the first folder is absent: names of new ones must be free in it."""
+    if stored and not stored[""].is_dir():
+        raise DataError(f"{stored['']}: no such folder; it must be here when another one is added")
 
 
 def _refuse_overlap(folders: Sequence[Path]) -> None:
     """Raise `ConfigError` if a folder is in another one, or named twice."""
     for one, other in combinations(folders, 2):
         if one == other or _is_same(one, other):
-            raise ConfigError(f"{other}: is the same folder as {one}; name it once")
+            raise ConfigError(f"{other}: is named twice, perhaps by a link; name it once")
         for inner, outer in ((one, other), (other, one)):
             if inner.is_relative_to(outer):
                 raise ConfigError(

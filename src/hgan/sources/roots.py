@@ -32,7 +32,8 @@ class Roots:
     def split(self, inside: str) -> tuple[str, str]:
         """The name of the folder of a path of the index, and the path relative to that folder."""
         name, _, rest = inside.partition("/")
-        return (name, rest) if rest and name in self.others else ("", inside)
+        is_below = rest and rest[0] != "/"  # or it would be an absolute path
+        return (name, rest) if is_below and name in self.others else ("", inside)
 
     def path(self, inside: str) -> PurePath:
         """The file or address of a photo, from its path in the index."""

@@ -1,5 +1,6 @@
 """The manifest of an index: location of its photos or texts, bundle, and widths of its vectors."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -224,7 +225,7 @@ class IndexManifest:
         if wanted.root != self.root:
             raise IndexingError(
                 f"{where}: contains the {self.holds} of {self.roots}; index {wanted.root} into "
-                f"another index{self._adding(wanted)}"
+                f"another index{self._adding(where, wanted)}"
             )
         self._check_names(where, wanted)
         if wanted.quantize not in (None, self.quantize):
@@ -240,11 +241,12 @@ class IndexManifest:
                 "or remove the index and index again"
             )
 
-    def _adding(self, wanted: "IndexManifest") -> str:
+    def _adding(self, where: object, wanted: "IndexManifest") -> str:
         """How the folder of `wanted` is added to this index; empty if it cannot be added."""
         if self.holds != "photos" or wanted.holds != "photos" or "://" in self.root + wanted.root:
             return ""
-        return f", or add it to this one: `hgan index {self.root} {wanted.root}`"
+        words = ["hgan", "index", self.root, wanted.root, "--to", str(where)]
+        return f", or add it to this one: `{shlex.join(words)}`"
 
     def _check_names(self, where: object, wanted: "IndexManifest") -> None:
         """Raise `IndexingError` if a folder has another name than in `wanted`."""
