@@ -1,7 +1,6 @@
 """Indexes of several folders: made at once, extended, searched, and with a folder that is gone."""
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 import hgan
 from hgan.cli import main
-from hgan.errors import ConfigError, DataError, HganError, IndexingError
+from hgan.errors import ConfigError, DataError, IndexingError
 from hgan.index import watcher as watch
 from hgan.index.backup import backup_index, restore_index
 from hgan.index.describe import describe_index
@@ -84,13 +83,13 @@ def test_an_index_of_two_folders(pictures, photos, tmp_path, bundle):
         assert green == {photos / "a.png", photos / "2019/d.png"}
         [hit] = index.search("green", k=9, where="folder=Photos/2019")
         for name in ("Photos/2019/d.png", str(photos / "2019/d.png"), hit.id):
-            assert [found.path for found in index.find(like=name, k=1, text=None)] or True
             assert index.explain(name, "a green photo").text == "a green photo"
         with pytest.raises(DataError, match=f"index of {pictures} and {photos}"):
             index.explain(str(tmp_path / "other.png"), "a green photo")
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sets(st.sampled_from(["a.png", "b.png", "2023/a.png"]), min_size=1),
     st.sets(st.sampled_from(["a.png", "c.png", "2023/a.png"]), min_size=1),
@@ -300,10 +299,15 @@ def test_no_folder_is_added_to_an_index_of_texts(pictures, photos, tmp_path, bun
 
 def test_rules_hold_in_each_folder(pictures, photos, tmp_path, bundle):
     (photos / ".hganignore").write_text("/2019/\n")
+    save_photo(photos / "e.png", (9, 99, 9))
     report = index_folder([pictures, photos], tmp_path / "index", bundle, exclude=["/a.png"])
-    assert report.added == 2
-    assert set(contents(tmp_path / "index", bundle)) == {"2023/b.png", "2023/c.png"}
-    assert report.left_out.ignored.total() + len(report.absent) >= 2
+    assert report.added == 3
+    assert set(contents(tmp_path / "index", bundle)) == {"2023/b.png", "2023/c.png", "Photos/e.png"}
+    assert report.left_out.ignored == {
+        "--exclude /a.png": 2,
+        "/2019/ in .hganignore": 1,
+        "hidden": 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -317,6 +321,7 @@ def test_damaged_folders_of_a_manifest(pictures, bundle, folders):
     assert IndexManifest.parse(values, "here").folders is None
 
 
+@pytest.mark.slow
 def test_watching_several_folders(pictures, photos, tmp_path, bundle, monkeypatch):
     monkeypatch.setattr(watch, "SETTLE", 0.2)
     events: list[WatchEvent] = []
@@ -375,17 +380,3 @@ def test_the_command(pictures, photos, tmp_path, bundle, capsys, monkeypatch):
     assert shown.err == f"hgan: {photos}: no such folder; its photos stay in the index\n"
     assert main(["index", *named, "s3://bucket", *to]) == 2
     assert "is an address" in capsys.readouterr().err
-
-
-def test_an_error_of_one_folder_is_no_error_of_all(pictures, photos, tmp_path, bundle):
-    if os.geteuid() == 0:
-        pytest.skip("root can read everything")
-    index_folder([pictures, photos], tmp_path / "index", bundle)
-    photos.chmod(0)
-    try:
-        report = index_folder([pictures, photos], tmp_path / "index", bundle)
-        assert report.removed == 0 and "cannot be read" in report.absent[str(photos)]
-    finally:
-        photos.chmod(0o700)
-    with pytest.raises(HganError):
-        index_folder([], tmp_path / "index", bundle)
