@@ -227,8 +227,8 @@ def test_settings_reach_the_server():
     assert body["write_consistency_factor"] == 2
     assert body["metadata"] == {"hgan": {"root": "/photos"}}
     dense, local = body["vectors"]["dense"], body["vectors"]["local"]
-    assert (dense["size"], dense["distance"], dense["datatype"]) == (8, "Dot", "float16")
-    assert dense["quantization_config"]["scalar"]["type"] == "int8"
+    assert (dense["size"], dense["distance"], dense["datatype"]) == (8, "Dot", "turbo8")
+    assert "quantization_config" not in dense and not dense["on_disk"]
     assert (local["size"], local["datatype"]) == (4, "turbo8")
     assert local["multivector_config"] == {"comparator": "max_sim"}
     assert local["hnsw_config"]["m"] == 0
