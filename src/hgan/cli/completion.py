@@ -17,7 +17,7 @@ from hgan.cli.verb import Verb
 
 NAME = "completion"
 SHELLS = ("bash", "zsh", "fish")
-_PATHS = {"checkpoint", "config", "file", "folder", "index", "model", "source", "to"}
+_PATHS = {"checkpoint", "config", "file", "folder", "folders", "index", "model", "source", "to"}
 """Arguments that are a path or an address, or several."""
 
 
