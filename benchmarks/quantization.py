@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from hgan.index.points import entry_of, points_of
-from hgan.index.store import edge
+from hgan.index.store import edge_schema
 from hgan.index.store.contract import Entry, Point, Store
 from hgan.index.store.edge import EdgeStore
 from hgan.index.store.manifest import IndexManifest, Quantize
@@ -78,7 +78,7 @@ def main() -> None:
         f"{len(points):,} photos, {len(queries):,} captions, {CANDIDATES} candidates, bundle "
         f"{bundle.config.name}\n"
     )
-    edge.GRAPH_FROM = 2
+    edge_schema.GRAPH_FROM = 2
     weight = bundle.config.weights["local"]
     rows: dict[str, Row] = {}
     for regions in (None, *options.regions):

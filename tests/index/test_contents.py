@@ -53,7 +53,7 @@ def test_index_of_version_1(photos, tmp_path, bundle, monkeypatch):
     to = tmp_path / "index"
     with monkeypatch.context() as patch:
         patch.setattr(Widths, "payload", lambda _, point: payload_of_version_1(point.entry))
-        patch.setattr("hgan.index.store.edge.WORDS", ("folders",))
+        patch.setattr("hgan.index.store.edge_schema.WORDS", ("folders",))
         index_folder(photos, to, bundle)
     values = json.loads((to / "index.json").read_text())
     del values["quantize"], values["points"]

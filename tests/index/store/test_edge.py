@@ -15,7 +15,7 @@ import pytest
 import qdrant_edge
 
 from hgan.errors import IndexingError
-from hgan.index.store import edge
+from hgan.index.store import edge, edge_schema
 from hgan.index.store.contract import BEAM, Entry, Point, beam
 from hgan.index.store.edge import EdgeStore
 from hgan.index.store.payload import Widths
@@ -102,7 +102,7 @@ def test_an_index_in_8_bits_of_an_older_version(tmp_path):
             datatype=qdrant_edge.VectorStorageDatatype.Float16,
             quantization_config=qdrant_edge.ScalarQuantizationConfig(int8),
         ),
-        "local": edge._vectors(DENSE, LOCAL, "int8")["local"],
+        "local": edge_schema._vectors(DENSE, LOCAL, "int8")["local"],
     }
     (tmp_path / "edge").mkdir()
     shard = qdrant_edge.EdgeShard.create(
@@ -228,7 +228,7 @@ def test_small_indexes_have_a_graph_that_finds_what_an_exhaustive_search_finds(t
         for i in range(4000)
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hgan.index.store.edge.GRAPH_FROM", 200)
+        patch.setattr("hgan.index.store.edge_schema.GRAPH_FROM", 200)
         store = EdgeStore.create(tmp_path / "index", 64, LOCAL, "int8")
     with store:
         store.upsert(stored)

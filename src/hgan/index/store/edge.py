@@ -25,16 +25,12 @@ from hgan.index.store.contract import (
     StoreFacts,
     beam,
 )
-from hgan.index.store.engine_filter import Dialect, to_filter
+from hgan.index.store.edge_schema import DIALECT, config_of, in_buckets, index_payload
+from hgan.index.store.engine_filter import to_filter
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import (
-    BUCKET,
-    COUNTED,
     DAMAGED,
-    GEO,
-    RATING,
     TIME,
-    WORDS,
     Widths,
     counted,
     most_frequent,
@@ -46,11 +42,6 @@ from hgan.index.store.snapshot import OPEN_SPACE, space_used
 SPACE_KEPT = 256 * 2**20
 """Free disk space that is required before a write, in bytes. The engine maps its files into memory;
 if the disk is full, the process ends with a bus error instead of an exception."""
-
-GRAPH_FROM = 20_000
-"""Kilobytes of vectors in a segment (about 2,000 photos) from which an HNSW graph is built. Smaller
-segments are searched exhaustively in about as much time as a graph takes; 10,000 photos would take
-three times as much."""
 
 _CHANGED = "changed"
 """An empty file whose modification time is the time of the last change. The engine's own files
@@ -109,14 +100,8 @@ class EdgeStore(Store):
         with _engine(where or folder):
             folder.mkdir(parents=True, exist_ok=True)
             _require_space(folder, SPACE_KEPT)
-            # The threshold applies to the largest vectors, the local ones; int8 halves their size.
-            threshold = GRAPH_FROM // 2 if quantize else GRAPH_FROM
-            config = edge.EdgeConfig(
-                vectors=_vectors(dense, local, quantize),
-                optimizers=edge.EdgeOptimizersConfig(indexing_threshold=threshold),
-            )
-            shard = edge.EdgeShard.create(str(folder), config)
-            _index_payload(shard)
+            shard = edge.EdgeShard.create(str(folder), config_of(dense, local, quantize))
+            index_payload(shard)
             return cls(folder, shard, Widths(dense, local, quantize), commit, where=where)
 
     @classmethod
@@ -150,7 +135,7 @@ class EdgeStore(Store):
             _check_widths(folder, where or folder, {"dense": dense, "local": local})
             shard = edge.EdgeShard.load(str(folder))
             if read_only is None:
-                _index_payload(shard)
+                index_payload(shard)
             return cls(folder, shard, Widths(dense, local, quantize), commit, read_only, where)
 
     def upsert(self, points: Sequence[Point]) -> None:
@@ -222,7 +207,7 @@ class EdgeStore(Store):
             with self._open() as shard:
                 page, offset = shard.scroll(
                     edge.ScrollRequest(
-                        offset=offset, limit=_PAGE, filter=_in_buckets(buckets), with_payload=True
+                        offset=offset, limit=_PAGE, filter=in_buckets(buckets), with_payload=True
                     )
                 )
             yield from within((to_entry(record.payload) for record in page), buckets)
@@ -358,69 +343,9 @@ class EdgeStore(Store):
             (self._folder / _CHANGED).touch()
 
 
-def _vectors(
-    dense: int, local: int, quantize: Quantize | None
-) -> dict[str, "edge.EdgeVectorParams"]:
-    # Inner product, not cosine: the weights of the levels are in the norms of dense vectors.
-    distance = edge.Distance.Dot
-    vectors = {}
-    # 8 bits per number after a random rotation, with a scale for each vector. There is no second
-    # copy in float16 for rescoring: it would take three times the disk, and as much memory again.
-    datatype = edge.VectorStorageDatatype.Turbo8 if quantize else edge.VectorStorageDatatype.Float16
-    if dense:
-        vectors["dense"] = edge.EdgeVectorParams(
-            dense, distance, datatype=datatype, memory=edge.Memory.Cached
-        )
-    if local:
-        vectors["local"] = edge.EdgeVectorParams(
-            local,
-            distance,
-            datatype=datatype,
-            # Five times as large as everything else, and only read for candidates.
-            memory=edge.Memory.Cold,
-            multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
-            # No graph: local vectors are only used to re-rank candidates.
-            hnsw_config=edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
-        )
-    return vectors
-
-
-def _index_payload(shard: "edge.EdgeShard") -> None:
-    """Create payload indexes for the fields that filters use, unless they exist."""
-    kinds = dict.fromkeys((*WORDS, *COUNTED), edge.PayloadSchemaType.Keyword)
-    kinds[TIME] = kinds[RATING] = edge.PayloadSchemaType.Integer
-    kinds[GEO] = edge.PayloadSchemaType.Geo
-    indexed = shard.info().payload_schema
-    for name, kind in kinds.items():
-        if name not in indexed:
-            shard.update(edge.UpdateOperation.create_field_index(name, kind))
-
-
 def _quantized_search(exact: bool) -> "edge.QuantizationSearchParams":
     # Exact scores are needed, because the scores of the local level are added to them.
     return edge.QuantizationSearchParams(ignore=exact, rescore=True, oversampling=OVERSAMPLING)
-
-
-DIALECT = Dialect(
-    every=lambda parts: edge.Filter(must=parts),
-    some=lambda parts: edge.Filter(should=parts),
-    none=lambda parts: edge.Filter(must_not=parts),
-    equals=lambda key, word: edge.FieldCondition(key=key, match=edge.MatchValue(value=word)),
-    within=lambda key, bounds: edge.FieldCondition(key=key, range=edge.RangeFloat(**bounds)),
-    around=lambda key, latitude, longitude, metres: edge.FieldCondition(
-        key=key, geo_radius=edge.GeoRadius(edge.GeoPoint(longitude, latitude), metres)
-    ),
-    lacks=edge.IsEmptyCondition,
-)
-
-
-def _in_buckets(buckets: range | None) -> "edge.Filter | None":
-    """The points in these buckets, and those without a bucket."""
-    if buckets is None:
-        return None
-    bounds = edge.RangeFloat(gte=float(buckets.start), lt=float(buckets.stop))
-    inside = edge.FieldCondition(key=BUCKET, range=bounds)
-    return edge.Filter(should=[inside, edge.IsEmptyCondition(BUCKET)])
 
 
 def _check_widths(folder: Path, where: Path, expected: dict[str, int]) -> None:
