@@ -21,7 +21,8 @@ export HGAN_QDRANT_TEST_KEY=${HGAN_QDRANT_API_KEY:-}
 unset HGAN_QDRANT_API_KEY
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-python - <<'EOF'
+python=${PYTHON:-.venv/bin/python}
+"$python" - <<'EOF'
 import os
 import sys
 
@@ -37,7 +38,7 @@ except (httpx.HTTPError, ValueError, AttributeError) as error:
 print(f"Qdrant {version} at {url}")
 EOF
 
-exec python -m pytest -q \
+exec "$python" -m pytest -q \
     tests/index/store \
     tests/index/distributed/test_worker.py \
     tests/index/test_left_out.py \

@@ -121,7 +121,7 @@ def test_commands_are_ours_and_addresses_are_right(services: dict[str, Any]) -> 
         assert mount["read_only"] and mount["target"] == "/photos"
         seen += [ServerSettings.parse(word) for word in words if word.startswith("http")]
         if verb == "index":
-            assert chosen.folder == mount["target"]
+            assert chosen.folders == [mount["target"]]
     index, serve = seen
     assert (index.shard_number, index.replication_factor) == (3, 2)
     assert (index.url, index.collection) == (serve.url, serve.collection)

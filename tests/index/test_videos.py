@@ -25,6 +25,7 @@ from hgan.search.copies import find_copies
 from hgan.search.query import Query
 from hgan.search.searcher import open_index
 from hgan.sources.open import open_source
+from hgan.sources.roots import Roots
 from tests.fixtures.photos import save_photo
 
 pytest.importorskip("av")
@@ -132,7 +133,7 @@ def test_parts_have_whole_videos(folder, tmp_path, bundle):
 def test_watching(folder, tmp_path, bundle, monkeypatch):
     source = open_source(folder)
     with open_writer(source, tmp_path / "index", bundle) as writer:
-        watcher = Watcher(folder, lambda: nullcontext(writer))
+        watcher = Watcher(Roots(folder), lambda: nullcontext(writer))
         assert watcher.first().added == 5
         assert watcher._is_relevant(Change.added, str(folder / "new.MOV"))
         assert not watcher._is_relevant(Change.added, str(folder / "new.txt"))

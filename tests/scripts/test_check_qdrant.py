@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ MINE = {"vectors": {"mine": {"size": 3, "distance": "Dot"}}}
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HGAN_QDRANT")}
+    environment["PYTHON"] = sys.executable
     command = ["bash", str(SCRIPT), *words]
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
