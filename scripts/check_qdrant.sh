@@ -7,7 +7,8 @@
 # Without it, these tests use the local mode of Qdrant's client. The names of all collections start
 # with hgan-test- and a random number, and the collections are removed at the end; others are neither
 # read nor changed. $HGAN_QDRANT_API_KEY is the server's key, which must be allowed to create
-# collections. Needs Qdrant 1.16 or newer, and the development extras (pip install -e '.[dev]').
+# collections. Needs Qdrant 1.20 or newer (some tests store vectors in 8 bits), and .venv as `make test`
+# makes it, or another environment with the development extras, whose interpreter is $PYTHON.
 set -euo pipefail
 
 if [[ $# -lt 1 || $1 != http*://* ]]; then

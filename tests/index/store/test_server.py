@@ -234,6 +234,17 @@ def test_settings_reach_the_server():
     assert local["hnsw_config"]["m"] == 0
 
 
+def test_a_server_that_does_not_know_vectors_in_8_bits():
+    absent = (200, {}, {"result": {"exists": False}, "status": "ok", "time": 0.1})
+    reason = "Format error in JSON body: unknown variant `turbo8`, expected one of `float32`"
+    rejected = (400, {}, {"status": {"error": reason}, "time": 0.1})
+    with answering(absent, rejected, absent) as (url, _):
+        server = Server(ServerSettings.parse(f"{url}/photos"))
+        with pytest.raises(IndexingError, match=r"/photos: int8 needs Qdrant 1\.20 or newer"):
+            create_collection(server, 8, 4, "int8", {})
+        server.close()
+
+
 def test_vectors_without_quantization_are_float16():
     absent = (200, {}, {"result": {"exists": False}, "status": "ok", "time": 0.1})
     done = (200, {}, {"result": True, "status": "ok", "time": 0.1})

@@ -268,7 +268,11 @@ class QdrantStore(Store):
 def create_collection(
     server: Server, dense: int, local: int, quantize: Quantize | None, metadata: dict[str, Any]
 ) -> None:
-    """Create the collection for vectors of these widths, unless it exists."""
+    """Create the collection for vectors of these widths, unless it exists.
+
+    Raises:
+        IndexingError: the server cannot be reached, rejects the request, or is too old.
+    """
     settings, name = server.settings, server.collection
     vectors = _vectors(dense, local, quantize)
 
@@ -291,7 +295,15 @@ def create_collection(
             if not client.collection_exists(name):
                 raise
 
-    server.ask(create)
+    try:
+        server.ask(create)
+    except IndexingError as error:
+        if models.Datatype.TURBO8 in str(error):  # a type that the server does not know
+            raise IndexingError(
+                f"{settings}: int8 needs Qdrant 1.20 or newer; update the server, or index without "
+                "--quantize"
+            ) from error
+        raise
 
 
 def index_payload(server: Server) -> None:
