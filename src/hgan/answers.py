@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from hgan.index.store.contract import Entry
 from hgan.runtime.video import FRAMES
-from hgan.search.browsing import time_of
+from hgan.search.browsing import Shown, time_of
 from hgan.search.calibration import Grade
 from hgan.search.finder import Hit
 from hgan.search.language.types import Kind, Parsed
@@ -211,10 +211,27 @@ class Item(BaseModel):
         )
 
 
+class TimelineItem(Item):
+    """A photo of the timeline."""
+
+    duplicates: list[RelativePath] = Field(
+        [], description="Paths of the copies that are folded into this photo."
+    )
+    duplicate_ids: list[PhotoId] = Field([], description="Their ids, in the same order.")
+
+    @classmethod
+    def of_shown(cls, shown: Shown, public: Callable[[str], str]) -> Self:
+        """A photo and its copies, with the ids that `public` gives."""
+        item = cls.of(shown.entry, public(shown.entry.id))
+        item.duplicates = [copy.file for copy in shown.copies]
+        item.duplicate_ids = [public(copy.id) for copy in shown.copies]
+        return item
+
+
 class TimelineResult(BaseModel):
     """Photos in the order of time, the newest first; those without a time last."""
 
-    items: list[Item]
+    items: list[TimelineItem]
     cursor: str | None = Field(
         None, description="Where the next page starts; null after the last page."
     )

@@ -152,8 +152,10 @@ class Client(Finder):
                 found[row] = self._find_photo(query, page)
         return [found[row] for row in range(len(queries))]
 
-    def _browse(self, where: Filter) -> Iterator[TimelinePhoto]:
+    def _browse(self, where: Filter, fold: bool) -> Iterator[TimelinePhoto]:
         asked = [("k", str(PAGE)), *(("where", text) for text in where.conditions())]
+        if fold:
+            asked.append(("fold", "true"))
         cursor: str | None = ""
         while cursor is not None:
             query = urlencode([*asked, *([("cursor", cursor)] if cursor else [])])
@@ -162,7 +164,10 @@ class Client(Finder):
                 taken = None if item.taken is None else datetime.fromisoformat(item.taken)
                 size = item.width, item.height
                 moment = item.moment, item.frame
-                yield TimelinePhoto(Path(item.path), item.id, taken, item.file_time, *size, *moment)
+                copies = tuple(map(Path, item.duplicates)), tuple(item.duplicate_ids)
+                yield TimelinePhoto(
+                    Path(item.path), item.id, taken, item.file_time, *size, *moment, *copies
+                )
             cursor = answer.cursor if answer.items else None  # or it would never end
 
     def _find_photo(self, query: Query, page: dict[str, Any]) -> list[Hit]:

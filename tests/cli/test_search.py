@@ -33,7 +33,7 @@ def test_conditions_alone_list_the_newest(index: Path, capsys: pytest.CaptureFix
     assert (hit["path"], hit["score"], hit["levels"]) == (expected[0], 0.0, {})
 
 
-@pytest.mark.parametrize("option", [["--min-score", "0.1"], ["--candidates", "5"], ["--fold"]])
+@pytest.mark.parametrize("option", [["--min-score", "0.1"], ["--candidates", "5"]])
 def test_options_of_a_ranking_need_words(
     index: Path, option: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -135,7 +135,7 @@ def _search(_parser: ArgumentParser, chosen: Namespace) -> int:
         _check_browsing(chosen)
     with open_to_search(chosen.index or default_index(), named_model(chosen.model)) as index:
         if browses:
-            hits = index.newest(chosen.k, offset=chosen.offset, where=where)
+            hits = index.newest(chosen.k, offset=chosen.offset, where=where, fold=chosen.fold)
         else:
             hits = index.find(
                 query,
@@ -181,8 +181,6 @@ def _check_browsing(chosen: Namespace) -> None:
             raise ConfigError(
                 f"conditions alone have no score; add words, or omit --{option.replace('_', '-')}"
             )
-    if chosen.fold:
-        raise ConfigError("--fold puts together what a search found; add words, or omit it")
 
 
 def understood(parsed: "Parsed") -> str:

@@ -1,14 +1,17 @@
 """What browsing a collection returns: photos in the order of time, without a query."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import PurePath
-from typing import Self
+from typing import NamedTuple, Self
 
 from hgan.index.conditions.filter import Filter
 from hgan.index.store.contract import Entry, Store
 from hgan.index.store.timeline import Place, timeline
+from hgan.search.duplicates import fold
+from hgan.sources.roots import Roots
 
 PAGE = 200
 """Number of photos that are read at once."""
@@ -34,13 +37,42 @@ class TimelinePhoto:
     """For a frame of a video, seconds since its start; `path` is that of the video."""
     frame: int | None = None
     """Number of the frame in the video, from 1; None for a photo."""
+    duplicates: tuple[PurePath, ...] = ()
+    """Paths of the copies that are folded into this photo."""
+    duplicate_ids: tuple[str, ...] = ()
+    """Their ids, in the same order."""
 
     @classmethod
-    def of(cls, entry: Entry, path: PurePath) -> Self:
-        """From the stored metadata."""
-        size = entry.width, entry.height
-        moment = entry.moment, entry.frame
-        return cls(path, entry.id, time_of(entry), entry.file_time, *size, *moment)
+    def of(cls, place: "Shown", roots: Roots) -> Self:
+        """From the stored metadata, with the files."""
+        entry, copies = place
+        return cls(
+            roots.path(entry.file),
+            entry.id,
+            time_of(entry),
+            entry.file_time,
+            entry.width,
+            entry.height,
+            entry.moment,
+            entry.frame,
+            tuple(roots.path(copy.file) for copy in copies),
+            tuple(copy.id for copy in copies),
+        )
+
+
+class Shown(NamedTuple):
+    """A photo of the timeline with the copies that are folded into it."""
+
+    entry: Entry
+    copies: tuple[Entry, ...] = ()
+
+
+class TimelinePage(NamedTuple):
+    """Photos in the order of time."""
+
+    photos: list[Shown]
+    after: Place | None
+    """Where the next page starts; None after the last page."""
 
 
 def time_of(entry: Entry) -> datetime | None:
@@ -50,9 +82,72 @@ def time_of(entry: Entry) -> datetime | None:
     return datetime.fromtimestamp(entry.taken, UTC).replace(tzinfo=None)
 
 
-def all_pages(store: Store, where: Filter) -> Iterator[list[Entry]]:
-    """The whole timeline of a store, page by page; see `hgan.index.store.timeline`."""
+def page_of(
+    store: Store, limit: int, where: Filter, after: Place | None, folded: bool = False
+) -> TimelinePage:
+    """The next photos of the timeline of a store; see `hgan.index.store.timeline`.
+
+    Copies that keep the time of their photo follow it directly, so `folded` groups near-duplicates
+    of the same second, and the frames of a video; see `hgan.search.duplicates`. A page never ends
+    within a second, unless more than `limit` photos have it, so each photo is on one page or folded
+    into a photo of one page, whatever happens between the requests. There may be fewer photos than
+    `limit` on any page.
+
+    Args:
+        store: the store.
+        limit: maximum number of photos on the page, at least 1.
+        where: only photos that pass this filter.
+        after: where the page starts; None for the first page.
+        folded: group copies under the largest of them.
+
+    Raises:
+        IndexingError: the engine fails.
+    """
+    if not folded:
+        entries = timeline(store, limit + 1, where, after)
+        last = _place(entries[limit - 1]) if len(entries) > limit else None
+        return TimelinePage([Shown(entry) for entry in entries[:limit]], last)
+    photos: list[Shown] = []
+    while True:
+        entries = timeline(store, limit + 1, where, after)
+        is_end = len(entries) <= limit
+        for second in _seconds(entries, limit, is_end):
+            found = _folded(store, second)
+            if len(photos) + len(found) > limit:
+                return TimelinePage(photos, after)
+            photos += found
+            after = _place(second[-1])
+        if is_end:
+            return TimelinePage(photos, None)
+
+
+def all_photos(store: Store, where: Filter, folded: bool = False) -> Iterator[Shown]:
+    """The whole timeline of a store, read page by page; see `page_of`."""
     after = None
-    while page := timeline(store, PAGE, where, after):
-        yield page
-        after = Place(page[-1].taken, page[-1].id)
+    while True:
+        photos, after = page_of(store, PAGE, where, after, folded)
+        yield from photos
+        if after is None:
+            return
+
+
+def _seconds(entries: Sequence[Entry], limit: int, is_end: bool) -> list[list[Entry]]:
+    """Group photos by their second, and leave out the last one if it may continue."""
+    found = [list(second) for _, second in groupby(entries, key=lambda entry: entry.taken)]
+    if is_end or not found:
+        return found
+    return found[:-1] or [found[0][:limit]]
+
+
+def _folded(store: Store, second: list[Entry]) -> list[Shown]:
+    """Group the photos of a second."""
+    if len(second) == 1:
+        return [Shown(second[0])]
+    best = sorted(second, key=lambda entry: (-entry.width * entry.height, -entry.size, entry.path))
+    points = store.fetch([entry.id for entry in best])
+    groups = [[points[row].entry for row in rows] for rows in fold(points, len(points))]
+    return [Shown(first, tuple(copies)) for first, *copies in groups]
+
+
+def _place(entry: Entry) -> Place:
+    return Place(entry.taken, entry.id)

@@ -270,7 +270,7 @@ class Finder(ABC):
         if parsed.browses:
             if threshold is not None or min_relevance is not None:
                 raise DataError(f"{line}: conditions alone have no score; add words, or omit it")
-            return self.newest(k, offset=offset, where=parsed.where & filter_of(where))
+            return self.newest(k, offset=offset, where=parsed.where & filter_of(where), fold=fold)
         return self.find(
             parsed.query(),
             k,
@@ -282,7 +282,7 @@ class Finder(ABC):
             candidates=candidates,
         )
 
-    def browse(self, where: Where = None) -> Iterator[TimelinePhoto]:
+    def browse(self, where: Where = None, *, fold: bool = False) -> Iterator[TimelinePhoto]:
         """All photos, or those that meet conditions, the newest first; they are read in pages.
 
         Photos of the same second are ordered by id, and photos without a time come last. Each photo
@@ -290,20 +290,24 @@ class Finder(ABC):
 
         Args:
             where: only photos that meet these conditions, see `find`.
+            fold: group near-duplicates of the same second, and the frames of a video, under the
+                largest of them.
 
         Raises:
             DataError: a condition is not valid, or the index contains texts.
             IndexingError: the index or the service fails.
         """
-        return self._browse(filter_of(where))
+        return self._browse(filter_of(where), fold)
 
-    def newest(self, k: int = 10, *, offset: int = 0, where: Where = None) -> list[Hit]:
+    def newest(
+        self, k: int = 10, *, offset: int = 0, where: Where = None, fold: bool = False
+    ) -> list[Hit]:
         """A page of `browse` as hits, whose score is 0 and which have no levels.
 
         Raises:
             DataError, IndexingError: see `browse`.
         """
-        found = islice(self.browse(where), offset, SearchOptions(k, offset).end)
+        found = islice(self.browse(where, fold=fold), offset, SearchOptions(k, offset).end)
         return [
             Hit(
                 one.path,
@@ -315,12 +319,14 @@ class Finder(ABC):
                 taken=one.taken,
                 moment=one.moment,
                 frame=one.frame,
+                duplicates=one.duplicates,
+                duplicate_ids=one.duplicate_ids,
             )
             for one in found
         ]
 
     @abstractmethod
-    def _browse(self, where: Filter) -> Iterator[TimelinePhoto]:
+    def _browse(self, where: Filter, fold: bool) -> Iterator[TimelinePhoto]:
         """The photos of `browse`."""
 
     @abstractmethod

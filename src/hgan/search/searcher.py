@@ -22,7 +22,7 @@ from hgan.runtime.explain import Explanation
 from hgan.runtime.images import read_photo
 from hgan.runtime.region_grid import pooled
 from hgan.runtime.similarity import dense_bound, dense_levels, local_bound, sentence_levels
-from hgan.search.browsing import TimelinePhoto, all_pages, time_of
+from hgan.search.browsing import TimelinePhoto, all_photos, time_of
 from hgan.search.calibration import BEST
 from hgan.search.duplicates import fold
 from hgan.search.finder import Finder, Hit, SearchOptions
@@ -102,11 +102,11 @@ class Index(Finder):
         encoded = encode(queries, self.bundle, self._stored)
         return [self._search(query, options) for query in encoded]
 
-    def _browse(self, where: Filter) -> Iterator[TimelinePhoto]:
+    def _browse(self, where: Filter, fold: bool) -> Iterator[TimelinePhoto]:
         if self.holds == "texts":
             raise DataError(f"{self._where}: contains texts, and only photos can be browsed")
-        pages = all_pages(self._store, self.values.resolve(where))
-        return (TimelinePhoto.of(entry, self._file(entry)) for page in pages for entry in page)
+        photos = all_photos(self._store, self.values.resolve(where), fold)
+        return (TimelinePhoto.of(shown, self.roots) for shown in photos)
 
     def exhaustive(self, text: str, k: int = 10) -> list[Hit]:
         """Search like `search`, but score every photo exactly; slow."""

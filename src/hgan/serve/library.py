@@ -15,10 +15,11 @@ from hgan.index.folders import source_of
 from hgan.index.store.contract import Entry, Store, StoreFacts
 from hgan.index.store.manifest import IndexManifest
 from hgan.index.store.open import Target, hold, is_address, open_store, read_manifest
-from hgan.index.store.timeline import Place, timeline
+from hgan.index.store.timeline import Place
 from hgan.index.watcher import Watcher, watchable
 from hgan.index.writer import IndexWriter
 from hgan.runtime.bundle import Bundle
+from hgan.search.browsing import TimelinePage, page_of
 from hgan.search.finder import Hit, SearchOptions
 from hgan.search.ids import id_of_path
 from hgan.search.query import EncodedQuery
@@ -151,9 +152,9 @@ class Library:
         except DataError as error:
             raise HTTPException(404, f"{entry.path}: the photo can no longer be read") from error
 
-    def timeline(self, limit: int, where: Filter, after: Place | None) -> list[Entry]:
-        """The next photos in the order of time; see `hgan.index.store.timeline`."""
-        return timeline(self._store, limit, self.index.values.resolve(where), after)
+    def timeline(self, limit: int, where: Filter, after: Place | None, fold: bool) -> TimelinePage:
+        """The next photos in the order of time; see `hgan.search.browsing`."""
+        return page_of(self._store, limit, self.index.values.resolve(where), after, fold)
 
     def entries_of(self, ids: Sequence[str]) -> list[Entry]:
         """The stored metadata of the photos with these ids in the store; unknown ones are left

@@ -162,3 +162,32 @@ def test_conditions_alone_find_the_newest(dated, service):
         assert [hit.path.name for hit in client.ask(line, 4, offset=1)] == [
             hit.path.name for hit in hits
         ]
+
+
+def test_copies_of_a_second_are_put_together(tmp_path, bundle):
+    folder = tmp_path / "photos"
+    taken = Image.Exif()
+    taken.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2023:05:05 10:00:00"
+    for name, colour in (("red", (200, 9, 9)), ("blue", (9, 9, 200))):
+        path = save_photo(folder / f"{name}.jpg", colour, seed=1)
+        with Image.open(path) as photo:
+            photo.save(path, exif=taken)
+    shutil.copy(folder / "red.jpg", folder / "red copy.jpg")
+    index_folder(folder, tmp_path / "index", bundle)
+    with listening(create_app(tmp_path / "index")) as url, Client(url) as client:
+        assert len(list(client.browse())) == 3
+        photos = {one.path.name: one for one in client.browse(fold=True)}
+        hits = client.ask("in:2023", fold=True)
+    with open_index(tmp_path / "index") as index:
+        local = [replace(one, path=one.path.relative_to(folder)) for one in index.browse(fold=True)]
+    assert [one.path for one in local] == [photo.path for photo in photos.values()]
+    assert photos["blue.jpg"].duplicates == ()
+    [copied] = [one for one in photos.values() if one.duplicates]
+    assert {copied.path.name, *(path.name for path in copied.duplicates)} == {
+        "red.jpg",
+        "red copy.jpg",
+    }
+    assert len(copied.duplicate_ids) == 1 and copied.duplicate_ids[0] != copied.id
+    assert [(hit.path, hit.duplicates) for hit in hits] == [
+        (one.path, one.duplicates) for one in photos.values()
+    ]

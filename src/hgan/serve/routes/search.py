@@ -131,7 +131,7 @@ def _listed(library: Library, body: TextSearch, parsed: Parsed) -> SearchResult:
     if body.threshold is not None or body.min_relevance is not None:
         raise DataError("conditions alone have no score; add words, or omit the minimum")
     where = Filter.parse(body.where) & parsed.where
-    hits = library.index.newest(body.k, offset=body.offset, where=where)
+    hits = library.index.newest(body.k, offset=body.offset, where=where, fold=body.fold)
     roots, public = library.index.roots, library.ids.public
     missing = library.index.unknown_values(where) if body.offset == 0 else []
     return SearchResult(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi import Query as Parameter
 from starlette.exceptions import HTTPException
 
-from hgan.answers import Item, TimelineResult
+from hgan.answers import TimelineItem, TimelineResult
 from hgan.index.conditions.fields import EXAMPLES
 from hgan.index.conditions.filter import Filter
 from hgan.index.store.timeline import Place
@@ -41,22 +41,29 @@ async def timeline(
     cursor: Annotated[
         str, Parameter(max_length=100, description="That of the page before; empty for the first.")
     ] = "",
+    fold: Annotated[
+        bool,
+        Parameter(
+            description="Group near-duplicates of the same second, and the frames of a video, "
+            "under the largest of them. Pages may then have fewer photos than `k`."
+        ),
+    ] = False,
 ) -> TimelineResult:
     """Photos in the order of time, the newest first; those without a time last.
 
     Each photo is on one page, also if others are added or removed meanwhile.
     """
     charge(request.scope, k)
-    return await service.texts.run_for(k, _page, service.library, k, where, cursor)
+    return await service.texts.run_for(k, _page, service.library, k, where, cursor, fold)
 
 
-def _page(library: Library, k: int, where: list[str], cursor: str) -> TimelineResult:
-    after = _place(cursor, library.ids) if cursor else None
-    found = library.timeline(k + 1, Filter.parse(where), after)
-    entries = found[:k]
-    items = [Item.of(entry, library.ids.public(entry.id)) for entry in entries]
-    last = f"{_time(entries[-1].taken)}_{items[-1].id}" if len(found) > k else None
-    return TimelineResult(items=items, cursor=last)
+def _page(library: Library, k: int, where: list[str], cursor: str, fold: bool) -> TimelineResult:
+    start = _place(cursor, library.ids) if cursor else None
+    photos, after = library.timeline(k, Filter.parse(where), start, fold)
+    public = library.ids.public
+    items = [TimelineItem.of_shown(shown, public) for shown in photos]
+    next_page = None if after is None else f"{_time(after.taken)}_{public(after.id)}"
+    return TimelineResult(items=items, cursor=next_page)
 
 
 def _time(taken: int | None) -> str:

@@ -45,8 +45,8 @@ export async function search(query, page, signal) {
 }
 
 /** A page of the photos that meet conditions, the newest first: its `items`, and the next `cursor`. */
-export function timeline(conditions, k, cursor, signal) {
-  const asked = new URLSearchParams({ k });
+export function timeline(conditions, { k, cursor, fold }, signal) {
+  const asked = new URLSearchParams({ k, fold });
   for (const one of conditions) asked.append("where", one);
   if (cursor) asked.set("cursor", cursor);
   return json(`items?${asked}`, { signal });

@@ -8,7 +8,7 @@ const UNDATED = "Without a date";
 
 /** The next photos of a query without words, like the result of a search, with the next `cursor`. */
 export async function browse(query, { k, cursor }, signal) {
-  const { items, cursor: next } = await timeline(query.conditions(), k, cursor, signal);
+  const { items, cursor: next } = await timeline(query.conditions(), { k, cursor, fold: query.fold }, signal);
   return { hits: items, notices: [], suggestion: null, cursor: next };
 }
 

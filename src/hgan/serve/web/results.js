@@ -166,7 +166,7 @@ export class Results {
 
   /** The button of a photo that has copies. */
   label(tile, hit, open) {
-    const copies = hit.duplicate_ids?.length ?? 0; // the timeline has none
+    const copies = hit.duplicate_ids?.length ?? 0;
     const button = find(".copies", tile);
     button.hidden = copies === 0;
     button.textContent = open ? "Put together" : `+${copies} like it`;
