@@ -33,6 +33,9 @@ FLAGS = [
 ]
 PHOTOS = 110
 """More than two pages of results."""
+HOUR = 3600
+NOW = 1_714_700_000
+"""In May 2024."""
 PATIENCE = 20_000
 """Milliseconds that a step may take on a busy machine."""
 KEY = "a key of the tests that is long"
@@ -43,11 +46,13 @@ Serve = Callable[..., str]
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of photos: some in folders, one with all that EXIF can say, one saved twice."""
+    """A folder of photos: some in folders, one with all that EXIF can say, which shows the same as
+    another one; an hour between the photos."""
     folder = tmp_path_factory.mktemp("library") / "Pictures"
     for number in range(PHOTOS):
         place = folder / ("", "2023/beach", "2024")[number % 3]
         save_scene(place / f"scene {number:03}.jpg", number)
+        os.utime(place / f"scene {number:03}.jpg", (HOUR * number, NOW + HOUR * number))
     exif = Image.Exif()
     exif[ExifTags.Base.Make], exif[ExifTags.Base.Model] = "Canon", "Canon EOS 5D"
     exif[ExifTags.Base.XPKeywords] = "family;garden\0".encode("utf-16-le")

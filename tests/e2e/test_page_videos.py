@@ -26,7 +26,7 @@ def videos(tmp_path_factory) -> Path:
 
 
 def test_a_frame_has_its_time(tab, serve, videos):
-    page = tab(serve(index=videos))
+    page = tab(serve(index=videos) + "?fold=0")
     frames = page.locator(TILES).filter(has=page.locator(".moment:visible"))
     expect(frames).to_have_count(3)
     assert sorted(frames.locator(".moment").all_inner_texts()) == ["▸ 0:00", "▸ 0:01", "▸ 0:02"]
@@ -44,3 +44,10 @@ def test_a_frame_has_its_time(tab, serve, videos):
     with page.expect_download() as download:
         page.get_by_role("region", name="Selected photos").get_by_role("button").first.click()
     assert download.value.suggested_filename == "clip.mp4 at 0-02.jpg"
+
+
+def test_the_frames_of_a_video_are_put_together(tab, serve, videos):
+    page = tab(serve(index=videos))
+    expect(page.locator(TILES)).to_have_count(2)
+    page.get_by_role("button", name="+2 like it").click()
+    expect(page.locator(TILES)).to_have_count(4)

@@ -84,15 +84,16 @@ def test_without_folding_each_photo_stands_alone(store):
 def test_frames_of_a_video_are_together(store):
     frames = [
         Point(
-            Entry(f"clip.mp4#{number}", 9, 1, f"{number}", taken=5, moment=float(number)),
+            Entry(f"clip.mp4#{number}", 9, 1, f"{number}", taken=9 + number, moment=float(number)),
             np.eye(DENSE, dtype=np.float32)[number],
             np.eye(1, LOCAL, dtype=np.float32),
         )
         for number in (1, 2, 3)
     ]
-    store.upsert([*frames, *made([(5, 0, 1)])])
-    [photos] = pages(store, 4)
-    assert {one.entry.path: [copy.path for copy in one.copies] for one in photos} == {
-        "0.jpg": [],
-        "clip.mp4#1": ["clip.mp4#2", "clip.mp4#3"],
-    }
+    store.upsert([*frames, *made([(5, 0, 1), (6, 1, 1)])])
+    [photos] = pages(store, 9)
+    assert [(one.entry.path, [copy.path for copy in one.copies]) for one in photos] == [
+        ("clip.mp4#1", ["clip.mp4#2", "clip.mp4#3"]),
+        ("1.jpg", []),
+        ("0.jpg", []),
+    ]

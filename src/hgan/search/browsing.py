@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import PurePath
 from typing import NamedTuple, Self
 
@@ -88,10 +87,10 @@ def page_of(
     """The next photos of the timeline of a store; see `hgan.index.store.timeline`.
 
     Copies that keep the time of their photo follow it directly, so `folded` groups near-duplicates
-    of the same second, and the frames of a video; see `hgan.search.duplicates`. A page never ends
-    within a second, unless more than `limit` photos have it, so each photo is on one page or folded
-    into a photo of one page, whatever happens between the requests. There may be fewer photos than
-    `limit` on any page.
+    of the same second, and the frames of a video that follow each other; see
+    `hgan.search.duplicates`. A page does not end between such photos, unless there are more than
+    `limit`, so each photo is on one page or folded into a photo of one page, whatever happens
+    between the requests. There may be fewer photos than `limit` on any page.
 
     Args:
         store: the store.
@@ -111,12 +110,12 @@ def page_of(
     while True:
         entries = timeline(store, limit + 1, where, after)
         is_end = len(entries) <= limit
-        for second in _seconds(entries, limit, is_end):
-            found = _folded(store, second)
+        for run in _runs(entries, limit, is_end):
+            found = _folded(store, run)
             if len(photos) + len(found) > limit:
                 return TimelinePage(photos, after)
             photos += found
-            after = _place(second[-1])
+            after = _place(run[-1])
         if is_end:
             return TimelinePage(photos, None)
 
@@ -131,22 +130,32 @@ def all_photos(store: Store, where: Filter, folded: bool = False) -> Iterator[Sh
             return
 
 
-def _seconds(entries: Sequence[Entry], limit: int, is_end: bool) -> list[list[Entry]]:
-    """Group photos by their second, and leave out the last one if it may continue."""
-    found = [list(second) for _, second in groupby(entries, key=lambda entry: entry.taken)]
-    if is_end or not found:
-        return found
-    return found[:-1] or [found[0][:limit]]
+def _runs(entries: Sequence[Entry], limit: int, is_end: bool) -> list[list[Entry]]:
+    """Group photos of the same second, and frames of the same video, which follow each other; the
+    last group is left out if it may continue."""
+    runs: list[list[Entry]] = []
+    for entry in entries:
+        last = runs[-1][-1] if runs else None
+        is_next_frame = last is not None and entry.moment is not None and entry.file == last.file
+        if last is not None and (entry.taken == last.taken or is_next_frame):
+            runs[-1].append(entry)
+        else:
+            runs.append([entry])
+    if is_end or not runs:
+        return runs
+    return runs[:-1] or [runs[0][:limit]]
 
 
-def _folded(store: Store, second: list[Entry]) -> list[Shown]:
-    """Group the photos of a second."""
-    if len(second) == 1:
-        return [Shown(second[0])]
-    best = sorted(second, key=lambda entry: (-entry.width * entry.height, -entry.size, entry.path))
+def _folded(store: Store, run: list[Entry]) -> list[Shown]:
+    """Group the near-duplicates among photos that follow each other."""
+    if len(run) == 1:
+        return [Shown(run[0])]
+    places = {entry.id: place for place, entry in enumerate(run)}
+    best = sorted(run, key=lambda entry: (-entry.width * entry.height, -entry.size, entry.path))
     points = store.fetch([entry.id for entry in best])
     groups = [[points[row].entry for row in rows] for rows in fold(points, len(points))]
-    return [Shown(first, tuple(copies)) for first, *copies in groups]
+    shown = [Shown(first, tuple(copies)) for first, *copies in groups]
+    return sorted(shown, key=lambda one: places[one.entry.id])
 
 
 def _place(entry: Entry) -> Place:
