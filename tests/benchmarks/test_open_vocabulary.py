@@ -89,6 +89,7 @@ def test_missing_photos_are_errors(data: Path, samples: Path, bundle: Bundle) ->
         measure(bundle, read_captions(data / "captions.jsonl"), data / "images")
 
 
+@pytest.mark.slow
 def test_the_script_compares_with_the_bundle_of_hgan(
     data: Path, samples: Path, bundle: Bundle
 ) -> None:

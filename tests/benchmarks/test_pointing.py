@@ -165,6 +165,7 @@ def test_the_picture_has_a_row_for_each_mosaic(data: Path, bundle: Bundle) -> No
     assert np.abs(red - COLOURS["red"]).max() < 15
 
 
+@pytest.mark.slow
 def test_the_script_prints_both_figures(data: Path, bundle: Bundle, tmp_path: Path) -> None:
     picture = tmp_path / "sheet.png"
     command = [sys.executable, SCRIPT, bundle.folder, "--captions", data / "captions.jsonl",

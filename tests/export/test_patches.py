@@ -31,6 +31,9 @@ Weights = dict[str, np.ndarray]
 SIDE = SIZE // PATCH
 TITLES = {"clip": "CLIP", "siglip": "SigLIP", "altclip": "AltCLIP"}
 NAMES = [name for name in MODELS if name in TITLES]
+MARKED = [
+    pytest.param(name, marks=[pytest.mark.slow] if name == "altclip" else []) for name in NAMES
+]
 PHOTO = draw_scene(3).resize((120, 90))
 
 
@@ -97,7 +100,7 @@ def _linear(x: np.ndarray, weights: Weights, name: str) -> np.ndarray:
     return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MARKED)
 def test_patches_equal_a_naive_forward_pass(exported, name):
     folder, bundle = exported(name)
     expected = naive_patches(folder, PHOTO)
@@ -113,7 +116,7 @@ def test_patches_equal_a_naive_forward_pass(exported, name):
     assert len(explanation.boxes) == SIDE**2 and explanation.is_whole
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MARKED)
 def test_states_are_what_the_last_attention_reads(exported, name):
     """With all of its tokens, the last layer gives the model's own embedding from them."""
     model = hf.AutoModel.from_pretrained(exported(name)[0], attn_implementation="eager").eval()

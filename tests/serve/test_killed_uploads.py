@@ -23,7 +23,11 @@ IndexWriter.add = killed
 """
 
 
-@pytest.mark.parametrize("first", ["pass", "add(*given)"], ids=["not indexed", "indexed"])
+@pytest.mark.parametrize(
+    "first",
+    [pytest.param("pass", id="not indexed", marks=pytest.mark.slow),
+     pytest.param("add(*given)", id="indexed")],
+)  # fmt: skip
 def test_nothing_is_left_of_an_upload(
     photos: Path, tmp_path: Path, bundle: Bundle, first: str
 ) -> None:

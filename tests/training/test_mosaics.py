@@ -149,6 +149,7 @@ def test_each_photo_is_in_one_mosaic_of_a_set(photos: int, sets: int) -> None:
         assert len(used) == len(set(used)) == 4 * count and set(used) <= set(names)
 
 
+@pytest.mark.slow
 def test_training_with_mosaics_lowers_their_loss(tmp_path: Path) -> None:
     """The loss on the mosaics after training with and without it."""
     config = tiny_config(tmp_path, vision={"mosaics": 1}, optim={"epochs": 8})

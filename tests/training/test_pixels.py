@@ -117,7 +117,7 @@ def test_all_layers_start_like_the_frozen_backbone(kind: str, folder: Path, tmp_
     torch.testing.assert_close(scores[0], scores[1], atol=1e-5, rtol=0)
 
 
-@pytest.fixture(scope="module", params=["vit", "clip", LITE])
+@pytest.fixture(scope="module", params=[pytest.param("vit", marks=pytest.mark.slow), "clip", LITE])
 def run(
     request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Config:

@@ -67,6 +67,7 @@ def test_onnx_export_agrees_with_torch(backbone: EfficientNetLite) -> None:
         np.testing.assert_allclose(values, expected.numpy(), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_gpu_runs_it_by_torch_with_the_same_results() -> None:
     network = EfficientNetLite(2, grid=3, trainable_layers=2).eval()
     pixels = photos(3, network.size).numpy()
