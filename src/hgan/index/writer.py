@@ -11,7 +11,7 @@ store, including those that another process wrote to an index on a server.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import RLock
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ import numpy as np
 from hgan.encoded import Encoded
 from hgan.errors import IndexingError
 from hgan.index.changes import Changes as Changes
+from hgan.index.encoding import PhotoEncoder
 from hgan.index.open import optimize
 from hgan.index.points import entry_of, is_same, points_of
 from hgan.index.report import IndexReport
@@ -36,8 +37,6 @@ from hgan.index.store.contract import (
 from hgan.index.tags import Tags, kept_tags
 from hgan.progress import progress
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.stream import Batch, stream
-from hgan.sources.left_out import note_failed
 from hgan.sources.types import Photo, PhotoContent, Source
 from hgan.sources.walk import count_ignored
 
@@ -47,17 +46,6 @@ class _Known(NamedTuple):
 
     entry: Entry
     revision: int
-
-
-@dataclass
-class _Reading:
-    """A photo that is being indexed."""
-
-    photo: Photo
-    entry: Entry | None = None
-    """Set when the photo has been read."""
-    copy: Point | None = None
-    """A stored photo with the same bytes, whose vectors are reused."""
 
 
 class IndexWriter:
@@ -153,20 +141,8 @@ class IndexWriter:
     def encode(
         self, photos: Iterable[Photo], report: IndexReport
     ) -> Iterator[tuple[list[Point], int]]:
-        """Read and encode photos; `put` stores them.
-
-        Args:
-            photos: the photos.
-            report: photos that cannot be read are added to it.
-
-        Yields:
-            Points without user tags, and how many photos were read for them.
-        """
-        todo = [_Reading(photo) for photo in photos]
-        for batch in stream(todo, self._load, self._bundle.image_batch, self._source.threads):
-            for read, error in batch.failed:
-                note_failed(read.photo.path, error, report.skipped, report.left_out)
-            yield self._encode(batch), len(batch.items) + len(batch.failed)
+        """Read and encode photos, see `PhotoEncoder.encode`; `put` stores them."""
+        return PhotoEncoder(self._source, self._bundle, self._stored_copy).encode(photos, report)
 
     def count_stored(self, changes: Changes, report: IndexReport) -> None:
         """Count the changed photos that other processes have stored since `compare`.
@@ -298,22 +274,8 @@ class IndexWriter:
         with self._lock:
             optimize(self._store)
 
-    def _load(self, reading: _Reading) -> np.ndarray:
-        """Read a photo and return its pixels; empty if the index has a photo with the same bytes.
-
-        Runs in threads.
-        """
-        content = self._source.content(reading.photo)
-        reading.copy = self._stored_copy(content.digest)
-        known = reading.copy.entry.fingerprint if reading.copy is not None else ""
-        if known:
-            reading.entry = entry_of(content, known)
-            return np.zeros(0, np.uint8)
-        pixels, fingerprint = content.decode(self._bundle.preprocessing)
-        reading.entry = entry_of(content, fingerprint)
-        return pixels
-
     def _stored_copy(self, digest: str) -> Point | None:
+        """A stored photo with these bytes, if it is intact; called in threads."""
         key = self._copies.get(digest)
         found = self._intact(key) if key is not None else []
         return next((point for point in found if point.entry.digest == digest), None)
@@ -324,21 +286,6 @@ class IndexWriter:
             return self._store.fetch([key], local=True)
         except DamagedError:
             return []
-
-    def _encode(self, batch: Batch[_Reading]) -> list[Point]:
-        points: list[Point] = []
-        fresh: list[tuple[Entry, np.ndarray]] = []
-        for reading, pixels in zip(batch.items, batch.arrays, strict=True):
-            assert reading.entry is not None
-            if reading.copy is None:
-                fresh.append((reading.entry, pixels))
-            else:
-                points.append(replace(reading.copy, entry=reading.entry))
-        if fresh:
-            encoded = self._bundle.encode_images([pixels for _, pixels in fresh], len(fresh))
-            entries = [entry for entry, _ in fresh]
-            points += points_of(entries, encoded, self._bundle.config.weights)
-        return points
 
     def put(
         self,
