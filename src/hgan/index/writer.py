@@ -1,9 +1,9 @@
 """The single writer of a photo index; indexing, watching and uploads all use it.
 
 It has one lock, and one view, which caches the stored entries. The lock is held while the view and
-the store are changed, but never while photos are read or encoded. Each change has a revision
-number. An update records the revision before it lists the photos, and skips photos that were
-changed later, so that it neither overwrites nor removes a photo that was uploaded meanwhile.
+the store are changed, but never while photos are read or encoded. An update records the revision of
+the view before it lists the photos, and skips photos that were changed later, so that it neither
+overwrites nor removes a photo that was uploaded meanwhile.
 
 User tags are not in the files. When a photo is stored again, its user tags are copied from the
 store, including those that another process wrote to an index on a server.
@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from threading import RLock
-from typing import NamedTuple
 
 import numpy as np
 
@@ -35,17 +34,11 @@ from hgan.index.store.contract import (
     id_of,
 )
 from hgan.index.tags import Tags, kept_tags
+from hgan.index.view import View
 from hgan.progress import progress
 from hgan.runtime.bundle import Bundle
 from hgan.sources.types import Photo, PhotoContent, Source
 from hgan.sources.walk import count_ignored
-
-
-class _Known(NamedTuple):
-    """An entry, and the revision in which it was stored or removed."""
-
-    entry: Entry
-    revision: int
 
 
 class IndexWriter:
@@ -74,13 +67,8 @@ class IndexWriter:
         self._bundle = bundle
         self._shard = shard
         self._lock = RLock()
-        self._revision = 0
+        self._view = View(store, shard, stored)
         self._ended = False
-        self._stored: dict[str, _Known] | None = None  # by path; read when first needed
-        self._copies: dict[str, str] = {}  # digest to id
-        if stored is not None:
-            self._look_at(stored)
-        self._removed: dict[str, _Known] = {}  # by `remove`; their files still exist
         self._replaced: list[tuple[Entry, Point | None]] | None = None  # in `exclusive` blocks
 
     def compare(self) -> Changes:
@@ -90,8 +78,8 @@ class IndexWriter:
             HganError: the photos cannot be listed, or there are none.
         """
         with self._lock:
-            known = {**self._removed, **self._view()}
-            revision = self._revision
+            known = self._view.known()
+            revision = self._view.revision
         listing = self._shard.select(self._source.find())
         changed = {
             photo.path: photo
@@ -152,12 +140,12 @@ class IndexWriter:
         """
         todo = {path: p for path, p in changes.changed.items() if path not in report.unreadable}
         with self._lock:
-            view = self._view()
+            view = self._view.stored()
             for entry in self._store.entries([id_of(path) for path in todo]):
                 before = view.get(entry.path)
                 _count(entry, before.entry if before else None, report)
                 todo.pop(entry.path, None)
-                view[entry.path] = _Known(entry, self._revision)
+                self._view.note(entry)
         if todo:
             raise IndexingError(
                 f"{next(iter(todo))}: not in the index, and neither are {len(todo) - 1} other "
@@ -168,7 +156,7 @@ class IndexWriter:
         """Add to a report, after an update, what is missing in the metadata of all photos: sidecars
         that cannot be read, and cities for which there is no gazetteer."""
         with self._lock:
-            entries = [known.entry for known in self._view().values()]
+            entries = [known.entry for known in self._view.stored().values()]
         report.videos = len({entry.file for entry in entries if entry.moment is not None})
         report.unplaced = sum(entry.unplaced for entry in entries)
         for entry in entries:
@@ -226,7 +214,7 @@ class IndexWriter:
                 self._replaced.append((entry, before[0] if before else None))
             self._store.upsert(points)
             self._store.flush()
-            self._remember([entry])
+            self._view.remember([entry])
         return entry
 
     def remove(self, key: str) -> bool:
@@ -240,8 +228,7 @@ class IndexWriter:
             for entry in self._store.entries([key]):
                 self._store.delete([key])
                 self._store.flush()
-                self._forget([entry])
-                self._removed[entry.path] = _Known(entry, self._revision)
+                self._view.remove([entry])
                 return True
         return False
 
@@ -255,7 +242,7 @@ class IndexWriter:
         removed there."""
         with self._lock:
             self._ended = True
-            removed = [known.entry for known in self._removed.values()]
+            removed = self._view.removed()
         for entry in removed:
             if any(found.digest == entry.digest for found in new._store.entries([entry.id])):
                 new.remove(entry.id)
@@ -276,7 +263,7 @@ class IndexWriter:
 
     def _stored_copy(self, digest: str) -> Point | None:
         """A stored photo with these bytes, if it is intact; called in threads."""
-        key = self._copies.get(digest)
+        key = self._view.copy_of(digest)
         found = self._intact(key) if key is not None else []
         return next((point for point in found if point.entry.digest == digest), None)
 
@@ -317,7 +304,7 @@ class IndexWriter:
                 _count(point.entry, before, report)
             if kept:
                 self._store.upsert(kept)
-                self._remember([point.entry for point in kept])
+                self._view.remember([point.entry for point in kept])
 
     def _is_superseded(self, entry: Entry, before: Entry | None, since: int) -> bool:
         """Whether another caller stored or removed a photo after an update started.
@@ -327,13 +314,13 @@ class IndexWriter:
             before: the entry that is stored now.
             since: the revision at which the update started.
         """
-        known = self._view().get(entry.path) or self._removed.get(entry.path)
+        known = self._view.get(entry.path)
         if known is not None and known.revision > since:
             return True
         # On a server, another process may have stored a newer file than the one that was read.
         if before is None or before.mtime <= entry.mtime or (known and known.entry == before):
             return False
-        self._remember([before])
+        self._view.remember([before])
         return True
 
     def _missing(self, changes: Changes, skipped: Collection[str]) -> list[Entry]:
@@ -342,7 +329,7 @@ class IndexWriter:
         with self._lock:
             return [
                 entry
-                for path, (entry, revision) in self._view().items()
+                for path, (entry, revision) in self._view.stored().items()
                 if path not in paths
                 and revision <= changes.revision
                 and not changes.listing.is_unknown(path)
@@ -355,12 +342,12 @@ class IndexWriter:
         unreadable = report.unreadable
         with self._lock:
             self._check_current()
-            view = self._view()
+            stored = self._view.stored()
             # A new photo that is read later may be a missing one that was renamed.
             later = {
                 photo.size
                 for path, photo in changes.changed.items()
-                if path in exclude and path not in view
+                if path in exclude and path not in stored
             }
             gone = [
                 entry
@@ -372,37 +359,8 @@ class IndexWriter:
             gone = [entry for entry in gone if current.get(entry.id, entry) == entry]
             if gone:
                 self._store.delete([entry.id for entry in gone])
-                self._forget(gone)
+                self._view.forget(gone)
             report.removed = len(gone)
-
-    def _view(self) -> dict[str, _Known]:
-        """The stored entries of this shard, by path. The caller must hold the lock."""
-        if self._stored is None:
-            buckets = None if self._shard == WHOLE else self._shard.buckets
-            self._look_at(self._store.entries(buckets=buckets))
-        assert self._stored is not None
-        return self._stored
-
-    def _look_at(self, entries: Iterable[Entry]) -> None:
-        """Let the view contain these entries."""
-        self._stored = {entry.path: _Known(entry, self._revision) for entry in entries}
-        self._copies = {known.entry.digest: known.entry.id for known in self._stored.values()}
-
-    def _remember(self, entries: Sequence[Entry]) -> None:
-        """Record that entries were stored. The caller must hold the lock."""
-        self._revision += 1
-        for entry in entries:
-            self._removed.pop(entry.path, None)
-            if self._stored is not None:
-                self._stored[entry.path] = _Known(entry, self._revision)
-                self._copies[entry.digest] = entry.id
-
-    def _forget(self, entries: Sequence[Entry]) -> None:
-        """Record that entries were removed. The caller must hold the lock."""
-        self._revision += 1
-        for entry in entries:
-            if self._stored is not None:
-                self._stored.pop(entry.path, None)
 
     def _roll_back(self, replaced: list[tuple[Entry, Point | None]]) -> None:
         """Restore the points that the photos of an `exclusive` block have replaced."""
@@ -410,10 +368,10 @@ class IndexWriter:
             for entry, before in reversed(replaced):
                 if before is None:
                     self._store.delete([entry.id])
-                    self._forget([entry])
+                    self._view.forget([entry])
                 else:
                     self._store.upsert([before])
-                    self._remember([before.entry])
+                    self._view.remember([before.entry])
             if replaced:
                 self._store.flush()
 
