@@ -68,6 +68,16 @@ def trio() -> Iterator[Group]:
         yield group
 
 
+@pytest.fixture(scope="module")
+def exported_once() -> Iterator[None]:
+    """A backbone is exported once in a module, which takes seconds, and not in every test."""
+    from tests.fixtures.pixels import export_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        export_once(patch)
+        yield
+
+
 @pytest.fixture
 def forget_plugins() -> Iterator[None]:
     """Plug-ins that a test loads are unknown to the next test."""
