@@ -68,11 +68,11 @@ def first_scores(
     """S of the first two batches, the second after a step, from this kind of features."""
     vision = config.vision
 
-    def open_store(self: Trainer, captions: Any) -> Any:
+    def features(_config: Config, captions: Any, _processes: Any) -> Any:
         return opened(backbone_of(vision), config.data.photos, captions.images)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "_open_store", open_store)
+        patch.setattr("hgan.training.trainer.run_features", features)
         trainer = Trainer(config, resume=False)
     found = []
     for _, batch in zip(range(2), trainer._batches(0), strict=False):
