@@ -68,6 +68,27 @@ def trio() -> Iterator[Group]:
         yield group
 
 
+@pytest.fixture(scope="session")
+def checkpoint_and_bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A checkpoint and the bundle that was exported from it; tests leave them as they are."""
+    from hgan.export.bundle import export
+    from tests.fixtures.tiny_checkpoint import save_model
+
+    folder = tmp_path_factory.mktemp("checkpoint")
+    checkpoint = save_model(folder, ["context", "shared", "local"])
+    return checkpoint, export(checkpoint, folder / "bundle")
+
+
+@pytest.fixture(scope="module")
+def exported_once() -> Iterator[None]:
+    """A backbone is exported once in a module, which takes seconds, and not in every test."""
+    from tests.fixtures.pixels import export_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        export_once(patch)
+        yield
+
+
 @pytest.fixture
 def forget_plugins() -> Iterator[None]:
     """Plug-ins that a test loads are unknown to the next test."""

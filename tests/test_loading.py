@@ -194,7 +194,7 @@ def test_a_checkpoint_goes_to_the_hub_and_back(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Uploaded and downloaded over HTTP: the same model, with its card; and the verbs take it."""
-    from tests.export.test_bundle import save_model
+    from tests.fixtures.tiny_checkpoint import save_model
 
     checkpoint = save_model(tmp_path, ["context", "shared", "local"])
     name = "someone/my-hgan"

@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 
 from hgan.cli import main
-from hgan.cli.index import _print_event, _print_report
+from hgan.cli.index_report import print_event, print_report
 from hgan.cli.search import hits_table
 from hgan.data.checks.report import Report
 from hgan.index.report import IndexReport
@@ -51,8 +51,8 @@ def test_nothing_that_controls_a_terminal_is_left(text: str) -> None:
 
 
 def test_the_report_of_indexing(capsys: pytest.CaptureFixture[str]) -> None:
-    _print_report(IndexReport(skipped={FORGED: f"not a photo: {FORGED}"}), FORGED)
-    _print_event(WatchEvent(None, FORGED), "index")
+    print_report(IndexReport(skipped={FORGED: f"not a photo: {FORGED}"}), FORGED)
+    print_event(WatchEvent(None, FORGED), "index")
     out, err = capsys.readouterr()
     assert not controls(out + err)
     assert out.count("\n") == 1 and err.count("\n") == 2

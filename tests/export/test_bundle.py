@@ -14,56 +14,26 @@ from onnx import TensorProto, helper, numpy_helper
 from torch.nn import functional as F  # noqa: N812
 
 import hgan
-from hgan.config import TextConfig, VisionConfig
 from hgan.data.batches.tokens import pad, tokenise
 from hgan.data.batches.types import ImageBatch
-from hgan.encoded import Encoded, Level
+from hgan.encoded import Encoded
 from hgan.errors import ConfigError
 from hgan.export.bundle import ImageNetwork, export
 from hgan.export.compact import compact
 from hgan.export.distill import distill_pretrained
-from hgan.model.hgan import HGANConfig
-from hgan.model.io import TrainedModel, load_checkpoint
+from hgan.model.io import load_checkpoint
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.embeddings import Embeddings
 from hgan.runtime.model import Model
 from hgan.runtime.similarity import Scores
-from hgan.vision.backbone import grid_boxes
 from hgan.vision.load import load_backbone
 from hgan.vision.onnx_export import export_onnx
-from tests.fixtures.tiny_model import LETTERS, write_tiny_bert
+from tests.fixtures.tiny_checkpoint import GRID, SIZE, TEXTS, save_model
+from tests.fixtures.tiny_model import LETTERS
 
-SIZE, GRID, BLOCKS = 64, 2, 2
+BLOCKS = 2
 CONVOLUTIONS = 64
 """Of EfficientNet-Lite2: 3 in each of 21 blocks, but 2 in the first; one before and one after."""
-TEXTS = ["a red dog in the snow", "cat", "the white horse runs on the street at a water in a snow"]
-
-
-def save_model(
-    folder: Path, levels: list[Level], prior: bool = False, blocks: int = 0, grid: int = GRID
-) -> Path:
-    """A checkpoint with random weights everywhere, also where training starts from zeros. Layers
-    and blocks that are trained differ from the pretrained ones."""
-    torch.manual_seed(0)
-    config = HGANConfig(
-        levels=levels, width=24, node_width=16, slots=2, slot_width=8, local_width=8,
-        prior="classes" if prior else "none", prior_width=16, prior_local_width=6,
-    )  # fmt: skip
-    bert = write_tiny_bert(folder / "bert")
-    model = TrainedModel.create(
-        config,
-        VisionConfig("efficientnet-lite2", SIZE, GRID, trainable_layers=blocks),
-        TextConfig(str(bert), trainable_layers=1, max_words=16),
-        image_width=1280,
-        boxes=grid_boxes(grid),
-    )
-    for weight in model.network.parameters():
-        if weight.count_nonzero() == 0:
-            torch.nn.init.normal_(weight, std=0.1)
-        elif weight.requires_grad:
-            weight.data += 0.1 * weight.std(correction=0) * torch.randn_like(weight)
-    model.save_pretrained(folder / "checkpoint")
-    return folder / "checkpoint"
 
 
 @pytest.fixture(scope="module")

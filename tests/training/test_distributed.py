@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from hgan.data.batches.dataset import Dataset
 from hgan.errors import ConfigError
 from hgan.launch import join
 from hgan.training import trainer as trainer_module
@@ -249,21 +250,21 @@ def test_settings_that_differ_are_refused_by_all(folder: Path, trio: Group) -> N
 def other_data(config: Config, what: str) -> str:
     """The last process has other data in the same places."""
     own = join(torch.device("cpu"))
-    original = Trainer._load_data
+    original = trainer_module.run_datasets
 
-    def changed(trainer: Any, *arguments: Any) -> None:
-        original(trainer, *arguments)
-        data = trainer.train_data
+    def changed(*arguments: Any) -> tuple[Dataset, list[Dataset]]:
+        data, val = original(*arguments)
         if what == "captions":
             data.captions.texts[3] = "another caption"
         if what == "tokens":
             data.tokens[5] = data.tokens[5].flip(0)
         if what == "features":
             data.rows = np.roll(data.rows, 1)
+        return data, val
 
     with pytest.MonkeyPatch.context() as patch:
         if own.rank == own.count - 1:
-            patch.setattr(Trainer, "_load_data", changed)
+            patch.setattr(trainer_module, "run_datasets", changed)
         return refusal(config)
 
 

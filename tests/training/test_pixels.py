@@ -2,7 +2,7 @@
 drawn, resumed like others, and in the exported bundle."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,19 +28,14 @@ from hgan.training.trainer import Trainer, train
 from hgan.vision.backbone import Backbone, grid_boxes
 from hgan.vision.load import backbone_of
 from hgan.vision.photos import PhotoFeatures
-from tests.fixtures.pixels import KINDS, export_once, pixel_config
+from tests.fixtures.pixels import KINDS, pixel_config
 from tests.fixtures.runs import assert_same_run
+
+pytestmark = pytest.mark.usefixtures("exported_once")
 
 LITE = pytest.param("efficientnet-lite", marks=pytest.mark.slow)  # its export takes half a minute
 PRIOR = {"efficientnet-lite": "classes", "vit": "none", "clip": "dual_encoder"}
 PLAIN = {"region_drop": 0.0, "word_drop": 0.0}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _sessions() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        export_once(patch)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +68,11 @@ def first_scores(
     """S of the first two batches, the second after a step, from this kind of features."""
     vision = config.vision
 
-    def open_store(self: Trainer, captions: Any) -> Any:
+    def features(_config: Config, captions: Any, _processes: Any) -> Any:
         return opened(backbone_of(vision), config.data.photos, captions.images)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "_open_store", open_store)
+        patch.setattr("hgan.training.trainer.run_features", features)
         trainer = Trainer(config, resume=False)
     found = []
     for _, batch in zip(range(2), trainer._batches(0), strict=False):

@@ -27,13 +27,6 @@ STEPS = 4
 """Of an epoch: 32 photos in batches of 8."""
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("data")
-    tiny_config(made)
-    return made
-
-
 def settings(folder: Path, run: Path, *track: Any) -> Config:
     return replace(tiny_config(folder), run=run, track=list(track))
 

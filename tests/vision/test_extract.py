@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from copy import deepcopy
 from pathlib import Path
 from time import sleep
 
@@ -13,8 +12,6 @@ import numpy as np
 import pytest
 import torch
 import transformers as hf
-from PIL import Image
-from torch import nn
 
 from hgan.data.features.manifest import read_manifest
 from hgan.data.features.mosaics import mosaic_ids
@@ -23,23 +20,13 @@ from hgan.errors import ConfigError, DataError
 from hgan.files import lock_file
 from hgan.runtime.images import open_photo
 from hgan.runtime.preprocessing import Preprocessing
-from hgan.vision.backbone import Backbone, Blocks, GridPool, Regions, grid_boxes, pool
-from hgan.vision.extract import backbone_session, extract
+from hgan.vision.backbone import Backbone, grid_boxes
+from hgan.vision.extract import extract
 from hgan.vision.load import load_backbone
 from hgan.vision.views import view
+from tests.fixtures.extraction import assert_same_store, write_photos
 
-
-def write_photos(folder: Path, count: int) -> list[str]:
-    """JPEG photos of smooth noise, of several shapes and modes."""
-    folder.mkdir(exist_ok=True)
-    rng = np.random.default_rng(3)
-    names = []
-    for i in range(count):
-        coarse = rng.integers(0, 256, (6, 7, 3), dtype=np.uint8)
-        photo = Image.fromarray(coarse).resize((90 + 11 * i % 70, 80 + 7 * i % 50))
-        names.append(f"photo {i:02}.jpg")
-        photo.convert("L" if i % 5 == 4 else "RGB").save(folder / names[-1])
-    return names
+pytestmark = pytest.mark.usefixtures("exported_once")
 
 
 @pytest.fixture(scope="module")
@@ -58,24 +45,6 @@ def hub_model(tmp_path_factory: pytest.TempPathFactory) -> str:
     hf.ViTModel(config).save_pretrained(folder)
     hf.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
     return str(folder)
-
-
-@pytest.fixture(autouse=True)
-def _sessions(sessions: dict[object, object], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A backbone is exported once in this file, which takes seconds, and not in every test."""
-
-    def once(backbone: Backbone) -> object:
-        key = backbone.name, backbone.grid, backbone.size, backbone.trainable_layers
-        if key not in sessions:
-            sessions[key] = backbone_session(backbone)
-        return sessions[key]
-
-    monkeypatch.setattr("hgan.vision.extract.backbone_session", once)
-
-
-@pytest.fixture(scope="module")
-def sessions() -> dict[object, object]:
-    return {}
 
 
 @torch.inference_mode()
@@ -262,12 +231,6 @@ def test_too_many_bad_photos_end_the_extraction_and_only_they_are_read_again(
     assert_same_store(tmp_path / "store", tmp_path / "whole")
 
 
-def assert_same_store(one: Path, other: Path) -> None:
-    for file in other.iterdir():
-        assert (one / file.name).read_bytes() == file.read_bytes(), file.name
-    FeatureStore(one)  # compares the checksums
-
-
 def test_photos_that_were_skipped_are_tried_again(hub_model: str, tmp_path: Path) -> None:
     photos, store = tmp_path / "photos", tmp_path / "store"
     names = write_photos(photos, 40)
@@ -330,128 +293,6 @@ def test_a_store_made_in_another_way_is_left_alone(hub_model: str, tmp_path: Pat
     with pytest.raises(DataError, match="other ids"):
         extract(load_backbone(hub_model, grid=2), photos, names[:2], store)
     assert (store / "regions.npy").read_bytes() == before
-
-
-# --- input of trained layers
-
-
-class ConvBackbone(Backbone):
-    """Three convolutions, of which the last ones can be trained."""
-
-    name, size, width = "three convolutions", 32, 10
-
-    def __init__(self, trainable_layers: int, grid: int = 2) -> None:
-        super().__init__(mean=(127.0,) * 3, std=(128.0,) * 3)
-        self.grid, self.trainable_layers = grid, trainable_layers
-        with torch.random.fork_rng():
-            torch.manual_seed(4)
-            layers = [nn.Conv2d(3, 6, 4, 4), nn.Conv2d(6, 8, 1), nn.Conv2d(8, 10, 1)]
-        self.layers = nn.Sequential(*layers).eval()
-
-    def feature_map(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.layers(pixels)
-
-    def lower(self, pixels: torch.Tensor) -> torch.Tensor:
-        return self.layers[: 3 - self.trainable_layers](pixels)
-
-    def upper(self, maps: torch.Tensor) -> Regions:
-        return pool(self.layers[3 - self.trainable_layers :](maps), self.grid)
-
-    def blocks(self) -> Blocks:
-        copy = deepcopy(self.layers[3 - self.trainable_layers :])
-        return Blocks(copy, GridPool(self.grid))
-
-
-@torch.inference_mode()
-def assert_maps(store: FeatureStore, backbone: Backbone, photos: Path, names: list[str]) -> None:
-    """Maps and regions of each view of each photo are those of eager torch, and the blocks compute
-    the regions from the maps."""
-    blocks = backbone.blocks()
-    for name in names:
-        for number in range(store.views):
-            photo = view(open_photo(photos / name), number, name)
-            expected = backbone(
-                torch.from_numpy(Preprocessing(backbone.size).pixels(photo).copy())[None]
-            )
-            rows = np.array([store.rows[name]])
-            found = store.read(rows, np.array([number]))
-            np.testing.assert_allclose(found.maps, expected.maps.numpy(), rtol=2e-3, atol=2e-3)
-            again = blocks(torch.from_numpy(found.maps))
-            np.testing.assert_allclose(again.regions, found.regions, rtol=1e-2, atol=1e-2)
-            np.testing.assert_allclose(again.context, found.context, rtol=1e-2, atol=1e-2)
-
-
-def test_input_of_trainable_layers_is_extracted(tmp_path: Path) -> None:
-    names = write_photos(tmp_path / "photos", 11)
-    (tmp_path / "photos" / names[2]).write_bytes(b"")
-    for count, shape in ((1, [8, 8, 8]), (2, [6, 8, 8])):
-        backbone = ConvBackbone(count)
-        store = extract(backbone, tmp_path / "photos", names, tmp_path / f"{count}", views=3)
-        assert store.manifest.trainable_layers == count and store.manifest.map_shape == shape
-        assert np.load(tmp_path / f"{count}" / "maps.npy").shape == (11, 3, *shape)
-        assert_maps(store, backbone, tmp_path / "photos", [n for n in names if n != names[2]])
-        assert not store.maps[2].any()
-    frozen = extract(ConvBackbone(0), tmp_path / "photos", names, tmp_path / "0", views=3)
-    assert frozen.maps is None and not (tmp_path / "0" / "maps.npy").exists()
-    np.testing.assert_allclose(frozen.regions, store.regions, rtol=1e-3, atol=1e-3)
-
-
-def test_a_photo_that_was_skipped_gets_its_maps_later(tmp_path: Path) -> None:
-    names = write_photos(tmp_path / "photos", 11)
-    backbone, photos = ConvBackbone(2), tmp_path / "photos"
-    extract(backbone, photos, names, tmp_path / "whole", views=3)
-    kept = (photos / names[2]).read_bytes()
-    (photos / names[2]).write_bytes(b"")
-    extract(backbone, photos, names, tmp_path / "store", views=3)
-    (photos / names[2]).write_bytes(kept)
-    extract(backbone, photos, names, tmp_path / "store", views=3)
-    assert_same_store(tmp_path / "store", tmp_path / "whole")
-
-
-def test_an_interrupted_extraction_with_maps_goes_on_with_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hgan.vision.extract.FLUSH_EVERY", 4)
-    names = write_photos(tmp_path / "photos", 11)
-    backbone, whole, cut = ConvBackbone(2), tmp_path / "whole", tmp_path / "cut"
-    extract(backbone, tmp_path / "photos", names, whole, views=2)
-
-    write, calls = FeatureWriter.write, []
-
-    def interrupted(self: FeatureWriter, *values: object) -> None:
-        calls.append(values)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        write(self, *values)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(FeatureWriter, "write", interrupted)
-        extract(backbone, tmp_path / "photos", names, cut, views=2)
-    assert read_manifest(cut).rows_done == 8
-    with pytest.raises(DataError, match="stopped at 8 of 11"):
-        FeatureStore(cut, trainable_layers=2)
-
-    extract(backbone, tmp_path / "photos", names, cut, views=2)
-    for name in ("regions.npy", "context.npy", "maps.npy", "manifest.json"):
-        assert (cut / name).read_bytes() == (whole / name).read_bytes()
-
-
-def test_a_store_for_other_trainable_layers_is_left_alone(tmp_path: Path) -> None:
-    names = write_photos(tmp_path / "photos", 2)
-    extract(ConvBackbone(1), tmp_path / "photos", names, tmp_path / "store")
-    before = (tmp_path / "store" / "maps.npy").read_bytes()
-    for other in (0, 2):
-        with pytest.raises(DataError, match="other trainable_layers"):
-            extract(ConvBackbone(other), tmp_path / "photos", names, tmp_path / "store")
-    assert (tmp_path / "store" / "maps.npy").read_bytes() == before
-
-
-@pytest.mark.slow
-def test_maps_of_efficientnet_lite(tmp_path: Path) -> None:
-    names = write_photos(tmp_path / "photos", 3)
-    backbone = load_backbone("efficientnet-lite2", grid=2, size=96, trainable_layers=5).eval()
-    store = extract(backbone, tmp_path / "photos", names, tmp_path / "store", views=2)
-    assert_maps(store, backbone, tmp_path / "photos", names)
 
 
 def test_a_process_waits_for_another_that_writes_the_store(

@@ -1,6 +1,5 @@
 """Features that are computed when photos are read, compared with a loop and with stored ones."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +17,9 @@ from hgan.vision.load import backbone_of
 from hgan.vision.mosaics import make_mosaic
 from hgan.vision.photos import NEW_VIEWS, PhotoFeatures, unreadable
 from hgan.vision.views import recolour, view
-from tests.fixtures.pixels import export_once, vision_of, write_pixels
+from tests.fixtures.pixels import vision_of, write_pixels
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _sessions() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        export_once(patch)
-        yield
+pytestmark = pytest.mark.usefixtures("exported_once")
 
 
 @pytest.fixture(scope="module")

@@ -2,22 +2,17 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
 from hgan.cli.device import BUNDLE_NAMES, device_argument, use_device
+from hgan.cli.index_report import print_event, print_report
 from hgan.cli.model import SHIPPED, model_argument, named_model
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError
 from hgan.locations import default_index
 from hgan.terminal import print_visible
-
-if TYPE_CHECKING:
-    from hgan.index.indexer import IndexReport
-    from hgan.index.watcher import WatchEvent
-
 
 _OF_PHOTOS = "address", "engine", "estimate", "exclude", "part", "quantize", "regions", "watch"
 """Options that need photos."""
@@ -142,7 +137,7 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
                 raise ConfigError(f"{folders[0]} is a file of texts; --{option} is only for photos")
         from hgan.index.texts import index_texts
 
-        return _print_report(index_texts(folders[0], to, bundle, quantize), to, chosen.failed)
+        return print_report(index_texts(folders[0], to, bundle, quantize), to, chosen.failed)
     elif chosen.estimate:
         from hgan.index.estimate import estimate
         from hgan.index.open import kept_rules
@@ -159,7 +154,7 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
             raise ConfigError("--watch indexes all photos; omit --part")
         try:
             watch_folder(
-                folders, to, bundle, quantize, regions, exclude, lambda done: _print_event(done, to)
+                folders, to, bundle, quantize, regions, exclude, lambda done: print_event(done, to)
             )
         except KeyboardInterrupt:  # the usual end of watching; pending writes are finished
             print("stopped", file=sys.stderr)
@@ -172,8 +167,8 @@ def _index(_parser: ArgumentParser, chosen: Namespace) -> int:
         if chosen.engine:
             from hgan.index.distributed.run import index_on_ray
 
-            return _print_report(index_on_ray(*wanted, chosen.address), to, chosen.failed)
-        return _print_report(index_folder(*wanted), to, chosen.failed)
+            return print_report(index_on_ray(*wanted, chosen.address), to, chosen.failed)
+        return print_report(index_folder(*wanted), to, chosen.failed)
     return 0
 
 
@@ -255,7 +250,7 @@ def _repair(to: Path | str, chosen: Namespace) -> int:
             "without the tags that users had added",
             file=sys.stderr,
         )
-    return _print_report(done.report, to, chosen.failed)
+    return print_report(done.report, to, chosen.failed)
 
 
 def _rebuild(to: Path | str, chosen: Namespace) -> int:
@@ -281,70 +276,7 @@ def _rebuild(to: Path | str, chosen: Namespace) -> int:
             "are lost",
             file=sys.stderr,
         )
-    return _print_report(done.report, to, chosen.failed)
-
-
-def print_not_indexed(report: "IndexReport", failed: Path | None = None) -> None:
-    """Print to standard error which files were skipped, and how many were left out and why.
-
-    Args:
-        report: what was indexed.
-        failed: a file for the skipped ones, instead of standard error.
-    """
-    from hgan.index.failures import reason_of, write_table
-
-    if failed is not None:
-        write_table(failed, report.skipped)
-        if report.skipped:
-            print_visible(f"skipped {len(report.skipped)}, listed in {failed}", file=sys.stderr)
-    else:
-        for path, why in sorted(report.skipped.items()):
-            print_visible(f"skipped {path}: {reason_of(path, why)}", file=sys.stderr)
-    for left_out in report.left_out.reasons():
-        print_visible(f"left out: {left_out}", file=sys.stderr)
-    if report.unplaced:
-        from hgan.index.conditions.gazetteer import INSTALL
-        from hgan.index.places import missing
-
-        photos = "photo" if report.unplaced == 1 else "photos"
-        advice = missing() or f"on all machines that index: {INSTALL}"
-        print_visible(
-            f"without a place: {report.unplaced:,} {photos} with a position; {advice}",
-            file=sys.stderr,
-        )
-
-
-def _print_report(report: "IndexReport", to: Path | str, failed: Path | None = None) -> int:
-    """Print counts to standard output, and what was not indexed to standard error, or to a file.
-
-    Returns:
-        The exit code: that of an error if one of several folders could not be read.
-    """
-    from hgan.runtime.video import FRAMES
-
-    print_not_indexed(report, failed)
-    left_out = f", {report.left_out.total} left out" if report.left_out.total else ""
-    if report.sidecars:
-        left_out += f", {report.sidecars} XMP sidecars"
-    if report.videos:
-        videos = "video" if report.videos == 1 else "videos"
-        left_out += f", {report.videos} {videos} by {FRAMES} frames each"
-    print_visible(
-        f"{report.added} added, {report.updated} updated, {report.removed} removed, "
-        f"{report.unchanged} unchanged, {len(report.skipped)} skipped{left_out}: {to}",
-        flush=True,
-    )
-    for why in report.absent.values():
-        print_visible(f"hgan: {why}; its photos stay in the index", file=sys.stderr, flush=True)
-    return 2 if report.absent else 0
-
-
-def _print_event(event: "WatchEvent", to: Path | str) -> None:
-    """Print a report or a problem of the watcher."""
-    if event.report is None:
-        print_visible(f"hgan: {event.problem}; still watching", file=sys.stderr, flush=True)
-    else:
-        _print_report(event.report, to)
+    return print_report(done.report, to, chosen.failed)
 
 
 INDEX = Verb(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from hgan.cli.device import BUNDLE_NAMES, device_argument, use_device
-from hgan.cli.index import print_not_indexed
+from hgan.cli.index_report import print_not_indexed
 from hgan.cli.model import SHIPPED, model_argument, named_model
 from hgan.cli.verb import Verb
 from hgan.errors import ConfigError

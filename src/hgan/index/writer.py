@@ -1,9 +1,9 @@
 """The single writer of a photo index; indexing, watching and uploads all use it.
 
 It has one lock, and one view, which caches the stored entries. The lock is held while the view and
-the store are changed, but never while photos are read or encoded. Each change has a revision
-number. An update records the revision before it lists the photos, and skips photos that were
-changed later, so that it neither overwrites nor removes a photo that was uploaded meanwhile.
+the store are changed, but never while photos are read or encoded. An update records the revision of
+the view before it lists the photos, and skips photos that were changed later, so that it neither
+overwrites nor removes a photo that was uploaded meanwhile.
 
 User tags are not in the files. When a photo is stored again, its user tags are copied from the
 store, including those that another process wrote to an index on a server.
@@ -11,15 +11,15 @@ store, including those that another process wrote to an index on a server.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import RLock
-from typing import NamedTuple
 
 import numpy as np
 
 from hgan.encoded import Encoded
 from hgan.errors import IndexingError
 from hgan.index.changes import Changes as Changes
+from hgan.index.encoding import PhotoEncoder
 from hgan.index.open import optimize
 from hgan.index.points import entry_of, is_same, points_of
 from hgan.index.report import IndexReport
@@ -34,30 +34,11 @@ from hgan.index.store.contract import (
     id_of,
 )
 from hgan.index.tags import Tags, kept_tags
+from hgan.index.view import View
 from hgan.progress import progress
 from hgan.runtime.bundle import Bundle
-from hgan.runtime.stream import Batch, stream
-from hgan.sources.left_out import note_failed
 from hgan.sources.types import Photo, PhotoContent, Source
 from hgan.sources.walk import count_ignored
-
-
-class _Known(NamedTuple):
-    """An entry, and the revision in which it was stored or removed."""
-
-    entry: Entry
-    revision: int
-
-
-@dataclass
-class _Reading:
-    """A photo that is being indexed."""
-
-    photo: Photo
-    entry: Entry | None = None
-    """Set when the photo has been read."""
-    copy: Point | None = None
-    """A stored photo with the same bytes, whose vectors are reused."""
 
 
 class IndexWriter:
@@ -86,13 +67,8 @@ class IndexWriter:
         self._bundle = bundle
         self._shard = shard
         self._lock = RLock()
-        self._revision = 0
+        self._view = View(store, shard, stored)
         self._ended = False
-        self._stored: dict[str, _Known] | None = None  # by path; read when first needed
-        self._copies: dict[str, str] = {}  # digest to id
-        if stored is not None:
-            self._look_at(stored)
-        self._removed: dict[str, _Known] = {}  # by `remove`; their files still exist
         self._replaced: list[tuple[Entry, Point | None]] | None = None  # in `exclusive` blocks
 
     def compare(self) -> Changes:
@@ -102,8 +78,8 @@ class IndexWriter:
             HganError: the photos cannot be listed, or there are none.
         """
         with self._lock:
-            known = {**self._removed, **self._view()}
-            revision = self._revision
+            known = self._view.known()
+            revision = self._view.revision
         listing = self._shard.select(self._source.find())
         changed = {
             photo.path: photo
@@ -153,20 +129,8 @@ class IndexWriter:
     def encode(
         self, photos: Iterable[Photo], report: IndexReport
     ) -> Iterator[tuple[list[Point], int]]:
-        """Read and encode photos; `put` stores them.
-
-        Args:
-            photos: the photos.
-            report: photos that cannot be read are added to it.
-
-        Yields:
-            Points without user tags, and how many photos were read for them.
-        """
-        todo = [_Reading(photo) for photo in photos]
-        for batch in stream(todo, self._load, self._bundle.image_batch, self._source.threads):
-            for read, error in batch.failed:
-                note_failed(read.photo.path, error, report.skipped, report.left_out)
-            yield self._encode(batch), len(batch.items) + len(batch.failed)
+        """Read and encode photos, see `PhotoEncoder.encode`; `put` stores them."""
+        return PhotoEncoder(self._source, self._bundle, self._stored_copy).encode(photos, report)
 
     def count_stored(self, changes: Changes, report: IndexReport) -> None:
         """Count the changed photos that other processes have stored since `compare`.
@@ -176,12 +140,12 @@ class IndexWriter:
         """
         todo = {path: p for path, p in changes.changed.items() if path not in report.unreadable}
         with self._lock:
-            view = self._view()
+            view = self._view.stored()
             for entry in self._store.entries([id_of(path) for path in todo]):
                 before = view.get(entry.path)
                 _count(entry, before.entry if before else None, report)
                 todo.pop(entry.path, None)
-                view[entry.path] = _Known(entry, self._revision)
+                self._view.note(entry)
         if todo:
             raise IndexingError(
                 f"{next(iter(todo))}: not in the index, and neither are {len(todo) - 1} other "
@@ -192,7 +156,7 @@ class IndexWriter:
         """Add to a report, after an update, what is missing in the metadata of all photos: sidecars
         that cannot be read, and cities for which there is no gazetteer."""
         with self._lock:
-            entries = [known.entry for known in self._view().values()]
+            entries = [known.entry for known in self._view.stored().values()]
         report.videos = len({entry.file for entry in entries if entry.moment is not None})
         report.unplaced = sum(entry.unplaced for entry in entries)
         for entry in entries:
@@ -250,7 +214,7 @@ class IndexWriter:
                 self._replaced.append((entry, before[0] if before else None))
             self._store.upsert(points)
             self._store.flush()
-            self._remember([entry])
+            self._view.remember([entry])
         return entry
 
     def remove(self, key: str) -> bool:
@@ -264,8 +228,7 @@ class IndexWriter:
             for entry in self._store.entries([key]):
                 self._store.delete([key])
                 self._store.flush()
-                self._forget([entry])
-                self._removed[entry.path] = _Known(entry, self._revision)
+                self._view.remove([entry])
                 return True
         return False
 
@@ -279,7 +242,7 @@ class IndexWriter:
         removed there."""
         with self._lock:
             self._ended = True
-            removed = [known.entry for known in self._removed.values()]
+            removed = self._view.removed()
         for entry in removed:
             if any(found.digest == entry.digest for found in new._store.entries([entry.id])):
                 new.remove(entry.id)
@@ -298,23 +261,9 @@ class IndexWriter:
         with self._lock:
             optimize(self._store)
 
-    def _load(self, reading: _Reading) -> np.ndarray:
-        """Read a photo and return its pixels; empty if the index has a photo with the same bytes.
-
-        Runs in threads.
-        """
-        content = self._source.content(reading.photo)
-        reading.copy = self._stored_copy(content.digest)
-        known = reading.copy.entry.fingerprint if reading.copy is not None else ""
-        if known:
-            reading.entry = entry_of(content, known)
-            return np.zeros(0, np.uint8)
-        pixels, fingerprint = content.decode(self._bundle.preprocessing)
-        reading.entry = entry_of(content, fingerprint)
-        return pixels
-
     def _stored_copy(self, digest: str) -> Point | None:
-        key = self._copies.get(digest)
+        """A stored photo with these bytes, if it is intact; called in threads."""
+        key = self._view.copy_of(digest)
         found = self._intact(key) if key is not None else []
         return next((point for point in found if point.entry.digest == digest), None)
 
@@ -324,21 +273,6 @@ class IndexWriter:
             return self._store.fetch([key], local=True)
         except DamagedError:
             return []
-
-    def _encode(self, batch: Batch[_Reading]) -> list[Point]:
-        points: list[Point] = []
-        fresh: list[tuple[Entry, np.ndarray]] = []
-        for reading, pixels in zip(batch.items, batch.arrays, strict=True):
-            assert reading.entry is not None
-            if reading.copy is None:
-                fresh.append((reading.entry, pixels))
-            else:
-                points.append(replace(reading.copy, entry=reading.entry))
-        if fresh:
-            encoded = self._bundle.encode_images([pixels for _, pixels in fresh], len(fresh))
-            entries = [entry for entry, _ in fresh]
-            points += points_of(entries, encoded, self._bundle.config.weights)
-        return points
 
     def put(
         self,
@@ -370,7 +304,7 @@ class IndexWriter:
                 _count(point.entry, before, report)
             if kept:
                 self._store.upsert(kept)
-                self._remember([point.entry for point in kept])
+                self._view.remember([point.entry for point in kept])
 
     def _is_superseded(self, entry: Entry, before: Entry | None, since: int) -> bool:
         """Whether another caller stored or removed a photo after an update started.
@@ -380,13 +314,13 @@ class IndexWriter:
             before: the entry that is stored now.
             since: the revision at which the update started.
         """
-        known = self._view().get(entry.path) or self._removed.get(entry.path)
+        known = self._view.get(entry.path)
         if known is not None and known.revision > since:
             return True
         # On a server, another process may have stored a newer file than the one that was read.
         if before is None or before.mtime <= entry.mtime or (known and known.entry == before):
             return False
-        self._remember([before])
+        self._view.remember([before])
         return True
 
     def _missing(self, changes: Changes, skipped: Collection[str]) -> list[Entry]:
@@ -395,7 +329,7 @@ class IndexWriter:
         with self._lock:
             return [
                 entry
-                for path, (entry, revision) in self._view().items()
+                for path, (entry, revision) in self._view.stored().items()
                 if path not in paths
                 and revision <= changes.revision
                 and not changes.listing.is_unknown(path)
@@ -408,12 +342,12 @@ class IndexWriter:
         unreadable = report.unreadable
         with self._lock:
             self._check_current()
-            view = self._view()
+            stored = self._view.stored()
             # A new photo that is read later may be a missing one that was renamed.
             later = {
                 photo.size
                 for path, photo in changes.changed.items()
-                if path in exclude and path not in view
+                if path in exclude and path not in stored
             }
             gone = [
                 entry
@@ -425,37 +359,8 @@ class IndexWriter:
             gone = [entry for entry in gone if current.get(entry.id, entry) == entry]
             if gone:
                 self._store.delete([entry.id for entry in gone])
-                self._forget(gone)
+                self._view.forget(gone)
             report.removed = len(gone)
-
-    def _view(self) -> dict[str, _Known]:
-        """The stored entries of this shard, by path. The caller must hold the lock."""
-        if self._stored is None:
-            buckets = None if self._shard == WHOLE else self._shard.buckets
-            self._look_at(self._store.entries(buckets=buckets))
-        assert self._stored is not None
-        return self._stored
-
-    def _look_at(self, entries: Iterable[Entry]) -> None:
-        """Let the view contain these entries."""
-        self._stored = {entry.path: _Known(entry, self._revision) for entry in entries}
-        self._copies = {known.entry.digest: known.entry.id for known in self._stored.values()}
-
-    def _remember(self, entries: Sequence[Entry]) -> None:
-        """Record that entries were stored. The caller must hold the lock."""
-        self._revision += 1
-        for entry in entries:
-            self._removed.pop(entry.path, None)
-            if self._stored is not None:
-                self._stored[entry.path] = _Known(entry, self._revision)
-                self._copies[entry.digest] = entry.id
-
-    def _forget(self, entries: Sequence[Entry]) -> None:
-        """Record that entries were removed. The caller must hold the lock."""
-        self._revision += 1
-        for entry in entries:
-            if self._stored is not None:
-                self._stored.pop(entry.path, None)
 
     def _roll_back(self, replaced: list[tuple[Entry, Point | None]]) -> None:
         """Restore the points that the photos of an `exclusive` block have replaced."""
@@ -463,10 +368,10 @@ class IndexWriter:
             for entry, before in reversed(replaced):
                 if before is None:
                     self._store.delete([entry.id])
-                    self._forget([entry])
+                    self._view.forget([entry])
                 else:
                     self._store.upsert([before])
-                    self._remember([before.entry])
+                    self._view.remember([before.entry])
             if replaced:
                 self._store.flush()
 

@@ -4,24 +4,22 @@ The first stage is one inner product per item. The second stage adds the local l
 candidates, so that the score of a hit is the model's similarity S.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-import numpy as np
-
-from hgan.errors import DataError, IndexingError
+from hgan.errors import DataError
 from hgan.index.conditions.filter import Filter
-from hgan.index.store.contract import Entry, Match, Point, ReplacedError, Store, repair
+from hgan.index.store.contract import Entry, Match, Point, ReplacedError, Store
 from hgan.index.store.manifest import Holds, IndexManifest
 from hgan.index.store.open import Target, is_address, open_store, read_manifest
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.explain import Explanation
 from hgan.runtime.images import read_photo
 from hgan.runtime.region_grid import pooled
-from hgan.runtime.similarity import dense_bound, dense_levels, local_bound, sentence_levels
+from hgan.runtime.similarity import dense_bound, dense_levels
 from hgan.search.browsing import TimelinePhoto, all_photos, time_of
 from hgan.search.calibration import BEST
 from hgan.search.duplicates import fold
@@ -30,6 +28,7 @@ from hgan.search.ids import possible_ids
 from hgan.search.language.suggest import Suggestion, suggest
 from hgan.search.query import EncodedQuery, Query, encode
 from hgan.search.relevance import Relevance
+from hgan.search.scoring import Scorer
 from hgan.search.values import Values
 from hgan.search.words import Unknown, unknown_words
 from hgan.sources.open import content_of
@@ -39,8 +38,6 @@ CANDIDATES = 100
 """Minimum number of items that are scored exactly."""
 CANDIDATES_EACH = 4
 """Number of candidates for each requested hit."""
-ROUNDING = 1.02
-"""Factor by which rounding to float16 or 8 bits can increase a score."""
 
 SAME = 1e-3
 """Maximum difference of two inner products of a query and one vector, as a part of the largest
@@ -86,6 +83,7 @@ class Index(Finder):
         self._store = store
         self._closing = closing
         self._where = where or f"the index of {roots}"  # for error messages
+        self._scorer = Scorer(store, bundle, holds, self._where)
         self._relevance = Relevance(bundle, store)
         self.values = Values(store)
         """The values that photos have, for conditions and suggestions."""
@@ -227,11 +225,13 @@ class Index(Finder):
             exact = options.exact or (bool(found) and limit >= len(self))
             matches = self._matches(query, limit, options.where, exact)
             new = {match.id: match.score for match in matches if match.id not in found}
-            scored = self._scored(query, new, local)
+            scored = self._scorer.score(query, new)
             if not found:
-                best = sum(match.score for match in scored[:BEST]) / max(len(scored[:BEST]), 1)
+                first = scored.matches[:BEST]
+                best = sum(match.score for match in first) / max(len(first), 1)
             found |= new
-            ranked += scored
+            local |= scored.local
+            ranked += scored.matches
             if len(matches) < limit:
                 break
         complete = len(matches) < limit
@@ -246,21 +246,6 @@ class Index(Finder):
         wanted = limit + len(query.excluded)
         matches = self._store.search(query.dense, wanted, where, exact)
         return [match for match in matches if match.id not in query.excluded][:limit]
-
-    def _scored(
-        self, query: EncodedQuery, found: Mapping[str, float], local: dict[str, float]
-    ) -> list[Match]:
-        """Candidates by S, best first; their similarity at the local level is added to `local`."""
-        weight = self.bundle.weights["local"]
-        self._check("context and shared", found, dense_bound(query.dense, self.bundle.weights))
-        new = self._local(query, list(found)) if weight else dict.fromkeys(found, 0.0)
-        most = sum(abs(part.weight) * local_bound(part.local) for part in query.parts)
-        self._check("local", new, most)
-        local |= new
-        # An item that was deleted meanwhile has no local similarity.
-        scored = [Match(key, found[key] + weight * value) for key, value in new.items()]
-        # The order of equal scores must not depend on the engine.
-        return sorted(scored, key=lambda match: (-match.score, match.id))
 
     def _points(self, scored: list[Match], options: SearchOptions) -> list[Point]:
         """The points to return, or to group; items that were deleted meanwhile are replaced by
@@ -288,39 +273,6 @@ class Index(Finder):
             for point in points
             if abs(float(point.dense @ query.dense) - ranking.dense[point.entry.id]) <= most
         ]
-
-    def _check(self, level: str, scores: Mapping[str, float], bound: float) -> None:
-        """Raise `IndexingError` if a score is larger than any that intact vectors can have."""
-        allowed = bound * ROUNDING + 1e-3
-        for score in scores.values():
-            if not abs(score) <= allowed:  # also for NaN
-                raise IndexingError(
-                    f"{self._where}: damaged, an item has the score {score:.4g} at the level "
-                    f"{level}, and at most {bound:.4g} is possible; "
-                    f"{repair(self._where)}"
-                )
-
-    def _local(self, query: EncodedQuery, ids: list[str]) -> dict[str, float]:
-        """Similarity at the local level, summed over the parts of the query; without items that
-        no longer exist."""
-        if self.holds == "texts":
-            return self._local_of_texts(query, ids)
-        total = dict.fromkeys(ids, 0.0)
-        for words, sign in ((query.positive, 1.0), (query.negative, -1.0)):
-            if len(words):
-                found = self._store.rescore(words, list(total))
-                total = {key: total[key] + sign * found[key] for key in total if key in found}
-        return total
-
-    def _local_of_texts(self, query: EncodedQuery, ids: list[str]) -> dict[str, float]:
-        """The same for an index of texts. The engine's MaxSim cannot be used, because it has the
-        opposite direction: from the query's vectors to the stored ones."""
-        points = self._store.fetch(ids, local=True)
-        words = [point.local for point in points]
-        total = np.zeros(len(points), np.float32)
-        for part in query.parts:
-            total += part.weight * sentence_levels(words, part.local, part.is_photo)
-        return {point.entry.id: float(score) for point, score in zip(points, total, strict=True)}
 
     def _hits(self, query: EncodedQuery, groups: list[list[Point]], ranking: _Ranking) -> list[Hit]:
         """A hit for each group of points: the first one, with the others as its duplicates."""

@@ -1,6 +1,5 @@
 """The training loop: image-major epochs, with validation and a checkpoint after each epoch."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -14,16 +13,11 @@ import torch
 from accelerate.utils import set_seed
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from hgan.data.batches.augmentation import Augmenter
-from hgan.data.batches.dataset import Dataset
 from hgan.data.batches.epoch import training_batches
 from hgan.data.batches.prefetch import prefetch
-from hgan.data.batches.tokens import further_pieces
 from hgan.data.batches.types import Batch
 from hgan.data.captions.known import check_training_photos, dataset_key
 from hgan.data.captions.read import read_captions
-from hgan.data.captions.types import Captions
-from hgan.data.features.types import Features
 from hgan.encoded import final_level
 from hgan.errors import ConfigError, ProcessError
 from hgan.evaluation.evaluate import choose_weights, evaluate
@@ -31,12 +25,18 @@ from hgan.launch import is_first_process, join
 from hgan.model.io import TrainedModel
 from hgan.model.matcher import Matcher
 from hgan.progress import console, progress
-from hgan.terminal import print_visible
 from hgan.torch_device import torch_device
 from hgan.training.accelerator import make_accelerator, precision
 from hgan.training.agreement import check_data, check_settings
 from hgan.training.batch_loss import BatchLoss
 from hgan.training.config import Config
+from hgan.training.data import (
+    add_mosaics,
+    cache_states,
+    run_augmenter,
+    run_datasets,
+    run_features,
+)
 from hgan.training.distributed import average_gradients, check_batch, copy_weights, epoch_seed
 from hgan.training.folder import (
     lost_process,
@@ -47,12 +47,9 @@ from hgan.training.folder import (
 )
 from hgan.training.losses.loss import Loss, build_loss
 from hgan.training.monitor import collapse_warning, summary
-from hgan.training.mosaics import check_mosaics
 from hgan.training.schedule import make_optimizer, make_schedule
 from hgan.training.state import RunState
 from hgan.training.trackers import Trackers, check_trackers, tracking
-from hgan.vision.features import features_of
-from hgan.vision.source import open_mosaics, open_training
 
 
 @dataclass
@@ -110,7 +107,7 @@ class Trainer:
         self.accelerator = make_accelerator(config)
         captions = read_captions(config.data.captions)
         check_training_photos(captions, config.data.captions)
-        store = self._open_store(captions)
+        store = run_features(config, captions, self.processes)
         captions = captions.without(store.skipped)
         set_seed(config.seed)  # after extraction, which not every run of these settings does
         self.model = TrainedModel.create(
@@ -122,18 +119,15 @@ class Trainer:
             captions.split("train").texts,
             store.context_width,
         )
-        self._load_data(captions, store)
         network = self.model.network
+        self.train_data, self.val_data = run_datasets(config, captions, store, self.model)
+        self.augmenter = run_augmenter(config, self.model)
         self.steps = len(self.train_data.rows) // self._batch_images() // config.optim.accumulate
         check_batch(self.processes, config, self._batch_images(), self.steps, network.train())
         check_data(self.processes, {"train": self.train_data, "val": self.val_data[0]}, network)
-        self._cache_states()
+        cache_states(config, self.train_data, self.model, self.processes)
         if config.vision.mosaics and network.uses_mosaics:
-            check_mosaics(store.boxes, config.optim.batch_images)
-            with self.processes.one_of_machine_first():
-                self.train_data.mosaics = open_mosaics(
-                    config.data, config.vision, self.train_data.captions, store
-                )
+            add_mosaics(config, self.train_data, self.processes)
         if network.losses and config.loss.name not in network.losses:
             raise ConfigError(
                 f"loss.name: {config.loss.name}, but {type(network).title} is defined by its loss; "
@@ -169,49 +163,6 @@ class Trainer:
     def history(self) -> list[dict[str, float]]:
         """For each finished epoch, a row of values such as the loss."""
         return self.state.history
-
-    # --- preparation
-
-    def _open_store(self, captions: Captions) -> Features:
-        """The features of the photos, whatever they are read from; says which have none."""
-        config = self.config
-        has_prior = getattr(config.model, "prior", "none") != "none"
-        with self.processes.one_of_machine_first():  # which extracts what is missing
-            store = open_training(
-                config.data, config.vision, captions, has_prior, config.optim.colour
-            )
-        for name, reason in store.skipped.items():
-            print_visible(f"skipped {name}: {reason}", file=sys.stderr)
-        return store
-
-    def _load_data(self, captions: Captions, store: Features) -> None:
-        config = self.config
-        limit = config.text.max_words
-        train = captions.split("train")
-        self.train_data = Dataset(train, store, self.model.tokenizer, limit)
-        self.val_data = [Dataset(captions.split("val"), store, self.model.tokenizer, limit)]
-        if config.data.open_captions is not None and config.data.open_features is not None:
-            other = read_captions(config.data.open_captions).split("val")
-            features = features_of(config.vision, config.data.open_features)
-            self.val_data.append(Dataset(other, features, self.model.tokenizer, limit))
-        text = self.model.network.text
-        self.augmenter = Augmenter(
-            region_drop=config.optim.region_drop,
-            word_drop=config.optim.word_drop,
-            mask_id=text.mask_id,
-            special_ids=text.special_ids.cpu(),
-            vocabulary=self.model.tokenizer.get_vocab_size(),
-            continues=further_pieces(self.model.tokenizer) if config.optim.whole_words else None,
-        )
-
-    def _cache_states(self) -> None:
-        """Compute what stays the same in training; not for validation, which must give the same
-        results as evaluation, without a cache."""
-        text = self.model.network.text
-        with self.processes.one_of_machine_first():
-            self.train_data.cache_frozen_states(text)
-            if getattr(self.config.loss, "soft_temperature", 0):
-                self.train_data.embed_sentences(text)
 
     def _batch_images(self) -> int:
         return min(self.config.optim.batch_images, len(self.train_data.rows))
