@@ -11,8 +11,9 @@ from starlette.testclient import TestClient
 from hgan.client import Client
 from hgan.index.indexer import index_folder
 from hgan.serve.app import create_app
+from hgan.serve.settings import Settings
 from tests.fixtures.photos import save_photo
-from tests.serve.conftest import HERE, listening
+from tests.serve.conftest import HERE, KEY, listening
 
 pytest.importorskip("av")
 from tests.fixtures.videos import COLOURS, HEIGHT, WIDTH, save_video
@@ -115,6 +116,42 @@ def test_a_link_out_of_the_folder_is_not_followed(videos, tmp_path):
     finally:
         clip.unlink()
         kept.rename(clip)
+
+
+@pytest.fixture
+def own(tmp_path, bundle):
+    """A folder with a photo and two videos that the test may change, and a client with a key."""
+    folder = tmp_path / "root"
+    save_photo(folder / "a.png", (9, 99, 9))
+    for name in ("clip.mp4", "other.mp4"):
+        save_video(folder / name)
+    index_folder(folder, tmp_path / "index", bundle)
+    app = create_app(tmp_path / "index", Settings(keys=(KEY,)))
+    with TestClient(app, base_url=HERE, headers={"x-api-key": KEY}) as client:
+        yield folder, client
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mp4#1", "clip.mp4#3"])
+def test_a_video_is_removed_as_a_whole(own, bundle, name):
+    folder, client = own
+    key = client.post("/v1/lookup", json={"path": name}).json()["id"]
+    assert client.delete(f"/v1/items/{key}").status_code == 204
+    listed = [item["path"] for item in client.get("/v1/items").json()["items"]]
+    assert sorted(listed) == ["a.png", *["other.mp4"] * 3]
+    assert client.delete(f"/v1/items/{key}").status_code == 404
+    watcher = client.app.state.service.library.watcher()
+    assert watcher.look().added == 0
+    client.__exit__(None, None, None)
+    assert (folder / "clip.mp4").is_file()
+    report = index_folder(folder, folder.parent / "index", bundle)
+    assert (report.added, report.unchanged) == (3, 4)
+
+
+def test_the_python_client_removes_a_video(own):
+    with listening(own[1].app) as address, Client(address, key=KEY) as service:
+        service.remove("clip.mp4#3")
+        service.remove("other.mp4")
+        assert [one.path for one in service.browse()] == [Path("a.png")]
 
 
 def test_the_python_client(made):

@@ -37,6 +37,7 @@ from hgan.index.tags import Tags, kept_tags
 from hgan.progress import progress
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.stream import Batch, stream
+from hgan.runtime.video import frame_paths
 from hgan.sources.left_out import note_failed
 from hgan.sources.types import Photo, PhotoContent, Source
 from hgan.sources.walk import count_ignored
@@ -256,16 +257,22 @@ class IndexWriter:
     def remove(self, key: str) -> bool:
         """Remove the photo with this id; returns False if it is not in the index.
 
-        The file is kept. This writer does not store the photo again until its file changes;
-        another writer, such as that of the next `index_folder`, does.
+        The frames of a video are removed together, whichever of them has the id. The file is kept.
+        This writer does not store it again until it changes; another writer, such as that of the
+        next `index_folder`, does.
         """
         with self._lock:
             self._check_current()
             for entry in self._store.entries([key]):
-                self._store.delete([key])
+                paths = [entry.path] if entry.moment is None else frame_paths(entry.file)
+                ids = [id_of(path) for path in paths]
+                found = {one.path: one for one in self._store.entries(ids)}
+                self._store.delete([one.id for one in found.values()])
                 self._store.flush()
-                self._forget([entry])
-                self._removed[entry.path] = _Known(entry, self._revision)
+                self._forget(list(found.values()))
+                for path in paths:  # also a frame that a running update has not stored yet
+                    gone = found.get(path, replace(entry, path=path))
+                    self._removed[path] = _Known(gone, self._revision)
                 return True
         return False
 
@@ -281,8 +288,10 @@ class IndexWriter:
             self._ended = True
             removed = [known.entry for known in self._removed.values()]
         for entry in removed:
-            if any(found.digest == entry.digest for found in new._store.entries([entry.id])):
-                new.remove(entry.id)
+            for found in new._store.entries([entry.id]):
+                # The size too: a frame may be the same in a video that has changed.
+                if (found.digest, found.size) == (entry.digest, entry.size):
+                    new.remove(entry.id)
 
     def _check_current(self) -> None:
         if self._ended:

@@ -169,8 +169,8 @@ class Library:
         return self._store.facts()
 
     def remove(self, key: UUID) -> None:
-        """Remove the photo with this public id from the index, but keep its file; the next `hgan
-        index` adds it again.
+        """Remove the photo with this public id from the index, or the whole video if it is a frame,
+        but keep the file; the next `hgan index` adds it again.
 
         Raises:
             HTTPException: 404, there is no photo with this id.
