@@ -8,7 +8,7 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src src
 RUN python -m venv /opt/hgan \
-    && /opt/hgan/bin/pip install --no-cache-dir -c constraints.txt '.[serve,cloud,heif,places,raw]'
+    && /opt/hgan/bin/pip install --no-cache-dir -c constraints.txt '.[serve,cloud,heif,places,raw,video]'
 
 FROM python:3.11-slim
 COPY --from=build /opt/hgan /opt/hgan

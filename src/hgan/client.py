@@ -99,7 +99,8 @@ class Client(Finder):
     def remove(self, item: str) -> None:
         """Remove a photo, given by its id or path, from the index, but keep its file.
 
-        It requires an API key.
+        It requires an API key. A video is removed with all its frames, also by the id or path of
+        one of them.
         """
         self._requester.ask("DELETE", f"/v1/items/{self.id_of(item)}")
 

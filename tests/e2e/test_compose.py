@@ -13,6 +13,7 @@ from compose_spec import PyCompose
 
 from hgan.cli import VERBS
 from hgan.index.store.server import API_KEY, ServerSettings
+from hgan.runtime.formats import KINDS, VIDEO
 from hgan.serve.settings import API_KEYS
 
 ROOT = Path(__file__).parents[2]
@@ -140,7 +141,10 @@ def test_dockerfile_copies_what_is_there_and_runs_what_we_have() -> None:
             extras = re.search(r"'\.\[(.*)\]'", rest)
             assert extras is not None
             defined = (ROOT / "pyproject.toml").read_text()
-            assert all(f"\n{extra} = [" in defined for extra in extras[1].split(","))
+            installed = set(extras[1].split(","))
+            assert all(f"\n{extra} = [" in defined for extra in installed)
+            # Everything that can be read is read in the image, too.
+            assert installed >= {kind.extra for kind in (*KINDS, VIDEO) if kind.extra}
     assert "USER 10001" in lines
     [command] = [line.removeprefix("CMD ") for line in lines if line.startswith("CMD ")]
     verb, *words = yaml.safe_load(command)

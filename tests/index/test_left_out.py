@@ -47,6 +47,7 @@ def test_every_file_of_a_messy_folder_is_in_one_count(tmp_path, bundle, capsys):
     assert report.videos == len(found["videos"])
     assert report.added == len(found["photos"]) + FRAMES * report.videos
     assert report.left_out.beside == len(found["beside"])
+    assert report.left_out.clips == len(found["clips"])
     assert report.left_out.others.total() == len(found["others"])
     counted = len(found["photos"]) + report.videos + len(report.skipped) + report.left_out.total
     assert counted == len(everything)
@@ -66,6 +67,8 @@ def test_every_file_of_a_messy_folder_is_in_one_count(tmp_path, bundle, capsys):
     assert f", {report.left_out.total} left out, 3 videos by 3 frames each: " in shown.out
     assert "left out: 2 with a side below 64 pixels\n" in shown.err
     assert "left out: 2 RAW photos beside a photo of the same name\n" in shown.err
+    one = "left out: 1 short video beside a photo of the same name, as in Live Photos\n"
+    assert one in shown.err
     assert f"left out: {len(found['ignored'])} ignored: hidden 4, " in shown.err
     assert "screenshot*.png in .hganignore 1" in shown.err
     assert "skipped .hganignore: line 2: '[z-a]' is not a rule of gitignore" in shown.err

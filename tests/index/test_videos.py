@@ -14,7 +14,7 @@ from watchfiles import Change
 from hgan.cli import main
 from hgan.errors import DataError
 from hgan.index.estimate import estimate
-from hgan.index.indexer import index_folder, open_writer
+from hgan.index.indexer import IndexReport, index_folder, open_writer
 from hgan.index.shard import Shard
 from hgan.index.store.contract import Entry, id_of
 from hgan.index.store.open import open_store, read_manifest
@@ -148,6 +148,42 @@ def test_watching(folder, tmp_path, bundle, monkeypatch):
         assert (report.added, report.removed, report.skipped) == (0, 0, {})
         (folder / "new.mov").unlink()
         assert watcher.look().removed == 3
+
+
+def test_a_video_that_is_removed_while_its_frames_are_stored(folder, tmp_path, bundle):
+    """The other frames of the running update do not bring a part of it back."""
+    source = open_source(folder)
+    with open_writer(source, tmp_path / "index", bundle) as writer:
+        changes, report = writer.compare(), IndexReport()
+        parts = [
+            (points, changes.revision, {}, report)
+            for path in ("clip.mp4#1", "clip.mp4#2", "clip.mp4#3")
+            for points, _ in writer.encode([changes.changed[path]], report)
+        ]
+        writer.put(*parts[0])
+        assert writer.remove(id_of("clip.mp4#1"))
+        for part in parts[1:]:
+            writer.put(*part)
+        assert list(writer._store.entries()) == []
+        assert writer.compare().changed.keys() == {"a.png", "b.png"}
+        save_video(folder / "clip.mp4", codec="mpeg2video")
+        assert len(writer.compare().changed) == 5
+
+
+def test_a_removal_goes_over_to_a_new_generation(folder, tmp_path, bundle):
+    """Unless the video has changed meanwhile: then some of its frames may be the same."""
+    source = open_source(folder)
+    index_folder(folder, tmp_path / "old", bundle)
+    with open_writer(source, tmp_path / "old", bundle) as old:
+        assert old.remove(id_of("clip.mp4#2"))
+        index_folder(folder, tmp_path / "new", bundle)
+        with (folder / "clip.mp4").open("ab") as file:
+            file.write((16).to_bytes(4, "big") + b"free" + bytes(8))  # the same frames
+        index_folder(folder, tmp_path / "newer", bundle)
+        for place, left in (("new", 2), ("newer", 5)):
+            with open_writer(source, tmp_path / place, bundle) as new:
+                old.hand_over(new)
+                assert new._store.count() == left
 
 
 def test_hits_are_the_video_with_a_time(folder, tmp_path, bundle):

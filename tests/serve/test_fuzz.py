@@ -28,7 +28,7 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
-ROUTES = 17
+ROUTES = 18
 
 ODD = st.sampled_from(
     [

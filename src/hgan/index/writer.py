@@ -37,6 +37,7 @@ from hgan.index.tags import Tags, kept_tags
 from hgan.index.view import View
 from hgan.progress import progress
 from hgan.runtime.bundle import Bundle
+from hgan.runtime.video import frame_paths
 from hgan.sources.types import Photo, PhotoContent, Source
 from hgan.sources.walk import count_ignored
 
@@ -220,15 +221,20 @@ class IndexWriter:
     def remove(self, key: str) -> bool:
         """Remove the photo with this id; returns False if it is not in the index.
 
-        The file is kept. This writer does not store the photo again until its file changes;
-        another writer, such as that of the next `index_folder`, does.
+        The frames of a video are removed together, whichever of them has the id. The file is kept.
+        This writer does not store it again until it changes; another writer, such as that of the
+        next `index_folder`, does.
         """
         with self._lock:
             self._check_current()
             for entry in self._store.entries([key]):
-                self._store.delete([key])
+                paths = [entry.path] if entry.moment is None else frame_paths(entry.file)
+                ids = [id_of(path) for path in paths]
+                found = {one.path: one for one in self._store.entries(ids)}
+                self._store.delete([one.id for one in found.values()])
                 self._store.flush()
-                self._view.remove([entry])
+                # Also a frame that a running update has not stored yet.
+                self._view.remove([found.get(path, replace(entry, path=path)) for path in paths])
                 return True
         return False
 
@@ -244,8 +250,10 @@ class IndexWriter:
             self._ended = True
             removed = self._view.removed()
         for entry in removed:
-            if any(found.digest == entry.digest for found in new._store.entries([entry.id])):
-                new.remove(entry.id)
+            for found in new._store.entries([entry.id]):
+                # The size too: a frame may be the same in a video that has changed.
+                if (found.digest, found.size) == (entry.digest, entry.size):
+                    new.remove(entry.id)
 
     def _check_current(self) -> None:
         if self._ended:

@@ -1,6 +1,6 @@
 """The served index and its photos; requests refer to photos only by their ids."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from threading import Event
@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from hgan.errors import ConfigError, DataError, IndexingError
 from hgan.index.conditions.filter import Filter
@@ -26,7 +27,7 @@ from hgan.search.query import EncodedQuery
 from hgan.search.searcher import Index, bundle_of
 from hgan.serve.batching import BatchingBundle
 from hgan.serve.metrics import Metrics
-from hgan.serve.originals import Original, open_original
+from hgan.serve.originals import Original, open_original, send_video
 from hgan.serve.public_ids import PublicIds, open_public_ids
 from hgan.serve.settings import Settings
 from hgan.serve.stopping import begin_change, stop_if_unwanted
@@ -152,6 +153,20 @@ class Library:
         except DataError as error:
             raise HTTPException(404, f"{entry.path}: the photo can no longer be read") from error
 
+    def video(self, entry: Entry, headers: Mapping[str, str]) -> Response:
+        """A response that sends the video of a frame, or parts of it.
+
+        Raises:
+            HTTPException: 404, it is a photo; or the file no longer exists, is no longer a video,
+                is not a regular file, or is a link to a place outside the indexed folder.
+        """
+        if entry.moment is None:
+            raise HTTPException(404, f"{entry.path}: a photo, not a frame of a video")
+        try:
+            return send_video(self._source, entry, headers)
+        except DataError as error:
+            raise HTTPException(404, f"{entry.file}: the video can no longer be read") from error
+
     def timeline(self, limit: int, where: Filter, after: Place | None, fold: bool) -> TimelinePage:
         """The next photos in the order of time; see `hgan.search.browsing`."""
         return page_of(self._store, limit, self.index.values.resolve(where), after, fold)
@@ -170,8 +185,8 @@ class Library:
         return self._store.facts()
 
     def remove(self, key: UUID) -> None:
-        """Remove the photo with this public id from the index, but keep its file; the next `hgan
-        index` adds it again.
+        """Remove the photo with this public id from the index, or the whole video if it is a frame,
+        but keep the file; the next `hgan index` adds it again.
 
         Raises:
             HTTPException: 404, there is no photo with this id.

@@ -1,5 +1,5 @@
 """An original photo that is served: version, type and bytes are of the same file. Of a video, it is
-a frame, as a JPEG.
+a frame, as a JPEG; the video itself can be sent, too.
 
 A file is opened once, inside the indexed folder, so that nothing else is sent if it is replaced
 meanwhile.
@@ -7,7 +7,7 @@ meanwhile.
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -15,10 +15,12 @@ from typing import BinaryIO
 from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from hgan.errors import DataError
 from hgan.index.store.contract import Entry
 from hgan.runtime.images import media_type
 from hgan.runtime.photo_file import open_inside, read_all
 from hgan.runtime.video import read_frame, video_of
+from hgan.runtime.video_type import video_type
 from hgan.sources.folder import FolderSource
 from hgan.sources.types import Photo, Source
 
@@ -61,11 +63,35 @@ def open_original(source: Source, entry: Entry) -> Iterator[Original]:
         yield _Object(source, entry)
 
 
+def send_video(source: Source, entry: Entry, headers: Mapping[str, str]) -> Response:
+    """A response that sends the video of a frame of an index, or parts of it.
+
+    Raises:
+        DataError: the entry is no frame; or the file no longer exists, is not a video, is not a
+            regular file, or is a link to a place outside the indexed folder.
+    """
+    part, path = source.locate(entry.path)
+    frame = video_of(path) if entry.moment is not None else None
+    if frame is None or not isinstance(part, FolderSource):
+        raise DataError(f"{entry.path}: not a frame of a video")
+    video, _ = frame
+    file, status = open_inside(part.root, video, most=None)
+    with file:
+        return _File(part.root / video, file, status, video_type).response(headers)
+
+
 class _File(Original):
     """A file in the indexed folder."""
 
-    def __init__(self, path: Path, file: BinaryIO, status: os.stat_result) -> None:
+    def __init__(
+        self,
+        path: Path,
+        file: BinaryIO,
+        status: os.stat_result,
+        type_of: Callable[[BinaryIO, str], str] = media_type,
+    ) -> None:
         self._path, self._file, self._status = path, file, status
+        self._type_of = type_of
         self.version = _version(status)
 
     def read(self) -> bytes:
@@ -73,7 +99,7 @@ class _File(Original):
 
     def response(self, headers: Mapping[str, str]) -> Response:
         self._file.seek(0)
-        kind = media_type(self._file, self._path.name)
+        kind = self._type_of(self._file, self._path.name)
         own = os.fdopen(os.dup(self._file.fileno()), "rb")
         return _OpenFileResponse(own, self._path, self._status, headers, kind)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hgan.errors import DataError
 from hgan.runtime.images import check_photo
+from hgan.runtime.live_photo import is_clip
 from hgan.runtime.photo_file import open_file, read_file
 from hgan.runtime.video import read_frame, video_of
 from hgan.sources.left_out import LEAST_SIDE
@@ -77,6 +78,14 @@ class FolderSource(Source):
             DataError: see `check_photo`.
         """
         check_photo(self.root / photo.path, LEAST_SIDE)
+
+    def is_live_clip(self, path: str) -> bool:
+        """Whether a video may be the clip of a Live Photo; see `Source.is_live_clip`."""
+        try:
+            with open_file(self.root / path, most=None)[0] as file:
+                return is_clip(file)
+        except (DataError, OSError):
+            return False
 
     def _check_root(self) -> None:
         if not self.root.is_dir():

@@ -32,6 +32,8 @@ class LeftOut:
     """Paths of photos with a side shorter than `LEAST_SIDE`."""
     beside: int = 0
     """RAW photos beside a photo of the same name, which is indexed."""
+    clips: int = 0
+    """Clips of Live Photos, whose photos are indexed."""
     unreadable: Counter[Kind] = field(default_factory=Counter)
     """Files that can be read once an extra of this package is installed, by kind."""
     videos: int = 0
@@ -43,7 +45,8 @@ class LeftOut:
     def total(self) -> int:
         """The number of files."""
         counts = (self.ignored, self.unreadable, self.others)
-        return self.beside + self.videos + len(self.small) + sum(one.total() for one in counts)
+        alone = self.beside + self.clips + self.videos + len(self.small)
+        return alone + sum(one.total() for one in counts)
 
     def add(self, name: str) -> None:
         """Count a file that is not a photo, or of a kind that cannot be read here."""
@@ -62,6 +65,7 @@ class LeftOut:
         self.ignored += other.ignored
         self.small |= {prefix + path for path in other.small}
         self.beside += other.beside
+        self.clips += other.clips
         self.unreadable += other.unreadable
         self.videos += other.videos
         self.others += other.others
@@ -80,6 +84,11 @@ class LeftOut:
         if self.beside:
             photos = _some(self.beside, "RAW photos")
             reasons.append(Reason(self.beside, f"{photos} beside a photo of the same name"))
+        if self.clips:
+            clips = _some(self.clips, "short videos")
+            reasons.append(
+                Reason(self.clips, f"{clips} beside a photo of the same name, as in Live Photos")
+            )
         if self.small:
             reasons.append(Reason(len(self.small), f"with a side below {LEAST_SIDE} pixels"))
         if self.others:

@@ -1,7 +1,7 @@
 """XMP sidecars: files beside a photo in which programs write what they do not write into it.
 
 darktable and digiKam write `photo.jpg.xmp`, Lightroom `photo.xmp`, mostly beside a RAW photo. A
-photo that stands for the RAW photo of the same name has its sidecars as well.
+photo that stands for a RAW photo or a clip of the same name has its sidecars as well.
 """
 
 from collections.abc import Iterable, Sequence
@@ -41,7 +41,7 @@ class Sidecars:
         """The sidecars of a photo, the one that is believed first at the front.
 
         Args:
-            names: the names of its file, and of RAW photos that it stands for.
+            names: the names of its file, and of the RAW photos and clips that it stands for.
         """
         if not self._by_name:
             return ()

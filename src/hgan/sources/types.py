@@ -217,6 +217,11 @@ class Source(ABC):
             HganError: the source cannot be read.
         """
 
+    def is_live_clip(self, path: str) -> bool:
+        """Whether the video with this path may be the clip of a Live Photo, by the headers in its
+        file; see `hgan.runtime.live_photo`. False where videos are not read."""
+        return False
+
     def content(self, photo: Photo) -> PhotoContent:
         """Read a photo and its sidecars; those that cannot be read are in `problems`.
 

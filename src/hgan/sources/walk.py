@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
 from hgan.errors import DataError, HganError
-from hgan.runtime.formats import RAW, kind_of, readable_suffixes
+from hgan.runtime.formats import HEIC, RAW, is_video, kind_of, readable_suffixes
 from hgan.runtime.video import frame_paths
 from hgan.sources.rules import IGNORE_FILE, LARGEST_IGNORE_FILE, Rules
 from hgan.sources.sidecars import Sidecar, Sidecars, is_sidecar_name
@@ -20,6 +20,7 @@ from hgan.sources.types import (
     printable,
 )
 
+_JPEG = (".jpg", ".jpeg")
 _MOST_LINES = 5
 """Number of bad lines of a file of rules that are listed."""
 
@@ -50,8 +51,9 @@ def walk(source: Source, listing: Listing) -> Iterator[Photo]:
         folders = []
         items = _kept(folder, items, rules, listing)
         others = {_stem(item) for item in items if _is_photo(item) and not _is_raw(item)}
+        clips = _clips(source, folder, items)
         sidecars = _sidecars(folder, items)
-        beside = _beside(items, others) if sidecars else {}
+        beside = _beside(items, others, clips) if sidecars else {}
         used: set[str] = set()
         unused: list[str] = []
         for item in items:
@@ -62,6 +64,8 @@ def walk(source: Source, listing: Listing) -> Iterator[Photo]:
                 listing.skipped[printable(path)] = item.refusal
             elif _is_raw(item) and _stem(item) in others:
                 listing.left_out.beside += 1
+            elif item.name in clips:
+                listing.left_out.clips += 1
             elif is_sidecar_name(item.name):
                 unused.append(item.name)
             elif not (_is_photo(item) or _is_video(source, item)):
@@ -192,11 +196,30 @@ def _sidecars(folder: str, items: Sequence[FolderItem]) -> Sidecars:
     )
 
 
-def _beside(items: Sequence[FolderItem], others: set[str]) -> dict[str, list[str]]:
-    """The RAW photos that are left out because there are others of the same name, by that name."""
+def _clips(source: Source, folder: str, items: Sequence[FolderItem]) -> set[str]:
+    """The names of the clips of Live Photos, which are left out."""
+    photos = {_stem(item) for item in items if _is_photo(item) and _is_of_phones(item)}
+    return {
+        item.name
+        for item in items
+        if is_video(item.name)
+        and not item.is_folder
+        and not item.refusal
+        and _stem(item) in photos
+        and source.is_live_clip(folder + item.name)
+    }
+
+
+def _is_of_phones(item: FolderItem) -> bool:
+    """Whether a photo has a format in which phones save Live Photos."""
+    return kind_of(item.name) is HEIC or PurePath(item.name).suffix.lower() in _JPEG
+
+
+def _beside(items: Sequence[FolderItem], others: set[str], clips: set[str]) -> dict[str, list[str]]:
+    """The files that are left out because there are photos of the same name, by that name."""
     found: dict[str, list[str]] = {}
     for item in items:
-        if _is_raw(item) and _stem(item) in others:
+        if (_is_raw(item) and _stem(item) in others) or item.name in clips:
             found.setdefault(_stem(item), []).append(item.name)
     return found
 

@@ -26,8 +26,9 @@ CLIENTS = 10_000
 UNLIMITED = ("/", "/health", "/ready", "/metrics")
 """The page, and the paths for operators; they have no rate limit."""
 THUMBNAIL = 0.02
-"""Cost of a thumbnail, in requests: the page loads dozens for each search."""
-_THUMBNAIL_PATH = re.compile(r"/v1/items/[^/]+/thumbnail")
+"""Cost of a thumbnail or a part of a video, in requests: the page loads dozens for each search, and
+a player asks for a part whenever its user seeks."""
+_THUMBNAIL_PATH = re.compile(r"/v1/items/[^/]+/(thumbnail|video)")
 RESULTS_OF_TOKEN = 1000
 """Queries x (`k` + `offset`) that cost as much as one request."""
 BYTES_OF_TOKEN = 4 * 2**20

@@ -45,7 +45,10 @@ async def add(
 
 @router.delete("/{key}", status_code=204, responses=problem_responses(401, 403, 404, 507))
 async def remove(key: UUID, service: ServiceDependency) -> None:
-    """Remove a photo from the index, but keep its file. The next indexing adds it again."""
+    """Remove a photo from the index, but keep its file. The next indexing adds it again.
+
+    The id of a frame removes all frames of its video.
+    """
     await service.texts.run(service.change, lambda library: library.remove(key))
 
 

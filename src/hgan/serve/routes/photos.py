@@ -1,4 +1,4 @@
-"""Routes that return a photo, its thumbnail and its metadata, by id."""
+"""Routes that return a photo, its thumbnail, its video and its metadata, by id."""
 
 from typing import Annotated
 from uuid import UUID
@@ -28,6 +28,18 @@ _MEDIA_TYPES = (
     "image/avif",
     "image/heic",
     "image/x-dcraw",
+)
+_VIDEO_TYPES = (
+    "video/mp4",
+    "video/quicktime",
+    "video/webm",
+    "video/x-matroska",
+    "video/3gpp",
+    "video/mpeg",
+    "video/mp2t",
+    "video/x-msvideo",
+    "video/x-ms-wmv",
+    "video/x-flv",
 )
 
 
@@ -69,8 +81,22 @@ async def thumbnail(
     },
 )
 async def photo(key: UUID, service: ServiceDependency) -> Response:
-    """The original file of a photo."""
+    """The original file of a photo; of a video, the frame with this id, as a JPEG."""
     return await service.photos.run(_photo, service.library, key)
+
+
+@router.get(
+    "/video",
+    response_class=FileResponse,
+    responses={
+        200: {"description": "The file.", "content": dict.fromkeys(_VIDEO_TYPES, _BYTES)},
+        206: {"description": "The requested range of the file, for players that seek."},
+        **problem_responses(400, 401, 404, 416),
+    },
+)
+async def video(key: UUID, service: ServiceDependency) -> Response:
+    """The original file of the video that a frame is of."""
+    return await service.texts.run(_video, service.library, key)
 
 
 def _thumbnail(service: Service, key: UUID, size: Size, known: str | None) -> Response:
@@ -87,3 +113,7 @@ def _thumbnail(service: Service, key: UUID, size: Size, known: str | None) -> Re
 def _photo(library: Library, key: UUID) -> Response:
     with library.original(library.entry(key)) as original:
         return original.response({"Cache-Control": CACHE})
+
+
+def _video(library: Library, key: UUID) -> Response:
+    return library.video(library.entry(key), {"Cache-Control": CACHE})

@@ -23,6 +23,7 @@ export const address = (path) => new URL(path, base).href;
 export const thumbnailPath = (id) => `items/${encodeURIComponent(id)}/thumbnail?size=512`;
 export const screenPath = (id) => `items/${encodeURIComponent(id)}/thumbnail?size=2048`;
 export const photoPath = (id) => `items/${encodeURIComponent(id)}/photo`;
+export const videoPath = (id) => `items/${encodeURIComponent(id)}/video`;
 
 export const status = () => json("status");
 export const item = (id, signal) => json(`items/${encodeURIComponent(id)}`, { signal });
@@ -69,7 +70,7 @@ export async function download(ids) {
   }
 }
 
-/** The bytes of a photo or thumbnail, for services that require a key. */
+/** The bytes of a photo, thumbnail or video, for services that require a key. */
 export async function bytes(path, signal) {
   return (await send(path, { signal })).blob();
 }

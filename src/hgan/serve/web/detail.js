@@ -5,6 +5,7 @@ import { clock, counted, element, find, folderOf, isFrame, nameOf, titleOf } fro
 import { levelBars, remarks, sentence, slotBars } from "./explain.js";
 import { draw } from "./heat.js";
 import { located, show as showImage } from "./images.js";
+import { MOST, Player } from "./video.js";
 
 const dialog = find("dialog.detail");
 const part = (selector) => find(selector, dialog);
@@ -14,6 +15,7 @@ const photo = part(".photo");
 const heat = part(".heat");
 const region = part(".region");
 
+const TOO_LARGE = "This video is too large to be played here with a key.";
 const GRADES = { strong: "Strong match", fair: "Fair match", weak: "Weak match" };
 
 export class Detail {
@@ -25,6 +27,7 @@ export class Detail {
     this.id = null;
     this.ratio = 1;
     this.opened = false; // the figures
+    this.player = new Player(part(".video"));
     part(".close").addEventListener("click", close);
     part(".previous").addEventListener("click", () => step(-1));
     part(".next").addEventListener("click", () => step(1));
@@ -35,7 +38,7 @@ export class Detail {
       close();
     });
     dialog.addEventListener("keydown", (event) => {
-      if (event.altKey || event.ctrlKey || event.metaKey) return;
+      if (event.altKey || event.ctrlKey || event.metaKey || isPlayer(event)) return;
       const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (!by) return;
       event.preventDefault();
@@ -64,10 +67,12 @@ export class Detail {
     this.asking?.abort();
     this.asking = new AbortController();
     const { signal } = this.asking;
+    this.player.close();
     this.light(null);
     this.showPhoto(hit);
     this.name(hit);
     part(".facts").replaceChildren();
+    part(".original").removeAttribute("href");
     part(".side").scrollTop = 0;
     this.showWhy(hit, weights, null);
     if (!dialog.open) {
@@ -77,14 +82,15 @@ export class Detail {
     const facts = item(hit.id, signal).then((known) => {
       this.name(known);
       this.showFacts(known, hit.duplicates ?? []);
+      this.showFile(known, signal);
     });
     const why = query.text.trim()
       ? explain(hit.id, query.text, signal).then((found) => this.showWhy(hit, weights, found))
       : null;
     const [first, second] = await Promise.allSettled([facts, why]);
     if (signal.aborted) return;
-    if (first.reason) this.showProblem(part(".facts"), first.reason);
-    if (second.reason) this.showProblem(part(".why"), second.reason);
+    if (first.reason) this.note(part(".facts"), first.reason.message);
+    if (second.reason) this.note(part(".why"), second.reason.message);
   }
 
   /** Disable buttons at both ends. A disabled one must not keep the focus, or keys stop working. */
@@ -97,6 +103,7 @@ export class Detail {
 
   hide() {
     this.asking?.abort();
+    this.player.close();
     this.id = null;
     if (dialog.open) dialog.close();
   }
@@ -107,18 +114,28 @@ export class Detail {
     photo.alt = titleOf(hit);
     photo.addEventListener("load", () => this.fit(), { once: true });
     showImage(photo, thumbnailPath(hit.id));
-    const original = part(".original");
-    original.removeAttribute("href");
     try {
-      const url = await located(photoPath(hit.id));
-      if (this.id !== hit.id) return;
-      original.href = url;
-      await this.enlarge(hit, url);
+      await this.enlarge(hit, await located(photoPath(hit.id)));
     } catch {
       // Browsers do not show this format, such as HEIC. Without a response, the thumbnail stays.
       const url = await located(screenPath(hit.id)).catch(() => null);
       if (url) await this.enlarge(hit, url).catch(() => {});
     }
+  }
+
+  /** Show a video in place of its frame, and link to the file; one that is a video is saved. */
+  async showFile(known, signal) {
+    const original = part(".original");
+    const name = nameOf(known.path);
+    if (isFrame(known)) original.setAttribute("download", name);
+    else original.removeAttribute("download");
+    const shown = isFrame(known)
+      ? this.player.open(known, name, signal)
+      : located(photoPath(known.id));
+    const url = await shown.catch(() => null);
+    if (signal.aborted) return;
+    if (url) original.href = url;
+    else if (isFrame(known) && known.bytes > MOST) this.note(part(".facts"), TOO_LARGE);
   }
 
   /** Show the image at this address in place of the thumbnail, as soon as it is loaded. */
@@ -174,6 +191,7 @@ export class Detail {
     frame.classList.toggle("lit", Boolean(word));
     region.hidden = !word;
     if (!word) return;
+    this.player.pause();
     draw(heat, values, explained.boxes, this.ratio);
     const [left, top, right, bottom] = explained.boxes[word.region].map((side) => `${100 * side}%`);
     Object.assign(region.style, { left, top });
@@ -198,8 +216,8 @@ export class Detail {
     );
   }
 
-  showProblem(place, problem) {
-    place.append(element("p", { class: "quiet-text" }, problem.message));
+  note(place, text) {
+    place.append(element("p", { class: "quiet-text" }, text));
   }
 
   /** Links cannot send a key, so the link is to a blob, once the bytes are loaded. */
@@ -209,8 +227,9 @@ export class Detail {
 
   listenToSwipes(step) {
     let from = null;
-    stage.addEventListener("touchstart", ({ touches }) => {
-      from = touches.length === 1 ? touches[0].clientX : null;
+    stage.addEventListener("touchstart", (event) => {
+      const { touches } = event;
+      from = touches.length === 1 && !isPlayer(event) ? touches[0].clientX : null;
     }, { passive: true });
     stage.addEventListener("touchend", ({ changedTouches }) => {
       const by = from === null ? 0 : changedTouches[0].clientX - from;
@@ -219,6 +238,9 @@ export class Detail {
     });
   }
 }
+
+/** Whether an event belongs to the player, where keys and fingers seek. */
+const isPlayer = ({ target }) => target.matches("video");
 
 /** A time of the file is none of the photo: it may be that of a copy. */
 function whenTaken({ taken, file_time: ofFile }) {
