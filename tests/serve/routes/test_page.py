@@ -78,6 +78,8 @@ def test_it_is_sent_again_only_after_it_has_changed(client):
     assert client.get("/", headers={"if-none-match": tag}).status_code == 200
     head = client.head("/web/app.js")
     assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", tag)
+    # Browsers ask for the icon with every key.
+    assert client.get("/web/icon.svg").headers["cache-control"] == "max-age=86400"
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,11 @@ _POLICY = (
     "connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
+_CACHE = "no-cache"
+"""Browsers revalidate each time and get a 304, so an upgrade takes effect at once."""
+_CACHE_PICTURES = "max-age=86400"
+"""Browsers ask for the icon again whenever the address changes, which it does with every key."""
 _HEADERS = {
-    # Browsers revalidate each time and get a 304, so an upgrade takes effect at once.
-    "Cache-Control": "no-cache",
     "Content-Security-Policy": _POLICY,
     # The address of the page contains the query, which is private.
     "Referrer-Policy": "no-referrer",
@@ -75,7 +77,9 @@ def page_router() -> APIRouter:
         if name not in found:
             raise HTTPException(404, "the page has no such file")
         file = found[name]
-        headers = {**_HEADERS, "ETag": file.etag}
+        is_picture = file.media_type.startswith("image/")
+        cache = _CACHE_PICTURES if is_picture else _CACHE
+        headers = {**_HEADERS, "Cache-Control": cache, "ETag": file.etag}
         if name == WORKER:
             headers["Service-Worker-Allowed"] = "../"
         if known is not None and file.etag in (_strong(one) for one in known.split(",")):

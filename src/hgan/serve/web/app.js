@@ -17,8 +17,11 @@ import { Search } from "./search.js";
 import * as upload from "./upload.js";
 import * as welcome from "./welcome.js";
 
-/** Milliseconds from the last key press to the search; searches with a photo take longer. */
-const WORDS = 50;
+/**
+ * Milliseconds from the last key press to the search; searches with a photo take longer. Shorter than
+ * that, most searches would be overtaken by the next key, and the last one would wait for them.
+ */
+const WORDS = 70;
 const PHOTO = 250;
 const CONDITION = 400;
 /** Milliseconds after which the text is added to the history as a finished search. */
