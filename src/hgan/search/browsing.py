@@ -86,11 +86,11 @@ def page_of(
 ) -> TimelinePage:
     """The next photos of the timeline of a store; see `hgan.index.store.timeline`.
 
-    Copies that keep the time of their photo follow it directly, so `folded` groups near-duplicates
-    of the same second, and the frames of a video that follow each other; see
-    `hgan.search.duplicates`. A page does not end between such photos, unless there are more than
-    `limit`, so each photo is on one page or folded into a photo of one page, whatever happens
-    between the requests. There may be fewer photos than `limit` on any page.
+    Copies that keep the time of their photo are near it, so `folded` groups near-duplicates of the
+    same second (see `hgan.search.duplicates`), and the frames of a video. A page does not end
+    between such photos, unless there are more than `limit`, so each photo is on one page or folded
+    into a photo of one page, whatever happens between the requests. There may be fewer photos than
+    `limit` on any page.
 
     Args:
         store: the store.
@@ -131,31 +131,45 @@ def all_photos(store: Store, where: Filter, folded: bool = False) -> Iterator[Sh
 
 
 def _runs(entries: Sequence[Entry], limit: int, is_end: bool) -> list[list[Entry]]:
-    """Group photos of the same second, and frames of the same video, which follow each other; the
-    last group is left out if it may continue."""
+    """Group photos of the same second, and all that is between the frames of a video; the last
+    group is left out if it may continue."""
+    last_of = {entry.file: place for place, entry in enumerate(entries) if entry.moment is not None}
     runs: list[list[Entry]] = []
-    for entry in entries:
-        last = runs[-1][-1] if runs else None
-        is_next_frame = last is not None and entry.moment is not None and entry.file == last.file
-        if last is not None and (entry.taken == last.taken or is_next_frame):
-            runs[-1].append(entry)
-        else:
-            runs.append([entry])
+    taken, until = None, -1
+    for place, entry in enumerate(entries):
+        if place > until and (not runs or entry.taken != taken):
+            runs.append([])
+        runs[-1].append(entry)
+        taken, until = entry.taken, max(until, last_of.get(entry.file, -1))
     if is_end or not runs:
         return runs
     return runs[:-1] or [runs[0][:limit]]
 
 
 def _folded(store: Store, run: list[Entry]) -> list[Shown]:
-    """Group the near-duplicates among photos that follow each other."""
-    if len(run) == 1:
-        return [Shown(run[0])]
+    """Group near-duplicates of the same second, and the frames of a video."""
+    together: dict[int | str | None, list[Entry]] = {}
+    for entry in run:
+        key = entry.taken if entry.moment is None else entry.file
+        together.setdefault(key, []).append(entry)
+    shown: list[Shown] = []
+    for first, *others in together.values():
+        if first.moment is not None:
+            first, *others = sorted([first, *others], key=lambda entry: entry.path)
+        if first.moment is not None or not others:
+            shown.append(Shown(first, tuple(others)))
+        else:
+            shown += _without_copies(store, [first, *others])
     places = {entry.id: place for place, entry in enumerate(run)}
-    best = sorted(run, key=lambda entry: (-entry.width * entry.height, -entry.size, entry.path))
+    return sorted(shown, key=lambda one: places[one.entry.id])
+
+
+def _without_copies(store: Store, photos: Sequence[Entry]) -> list[Shown]:
+    """Group near-duplicates under the largest of them."""
+    best = sorted(photos, key=lambda entry: (-entry.width * entry.height, -entry.size, entry.path))
     points = store.fetch([entry.id for entry in best])
     groups = [[points[row].entry for row in rows] for rows in fold(points, len(points))]
-    shown = [Shown(first, tuple(copies)) for first, *copies in groups]
-    return sorted(shown, key=lambda one: places[one.entry.id])
+    return [Shown(first, tuple(copies)) for first, *copies in groups]
 
 
 def _place(entry: Entry) -> Place:
