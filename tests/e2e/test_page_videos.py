@@ -51,7 +51,7 @@ def test_a_frame_has_its_time(tab, serve, videos):
 def test_the_frames_of_a_video_are_put_together(tab, serve, videos):
     page = tab(serve(index=videos))
     expect(page.locator(TILES)).to_have_count(2)
-    page.get_by_role("button", name="+2 like it").click()
+    page.get_by_role("button", name="+2 moments").click()
     expect(page.locator(TILES)).to_have_count(4)
 
 

@@ -202,6 +202,7 @@ export class Detail {
   showFacts(known, duplicates) {
     const folder = folderOf(known.path);
     const inFolder = () => this.folder(folder);
+    const copies = duplicates.filter((path) => path !== known.path); // not frames of the same video
     const rows = [
       ["Folder", folder && element("button", { type: "button", click: inFolder }, folder)],
       ["In the video", isFrame(known) && `at ${clock(known.moment)}`],
@@ -209,7 +210,7 @@ export class Detail {
       ["Camera", known.camera],
       ["Tags", known.tags.join(", ")],
       ["Size", size(known.bytes)],
-      [counted(duplicates.length, "near-duplicate"), duplicates.map(nameOf).join(", ")],
+      [counted(copies.length, "near-duplicate"), copies.map(nameOf).join(", ")],
     ].filter(([, value]) => value);
     part(".facts").replaceChildren(
       ...rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),

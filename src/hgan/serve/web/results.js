@@ -2,7 +2,7 @@
 
 import { Album } from "./album.js";
 import { thumbnailPath } from "./api.js";
-import { clock, day, element, find, isFrame, nameOf, titleOf } from "./dom.js";
+import { clock, counted, day, element, find, isFrame, nameOf, titleOf } from "./dom.js";
 import { show as showImage } from "./images.js";
 import { Selection } from "./select.js";
 
@@ -169,7 +169,9 @@ export class Results {
     const copies = hit.duplicate_ids?.length ?? 0;
     const button = find(".copies", tile);
     button.hidden = copies === 0;
-    button.textContent = open ? "Put together" : `+${copies} like it`;
+    const moments = hit.duplicates?.every((path) => path === hit.path);
+    const more = moments ? `+${counted(copies, "moment")}` : `+${copies} like it`;
+    button.textContent = open ? "Put together" : more;
     button.setAttribute("aria-expanded", String(open));
     tile.classList.toggle("open", open);
   }
