@@ -74,7 +74,8 @@ def _move(found: "Copies", to: Path) -> None:
         raise ConfigError(f"{found.roots}: only photos in a folder can be moved; use --files")
     names = [copy.inside for group in found.groups for copy in group[1:]]
     moved = move_out(found.roots, names, to) if names else []
-    print_visible(f"{len(moved)} moved to {to}")
+    others = f", and {len(moved) - len(names)} files of them" if len(moved) > len(names) else ""
+    print_visible(f"{len(names)} moved to {to}{others}")
     if moved:
         folders = " ".join(map(str, found.roots.by_name.values()))
         print_visible(
@@ -106,7 +107,8 @@ DUPLICATES = Verb(
     details=(
         "Copies have the same bytes, or show the same photo resized, saved again or made a\n"
         "little brighter. The photos of a burst are not copies. The best of each group, the\n"
-        "largest file, comes first and is never moved. Nothing is deleted or overwritten: moves\n"
+        "largest file, comes first and is never moved. XMP sidecars, RAW files and the clips of\n"
+        "Live Photos are moved with their photo. Nothing is deleted or overwritten: moves\n"
         "are written to moved.jsonl in the new folder, and can be undone."
     ),
     examples=(

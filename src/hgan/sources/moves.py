@@ -1,4 +1,5 @@
-"""Move photos out of their folders so that they can be moved back.
+"""Move photos out of their folders, with the files that belong to them, so that they can be moved
+back.
 
 Each move is written to `moved.jsonl` in the new folder before it is made, so that it can be undone
 also after an interruption. Nothing is overwritten.
@@ -12,13 +13,14 @@ from pathlib import Path
 
 from hgan.errors import DataError
 from hgan.files import parse_json
+from hgan.sources.belongings import belongings
 from hgan.sources.roots import Roots
 
 LOG = "moved.jsonl"
 
 
 def move_out(roots: Roots, inside: Iterable[str], to: Path) -> list[Path]:
-    """Move photos to another folder, to the same paths.
+    """Move photos, and the files that belong to them, to another folder, to the same paths.
 
     Args:
         roots: the folders of the photos.
@@ -27,7 +29,7 @@ def move_out(roots: Roots, inside: Iterable[str], to: Path) -> list[Path]:
             would be indexed again.
 
     Returns:
-        The new places.
+        The new places of the photos and these files.
 
     Raises:
         DataError: the folder is not allowed, or a photo cannot be moved; photos that were moved
@@ -44,12 +46,14 @@ def move_out(roots: Roots, inside: Iterable[str], to: Path) -> list[Path]:
     to.mkdir(parents=True, exist_ok=True)
     with (to / LOG).open("a", encoding="utf-8") as log:
         for name in inside:
-            source, target = Path(roots.path(name)), to / name
-            log.write(json.dumps({"from": str(source), "to": str(target)}) + "\n")
-            log.flush()
-            os.fsync(log.fileno())
-            _move(source, target)
-            moved.append(target)
+            photo, place = Path(roots.path(name)), to / name
+            for source in [photo, *belongings(photo)]:
+                target = place.with_name(source.name)
+                log.write(json.dumps({"from": str(source), "to": str(target)}) + "\n")
+                log.flush()
+                os.fsync(log.fileno())
+                _move(source, target)
+                moved.append(target)
     return moved
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 
 from hgan.errors import DataError, HganError
-from hgan.runtime.formats import HEIC, RAW, is_video, kind_of, readable_suffixes
+from hgan.runtime.formats import RAW, is_video, kind_of, readable_suffixes
 from hgan.runtime.video import frame_paths
+from hgan.sources.belongings import is_of_phones
 from hgan.sources.rules import IGNORE_FILE, LARGEST_IGNORE_FILE, Rules
 from hgan.sources.sidecars import Sidecar, Sidecars, is_sidecar_name
 from hgan.sources.types import (
@@ -20,7 +21,6 @@ from hgan.sources.types import (
     printable,
 )
 
-_JPEG = (".jpg", ".jpeg")
 _MOST_LINES = 5
 """Number of bad lines of a file of rules that are listed."""
 
@@ -198,7 +198,7 @@ def _sidecars(folder: str, items: Sequence[FolderItem]) -> Sidecars:
 
 def _clips(source: Source, folder: str, items: Sequence[FolderItem]) -> set[str]:
     """The names of the clips of Live Photos, which are left out."""
-    photos = {_stem(item) for item in items if _is_photo(item) and _is_of_phones(item)}
+    photos = {_stem(item) for item in items if _is_photo(item) and is_of_phones(item.name)}
     return {
         item.name
         for item in items
@@ -208,11 +208,6 @@ def _clips(source: Source, folder: str, items: Sequence[FolderItem]) -> set[str]
         and _stem(item) in photos
         and source.is_live_clip(folder + item.name)
     }
-
-
-def _is_of_phones(item: FolderItem) -> bool:
-    """Whether a photo has a format in which phones save Live Photos."""
-    return kind_of(item.name) is HEIC or PurePath(item.name).suffix.lower() in _JPEG
 
 
 def _beside(items: Sequence[FolderItem], others: set[str], clips: set[str]) -> dict[str, list[str]]:
