@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from rich.filesize import decimal
 
 from hgan.cli import main
 from hgan.errors import IndexingError
@@ -59,7 +60,7 @@ def test_forms_of_output(library, index, capsys):
     assert main(["duplicates", "--index", str(index)]) == 0
     printed = capsys.readouterr()
     assert "3 copies in 2 groups" in printed.err
-    assert str(library / "1.png") in printed.out
+    assert f"{library / '1.png'}\t{decimal((library / '1.png').stat().st_size)}\n" in printed.out
     assert main(["duplicates", "--index", str(index), "--json"]) == 0
     groups = json.loads(capsys.readouterr().out)
     assert sorted(map(len, groups)) == [2, 3]

@@ -66,3 +66,9 @@ def test_a_grid_that_cannot(photos, tmp_path, bundle, capsys):
     words = ["index", str(photos), "--to", str(tmp_path / "index")]
     assert main([*words, "--bundle", str(bundle.folder), "--regions", "3"]) == 2
     assert "regions cannot be 3" in capsys.readouterr().err
+
+
+def test_by_command(photos, tmp_path, bundle):
+    words = ["index", str(photos), "--to", str(tmp_path / "index"), "--bundle", str(bundle.folder)]
+    assert main([*words, "--regions", "1"]) == 0
+    assert read_manifest(tmp_path / "index").regions == 1

@@ -124,7 +124,9 @@ def test_folders_that_are_meant(
         ),
         ("person=ann", "no photo has a person"),
         ("in=frnace", "no photo has the folder or place 'frnace'; there are france (1), …"),
-        ("taken=1800", None),
+        ("taken=1800", "no photo was taken then; there are 2024 (1), 2023 (2), 2019 (1)"),
+        ("taken<1990", "no photo was taken then; there are 2024 (1), 2023 (2), 2019 (1)"),
+        ("taken=2023", None),
     ],
 )
 def test_values_that_no_photo_has(values: Values, condition: str, expected: str | None) -> None:
@@ -236,3 +238,13 @@ def test_values_are_those_of_all_entries(tmp_path: Path) -> None:
             if entry.taken is not None
         )
         assert values.years() == years
+
+
+def test_a_folder_with_the_name_of_a_year_without_photos(store: Store) -> None:
+    store.delete([entry.id for entry in ENTRIES[:2]])  # those of 2023; the third is in its folder
+    [message] = Values(store).unknown(Filter.parse(["taken=2023"]))
+    assert message == (
+        "no photo was taken then; there are 2024 (1), 2019 (1), and the folder 2023: folder:2023"
+    )
+    store.delete([entry.id for entry in ENTRIES[2:4]])
+    assert Values(store).unknown(Filter.parse(["taken=2023"])) == ["no photo has a time"]

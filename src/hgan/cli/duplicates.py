@@ -60,9 +60,9 @@ def _duplicates(_parser: ArgumentParser, chosen: Namespace) -> int:
     else:
         for group in found.groups:
             best, *others = group
-            print_visible(f"{best.path}\t{decimal(best.size)}")
+            print_visible(best.path, decimal(best.size), sep="\t")
             for copy in others:
-                print_visible(f"  {copy.path}\t{decimal(copy.size)}")
+                print_visible(f"  {copy.path}", decimal(copy.size), sep="\t")
         print_visible(_summary(found), file=sys.stderr)
     return 0
 
@@ -74,7 +74,8 @@ def _move(found: "Copies", to: Path) -> None:
         raise ConfigError(f"{found.roots}: only photos in a folder can be moved; use --files")
     names = [copy.inside for group in found.groups for copy in group[1:]]
     moved = move_out(found.roots, names, to) if names else []
-    others = f", and {len(moved) - len(names)} files of them" if len(moved) > len(names) else ""
+    beside = len(moved) - len(names)
+    others = f", and {beside} sidecar, RAW or clip files" if beside else ""
     print_visible(f"{len(names)} moved to {to}{others}")
     if moved:
         folders = " ".join(map(str, found.roots.by_name.values()))

@@ -7,7 +7,7 @@ longer if they took longer; changes of the index are seen after that.
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from time import monotonic
 from typing import NamedTuple
 
@@ -162,7 +162,23 @@ class Values:
                 set(words) <= set(camera_words(camera)) for camera in self.of("camera")
             ):
                 return self._message("camera", " ".join(words))
+            case Taken(start) if not self._count(leaf):
+                return self._no_time(start)
         return None
+
+    def _no_time(self, start: int | None) -> str:
+        """The message about a period without photos. A folder may have the name of its year."""
+        known = self.years()
+        if not known:
+            return "no photo has a time"
+        latest = sorted(known, reverse=True)[:SHOWN]
+        listed = ", ".join(f"{year} ({known[year]:,})" for year in latest)
+        more = ", …" if len(known) > len(latest) else ""
+        message = f"no photo was taken then; there are {listed}{more}"
+        year = "" if start is None else str(datetime.fromtimestamp(start, UTC).year)
+        if folders := self._folders(year) if year else []:
+            message += f", and the folder {folders[0]}: folder:{folders[0]}"
+        return message
 
     def _message(self, what: str, value: str, *fields: str) -> str | None:
         known = {name: n for field in fields or (what,) for name, n in self.names(field).items()}

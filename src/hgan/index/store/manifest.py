@@ -130,7 +130,7 @@ class IndexManifest:
                 local=config.widths["local"] if config.weights["local"] else 0,
                 quantize=quantize,
                 holds=holds,
-                regions=regions,
+                regions=None if regions is None else int(regions),  # also from subclasses of int
                 exclude=exclude,
                 folders={n: str(place) for n, place in folders.items()} if folders else None,
             )
