@@ -149,6 +149,7 @@ def with_prior(prior_checkpoint: Path) -> tuple[Path, Path]:
     return prior_checkpoint, export(prior_checkpoint, prior_checkpoint.parent / "bundle")
 
 
+@pytest.mark.slow
 def test_a_bundle_with_prior_and_trainable_layers_scores_as_its_checkpoint(
     with_prior: tuple[Path, Path], flickr8k: Path
 ) -> None:
@@ -193,6 +194,7 @@ def test_a_linear_map_replaces_the_pretrained_text_layers(prior_checkpoint: Path
     assert not [name for name in fitted.network.state_dict() if name.startswith("text.pretrained.")]
 
 
+@pytest.mark.slow
 def test_frozen_layers_are_computed_once_for_both_encoders(with_prior: tuple[Path, Path]) -> None:
     encoder = load_checkpoint(with_prior[0]).network.text
     lower, upper = encoder.transformer.encoder.layer
@@ -215,6 +217,7 @@ def _uses(path: Path, weight: torch.Tensor) -> int:
     return sum(name in names for node in graph.node for name in node.input)
 
 
+@pytest.mark.slow
 def test_the_graph_has_the_trainable_layers_beside_the_frozen_ones(
     with_prior: tuple[Path, Path],
 ) -> None:

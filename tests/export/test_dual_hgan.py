@@ -94,6 +94,7 @@ def arguments(config: Config) -> list[str]:
     return words
 
 
+@pytest.mark.slow
 def test_the_bundle_gives_the_checkpoints_s(best: Path, bundle: Bundle) -> None:
     model = hgan.load(best)
     photo_rows, text_rows = model.encode_image(photos()), model.encode_text(TEXTS)
@@ -108,6 +109,7 @@ def test_the_bundle_gives_the_checkpoints_s(best: Path, bundle: Bundle) -> None:
     assert np.abs(found.levels["context"] - start[0] @ start[1].T).max() > 1e-3, "it has learned"
 
 
+@pytest.mark.slow
 def test_evaluation_of_bundle_and_checkpoint_agree(config: Config, best: Path) -> None:
     """The checkpoint on features in float16, the bundle on the photos themselves."""
     model = load_checkpoint(best)
@@ -127,6 +129,7 @@ def test_evaluation_of_bundle_and_checkpoint_agree(config: Config, best: Path) -
     assert evaluate(network, data)["S"].rsum > 0
 
 
+@pytest.mark.slow
 def test_a_search_gives_s(config: Config, bundle: Bundle, tmp_path: Path) -> None:
     hgan.index_folder(config.data.photos, tmp_path / "index", bundle)
     text = "two cats on a red car"
@@ -138,6 +141,7 @@ def test_a_search_gives_s(config: Config, bundle: Bundle, tmp_path: Path) -> Non
     np.testing.assert_allclose([hit.score for hit in found], best_five, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_an_explanation_places_regions_in_the_photo(bundle: Bundle) -> None:
     """A photo that is twice as wide as high: regions are in its middle, if the model crops."""
     photo = draw_scene(1).resize((200, 100))
