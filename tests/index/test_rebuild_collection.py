@@ -317,7 +317,8 @@ def test_kills_at_any_change_of_the_server(photos, tmp_path, bundle, other):
         index_folder(photos, f"{url}/photos", bundle)
         tag(f"{url}/photos", TAGS)
         total = [changes(f"{url}/photos", wanted) for wanted in (other, bundle)]
-    assert min(total) >= 8
+    least = 8
+    assert min(total) >= least
     with running(tmp_path / "server") as url:
         for alias, most in enumerate(total):
             for moment in range(1, most + 1):
@@ -329,9 +330,11 @@ def test_kills_at_any_change_of_the_server(photos, tmp_path, bundle, other):
                 kill = KILL.format(moment=moment)
                 process = start(place, other, kill)
                 said = process.communicate(timeout=120)[1]
-                assert process.returncode == -signal.SIGKILL, (moment, said)
+                # A slow trial renews its claim more often than a fast run, which ends before.
+                has_ended = process.returncode == 0 and moment > least
+                assert has_ended or process.returncode == -signal.SIGKILL, (moment, said)
                 used = read_manifest(place).bundle
-                assert used in (bundle.id, other.id)
+                assert used == other.id or (used == bundle.id and not has_ended)
                 with open_index(place) as index:
                     assert len(index.search("green", 40)) == 32, moment
                 assert tags_of(place) == TAGS
