@@ -1,6 +1,6 @@
 """Explain why a photo matches a sentence, for each level and each word.
 
-python examples/explain_a_match.py dog.jpg "a dog in the snow" --out why.png
+    python examples/explain_a_match.py dog.jpg "a dog in the snow" --out why.png
 """
 
 import argparse

@@ -42,9 +42,9 @@ class TimelinePhoto:
     """Their ids, in the same order."""
 
     @classmethod
-    def of(cls, place: "Shown", roots: Roots) -> Self:
+    def of(cls, shown: "Shown", roots: Roots) -> Self:
         """From the stored metadata, with the files."""
-        entry, copies = place
+        entry, copies = shown
         return cls(
             roots.path(entry.file),
             entry.id,
@@ -97,7 +97,7 @@ def page_of(
         limit: maximum number of photos on the page, at least 1.
         where: only photos that pass this filter.
         after: where the page starts; None for the first page.
-        folded: group copies under the largest of them.
+        folded: group copies under the largest of them, and a video under its first frame.
 
     Raises:
         IndexingError: the engine fails.
