@@ -14,16 +14,26 @@ from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import LEVELS
 from hgan.evaluation.evaluate import encode
 from hgan.model.encoding import take
+from hgan.model.hgan import HGANConfig
 from hgan.model.io import load_checkpoint
-from hgan.model.matcher import MATCHERS, Matcher
+from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
 from hgan.model.matchers import build_matcher, matcher_config
 from hgan.training.config import Config
 from hgan.training.trainer import train
-from tests.fixtures.networks import WIDTH, captions, network, photos, text_encoder
+from tests.fixtures.networks import (
+    COMPONENTS,
+    WIDTH,
+    captions,
+    network,
+    photos,
+    text_encoder,
+    tiny_prior,
+)
 from tests.fixtures.tiny_model import tiny_config, tiny_dataset
 
 ROOT = Path(__file__).parents[2]
 SCAN_KINDS = {f"scan {a} {g}": (a, g) for a in ("t2i", "i2t") for g in ("mean", "lse")}
+PRIOR = {"context": True, "prior": "classes", "prior_width": COMPONENTS}
 KINDS: dict[str, dict[str, Any]] = {
     "hgan": {},
     "mean": {"name": "mean"},
@@ -32,6 +42,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "vse_infinity as published": {"name": "vse_infinity", "residual": True, "end_tokens": True},
     "without norm": {"name": "scan", "norm": False, "leak": 0.1},
     **{f"{n} + context": {"name": n, "context": True} for n in ("vse_infinity", "scan", "sgraf")},
+    **{f"{n} + prior": {"name": n, **PRIOR} for n in ("mean", "vse_infinity", "scan", "sgraf")},
     **{n: {"name": "scan", "attention": a, "aggregation": g} for n, (a, g) in SCAN_KINDS.items()},
     "sgr": {"name": "sgraf", "reasoning": "sgr", "similarity_width": 12},
     "saf": {"name": "sgraf", "reasoning": "saf", "similarity_width": 12},
@@ -54,7 +65,19 @@ def made(kind: str) -> Matcher:
         return network()  # with the paths that start at zero open
     torch.manual_seed(2)
     config = matcher_config({"width": 20, "dropout": 0.3} | KINDS[kind])
-    return build_matcher(config, WIDTH, text_encoder()).eval()
+    return build(config).eval()
+
+
+def build(config: MatcherConfig) -> Matcher:
+    """With a prior, all levels count, as after training."""
+    if getattr(config, "prior", "none") == "none" or isinstance(config, HGANConfig):
+        return build_matcher(config, WIDTH, text_encoder())
+    text = text_encoder()
+    text.freeze(1)
+    text.keep_pretrained(1)
+    net = build_matcher(config, WIDTH, text, tiny_prior())
+    net.set_weights(dict.fromkeys(net.level_names, 1 / len(net.level_names)))
+    return net
 
 
 def scores(net: Matcher, images: ImageBatch, texts: TextBatch) -> Tensor:
@@ -167,7 +190,7 @@ def test_every_parameter_is_trained(kind: str) -> None:
     assert idle == []
 
 
-@kinds
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "prior" not in kind])
 def test_one_epoch_trains_and_the_checkpoint_scores_the_same(kind: str, tmp_path: Path) -> None:
     loss = {"name": "hinge"} if kind == "vse++" else {}
     config = tiny_config(tmp_path, model=KINDS[kind], optim={"epochs": 1}, loss=loss)

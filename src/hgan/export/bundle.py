@@ -79,7 +79,7 @@ def export(
         DataError: the checkpoint is missing or damaged.
         ConfigError: the model is neither HGAN, VSE++, VSE-infinity nor mean pooling, has no
             backbone of `hgan extract`, other regions than its settings say, or no context level,
-            which is needed to search an index.
+            which is needed to search an index, or it is a baseline with a prior.
     """
     model = load_checkpoint(checkpoint)
     network = model.network.eval()
@@ -91,6 +91,11 @@ def export(
         )
     if "context" not in network.level_names:
         raise ConfigError(f"{checkpoint}: a bundle needs the context level, to search an index")
+    if other := sorted(set(network.level_names) - set(LEVELS)):
+        raise ConfigError(
+            f"{checkpoint}: a bundle has no place for the levels {', '.join(other)}; train "
+            f"{network.config.name} with model.prior none, or export HGAN"
+        )
     backbone = backbone_for(network, model.vision)
     if len(model.boxes) != backbone.grid**2:
         raise ConfigError(

@@ -24,6 +24,7 @@ from hgan.files import (
     write_checksums,
     write_json,
 )
+from hgan.model.baselines.baseline import BaselineConfig
 from hgan.model.card import model_card
 from hgan.model.hgan import HGANConfig
 from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
@@ -193,9 +194,9 @@ class TrainedModel(ModelHubMixin):
         return _load(folder)
 
 
-def _has_prior(model: MatcherConfig) -> TypeGuard[HGANConfig]:
+def _has_prior(model: MatcherConfig) -> TypeGuard[HGANConfig | BaselineConfig]:
     """Whether the settings of a matcher ask for a prior of class names."""
-    return isinstance(model, HGANConfig) and model.prior == "classes"
+    return isinstance(model, HGANConfig | BaselineConfig) and model.prior == "classes"
 
 
 def _embedding_prior(

@@ -1,50 +1,37 @@
-"""What baselines are given: the rows of a photo or sentence, and possibly its context as a row."""
-
-from dataclasses import dataclass
-from math import inf
-from typing import ClassVar
+"""What baselines are given: the rows of a photo or sentence, with its context and the prior's
+positions if the settings ask for them."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from hgan.config import Bounds
 from hgan.data.batches.types import ImageBatch
-from hgan.model.matcher import MatcherConfig
+from hgan.model.layers import unit
+from hgan.model.prior import Known
 from hgan.text.encoder import TokenStates
-
-
-@dataclass
-class BaselineConfig(MatcherConfig):
-    """Settings that all baselines have."""
-
-    bounds: ClassVar[Bounds] = {"width": (1, inf), "dropout": (0, 1)}
-
-    width: int = 512
-    """Width D of the vectors of regions, words, photos and sentences."""
-    dropout: float = 0.2
-    """Dropout rate of the backbone features before the projection."""
-    norm: bool = True
-    """Layer norm and dropout before the projections, as in HGAN; the papers have a linear layer
-    alone."""
-    context: bool = False
-    """Also give what HGAN is given: the backbone's features of the whole photo as one more region,
-    and the mean of the token states as one more word."""
 
 
 def region_rows(batch: ImageBatch, context: bool) -> tuple[Tensor, Tensor]:
     """Features (B, n, D_v) of the regions, and of the photo as the last row if `context`; and the
     mask (B, n)."""
-    if not context:
-        return batch.regions, batch.mask
-    rows = torch.cat([batch.regions, batch.context[:, None]], dim=1)
-    return rows, F.pad(batch.mask, (0, 1), value=True)
+    return _with_whole(batch.regions, batch.context, batch.mask, context)
 
 
 def word_rows(token: TokenStates, context: bool) -> tuple[Tensor, Tensor]:
     """States (T, n, D_t) of the tokens, and their mean as the last row if `context`; and the mask
     (T, n) of the words."""
+    return _with_whole(token.states, token.context, token.words, context)
+
+
+def with_prior(rows: Tensor, known: Known, context: bool) -> Tensor:
+    """Rows (B, n, D) of `region_rows` or `word_rows` with the prior's positions of the same regions
+    or words as further features, (B, n, D + P), which have about unit variance; as in HGAN."""
+    assert known.rows is not None
+    positions = torch.cat([known.rows, known.whole[:, None]], 1) if context else known.rows
+    return torch.cat([rows, unit(positions) * positions.shape[-1] ** 0.5], dim=-1)
+
+
+def _with_whole(rows: Tensor, whole: Tensor, mask: Tensor, context: bool) -> tuple[Tensor, Tensor]:
     if not context:
-        return token.states, token.words
-    rows = torch.cat([token.states, token.context[:, None]], dim=1)
-    return rows, F.pad(token.words, (0, 1), value=True)
+        return rows, mask
+    return torch.cat([rows, whole[:, None]], dim=1), F.pad(mask, (0, 1), value=True)

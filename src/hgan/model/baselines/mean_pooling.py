@@ -10,13 +10,13 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import Encoded
-from hgan.model.baselines.inputs import BaselineConfig, region_rows, word_rows
+from hgan.model.baselines.baseline import Baseline, BaselineConfig
 from hgan.model.encoding import make_encoded
 from hgan.model.layers import projection, unit
-from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
+from hgan.model.matcher import MATCHERS, MatcherConfig
 from hgan.model.pooling import GeneralisedPooling, MeanPooling
+from hgan.model.prior import Prior
 from hgan.text.encoder import TextEncoder
 
 
@@ -29,43 +29,41 @@ class MeanConfig(BaselineConfig):
 
 
 @MATCHERS.register
-class Mean(Matcher):
-    """Mean pooling and cosine similarity; its only level is `context`."""
+class Mean(Baseline):
+    """Mean pooling and cosine similarity; its own level is `context`."""
 
     Config: ClassVar[type[MatcherConfig]] = MeanConfig
     title = "Mean pooling"
     source = "The mean of projected regions or words, compared by their cosine."
-    level_names = ("context",)
+    own_levels = ("context",)
     pooling: ClassVar[type[nn.Module]] = MeanPooling
-    config: BaselineConfig
 
-    def __init__(self, config: BaselineConfig, image_width: int, text: TextEncoder) -> None:
-        super().__init__(config, image_width, text)
-        width, dropout, norm = config.width, config.dropout, config.norm
-        self.project_regions = projection(image_width, width, dropout, norm)
-        self.project_words = projection(text.width, width, dropout, norm)
+    def __init__(
+        self,
+        config: BaselineConfig,
+        image_width: int,
+        text: TextEncoder,
+        prior: Prior | None = None,
+    ) -> None:
+        super().__init__(config, image_width, text, prior)
+        (seen, said), width = self.row_widths, config.width
+        self.project_regions = projection(seen, width, config.dropout, config.norm)
+        self.project_words = projection(said, width, config.dropout, config.norm)
         self.pool_regions, self.pool_words = self.pooling(), self.pooling()
 
-    def encode_image(self, batch: ImageBatch) -> Encoded[Tensor]:
-        """Encode photos by pooling their regions."""
-        rows, mask = region_rows(batch, self.config.context)
+    def encode_regions(self, rows: Tensor, mask: Tensor) -> Encoded[Tensor]:
+        """Encode photos by pooling their regions (B, n, D_v) with mask (B, n)."""
         return make_encoded(context=unit(self.pool_regions(self.regions(rows, mask), mask)))
 
-    def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
-        """Encode captions by pooling their words."""
-        rows, mask = self.words(batch)
+    def encode_words(self, rows: Tensor, mask: Tensor) -> Encoded[Tensor]:
+        """Encode captions by pooling their words (T, n, D_t) with mask (T, n)."""
         return make_encoded(context=unit(self.pool_words(self.project_words(rows), mask)))
 
     def regions(self, rows: Tensor, mask: Tensor) -> Tensor:
         """Project features of regions (B, n, D_v) with mask (B, n) to (B, n, D)."""
         return self.project_regions(rows)
 
-    def words(self, batch: TextBatch) -> tuple[Tensor, Tensor]:
-        """States (T, n, D_t) and the mask (T, n) of those that are pooled."""
-        token = self.text(batch.ids, batch.mask, batch.frozen_cache)
-        return word_rows(token, self.config.context)
-
-    def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
+    def compare_own(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
         """Cosine of photos and sentences, (B, T)."""
         return {"context": images.context @ texts.context.T}
 

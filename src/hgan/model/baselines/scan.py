@@ -21,15 +21,15 @@ import torch
 from torch import Tensor
 
 from hgan.config import Bounds
-from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import Encoded
 from hgan.model.baselines.attention import attention, cosines, inverse_length
+from hgan.model.baselines.baseline import Baseline, BaselineConfig
 from hgan.model.baselines.blocks import Captions, Size
-from hgan.model.baselines.inputs import BaselineConfig, region_rows, word_rows
 from hgan.model.baselines.pairs import score_pairs
 from hgan.model.encoding import make_encoded
 from hgan.model.layers import LOW, projection, unit
-from hgan.model.matcher import MATCHERS, Matcher
+from hgan.model.matcher import MATCHERS
+from hgan.model.prior import Prior
 from hgan.text.encoder import TextEncoder
 
 INVERSE_TEMPERATURE = {"t2i": 9.0, "i2t": 4.0}
@@ -58,35 +58,38 @@ class SCANConfig(BaselineConfig):
 
 
 @MATCHERS.register
-class SCAN(Matcher):
-    """Stacked cross attention in one direction; its only level is `local`."""
+class SCAN(Baseline):
+    """Stacked cross attention in one direction; its own level is `local`."""
 
     Config = SCANConfig
     title = "SCAN"
     source = "Stacked cross attention (Lee et al., ECCV 2018; arXiv 1803.08024)."
-    level_names = ("local",)
+    own_levels = ("local",)
     config: SCANConfig
 
-    def __init__(self, config: SCANConfig, image_width: int, text: TextEncoder) -> None:
-        super().__init__(config, image_width, text)
-        width, dropout, norm = config.width, config.dropout, config.norm
-        self.project_regions = projection(image_width, width, dropout, norm)
-        self.project_words = projection(text.width, width, dropout, norm)
+    def __init__(
+        self,
+        config: SCANConfig,
+        image_width: int,
+        text: TextEncoder,
+        prior: Prior | None = None,
+    ) -> None:
+        super().__init__(config, image_width, text, prior)
+        (seen, said), width = self.row_widths, config.width
+        self.project_regions = projection(seen, width, config.dropout, config.norm)
+        self.project_words = projection(said, width, config.dropout, config.norm)
 
-    def encode_image(self, batch: ImageBatch) -> Encoded[Tensor]:
+    def encode_regions(self, rows: Tensor, mask: Tensor) -> Encoded[Tensor]:
         """Encode each region as a unit vector."""
-        rows, mask = region_rows(batch, self.config.context)
         regions = unit(self.project_regions(rows)) * mask[..., None]  # (B, R, D)
         return make_encoded(local=regions, mask=mask)
 
-    def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
+    def encode_words(self, rows: Tensor, mask: Tensor) -> Encoded[Tensor]:
         """Encode each word as a unit vector."""
-        token = self.text(batch.ids, batch.mask, batch.frozen_cache)
-        rows, mask = word_rows(token, self.config.context)
         words = unit(self.project_words(rows)) * mask[..., None]  # (T, W, D)
         return make_encoded(local=words, mask=mask)
 
-    def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
+    def compare_own(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
         """Aggregated similarity of the queries and the keys that they attend to, (B, T)."""
         regions = images.local
         if self.config.attention == "t2i":

@@ -24,17 +24,17 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
 
 from hgan.config import Bounds
-from hgan.data.batches.types import ImageBatch, TextBatch
 from hgan.encoded import Encoded
 from hgan.model.baselines.attention import attention, cosines, inverse_length
+from hgan.model.baselines.baseline import Baseline, BaselineConfig
 from hgan.model.baselines.blocks import Captions, Size
-from hgan.model.baselines.inputs import BaselineConfig, region_rows, word_rows
 from hgan.model.baselines.pairs import score_pairs
 from hgan.model.baselines.scan import INVERSE_TEMPERATURE
 from hgan.model.baselines.similarity import SimilarityVector
 from hgan.model.encoding import make_encoded
 from hgan.model.layers import LOW, projection, unit
-from hgan.model.matcher import MATCHERS, Matcher
+from hgan.model.matcher import MATCHERS
+from hgan.model.prior import Prior
 from hgan.text.encoder import TextEncoder
 
 STEPS = 3
@@ -70,20 +70,27 @@ class SGRAFConfig(BaselineConfig):
 
 
 @MATCHERS.register
-class SGRAF(Matcher):
-    """SGR or SAF, depending on the settings; its only level is `reasoning`."""
+class SGRAF(Baseline):
+    """SGR or SAF, depending on the settings; its own level is `reasoning`."""
 
     Config = SGRAFConfig
     title = "SGRAF"
     source = "Similarity reasoning and filtration (Diao et al., AAAI 2021; arXiv 2101.01368)."
-    level_names = ("reasoning",)
+    own_levels = ("reasoning",)
     config: SGRAFConfig
 
-    def __init__(self, config: SGRAFConfig, image_width: int, text: TextEncoder) -> None:
-        super().__init__(config, image_width, text)
+    def __init__(
+        self,
+        config: SGRAFConfig,
+        image_width: int,
+        text: TextEncoder,
+        prior: Prior | None = None,
+    ) -> None:
+        super().__init__(config, image_width, text, prior)
         width, similarity_width = config.width, config.similarity_width
-        self.project_regions = projection(image_width, width, config.dropout, config.norm)
-        self.project_words = projection(text.width, width, config.dropout, config.norm)
+        seen, said = self.row_widths
+        self.project_regions = projection(seen, width, config.dropout, config.norm)
+        self.project_words = projection(said, width, config.dropout, config.norm)
         self.gather_regions = Gather(width, config.gather_dropout, config.batch_norm)
         self.gather_words = Gather(width, config.gather_dropout)
         self.compare_whole = SimilarityVector(width, similarity_width)
@@ -93,18 +100,15 @@ class SGRAF(Matcher):
             self.reasoning = Filtration(similarity_width, config.batch_norm)
         self.score = nn.Linear(similarity_width, 1)
 
-    def encode_image(self, batch: ImageBatch) -> Encoded[Tensor]:
+    def encode_regions(self, rows: Tensor, mask: Tensor) -> Encoded[Tensor]:
         """Encode each region and the whole photo as unit vectors."""
-        rows, mask = region_rows(batch, self.config.context)
         return self._encode(self.project_regions(rows), mask, self.gather_regions)
 
-    def encode_text(self, batch: TextBatch) -> Encoded[Tensor]:
+    def encode_words(self, rows: Tensor, mask: Tensor) -> Encoded[Tensor]:
         """Encode each word and the whole caption as unit vectors."""
-        token = self.text(batch.ids, batch.mask, batch.frozen_cache)
-        rows, mask = word_rows(token, self.config.context)
         return self._encode(self.project_words(rows), mask, self.gather_words)
 
-    def compare(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
+    def compare_own(self, images: Encoded[Tensor], texts: Encoded[Tensor]) -> dict[str, Tensor]:
         """Scores (B, T) between 0 and 1 of the reasoning network."""
         gram = images.local @ images.local.transpose(1, 2)  # (B, R, R)
         photos = images.context, images.local, gram

@@ -12,12 +12,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from hgan.data.batches.types import TextBatch
-from hgan.model.baselines.inputs import BaselineConfig, word_rows
+from hgan.model.baselines.baseline import BaselineConfig
 from hgan.model.baselines.mean_pooling import Mean
 from hgan.model.matcher import MATCHERS
 from hgan.model.pooling import GeneralisedPooling
-from hgan.text.encoder import TextEncoder
+from hgan.model.prior import Prior
+from hgan.text.encoder import TextEncoder, TokenStates
 
 
 @dataclass
@@ -55,7 +55,7 @@ class TwoLayers(nn.Module):
 
 @MATCHERS.register
 class VSEInfinity(Mean):
-    """Generalised pooling and cosine similarity; its only level is `context`."""
+    """Generalised pooling and cosine similarity; its own level is `context`."""
 
     Config = VSEInfinityConfig
     title = "VSE-infinity"
@@ -63,9 +63,16 @@ class VSEInfinity(Mean):
     pooling = GeneralisedPooling
     config: VSEInfinityConfig
 
-    def __init__(self, config: VSEInfinityConfig, image_width: int, text: TextEncoder) -> None:
-        super().__init__(config, image_width, text)
-        self.residual = TwoLayers(image_width, config.width) if config.residual else None
+    def __init__(
+        self,
+        config: VSEInfinityConfig,
+        image_width: int,
+        text: TextEncoder,
+        prior: Prior | None = None,
+    ) -> None:
+        super().__init__(config, image_width, text, prior)
+        seen, _ = self.row_widths
+        self.residual = TwoLayers(seen, config.width) if config.residual else None
 
     def regions(self, rows: Tensor, mask: Tensor) -> Tensor:
         """Project features of regions (B, n, D_v) with mask (B, n) to (B, n, D)."""
@@ -76,12 +83,9 @@ class VSEInfinity(Mean):
             rows = layer(rows)
         return linear(rows) + self.residual(rows, mask)
 
-    def words(self, batch: TextBatch) -> tuple[Tensor, Tensor]:
-        """States (T, n, D_t) and the mask (T, n) of those that are pooled."""
-        token = self.text(batch.ids, batch.mask, batch.frozen_cache)
-        if self.config.end_tokens:
-            token = token._replace(words=batch.mask.bool())
-        return word_rows(token, self.config.context)
+    def choose_words(self, token: TokenStates, mask: Tensor) -> TokenStates:
+        """All tokens, if the settings ask for the start and end tokens too."""
+        return token._replace(words=mask.bool()) if self.config.end_tokens else token
 
     def describe_parts(self) -> dict[str, str]:
         """How regions and words are pooled."""

@@ -9,7 +9,7 @@ sentences, the paper has the last state of a GRU).
 from dataclasses import dataclass
 from typing import Literal
 
-from hgan.model.baselines.inputs import BaselineConfig
+from hgan.model.baselines.baseline import BaselineConfig
 from hgan.model.baselines.mean_pooling import Mean
 from hgan.model.matcher import MATCHERS
 
@@ -24,7 +24,7 @@ class VSEConfig(BaselineConfig):
 
 @MATCHERS.register
 class VSEPlusPlus(Mean):
-    """Mean pooling, trained with the hinge loss; its only level is `context`."""
+    """Mean pooling, trained with the hinge loss; its own level is `context`."""
 
     Config = VSEConfig
     title = "VSE++"
