@@ -1,0 +1,79 @@
+"""The comparison with the authors' code finds what is equal and what is not."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from hgan.training.losses.hinge import Hinge, HingeConfig
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "check_peers.py"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("check_peers", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["check_peers"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def compared(script: ModuleType, factor: float) -> Any:
+    """Mean pooling beside another of its kind whose scores are multiplied by a factor."""
+    one, other = script.ours(name="mean"), script.ours(name="mean", dropout=0.5)
+    real = torch.arange(max(script.LENGTHS)) < torch.tensor(script.LENGTHS)[:, None]
+    every = torch.ones(script.PHOTOS, script.REGIONS, dtype=torch.bool)
+
+    def score(regions: Tensor, words: Tensor) -> Tensor:
+        images, texts = other.encode_regions(regions, every), other.encode_words(words, real)
+        found: Tensor = factor * other.similarity(images, texts)
+        return found
+
+    names = ("project_regions", "project_words")
+    pairs = [(getattr(one, name)[-1], getattr(other, name)[-1]) for name in names]
+    return script.compare(one, score, pairs)
+
+
+def test_equal_networks_are_equal_and_others_are_not(script: ModuleType) -> None:
+    assert max(compared(script, 1.0)) < 1e-6
+    scores, gradients = compared(script, 1.01)
+    assert scores > script.TOLERANCE and gradients > script.TOLERANCE
+
+
+def test_losses(script: ModuleType) -> None:
+    own = Hinge(HingeConfig(margin=0.2, reduction="sum"), ["context"])
+
+    def hinge(margin: float) -> Any:
+        def loss(images: Tensor, texts: Tensor) -> Tensor:
+            scores = images @ texts.T
+            more = (margin + scores - scores.diag()[:, None]).clamp(min=0)
+            worse = (margin + scores - scores.diag()[None]).clamp(min=0)
+            off = 1 - torch.eye(len(scores))
+            return (more * off).amax(1).sum() + (worse * off).amax(0).sum()
+
+        return loss
+
+    assert max(script.compare_losses(own, hinge(0.2))) < 1e-6
+    assert script.compare_losses(own, hinge(0.3)).scores > script.TOLERANCE
+
+
+def test_modules_of_the_authors_are_forgotten_again(script: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text("from torchvision import models\nNAME = 'theirs'\n")
+    with script.authors(tmp_path, "torchvision"):
+        import model  # type: ignore[import-not-found]
+    assert model.NAME == "theirs" and model.models is None
+    assert "model" not in sys.modules and str(tmp_path) not in sys.path
+
+
+def test_a_missing_folder_is_named() -> None:
+    run = [sys.executable, SCRIPT, "--scan", "nowhere"]
+    found = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert found.returncode == 1 and "nowhere: no such folder; clone" in found.stderr
