@@ -63,6 +63,8 @@ def test_the_pretrained_cache_goes_with_its_captions(
         torch.testing.assert_close(found, alone, atol=0.02, rtol=0.01)
     assert (batch.pretrained_cache[~real] == 0).all()
     assert (batch.frozen_cache is None) == (trainable is None)
+    # Without a trained layer both are the same, and computed once.
+    assert (data.frozen_cache is data.pretrained_cache) == (trainable == 0)
     moved = batch.to(torch.device("cpu"))
     assert torch.equal(moved.pretrained_cache, batch.pretrained_cache)
 
