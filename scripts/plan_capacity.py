@@ -23,6 +23,7 @@ from rich.table import Table
 
 from hgan.errors import HganError
 from hgan.index.estimate import item_bytes
+from hgan.index.store.contract import LINKS
 from hgan.index.store.manifest import IndexManifest
 from hgan.runtime.bundle import Bundle
 from hgan.runtime.region_grid import pooled
@@ -33,8 +34,8 @@ copies while a graph is built, and for replicas of a machine that was lost."""
 SHARDS_EACH, LEAST_SHARDS = 2, 12
 """Shards for each machine, and the least of a cluster: twelve can be divided evenly among 2, 3, 4,
 6 and 12 machines, and the number of shards is fixed when the collection is created."""
-LINKS = 2 * 16 * 4
-"""Bytes of an item in the HNSW graph, without compression: at most 32 links of 4 bytes."""
+LINK_BYTES = 2 * LINKS * 4
+"""Bytes of an item in the HNSW graph, without compression: twice `LINKS` at most, of 4 bytes."""
 TRACKED = 64
 """Bytes of memory of an item for its id and version, assumed."""
 GB = 1e9
@@ -162,7 +163,7 @@ def main() -> None:
     item = item_bytes(manifest, options.regions)
     costs = Costs(
         disk=item.disk,
-        memory=item.searched + LINKS + TRACKED,
+        memory=item.searched + LINK_BYTES + TRACKED,
         encode_ms=options.encode_ms,
         index_ms=options.store_ms + options.graph_ms,
     )

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from hgan.errors import ConfigError, IndexingError
+from hgan.index.store.contract import BUILD_BEAM, LINKS
 from hgan.index.store.qdrant import QdrantStore, create_collection
 from hgan.index.store.server import API_KEY, LONGEST_PAUSE, Server, ServerSettings
 
@@ -232,6 +233,7 @@ def test_settings_reach_the_server():
     assert (local["size"], local["datatype"]) == (4, "turbo8")
     assert local["multivector_config"] == {"comparator": "max_sim"}
     assert local["hnsw_config"]["m"] == 0
+    assert (dense["hnsw_config"]["m"], dense["hnsw_config"]["ef_construct"]) == (LINKS, BUILD_BEAM)
 
 
 def test_a_server_that_does_not_know_vectors_in_8_bits():

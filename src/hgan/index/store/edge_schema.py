@@ -2,6 +2,7 @@
 
 import qdrant_edge as edge
 
+from hgan.index.store.contract import BUILD_BEAM, LINKS
 from hgan.index.store.engine_filter import Dialect
 from hgan.index.store.manifest import Quantize
 from hgan.index.store.payload import BUCKET, COUNTED, GEO, RATING, TIME, WORDS
@@ -10,6 +11,9 @@ GRAPH_FROM = 20_000
 """Kilobytes of vectors in a segment (about 2,000 photos) from which an HNSW graph is built. Smaller
 segments are searched exhaustively in about as much time as a graph takes; 10,000 photos would take
 three times as much."""
+FULL_SCAN = 10_000
+"""Kilobytes of vectors below which the engine searches what a filter leaves exhaustively; its own
+default."""
 
 
 def config_of(dense: int, local: int, quantize: Quantize | None) -> "edge.EdgeConfig":
@@ -33,7 +37,13 @@ def _vectors(
     datatype = edge.VectorStorageDatatype.Turbo8 if quantize else edge.VectorStorageDatatype.Float16
     if dense:
         vectors["dense"] = edge.EdgeVectorParams(
-            dense, distance, datatype=datatype, memory=edge.Memory.Cached
+            dense,
+            distance,
+            datatype=datatype,
+            memory=edge.Memory.Cached,
+            hnsw_config=edge.HnswIndexConfig(
+                m=LINKS, ef_construct=BUILD_BEAM, full_scan_threshold=FULL_SCAN
+            ),
         )
     if local:
         vectors["local"] = edge.EdgeVectorParams(
@@ -44,7 +54,9 @@ def _vectors(
             memory=edge.Memory.Cold,
             multivector_config=edge.MultiVectorConfig(edge.MultiVectorComparator.MaxSim),
             # No graph: local vectors are only used to re-rank candidates.
-            hnsw_config=edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
+            hnsw_config=edge.HnswIndexConfig(
+                m=0, ef_construct=BUILD_BEAM, full_scan_threshold=FULL_SCAN
+            ),
         )
     return vectors
 

@@ -13,6 +13,8 @@ from hgan.index.conditions.filter import Filter
 from hgan.index.store.aliases import check_no_alias
 from hgan.index.store.contract import (
     BEAM,
+    BUILD_BEAM,
+    LINKS,
     OVERSAMPLING,
     Checked,
     Entry,
@@ -341,7 +343,11 @@ def _vectors(dense: int, local: int, quantize: Quantize | None) -> dict[str, mod
     vectors = {}
     if dense:
         vectors["dense"] = models.VectorParams(
-            size=dense, distance=distance, datatype=datatype, on_disk=False
+            size=dense,
+            distance=distance,
+            datatype=datatype,
+            on_disk=False,
+            hnsw_config=models.HnswConfigDiff(m=LINKS, ef_construct=BUILD_BEAM),
         )
     if local:
         vectors["local"] = models.VectorParams(
