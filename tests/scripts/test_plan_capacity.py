@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hgan.index.estimate import ENTRY_BYTES
-from scripts.plan_capacity import FULL, GB, LINKS, TRACKED, Costs, Machines, markdown, plan
+from scripts.plan_capacity import FULL, GB, LINK_BYTES, TRACKED, Costs, Machines, markdown, plan
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "plan_capacity.py"
 MACHINES = Machines(memory_gb=64, disk_gb=2000, hour=0.5, disk_month=0.08, core_hour=0.04)
@@ -59,7 +59,7 @@ def test_by_command() -> None:
     done = run("--photos", "1e6", "--markdown")
     assert done.returncode == 0, done.stderr
     assert f"{1152 + 9 * 144 + ENTRY_BYTES:,} bytes on disk" in done.stdout
-    assert f"{1152 + LINKS + TRACKED:,} in memory" in done.stdout
+    assert f"{1152 + LINK_BYTES + TRACKED:,} in memory" in done.stdout
     assert "| photos | 1,000,000 |" in done.stdout
     twice = run("--photos", "1e6", "--quantize", "none", "--regions", "36")
     assert f"{2 * (1152 + 36 * 144) + ENTRY_BYTES:,} bytes on disk" in twice.stdout
