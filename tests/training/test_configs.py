@@ -9,6 +9,7 @@ import yaml
 
 from hgan.cli.settings import parse_config
 from hgan.encoded import LEVELS
+from hgan.model.baselines.baseline import BaselineConfig
 from hgan.model.hgan import HGAN, HGANConfig
 from hgan.model.matchers import build_matcher
 from hgan.training.config import Config
@@ -19,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 FILES = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "configs").rglob("*.yaml"))
 VARIANTS = [f for f in FILES if "ablations" in f]
 PAPERS = [f for f in FILES if "papers" in f]
-HGANS = [f for f in FILES if "baselines" not in f and "bigru" not in f and f not in PAPERS]
+PEERS = [f for f in FILES if "peers" in f]
+OTHERS = [*PAPERS, *PEERS]
+HGANS = [f for f in FILES if "baselines" not in f and "bigru" not in f and f not in OTHERS]
 
 
 def settings(file: str) -> Config:
@@ -44,6 +47,16 @@ def test_the_command_in_the_header_builds_a_model(file: str) -> None:
     assert (net.image_tower.graph is not None) == config.model.image_graph
     assert (net.text_tower.graph is not None) == config.model.text_graph
     assert (net.image_tower.aggregation is not None) == config.model.mfar
+
+
+@pytest.mark.parametrize("file", PEERS)
+def test_a_peer_is_given_all_that_hgan_is_given(file: str) -> None:
+    config, hgan = settings(file), settings("configs/flickr8k_prior.yaml")
+    assert isinstance(config.model, BaselineConfig) and isinstance(hgan.model, HGANConfig)
+    assert config.model.context and config.model.prior == hgan.model.prior == "classes"
+    assert config.model.prior_width == hgan.model.prior_width
+    for section in ("data", "vision", "text", "loss", "optim"):
+        assert asdict(config)[section] == asdict(hgan)[section]
 
 
 @pytest.mark.parametrize("file", VARIANTS)
