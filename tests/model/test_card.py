@@ -152,7 +152,7 @@ def test_the_card_says_whether_there_is_a_prior_and_where_its_names_are_from() -
     ):
         assert words in found
     baseline = build_matcher(matcher_config({"name": "vse++"}), WIDTH, text_encoder())
-    assert "semantic prior" not in model_card(baseline, VisionConfig(), TextConfig(), FACTS)
+    assert "| semantic prior | none |" in model_card(baseline, VisionConfig(), TextConfig(), FACTS)
 
 
 @pytest.mark.parametrize(

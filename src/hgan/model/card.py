@@ -16,7 +16,6 @@ from hgan.config import TextConfig, VisionConfig
 from hgan.data.captions.known import KNOWN_DATASETS
 from hgan.data.features.types import PRECOMPUTED
 from hgan.encoded import final_level
-from hgan.model.hgan import HGAN
 from hgan.model.matcher import Matcher
 from hgan.model.prior import EmbeddingPrior, SemanticPrior
 
@@ -259,7 +258,7 @@ def _prior(network: Matcher, vision: VisionConfig, text: TextConfig) -> dict[str
         return {}
     prior = getattr(network, "prior", None)
     if prior is None:
-        return {"semantic prior": "none"} if isinstance(network, HGAN) else {}
+        return {"semantic prior": "none"}
     if isinstance(prior, EmbeddingPrior):
         return {"prior": f"the embeddings of {_name(vision.backbone)}, a dual encoder"}
     space = f"the sentence space of {_name(text.encoder)}"

@@ -22,7 +22,7 @@ from hgan.encoded import LEVELS, TOTAL, Encoded, Level
 from hgan.errors import ConfigError
 from hgan.model.encoding import make_encoded
 from hgan.model.graph import BoxBias, FeatureGraph, OffsetBias
-from hgan.model.layers import LOW, FeatureDropout, ball, unit
+from hgan.model.layers import LOW, FeatureDropout, ball, scaled, unit
 from hgan.model.matcher import MATCHERS, Matcher, MatcherConfig
 from hgan.model.mfar import Aggregation, Rearrangement
 from hgan.model.pooling import GeneralisedPooling
@@ -172,8 +172,8 @@ class Tower(nn.Module):
         places the whole, and possibly regions or words."""
         x, c = self.norm(local), (self.norm_whole or self.norm)(whole)  # (1)
         if prior is not None and prior.rows is not None:
-            x = torch.cat([x, _scaled(prior.rows)], dim=-1)  # (22)
-            c = torch.cat([c, _scaled(prior.whole)], dim=-1)
+            x = torch.cat([x, scaled(prior.rows)], dim=-1)  # (22)
+            c = torch.cat([c, scaled(prior.whole)], dim=-1)
         nodes = node = None
         if self.has_nodes:
             nodes = self.node_local(self.dropout(x))  # (2): (B, n, d)
@@ -230,11 +230,6 @@ class Tower(nn.Module):
         scores = self.importance(nodes).float().squeeze(-1).masked_fill(~mask, LOW)  # (B, n)
         weight = scores.softmax(-1) * mask.sum(1, keepdim=True)  # (14): mean over words is one
         return rows * weight[..., None]
-
-
-def _scaled(prior: Tensor) -> Tensor:
-    """Positions of the prior as features whose values have about unit variance."""
-    return unit(prior) * prior.shape[-1] ** 0.5
 
 
 # --- levels of similarity between B photos and T captions

@@ -20,6 +20,11 @@ def ball(x: Tensor) -> Tensor:
     return x / x.norm(dim=-1, keepdim=True).clamp_min(1.0)
 
 
+def scaled(x: Tensor) -> Tensor:
+    """Rows (..., D) of length sqrt(D), whose values have about unit variance, as features."""
+    return unit(x) * x.shape[-1] ** 0.5
+
+
 class FeatureDropout(nn.Module):
     """Dropout that sets a feature to zero in all regions or words of an item.
 

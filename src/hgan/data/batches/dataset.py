@@ -76,12 +76,9 @@ class Dataset:
         if encoder.frozen_layers is not None:
             self.frozen_cache = cached_states(encoder, self.tokens, encoder.frozen_layers)
         if encoder.keeps_pretrained:
-            # If nothing is trained, both are the same.
-            if not any(weight.requires_grad for weight in encoder.parameters()):
-                self.pretrained_cache = self.frozen_cache
-            self.pretrained_cache = self.pretrained_cache or cached_states(
-                encoder, self.tokens, None
-            )
+            is_trained = any(weight.requires_grad for weight in encoder.parameters())
+            same = None if is_trained else self.frozen_cache
+            self.pretrained_cache = same or cached_states(encoder, self.tokens, None)
 
     def embed_sentences(self, encoder: TextEncoder) -> None:
         """Compute the unit vector of each caption once: the mean of its states by the pretrained

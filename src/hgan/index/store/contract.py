@@ -23,8 +23,8 @@ unknown size; see `beam`."""
 
 LINKS, BUILD_BEAM = 32, 200
 """Links of a point in the HNSW graph of dense vectors (`m`), and number of candidates that are kept
-while it is built (`ef_construct`). Half as many of both, the usual numbers, miss a tenth of the
-exact first ten hits among a million photos."""
+while it is built (`ef_construct`); twice the engine's defaults. What they find among a million
+photos is in docs/scaling.md."""
 
 OVERSAMPLING = 1.5
 """Number of candidates per result that are found with 8-bit vectors, then rescored in float16, in

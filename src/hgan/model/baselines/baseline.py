@@ -21,7 +21,7 @@ from hgan.errors import ConfigError
 from hgan.model.baselines.inputs import region_rows, with_prior, word_rows
 from hgan.model.encoding import make_encoded
 from hgan.model.hgan import context_similarity, local_similarity
-from hgan.model.layers import unit
+from hgan.model.layers import projection, unit
 from hgan.model.matcher import Matcher, MatcherConfig
 from hgan.model.prior import Known, Prior
 from hgan.text.encoder import TextEncoder, TokenStates
@@ -59,6 +59,7 @@ class Baseline(Matcher):
     Attributes:
         own_levels: names of the levels that the method itself has.
         row_widths: widths of the rows of photos and of sentences, D_v and D_t, with the prior's P.
+        project_regions, project_words: project these rows to width D.
     """
 
     own_levels: ClassVar[tuple[str, ...]]
@@ -80,6 +81,10 @@ class Baseline(Matcher):
         self.prior = prior
         more = 0 if prior is None else prior.width
         self.row_widths = image_width + more, text.width + more
+        self.project_regions, self.project_words = (
+            projection(width, config.width, config.dropout, config.norm)
+            for width in self.row_widths
+        )
         if prior is not None:
             self.has_prior = True
             self.optional_levels = frozenset((PRIOR, PRIOR_LOCAL))

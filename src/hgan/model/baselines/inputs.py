@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from hgan.data.batches.types import ImageBatch
-from hgan.model.layers import unit
+from hgan.model.layers import scaled
 from hgan.model.prior import Known
 from hgan.text.encoder import TokenStates
 
@@ -28,7 +28,7 @@ def with_prior(rows: Tensor, known: Known, context: bool) -> Tensor:
     or words as further features, (B, n, D + P), which have about unit variance; as in HGAN."""
     assert known.rows is not None
     positions = torch.cat([known.rows, known.whole[:, None]], 1) if context else known.rows
-    return torch.cat([rows, unit(positions) * positions.shape[-1] ** 0.5], dim=-1)
+    return torch.cat([rows, scaled(positions)], dim=-1)
 
 
 def _with_whole(rows: Tensor, whole: Tensor, mask: Tensor, context: bool) -> tuple[Tensor, Tensor]:

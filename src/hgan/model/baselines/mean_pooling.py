@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hgan.encoded import Encoded
 from hgan.model.baselines.baseline import Baseline, BaselineConfig
 from hgan.model.encoding import make_encoded
-from hgan.model.layers import projection, unit
+from hgan.model.layers import unit
 from hgan.model.matcher import MATCHERS, MatcherConfig
 from hgan.model.pooling import GeneralisedPooling, MeanPooling
 from hgan.model.prior import Prior
@@ -46,9 +46,6 @@ class Mean(Baseline):
         prior: Prior | None = None,
     ) -> None:
         super().__init__(config, image_width, text, prior)
-        (seen, said), width = self.row_widths, config.width
-        self.project_regions = projection(seen, width, config.dropout, config.norm)
-        self.project_words = projection(said, width, config.dropout, config.norm)
         self.pool_regions, self.pool_words = self.pooling(), self.pooling()
 
     def encode_regions(self, rows: Tensor, mask: Tensor) -> Encoded[Tensor]:

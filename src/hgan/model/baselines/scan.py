@@ -27,10 +27,8 @@ from hgan.model.baselines.baseline import Baseline, BaselineConfig
 from hgan.model.baselines.blocks import Captions, Size
 from hgan.model.baselines.pairs import score_pairs
 from hgan.model.encoding import make_encoded
-from hgan.model.layers import LOW, projection, unit
+from hgan.model.layers import LOW, unit
 from hgan.model.matcher import MATCHERS
-from hgan.model.prior import Prior
-from hgan.text.encoder import TextEncoder
 
 INVERSE_TEMPERATURE = {"t2i": 9.0, "i2t": 4.0}
 """Inverse temperature of the attention, lambda_1 in the paper."""
@@ -66,18 +64,6 @@ class SCAN(Baseline):
     source = "Stacked cross attention (Lee et al., ECCV 2018; arXiv 1803.08024)."
     own_levels = ("local",)
     config: SCANConfig
-
-    def __init__(
-        self,
-        config: SCANConfig,
-        image_width: int,
-        text: TextEncoder,
-        prior: Prior | None = None,
-    ) -> None:
-        super().__init__(config, image_width, text, prior)
-        (seen, said), width = self.row_widths, config.width
-        self.project_regions = projection(seen, width, config.dropout, config.norm)
-        self.project_words = projection(said, width, config.dropout, config.norm)
 
     def encode_regions(self, rows: Tensor, mask: Tensor) -> Encoded[Tensor]:
         """Encode each region as a unit vector."""

@@ -32,7 +32,7 @@ from hgan.model.baselines.pairs import score_pairs
 from hgan.model.baselines.scan import INVERSE_TEMPERATURE
 from hgan.model.baselines.similarity import SimilarityVector
 from hgan.model.encoding import make_encoded
-from hgan.model.layers import LOW, projection, unit
+from hgan.model.layers import LOW, unit
 from hgan.model.matcher import MATCHERS
 from hgan.model.prior import Prior
 from hgan.text.encoder import TextEncoder
@@ -88,9 +88,6 @@ class SGRAF(Baseline):
     ) -> None:
         super().__init__(config, image_width, text, prior)
         width, similarity_width = config.width, config.similarity_width
-        seen, said = self.row_widths
-        self.project_regions = projection(seen, width, config.dropout, config.norm)
-        self.project_words = projection(said, width, config.dropout, config.norm)
         self.gather_regions = Gather(width, config.gather_dropout, config.batch_norm)
         self.gather_words = Gather(width, config.gather_dropout)
         self.compare_whole = SimilarityVector(width, similarity_width)
