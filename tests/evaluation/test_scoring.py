@@ -48,8 +48,29 @@ def test_small_chunks_change_nothing(
 ) -> None:
     expected = evaluate(model.network, data)
     monkeypatch.setattr(module, "IMAGE_BATCH", 3)
-    monkeypatch.setattr(module, "TEXT_BATCH", 5)
+    monkeypatch.setattr(module, "ENCODE_BATCH", 5)
     assert evaluate(model.network, data) == expected
+
+
+@pytest.mark.parametrize("trainable", [0, 1, None])
+@pytest.mark.parametrize("keeps_pretrained", [False, True])
+def test_exact_states_change_nothing(
+    config: Config, trainable: int | None, keeps_pretrained: bool
+) -> None:
+    """Bit for bit, with captions that read the same."""
+    fresh = tiny_model(replace(config, text=replace(config.text, trainable_layers=trainable)))
+    text = fresh.network.eval().text
+    if keeps_pretrained:
+        text.keep_pretrained(trainable)
+    data = tiny_dataset(config, fresh, "val")
+    data.tokens[0] = data.tokens[9]
+    _, expected = encode(fresh.network, data)
+    data.cache_frozen_states(text, torch.float32)
+    assert (data.frozen_cache is None) == (trainable is None)
+    assert (data.pretrained_cache is None) == (not keeps_pretrained)
+    _, found = encode(fresh.network, data)
+    for name in ("context", "slots", "local", "mask"):
+        assert torch.equal(getattr(found, name), getattr(expected, name))
 
 
 def test_captions_come_back_in_their_order(model: TrainedModel, data: Dataset) -> None:
@@ -64,7 +85,7 @@ def test_captions_that_read_the_same_tie_to_the_last_bit_and_are_reported(
     config: Config, model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Four photos share a caption; they are ties whatever batches the captions fall into."""
-    monkeypatch.setattr(module, "TEXT_BATCH", 2)
+    monkeypatch.setattr(module, "ENCODE_BATCH", 2)
     photos = [f"{i:03}.jpg" for i in range(6)]
     texts = ["a red dog in the snow"] * 4 + ["a blue cat", "white bird at a street", "the grass"]
     captions = Captions(photos, texts, np.array([0, 1, 2, 3, 4, 5, 5]), ["val"] * 6)

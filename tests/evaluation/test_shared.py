@@ -44,7 +44,7 @@ def measured(folder: Path, small: bool) -> list[Any]:
     with pytest.MonkeyPatch.context() as patch:
         if small:
             patch.setattr(scoring, "IMAGE_BATCH", 3)
-            patch.setattr(scoring, "TEXT_BATCH", 5)
+            patch.setattr(scoring, "ENCODE_BATCH", 5)
             patch.setattr(module, "TILE", TILE)
         encoded = [
             getattr(side, name).numpy()

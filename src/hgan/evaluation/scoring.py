@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hgan.chunks import chunks
 from hgan.data.batches.dataset import Dataset
+from hgan.data.batches.tokens import ENCODE_BATCH, distinct_by_length
 from hgan.encoded import TOTAL, Encoded, final_level
 from hgan.model.encoding import concatenate, gather, take
 from hgan.model.matcher import Matcher, combine
@@ -17,7 +18,6 @@ from hgan.processes import ALONE, Processes
 from hgan.progress import Bar
 
 IMAGE_BATCH = 128
-TEXT_BATCH = 256
 
 
 @torch.inference_mode()
@@ -33,15 +33,12 @@ def encode(
             bar.advance(len(chunk))
         return model.encode_photos(data.images(chunk).to(device))
 
-    unique, which = _unique(data.tokens)
-    # Captions of similar length are in the same batch, to reduce padding.
-    order = np.argsort([len(data.tokens[t]) for t in unique], kind="stable")
-    places = np.argsort(order, kind="stable")[which]
+    captions, places = distinct_by_length(data.tokens)
     images = _shared(photos, np.arange(len(data.rows)), IMAGE_BATCH, processes)
     texts = _shared(
         lambda chunk: model.encode_text(data.texts(chunk).to(device)),
-        unique[order],
-        TEXT_BATCH,
+        captions,
+        ENCODE_BATCH,
         processes,
     )
     return images, take(texts, torch.from_numpy(places))
@@ -65,17 +62,6 @@ def _shared(
     arrived = [part for rank in range(processes.count) for part in places[rank :: processes.count]]
     back = np.argsort(np.concatenate(arrived), kind="stable")
     return take(gather(concatenate(own), processes), torch.from_numpy(back))
-
-
-def _unique(rows: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the distinct rows (U), and for each row (T), its index among them.
-
-    Equal captions are encoded only once. In different batches, rounding could make their encodings
-    differ in the last bit, which would break ties that are in the data.
-    """
-    numbers: dict[tuple[int, ...], int] = {}
-    which = np.array([numbers.setdefault(tuple(row.tolist()), len(numbers)) for row in rows])
-    return np.unique(which, return_index=True)[1], which
 
 
 class Comparer(Protocol):

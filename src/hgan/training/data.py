@@ -2,6 +2,9 @@
 is computed from them before the first epoch."""
 
 import sys
+from collections.abc import Sequence
+
+import torch
 
 from hgan.data.batches.augmentation import Augmenter
 from hgan.data.batches.dataset import Dataset
@@ -70,14 +73,27 @@ def run_augmenter(config: Config, model: TrainedModel) -> Augmenter:
     )
 
 
-def cache_states(config: Config, data: Dataset, model: TrainedModel, processes: Processes) -> None:
-    """Compute what stays the same in training; not for validation, which must give the same
-    results as evaluation, without a cache."""
+def cache_states(
+    config: Config,
+    train: Dataset,
+    val: Sequence[Dataset],
+    model: TrainedModel,
+    processes: Processes,
+    device: torch.device,
+) -> None:
+    """Compute what stays the same in training.
+
+    Validation must give the same results as evaluation, which has no cache: its states are exact,
+    and on a GPU, which would compute other ones than the CPU, they are not cached.
+    """
     text = model.network.text
     with processes.one_of_machine_first():
-        data.cache_frozen_states(text)
+        train.cache_frozen_states(text)
+        if device.type == "cpu":
+            for data in val:
+                data.cache_frozen_states(text, torch.float32)
         if getattr(config.loss, "soft_temperature", 0):
-            data.embed_sentences(text)
+            train.embed_sentences(text)
 
 
 def add_mosaics(config: Config, data: Dataset, processes: Processes) -> None:

@@ -125,7 +125,8 @@ class Trainer:
         self.steps = len(self.train_data.rows) // self._batch_images() // config.optim.accumulate
         check_batch(self.processes, config, self._batch_images(), self.steps, network.train())
         check_data(self.processes, {"train": self.train_data, "val": self.val_data[0]}, network)
-        cache_states(config, self.train_data, self.model, self.processes)
+        device = self.accelerator.device
+        cache_states(config, self.train_data, self.val_data, self.model, self.processes, device)
         if config.vision.mosaics and network.uses_mosaics:
             add_mosaics(config, self.train_data, self.processes)
         if network.losses and config.loss.name not in network.losses:

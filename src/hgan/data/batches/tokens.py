@@ -1,7 +1,8 @@
-"""Tokenise captions, and pad token ids to a batch."""
+"""Tokenise captions, order them by length, and pad token ids to a batch."""
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -11,6 +12,8 @@ from hgan.data.batches.types import TextBatch
 
 BATCH = 10_000
 """Texts that are tokenised at once; the output of a tokenizer is much larger than its ids."""
+ENCODE_BATCH = 256
+"""Captions in a batch for the text encoder, without gradients."""
 
 
 def tokenise(tokenizer: Tokenizer, texts: Sequence[str], max_words: int) -> list[Tensor]:
@@ -27,6 +30,20 @@ def pad(rows: Sequence[Tensor]) -> TextBatch:
     ids = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
     lengths = torch.tensor([len(row) for row in rows])
     return TextBatch(ids, (torch.arange(ids.shape[1]) < lengths[:, None]).long())
+
+
+def distinct_by_length(rows: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (U) of the distinct rows of token ids, sorted by length to reduce padding, and for
+    each row (T), its place among them.
+
+    Equal captions are encoded only once. In different batches, rounding could make their encodings
+    differ in the last bit, which would break ties that are in the data.
+    """
+    numbers: dict[tuple[int, ...], int] = {}
+    which = np.array([numbers.setdefault(tuple(row.tolist()), len(numbers)) for row in rows])
+    unique = np.unique(which, return_index=True)[1]
+    order = np.argsort([len(rows[t]) for t in unique], kind="stable")
+    return unique[order], np.argsort(order, kind="stable")[which]
 
 
 def further_pieces(tokenizer: Tokenizer) -> Tensor:
