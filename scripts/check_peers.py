@@ -7,8 +7,9 @@
 
 Both implementations get the same random weights, regions and words of several lengths. The table
 has the largest difference of their scores, and of their gradients with respect to regions, words
-and weights, as a part of the largest gradient. Batch norm and dropout are as in evaluation; VSE-
-infinity is also compared as in training. Losses of the authors' code are compared on its scores.
+and weights, as a part of the largest gradient; and that of the scores of new inputs after both
+have been trained, each by itself, on the same batches. Batch norm and dropout are as in evaluation;
+VSE-infinity is also compared as in training. Losses of the authors' code are compared on its scores.
 
 The authors' code is run, so only name folders that you trust.
 """
@@ -17,7 +18,7 @@ import argparse
 import importlib
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -38,6 +39,8 @@ PHOTOS, REGIONS, IMAGE_WIDTH, TEXT_WIDTH, WIDTH = 16, 36, 64, 48, 96
 LENGTHS = [3 + t % 9 for t in range(PHOTOS)]
 """Number of words of each caption; as many captions as photos, as the authors' losses expect."""
 TOLERANCE = 1e-4
+STEPS = 20
+"""Steps of Adam on batches of new inputs, with the hinge on the hardest negative."""
 
 Score = Callable[[Tensor, Tensor], Tensor]
 """Scores (B, T) of regions (B, R, D_v) and of padded words (T, W, D_t)."""
@@ -46,10 +49,12 @@ Pairs = Sequence[tuple[nn.Module, nn.Module]]
 
 
 class Difference(NamedTuple):
-    """The largest difference of scores, and of gradients as a part of the largest."""
+    """The largest difference of scores, of gradients as a part of the largest, and of scores after
+    training; None for a loss, which is not trained."""
 
     scores: float
     gradients: float
+    trained: float | None = None
 
 
 def main() -> int:
@@ -71,11 +76,12 @@ def main() -> int:
         rows += check_scan(chosen.scan)
     if not rows:
         parser.error("name at least one folder")
-    table = Table("method", "scores", "gradients")
+    table = Table("method", "scores", "gradients", f"scores after {STEPS} steps")
     for name, found in rows:
-        table.add_row(name, *(f"{value:.1e}" for value in found))
+        table.add_row(name, *("" if value is None else f"{value:.1e}" for value in found))
     Console().print(table)
-    return int(any(value > TOLERANCE for _, found in rows for value in found))
+    values = [value for _, found in rows for value in found if value is not None]
+    return int(any(value > TOLERANCE for value in values))
 
 
 def check_vse_infinity(folder: Path) -> Iterator[tuple[str, Difference]]:
@@ -234,10 +240,6 @@ def compare(net: Baseline, score: Score, pairs: Pairs, scale: float = 1.0) -> Di
         theirs.load_state_dict(values)
         kept = own.state_dict()  # of an attention's bias, only one is needed
         own.load_state_dict({name: x for name, x in values.items() if name in kept})
-    inputs = [
-        torch.randn(PHOTOS, REGIONS, IMAGE_WIDTH, generator=rng),
-        torch.randn(PHOTOS, max(LENGTHS), TEXT_WIDTH, generator=rng),
-    ]
     real = torch.arange(max(LENGTHS)) < torch.tensor(LENGTHS)[:, None]  # (T, W)
     everywhere = torch.ones(PHOTOS, REGIONS, dtype=torch.bool)
 
@@ -246,21 +248,54 @@ def compare(net: Baseline, score: Score, pairs: Pairs, scale: float = 1.0) -> Di
             net.encode_regions(regions, everywhere), net.encode_words(words, real)
         )
 
+    inputs = random_inputs(rng)
     weight = torch.randn(PHOTOS, PHOTOS, generator=rng)
+    both = (
+        (own_score, weights_of(own for own, _ in pairs)),
+        (score, weights_of(theirs for _, theirs in pairs)),
+    )
     results = []
-    for scored, modules in (
-        (own_score, [own for own, _ in pairs]),
-        (score, [theirs for _, theirs in pairs]),
-    ):
+    for scored, parameters in both:
         leaves = [x.clone().requires_grad_() for x in inputs]
         found = scored(*leaves)
-        parameters = [p for m in modules for n, p in sorted(m.named_parameters()) if "weight" in n]
         got = torch.autograd.grad((found * weight).sum(), [*leaves, *parameters])
         results.append((found.detach(), got))
     (one, first), (other, second) = results
     apart = max(float((a - b).abs().max()) for a, b in zip(first, second, strict=True))
     largest = max(float(x.abs().max()) for x in second)
-    return Difference(float((one - other).abs().max()), apart / largest)
+    one_trained, other_trained = (trained(*scored) for scored in both)
+    return Difference(
+        float((one - other).abs().max()),
+        apart / largest,
+        float((one_trained - other_trained).abs().max()),
+    )
+
+
+def random_inputs(rng: torch.Generator) -> list[Tensor]:
+    """Regions (B, R, D_v) and words (T, W, D_t) with something in common in each pair."""
+    regions = torch.randn(PHOTOS, REGIONS, IMAGE_WIDTH, generator=rng)
+    words = torch.randn(PHOTOS, max(LENGTHS), TEXT_WIDTH, generator=rng)
+    shown = torch.randn(PHOTOS, 1, IMAGE_WIDTH, generator=rng)
+    return [regions + shown, words + shown[..., :TEXT_WIDTH]]
+
+
+def weights_of(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
+    """All weights in a fixed order, without biases, of which the authors can have two for one."""
+    return [p for m in modules for n, p in sorted(m.named_parameters()) if "weight" in n]
+
+
+def trained(score: Score, parameters: list[nn.Parameter]) -> Tensor:
+    """Scores (B, T) of the last inputs, after training on those before."""
+    rng = torch.Generator().manual_seed(2)
+    hinge = Hinge(HingeConfig(margin=0.2, reduction="sum"), ["S"])
+    hinge.hardest = True
+    optimizer = torch.optim.Adam(parameters, lr=1e-3)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        hinge("S", score(*random_inputs(rng)), torch.arange(PHOTOS)).backward()
+        optimizer.step()
+    with torch.no_grad():
+        return score(*random_inputs(rng))
 
 
 def compare_losses(own: nn.Module, theirs: nn.Module) -> Difference:
