@@ -8,8 +8,9 @@
 Both implementations get the same random weights, regions and words of several lengths. The table
 has the largest difference of their scores, and of their gradients with respect to regions, words
 and weights, as a part of the largest gradient; and that of the scores of new inputs after both
-have been trained, each by itself, on the same batches. Batch norm and dropout are as in evaluation;
-VSE-infinity is also compared as in training. Losses of the authors' code are compared on its scores.
+have been trained, each by itself, on the same batches. Batch norm and dropout are as in
+evaluation; VSE-infinity is also compared as in training. Losses of the authors' code are compared
+on its scores.
 
 The authors' code is run, so only name folders that you trust.
 """
