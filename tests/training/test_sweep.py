@@ -121,6 +121,12 @@ def test_a_record_of_a_run_that_is_not_finished_does_not(kept: Run) -> None:
     assert is_done(kept, "val")
 
 
+def test_with_two_validation_sets_their_mean_counts(kept: Run) -> None:
+    rows = "1,300.0,310.0,400.0\n2,320.0,312.0,390.0\n3,330.0,311.0,396.0\n"
+    (kept.folder / "log.csv").write_text(f"epoch,rsum_context,rsum_S,open_rsum\n{rows}")
+    assert kept.best_rsum() == 355.0  # of the first epoch
+
+
 def test_a_row_that_is_being_written_does_not_count(kept: Run) -> None:
     (kept.folder / "log.csv").write_text("epoch,rsum_context\n1,200.0\n2,")
     assert len(kept.log()) == 1 and kept.best_rsum() == 200.0

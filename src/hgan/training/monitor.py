@@ -3,8 +3,10 @@ training collapses."""
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
+from hgan.encoded import final_level
 from hgan.files import atomic_write
 
 COLLAPSE_SHARE = 0.02
@@ -45,6 +47,14 @@ def plot_curves(path: Path, history: list[dict[str, float]]) -> None:
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=120)
     pyplot.close(figure)
+
+
+def rsum_of(row: Mapping[str, float | str]) -> float:
+    """The rSum that an epoch is judged by, of its row: that of S, or of the only level, on
+    validation; with a second validation set, the mean of both."""
+    names = (key.removeprefix("rsum_") for key in row if key.startswith("rsum_"))
+    rsum = float(row[f"rsum_{final_level(names)}"])
+    return (rsum + float(row["open_rsum"])) / 2 if "open_rsum" in row else rsum
 
 
 def summary(row: dict[str, float]) -> str:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hgan.encoded import final_level
 from hgan.errors import ConfigError
 from hgan.files import parse_json, write_json
 from hgan.training.config import Config
 from hgan.training.folder import run_folder
+from hgan.training.monitor import rsum_of
 from hgan.training.settings import other_settings
 
 MINUTES = "minutes.json"
@@ -45,13 +45,9 @@ class Run:
             return []
 
     def best_rsum(self) -> float | None:
-        """The highest rSum on validation so far; None before the first epoch has finished."""
-        rows = self.log()
-        levels = [name for name in (rows[0] if rows else {}) if name.startswith("rsum_")]
-        if not levels:
-            return None
-        level = final_level(name.removeprefix("rsum_") for name in levels)
-        return max(float(row[f"rsum_{level}"]) for row in rows)
+        """The highest rSum on validation so far, by which the checkpoint is chosen, see `rsum_of`;
+        None before the first epoch has finished."""
+        return max(map(rsum_of, self.log()), default=None)
 
     def minutes(self) -> float | None:
         """Duration of the training in minutes, summed over interruptions; None if it was not

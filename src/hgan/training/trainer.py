@@ -46,7 +46,7 @@ from hgan.training.folder import (
     run_folder,
 )
 from hgan.training.losses.loss import Loss, build_loss
-from hgan.training.monitor import collapse_warning, summary
+from hgan.training.monitor import collapse_warning, rsum_of, summary
 from hgan.training.schedule import make_optimizer, make_schedule
 from hgan.training.state import RunState
 from hgan.training.trackers import Trackers, check_trackers, tracking
@@ -317,10 +317,7 @@ class Trainer:
 
     def _save(self, row: dict[str, float]) -> None:
         """Save the state, and the model if it is the best so far."""
-        rsum = row[f"rsum_{final_level(self.metrics)}"]
-        if "open_rsum" in row:
-            rsum = (rsum + row["open_rsum"]) / 2
-        self.state.save(row, rsum, self._best_model)
+        self.state.save(row, rsum_of(row), self._best_model)
 
     def _best_model(self) -> TrainedModel:
         """The averaged network as a model, with the facts of its card."""
