@@ -69,14 +69,26 @@ def trio() -> Iterator[Group]:
 
 
 @pytest.fixture(scope="session")
-def checkpoint_and_bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A checkpoint and the bundle that was exported from it; tests leave them as they are."""
-    from hgan.export.bundle import export
-    from tests.fixtures.tiny_checkpoint import save_model
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A checkpoint, its bundle and its compact bundle; tests leave them as they are. The first
+    process of a test run makes them for all, which takes half a minute."""
+    from hgan.files import lock_file
+    from tests.fixtures.tiny_checkpoint import export_model
 
-    folder = tmp_path_factory.mktemp("checkpoint")
-    checkpoint = save_model(folder, ["context", "shared", "local"])
-    return checkpoint, export(checkpoint, folder / "bundle")
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    with lock_file(root / "exported.lock", wait=600):
+        if not (root / "exported").exists():
+            export_model(root / "exporting").rename(root / "exported")
+    checkpoint, plain, small = (root / "exported" / n for n in ("checkpoint", "plain", "small"))
+    return checkpoint, plain, small
+
+
+@pytest.fixture(scope="session")
+def checkpoint_and_bundle(exported: tuple[Path, Path, Path]) -> tuple[Path, Path]:
+    """A checkpoint and the bundle that was exported from it; tests leave them as they are."""
+    return exported[:2]
 
 
 @pytest.fixture(scope="module")

@@ -71,6 +71,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_name_on_the_hub(hub: Path, model: Path, cache: Path) -> None:
     bundle = hgan.load(NAME)
     assert isinstance(bundle, Bundle) and bundle.folder.is_relative_to(cache)

@@ -32,23 +32,25 @@ def backup(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> bytes:
     return (folder / "a.backup").read_bytes()
 
 
-@pytest.fixture
-def refused(tmp_path: Path, bundle: Bundle, photos: Path) -> Callable[..., None]:
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Callable[..., None]:
     """Restores bytes into a new folder, and over an index, and checks that nothing changes."""
-    index = tmp_path / "index"
-    index_folder(photos, index, bundle)
-    (tmp_path / "secret.txt").write_text("not for archives")
+    folder = tmp_path_factory.mktemp("refused")
+    index = folder / "index"
+    save_photo(folder / "photos" / "red.png", COLOURS["red"])
+    index_folder(folder / "photos", index, bundle)
+    (folder / "secret.txt").write_text("not for archives")
 
     def refuse(data: bytes, reason: str = "nothing was changed") -> None:
-        file = tmp_path / "bad.backup"
+        file = folder / "bad.backup"
         file.write_bytes(data)
-        before = listing(tmp_path)
-        for to in (tmp_path / "new" / "index", index):
+        before = listing(folder)
+        for to in (folder / "new" / "index", index):
             with pytest.raises(IndexingError, match=reason) as caught:
                 restore_index(file, to, replace_index=True)
             assert str(file) in str(caught.value)
             assert "\n" not in str(caught.value)
-        after = listing(tmp_path)
+        after = listing(folder)
         after.pop("index/rebuild", None)
         assert {k: v for k, v in before.items() if k != "index/rebuild"} == after
 
@@ -92,6 +94,7 @@ def test_truncated(refused, backup, share):
     refused(backup[: int(share * len(backup))])
 
 
+@pytest.mark.slow
 def test_any_changed_byte(backup, tmp_path, photos):
     """It is refused, or is one that does not matter, such as the time in a ZIP header."""
     rng = random.Random(0)

@@ -146,6 +146,7 @@ def test_a_word_lights_its_regions(opened: Page, indexed, library, way):
     expect(frame).not_to_have_class(re.compile("lit"))
 
 
+@pytest.mark.slow
 def test_a_word_that_is_pressed_stays_lit(opened: Page):
     word = opened.get_by_role("button", name="ball", exact=True)
     word.click()
@@ -205,6 +206,7 @@ def test_arrows_lead_to_the_photos_around_it(opened: Page):
     expect(opened).to_have_url(re.compile(r"\?q=a\+child\+with\+a\+ball\+and\+a\+kite$"))
 
 
+@pytest.mark.slow
 def test_the_last_photo_of_a_page_is_not_the_last(page: Page):
     search(page, WORDS)
     page.locator(TILES).nth(46).click()
@@ -242,6 +244,7 @@ def test_a_link_to_a_photo_opens_it(opened: Page, tab):
     expect(opened.get_by_role("dialog")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_letters_outside_the_first_plane_do_not_shift_the_words(page: Page):
     text = "😀😀 a child, with a ball and a kite!"
     search(page, text)
@@ -250,6 +253,7 @@ def test_letters_outside_the_first_plane_do_not_shift_the_words(page: Page):
     expect(page.locator(".sentence")).to_have_text(text)
 
 
+@pytest.mark.slow
 def test_no_words_without_a_clear_place(page: Page):
     search(page, "mountains of gold")
     page.locator(TILES).first.click()
@@ -258,6 +262,7 @@ def test_no_words_without_a_clear_place(page: Page):
     expect(page.locator(".sentence button")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_the_folder_of_a_photo_is_a_filter(page: Page):
     search(page, WORDS)
     tile = page.locator(f"{TILES}[data-path^='2024/']").first

@@ -135,6 +135,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(tab, address, state):
         assert min(button["width"], button["height"]) >= 36
 
 
+@pytest.mark.slow
 def test_light_and_dark_as_the_system_has_it_and_as_one_likes_it(tab, address):
     page = tab(address, color_scheme="dark")
     assert brightness(page) < 40
@@ -196,6 +197,7 @@ def proxied(address) -> Iterator[tuple[str, list[str]]]:
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_under_the_prefix_of_a_proxy(tab, proxied):
     url, asked = proxied
     page = tab(url)

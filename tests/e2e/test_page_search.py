@@ -166,6 +166,7 @@ def test_filters(page: Page, library):
     expect(chips.get_by_role("listitem")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_without_and_folded(page: Page, library):
     before = search(page, WORDS)
     page.get_by_role("button", name="Filters").click()
@@ -228,6 +229,7 @@ def test_back_and_forward(page: Page):
     expect(page.locator(TILES).first).to_have_attribute("data-id", boys[0])
 
 
+@pytest.mark.slow
 def test_past_searches_are_offered_and_cleared(page: Page, address):
     for text in ("a dog", "a boat", "dark clouds"):
         search(page, text)

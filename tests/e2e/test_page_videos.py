@@ -181,6 +181,7 @@ def with_key(page: Page) -> None:
     page.keyboard.press("Enter")
 
 
+@pytest.mark.slow
 def test_with_a_key_the_video_is_loaded_before(tab, serve, mixed):
     page = tab(serve("--require-key", index=mixed) + "?fold=0")
     with_key(page)

@@ -1,10 +1,7 @@
 """Exported bundles give the checkpoint's results; compact ones are smaller and nearly equal."""
 
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -34,32 +31,6 @@ from tests.fixtures.tiny_model import LETTERS
 BLOCKS = 2
 CONVOLUTIONS = 64
 """Of EfficientNet-Lite2: 3 in each of 21 blocks, but 2 in the first; one before and one after."""
-
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
-    """A checkpoint, its bundle and its compact bundle."""
-    folder = tmp_path_factory.mktemp("export")
-    checkpoint = save_model(folder, ["context", "shared", "local"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hgan.export.write.export_onnx", once_each(folder / "kept"))
-        plain = export(checkpoint, folder / "plain")
-        small = export(checkpoint, folder / "small", compact_weights=True)
-    return checkpoint, plain, small
-
-
-def once_each(kept: Path) -> Callable[..., None]:
-    """`export_onnx`, which traces a network once and gives a copy of its file after that."""
-    kept.mkdir()
-
-    def traced_once(
-        network: Any, inputs: Any, free: Any, outputs: list[str], path: Path, external: bool
-    ) -> None:
-        if not (kept / path.name).exists():
-            export_onnx(network, inputs, free, outputs, kept / path.name, external)
-        shutil.copyfile(kept / path.name, path)
-
-    return traced_once
 
 
 def encode_with_torch(checkpoint: Path, pixels: np.ndarray) -> tuple[Encoded, Encoded]:

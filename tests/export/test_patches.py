@@ -31,9 +31,7 @@ Weights = dict[str, np.ndarray]
 SIDE = SIZE // PATCH
 TITLES = {"clip": "CLIP", "siglip": "SigLIP", "altclip": "AltCLIP"}
 NAMES = [name for name in MODELS if name in TITLES]
-MARKED = [
-    pytest.param(name, marks=[pytest.mark.slow] if name == "altclip" else []) for name in NAMES
-]
+MARKED = [pytest.param(name, marks=[] if name == "clip" else [pytest.mark.slow]) for name in NAMES]
 PHOTO = draw_scene(3).resize((120, 90))
 
 
@@ -164,20 +162,21 @@ def _session(model, folder):
     return onnxruntime.InferenceSession(folder / "tower.onnx", providers=["CPUExecutionProvider"])
 
 
-def test_the_network_of_patches_is_small(exported):
+@pytest.mark.parametrize("name", MARKED)
+def test_the_network_of_patches_is_small(exported, name):
     """It has the layers after the attention's values, and neither queries nor keys."""
-    for name in NAMES:
-        folder, bundle = exported(name)
-        model = hf.AutoModel.from_pretrained(folder)
-        vision = model.vision_model
-        last = vision.head if name == "siglip" else vision.encoder.layers[-1]
-        width = vision.config.hidden_size
-        values = 2 * (width * width + width)  # values and outputs
-        kept = values + sum(weight.numel() for weight in last.mlp.parameters())
-        size = (bundle.folder / "patches.onnx").stat().st_size
-        assert 4 * kept < size < 4 * kept + 12_000
+    folder, bundle = exported(name)
+    model = hf.AutoModel.from_pretrained(folder)
+    vision = model.vision_model
+    last = vision.head if name == "siglip" else vision.encoder.layers[-1]
+    width = vision.config.hidden_size
+    values = 2 * (width * width + width)  # values and outputs
+    kept = values + sum(weight.numel() for weight in last.mlp.parameters())
+    size = (bundle.folder / "patches.onnx").stat().st_size
+    assert 4 * kept < size < 4 * kept + 12_000
 
 
+@pytest.mark.slow
 def test_patches_that_do_not_fill_the_square(tmp_path):
     """SigLIP at 384 pixels with patches of 14 has 27 x 27 of them, and 6 pixels more."""
     folder = tmp_path / "model"
@@ -215,6 +214,7 @@ def test_a_bundle_made_before_has_no_patches(exported, tmp_path):
     assert len(explanation.boxes) == 1 and len(now.boxes) == SIDE**2
 
 
+@pytest.mark.slow
 def test_patches_that_are_exported_wrongly_are_refused(tmp_path, monkeypatch):
     write_dual_encoder("clip", tmp_path / "model")
     right = Bundle.encode_with_patches

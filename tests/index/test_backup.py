@@ -32,7 +32,7 @@ from tests.index.test_rebuild import entries, tag
 TEXTS = ("a red photo", "two blue dogs in the green snow")
 
 
-@pytest.fixture(params=[None, "int8"])
+@pytest.fixture(params=[None, pytest.param("int8", marks=pytest.mark.slow)])
 def index(request, photos: Path, tmp_path: Path, bundle: Bundle) -> Path:
     """An index with user tags."""
     index_folder(photos, tmp_path / "index", bundle, request.param)

@@ -111,6 +111,7 @@ def same(found: dict[str, Point], expected: dict[str, Point]) -> None:
         np.testing.assert_array_equal(found[path].local, point.local)
 
 
+@pytest.mark.slow
 def test_writes_that_are_applied_and_not_confirmed(
     trouble: Trouble, photos: Path, bundle: Bundle, expected: dict[str, Point]
 ) -> None:
@@ -171,6 +172,7 @@ def test_half_a_write_and_then_nothing(
     same(contents(trouble.address), expected)
 
 
+@pytest.mark.slow
 def test_a_slow_server(
     trouble: Trouble, photos: Path, bundle: Bundle, expected: dict[str, Point]
 ) -> None:
@@ -187,7 +189,7 @@ def test_a_slow_server(
     same(contents(trouble.address), expected)
 
 
-@pytest.mark.parametrize("shard", [Shard(1, 1), Shard(1, 2)])
+@pytest.mark.parametrize("shard", [pytest.param(Shard(1, 1), marks=pytest.mark.slow), Shard(1, 2)])
 def test_a_shard_is_lost_while_the_index_is_read(
     shard: Shard, trouble: Trouble, photos: Path, bundle: Bundle
 ) -> None:
@@ -226,6 +228,7 @@ def test_a_search_without_a_shard(trouble: Trouble, photos: Path, bundle: Bundle
         assert index.search("a red photo", 5) == before
 
 
+@pytest.mark.slow
 def test_a_server_that_refuses_for_good_is_not_waited_for(
     trouble: Trouble, photos: Path, bundle: Bundle
 ) -> None:

@@ -16,6 +16,7 @@ AWAY = 3.0
 """Seconds; far longer than a search would be kept waiting."""
 
 
+@pytest.mark.slow
 def test_indexing_waits_and_goes_on(
     photos: Path, bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:

@@ -114,6 +114,7 @@ def test_collections_and_alias(url, place, photos, tmp_path, bundle, other):
     assert index_folder(photos, place) == IndexReport(unchanged=12)
 
 
+@pytest.mark.slow
 def test_an_open_index_searches_its_own_generation(place, photos, bundle, other, monkeypatch):
     """Its queries are encoded by the old model."""
     monkeypatch.setattr(rebuild_collection, "sleep", lambda _seconds: searched.append(search()))
@@ -242,6 +243,7 @@ def start(place: str, bundle: Bundle, before: str = "") -> "subprocess.Popen[str
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_two_rebuilds_at_once(url, place, other):
     both = [start(place, other) for _ in range(2)]
     said = [process.communicate(timeout=120)[1] for process in both]
@@ -252,6 +254,7 @@ def test_two_rebuilds_at_once(url, place, other):
     assert tags_of(place) == TAGS
 
 
+@pytest.mark.slow
 def test_a_claim_is_kept_while_its_owner_runs_and_taken_over_when_it_has_ended(
     url, place, other, monkeypatch
 ):

@@ -38,6 +38,7 @@ def test_animations_may_have_frames_of_any_size_of_as_many_bits() -> None:
     assert np.asarray(photo).mean(axis=(0, 1)) == pytest.approx((255, 0, 0), abs=4)
 
 
+@pytest.mark.slow
 def test_a_file_that_says_it_is_small_needs_what_its_image_needs() -> None:
     data = avif((16_000, 9_000))
     at = data.index(b"ispe") + 8

@@ -1,7 +1,6 @@
 """The comparison with the authors' code finds what is equal and what is not."""
 
 import importlib.util
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -93,7 +92,7 @@ def test_modules_of_the_authors_are_forgotten_again(script: ModuleType, tmp_path
     assert "model" not in sys.modules and str(tmp_path) not in sys.path
 
 
-def test_a_missing_folder_is_named() -> None:
-    run = [sys.executable, SCRIPT, "--scan", "nowhere"]
-    found = subprocess.run(run, capture_output=True, text=True, check=False)
-    assert found.returncode == 1 and "nowhere: no such folder; clone" in found.stderr
+def test_a_missing_folder_is_named(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), "--scan", "nowhere"])
+    with pytest.raises(SystemExit, match="nowhere: no such folder; clone"):
+        script.main()

@@ -79,6 +79,7 @@ def resident(process):
     return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
 
 
+@pytest.mark.slow
 def test_slow_and_large_requests(index):
     with serving(index) as (process, url):
         slow = [partial(_slow_head, url, beginning) for beginning in HEADS]

@@ -207,6 +207,7 @@ def test_nobody_without_a_key(s3, tmp_path, bundle, monkeypatch) -> None:
         index_folder(PLACE, tmp_path / "index", bundle)
 
 
+@pytest.mark.slow
 def test_store_that_is_away(keys, tmp_path, bundle, monkeypatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     S3FileSystem.clear_instance_cache()

@@ -85,7 +85,11 @@ def first_scores(
 
 
 @pytest.mark.parametrize(
-    ("kind", "trained"), [("efficientnet-lite", 2), ("vit", 1), ("vit", 2), ("clip", 1)]
+    ("kind", "trained"),
+    [
+        pytest.param("efficientnet-lite", 2, marks=pytest.mark.slow),
+        *(("vit", 1), ("vit", 2), ("clip", 1)),
+    ],
 )
 def test_without_augmentation_photos_give_the_scores_of_stored_features(
     kind: str, trained: int, folder: Path, tmp_path: Path
@@ -101,7 +105,7 @@ def test_without_augmentation_photos_give_the_scores_of_stored_features(
     torch.testing.assert_close(read[1], stored[1], atol=1e-3, rtol=0)  # after a step
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [LITE, "vit", "clip"])
 def test_all_layers_start_like_the_frozen_backbone(kind: str, folder: Path, tmp_path: Path) -> None:
     scores = []
     for trained in (0, None):
@@ -153,6 +157,7 @@ def test_the_backbone_learns_and_the_prior_does_not(run: Config) -> None:
     assert not torch.allclose(trained.context, expected.context, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_bundle_has_the_trained_backbone(run: Config, tmp_path: Path) -> None:
     bundle = Bundle.load(export(best(run), tmp_path / "bundle"))
     model = hgan.HGAN.from_pretrained(best(run))

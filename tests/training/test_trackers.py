@@ -108,6 +108,7 @@ def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trainer, "_step", step_or_stop)
 
 
+@pytest.mark.slow
 def test_an_interrupted_epoch_is_in_tensorboard_once(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +123,7 @@ def test_an_interrupted_epoch_is_in_tensorboard_once(
     check_against_the_log(config, scalars(config))
 
 
+@pytest.mark.slow
 def test_a_run_that_lost_its_first_epoch_starts_again(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ def test_the_hinge_learns(folder: Path, tmp_path: Path) -> None:
     assert result.rsum > 400
 
 
+@pytest.mark.slow
 def test_collapse_is_told(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train(tiny_run(folder, tmp_path, optim={"epochs": 4, "learning_rate": 0.5}))
     assert "training has collapsed; lower optim.learning_rate" in said(capsys)
@@ -185,6 +186,7 @@ def test_compiled_encoders_train_the_same(folder: Path, tmp_path: Path) -> None:
     assert losses[0][1] < losses[0][0]
 
 
+@pytest.mark.slow
 def test_batches_that_are_made_ahead_train_the_same(
     folder: Path, tmp_path: Path, whole: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:

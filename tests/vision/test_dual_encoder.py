@@ -23,7 +23,7 @@ from tests.fixtures.dual_hgan import write_scenes
 from tests.fixtures.scenes import draw_scene
 
 SIDE = SIZE // PATCH
-NAMES = ["clip", "siglip", pytest.param("altclip", marks=pytest.mark.slow)]
+NAMES = ["clip", *(pytest.param(n, marks=pytest.mark.slow) for n in ("siglip", "altclip"))]
 
 
 @pytest.fixture(scope="module")

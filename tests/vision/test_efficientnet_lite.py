@@ -58,6 +58,7 @@ def test_weights_are_trained_ones(backbone: EfficientNetLite) -> None:
     torch.testing.assert_close(backbone(pixels[2:3]).context[0], context[2], atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_onnx_export_agrees_with_torch(backbone: EfficientNetLite) -> None:
     session = backbone_session(backbone)

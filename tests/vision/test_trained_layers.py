@@ -184,7 +184,10 @@ def test_all_layers_need_photos_that_are_read_in_every_epoch() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "needs_frozen"),
-    [("efficientnet-lite", False), *((k, n) for k in ("vit", "clip") for n in (True, False))],
+    [
+        pytest.param("efficientnet-lite", False, marks=pytest.mark.slow),
+        *((k, n) for k in ("vit", "clip") for n in (True, False)),
+    ],
 )
 @torch.inference_mode()
 def test_the_frozen_layers_are_exported(kind: str, needs_frozen: bool, folder: Path) -> None:

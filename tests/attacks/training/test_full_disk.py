@@ -48,7 +48,9 @@ def fill(disk: Path, free: int) -> Path:
     return file
 
 
-@pytest.mark.parametrize("part", [0.0, 0.3, 0.9])
+@pytest.mark.parametrize(
+    "part", [0.3, *(pytest.param(p, marks=pytest.mark.slow) for p in (0.0, 0.9))]
+)
 def test_a_full_disk(two: Config, disk: Path, part: float) -> None:
     """There is no room for the second epoch, or only for a part of its state."""
     config = replace(two, run=disk / "run")
