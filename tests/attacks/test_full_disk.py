@@ -21,6 +21,8 @@ from tests.attacks.conftest import fill
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.service_process import KEY, serving
 
+pytestmark = pytest.mark.slow
+
 MB = 2**20
 
 

@@ -8,6 +8,8 @@ from playwright.sync_api import Page, expect
 from hgan.client import Client
 from tests.e2e.looks import TILES, asked, field, search, shown
 
+pytestmark = pytest.mark.slow
+
 
 def test_conditions_in_the_line_are_chips(page: Page, address):
     line = "a dog folder:2023 -grass"

@@ -10,6 +10,8 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.looks import TILES, search
 
+pytestmark = pytest.mark.slow
+
 
 def test_one_as_itself_several_as_an_archive(page: Page, library, tmp_path):
     search(page, "a dog")

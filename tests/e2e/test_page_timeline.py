@@ -10,6 +10,8 @@ from playwright.sync_api import Page, expect
 from hgan.client import Client
 from tests.e2e.looks import TILES, field, search, shown
 
+pytestmark = pytest.mark.slow
+
 
 def test_all_photos_by_month_each_once(page: Page, address):
     expect(page.locator(TILES)).to_have_count(48)

@@ -10,8 +10,9 @@ from playwright.sync_api import Page, Route, expect
 from tests.e2e.conftest import KEY
 from tests.e2e.looks import TILES, field, loaded, search, shown
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_a_service_that_is_away_and_comes_back(page: Page):
     found = search(page, "a dog")
     page.context.set_offline(True)
@@ -43,7 +44,6 @@ def test_without_a_network_the_page_opens_and_says_so(page: Page):
     expect(page.get_by_role("heading", name="111 photos")).to_be_visible()
 
 
-@pytest.mark.slow
 def test_the_next_page_is_asked_for_again(page: Page):
     search(page, "a dog")
     page.context.set_offline(True)
@@ -123,7 +123,6 @@ def test_a_service_that_wants_a_key_and_has_a_rate(serve, tab):
     assert source.startswith("blob:")
 
 
-@pytest.mark.slow
 def test_too_many_questions_and_a_countdown(serve, tab):
     address = serve("--rate", "0.5")
     page = tab(address)
@@ -136,7 +135,6 @@ def test_too_many_questions_and_a_countdown(serve, tab):
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
-@pytest.mark.slow
 def test_a_link_that_is_opened_while_the_service_is_busy(page: Page, tab):
     search(page, "a dog")
     page.locator(TILES).first.click()

@@ -16,6 +16,8 @@ from tests.e2e.looks import TILES, search
 from tests.fixtures.photos import save_photo
 from tests.fixtures.videos import WIDTH, save_video
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory) -> Path:
@@ -181,7 +183,6 @@ def with_key(page: Page) -> None:
     page.keyboard.press("Enter")
 
 
-@pytest.mark.slow
 def test_with_a_key_the_video_is_loaded_before(tab, serve, mixed):
     page = tab(serve("--require-key", index=mixed) + "?fold=0")
     with_key(page)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 pytest.importorskip("axe_playwright_python")
 from axe_playwright_python.sync_playwright import Axe
 
+pytestmark = pytest.mark.slow
+
 LOADED = "([...document.images]).every((i) => i.complete && i.naturalWidth > 0)"
 
 

@@ -27,6 +27,8 @@ from tests.fixtures.dual_encoders import (
 )
 from tests.fixtures.scenes import draw_scene
 
+pytestmark = pytest.mark.slow
+
 Weights = dict[str, np.ndarray]
 SIDE = SIZE // PATCH
 TITLES = {"clip": "CLIP", "siglip": "SigLIP", "altclip": "AltCLIP"}
@@ -176,7 +178,6 @@ def test_the_network_of_patches_is_small(exported, name):
     assert 4 * kept < size < 4 * kept + 12_000
 
 
-@pytest.mark.slow
 def test_patches_that_do_not_fill_the_square(tmp_path):
     """SigLIP at 384 pixels with patches of 14 has 27 x 27 of them, and 6 pixels more."""
     folder = tmp_path / "model"
@@ -214,7 +215,6 @@ def test_a_bundle_made_before_has_no_patches(exported, tmp_path):
     assert len(explanation.boxes) == 1 and len(now.boxes) == SIDE**2
 
 
-@pytest.mark.slow
 def test_patches_that_are_exported_wrongly_are_refused(tmp_path, monkeypatch):
     write_dual_encoder("clip", tmp_path / "model")
     right = Bundle.encode_with_patches

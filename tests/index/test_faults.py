@@ -28,6 +28,8 @@ from tests.fixtures.qdrant_process import running
 from tests.fixtures.qdrant_proxy import Reply, proxy
 from tests.fixtures.tiny_bundle import write_tiny_bundle
 
+pytestmark = pytest.mark.slow
+
 Forward = Callable[[bytes], Reply]
 Fault = Callable[[str, str, bytes, Forward], Reply]
 """Answers a request by method, path and content; the last argument asks the server."""
@@ -111,7 +113,6 @@ def same(found: dict[str, Point], expected: dict[str, Point]) -> None:
         np.testing.assert_array_equal(found[path].local, point.local)
 
 
-@pytest.mark.slow
 def test_writes_that_are_applied_and_not_confirmed(
     trouble: Trouble, photos: Path, bundle: Bundle, expected: dict[str, Point]
 ) -> None:
@@ -172,7 +173,6 @@ def test_half_a_write_and_then_nothing(
     same(contents(trouble.address), expected)
 
 
-@pytest.mark.slow
 def test_a_slow_server(
     trouble: Trouble, photos: Path, bundle: Bundle, expected: dict[str, Point]
 ) -> None:
@@ -228,7 +228,6 @@ def test_a_search_without_a_shard(trouble: Trouble, photos: Path, bundle: Bundle
         assert index.search("a red photo", 5) == before
 
 
-@pytest.mark.slow
 def test_a_server_that_refuses_for_good_is_not_waited_for(
     trouble: Trouble, photos: Path, bundle: Bundle
 ) -> None:
@@ -245,7 +244,6 @@ def test_a_server_that_refuses_for_good_is_not_waited_for(
     assert index_folder(photos, trouble.address, bundle) == IndexReport(added=4, unchanged=8)
 
 
-@pytest.mark.slow
 def test_two_models_at_once_fill_one_collection(photos: Path, tmp_path: Path) -> None:
     """Both find no collection; one creates it, and the other is refused before it has written."""
     bundles = [write_tiny_bundle(tmp_path / f"bundle {seed}", seed=seed) for seed in (1, 2)]

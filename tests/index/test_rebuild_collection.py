@@ -35,6 +35,8 @@ from tests.fixtures.tiny_bundle import write_tiny_bundle
 from tests.serve.conftest import HERE
 from tests.serve.test_watching import wait_for
 
+pytestmark = pytest.mark.slow
+
 TAGS = {"red 0.png": ("sea",), "blue/blue 1.png": ("mine", "yours")}
 
 
@@ -114,7 +116,6 @@ def test_collections_and_alias(url, place, photos, tmp_path, bundle, other):
     assert index_folder(photos, place) == IndexReport(unchanged=12)
 
 
-@pytest.mark.slow
 def test_an_open_index_searches_its_own_generation(place, photos, bundle, other, monkeypatch):
     """Its queries are encoded by the old model."""
     monkeypatch.setattr(rebuild_collection, "sleep", lambda _seconds: searched.append(search()))
@@ -172,7 +173,6 @@ def client_model(client: TestClient) -> str:
     return client.get("/v1/status").json()["bundle"]["id"]
 
 
-@pytest.mark.slow
 def test_tags_that_a_service_adds_before_it_has_noticed(url, place, photos, other, monkeypatch):
     """It has the old collection open for some seconds after the switch."""
 
@@ -243,7 +243,6 @@ def start(place: str, bundle: Bundle, before: str = "") -> "subprocess.Popen[str
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.slow
 def test_two_rebuilds_at_once(url, place, other):
     both = [start(place, other) for _ in range(2)]
     said = [process.communicate(timeout=120)[1] for process in both]
@@ -254,7 +253,6 @@ def test_two_rebuilds_at_once(url, place, other):
     assert tags_of(place) == TAGS
 
 
-@pytest.mark.slow
 def test_a_claim_is_kept_while_its_owner_runs_and_taken_over_when_it_has_ended(
     url, place, other, monkeypatch
 ):
@@ -306,7 +304,6 @@ if {moment} == 0:
 """
 
 
-@pytest.mark.slow
 def test_kills_at_any_change_of_the_server(photos, tmp_path, bundle, other):
     """From the old index, which has no alias yet, and then from one with an alias."""
     for i in range(20):
@@ -366,7 +363,6 @@ def test_a_key_for_this_collection_alone(monkeypatch, place):
         assert len(index) == 12
 
 
-@pytest.mark.slow
 def test_a_watcher_goes_over(place, photos, bundle, other, monkeypatch):
     monkeypatch.setattr(watch, "SETTLE", 0.2)
     stop, told = threading.Event(), []

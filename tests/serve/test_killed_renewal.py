@@ -14,6 +14,8 @@ from hgan.search.searcher import open_index
 from tests.fixtures.service_process import serving
 from tests.fixtures.tiny_bundle import write_tiny_bundle
 
+pytestmark = pytest.mark.slow
+
 KILLED = """
 import os, signal
 import hgan.serve.app, hgan.index.rebuild_folder as rebuild_folder, hgan.serve.renewal as renewal

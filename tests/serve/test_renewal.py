@@ -22,6 +22,8 @@ from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.tiny_bundle import write_tiny_bundle
 from tests.serve.test_watching import wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def other(tmp_path: Path) -> Bundle:
@@ -139,7 +141,6 @@ def test_changes_are_refused_while_the_new_generation_cannot_be_opened(client) -
     assert client.get(f"/v1/items/{hit['id']}").status_code == 200
 
 
-@pytest.mark.slow
 def test_a_backup_while_photos_are_searched_and_uploaded(client, folder, tmp_path, bundle) -> None:
     done = threading.Event()
     file, index = tmp_path / "a.backup", tmp_path / "index"
@@ -179,7 +180,6 @@ def test_a_backup_while_photos_are_searched_and_uploaded(client, folder, tmp_pat
     assert len(uploaded) == restored.points - 3
 
 
-@pytest.mark.slow
 def test_nothing_is_changed_while_a_backup_is_made(client, tmp_path) -> None:
     """An upload waits; a backup that is killed does not hold it for ever."""
     index = tmp_path / "index"
