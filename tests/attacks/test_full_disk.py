@@ -51,9 +51,7 @@ def search(client: httpx.Client) -> dict[str, float]:
     return {hit["path"]: hit["score"] for hit in answer.json()["hits"]}
 
 
-@pytest.mark.parametrize(
-    "left", [0, *(pytest.param(left, marks=pytest.mark.slow) for left in (2 * MB, 4096))]
-)
+@pytest.mark.parametrize("left", [2 * MB, 4096, 0])
 def test_a_service_on_a_full_disk(
     photos: Path, disk: Path, tmp_path: Path, bundle: Bundle, left: int
 ) -> None:
@@ -112,7 +110,7 @@ def test_a_full_disk_where_only_the_photos_are(
     assert index_folder(folder, to, bundle) == IndexReport(unchanged=13)
 
 
-@pytest.mark.parametrize("read_only", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.parametrize("read_only", [False, True])
 def test_a_service_that_starts_on_a_full_or_read_only_disk(
     photos: Path, disk: Path, tmp_path: Path, bundle: Bundle, read_only: bool
 ) -> None:

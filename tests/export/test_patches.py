@@ -33,7 +33,6 @@ Weights = dict[str, np.ndarray]
 SIDE = SIZE // PATCH
 TITLES = {"clip": "CLIP", "siglip": "SigLIP", "altclip": "AltCLIP"}
 NAMES = [name for name in MODELS if name in TITLES]
-MARKED = [pytest.param(name, marks=[] if name == "clip" else [pytest.mark.slow]) for name in NAMES]
 PHOTO = draw_scene(3).resize((120, 90))
 
 
@@ -100,7 +99,7 @@ def _linear(x: np.ndarray, weights: Weights, name: str) -> np.ndarray:
     return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
 
 
-@pytest.mark.parametrize("name", MARKED)
+@pytest.mark.parametrize("name", NAMES)
 def test_patches_equal_a_naive_forward_pass(exported, name):
     folder, bundle = exported(name)
     expected = naive_patches(folder, PHOTO)
@@ -116,7 +115,7 @@ def test_patches_equal_a_naive_forward_pass(exported, name):
     assert len(explanation.boxes) == SIDE**2 and explanation.is_whole
 
 
-@pytest.mark.parametrize("name", MARKED)
+@pytest.mark.parametrize("name", NAMES)
 def test_states_are_what_the_last_attention_reads(exported, name):
     """With all of its tokens, the last layer gives the model's own embedding from them."""
     model = hf.AutoModel.from_pretrained(exported(name)[0], attn_implementation="eager").eval()
@@ -164,7 +163,7 @@ def _session(model, folder):
     return onnxruntime.InferenceSession(folder / "tower.onnx", providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.parametrize("name", MARKED)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_network_of_patches_is_small(exported, name):
     """It has the layers after the attention's values, and neither queries nor keys."""
     folder, bundle = exported(name)

@@ -189,7 +189,7 @@ def test_a_slow_server(
     same(contents(trouble.address), expected)
 
 
-@pytest.mark.parametrize("shard", [pytest.param(Shard(1, 1), marks=pytest.mark.slow), Shard(1, 2)])
+@pytest.mark.parametrize("shard", [Shard(1, 1), Shard(1, 2)])
 def test_a_shard_is_lost_while_the_index_is_read(
     shard: Shard, trouble: Trouble, photos: Path, bundle: Bundle
 ) -> None:

@@ -32,14 +32,9 @@ def killed(*given):
     ("module", "name", "after"),
     [
         ("rebuild_folder", "carry_tags", True),
-        *(
-            pytest.param(*place, marks=pytest.mark.slow)
-            for place in (
-                ("rebuild_folder", "use_generation", False),
-                ("rebuild_folder", "use_generation", True),
-                ("renewal", "tidy", False),
-            )
-        ),
+        ("rebuild_folder", "use_generation", False),
+        ("rebuild_folder", "use_generation", True),
+        ("renewal", "tidy", False),
     ],
 )
 def test_one_index_is_left(
