@@ -86,6 +86,7 @@ def test_a_name_on_the_hub(hub: Path, model: Path, cache: Path) -> None:
     assert (bundle.folder / "config.json").stat().st_mtime_ns == made
 
 
+@pytest.mark.slow
 def test_index_search_and_evaluate_by_name(
     hub: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,6 +112,7 @@ def test_index_search_and_evaluate_by_name(
     assert "from the patch tokens of CLIP, without the last attention; approx" in shown.err
 
 
+@pytest.mark.slow
 def test_once_exported_it_needs_neither_torch_nor_the_hub(
     hub: Path, photos: Path, tmp_path: Path, cache: Path
 ) -> None:

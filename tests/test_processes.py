@@ -64,6 +64,7 @@ def exchange() -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 def test_rows_are_gathered_in_order_and_their_gradients_are_summed(trio: Group) -> None:
     every = [[0, 0], [1, 0], [1, 1], [2, 0], [2, 1], [2, 2]]
     slopes = [[6.0 * (2 * i), 6.0 * (2 * i + 1)] for i in range(6)]  # 1 + 2 + 3 times the weight
@@ -91,6 +92,7 @@ def copied() -> Tensor:
     return x
 
 
+@pytest.mark.slow
 def test_weights_are_those_of_the_first(pair: Group) -> None:
     assert all(x.tolist() == [5.0, 5.0] for x in pair.run(copied))
 

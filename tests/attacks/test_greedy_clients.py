@@ -140,6 +140,7 @@ def test_only_configured_proxies_say_who_the_client_is():
             _addresses([wrong])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("proxy", "status"), [((), 429), (("--proxy", "127.0.0.1"), 200)])
 def test_forwarded_addresses(index, proxy, status):
     with serving(index, "--rate", "0.01", "--root-path", "/my/web", *proxy) as (_, url):

@@ -47,6 +47,7 @@ def ids_of(index):
     return {hit["path"]: hit["id"] for hit in found}
 
 
+@pytest.mark.slow
 def test_ids_are_stable_and_belong_to_one_index(photos, bundle, index, tmp_path):
     secret = index / "secret"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600

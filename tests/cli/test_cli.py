@@ -33,6 +33,7 @@ def test_index_reports_what_it_did(photos: Path, index: Path, tmp_path: Path) ->
     assert "skipped broken.jpg: " in result.stderr
 
 
+@pytest.mark.slow
 def test_a_second_command_needs_no_more_than_the_query(photos: Path, tmp_path: Path) -> None:
     bundle = write_tiny_bundle(tmp_path / "bundle")
     environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "data")}
@@ -113,6 +114,7 @@ def test_search_by_photo(index: Path, photos: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out.splitlines()[0].endswith("red.png")
 
 
+@pytest.mark.slow
 def test_search_on_a_screen_prints_a_table(index: Path) -> None:
     master, screen = pty.openpty()
     command = [sys.executable, "-m", "hgan", "search", "red", "--index", str(index)]

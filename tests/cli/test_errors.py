@@ -47,6 +47,7 @@ def test_an_error_of_the_user_is_one_message_without_a_trace(tmp_path: Path) -> 
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_no_error(index: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -57,6 +58,7 @@ def test_a_reader_that_leaves_is_no_error(index: Path) -> None:
     assert result.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_output_onto_a_full_disk(index: Path) -> None:
     command = [sys.executable, "-m", "hgan", "search", "red", "--index", str(index)]
@@ -99,6 +101,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_so_and_goes_on_the_next_time(tmp_path: Path) -> None:
     photos = tmp_path / "many"
     photos.mkdir()

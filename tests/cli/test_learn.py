@@ -255,6 +255,7 @@ def data_words(data_set: Path, tmp_path: Path) -> list[str]:
     return [word for key, value in settings.items() for word in (f"--{key}", str(value))]
 
 
+@pytest.mark.slow
 def test_extract_writes_a_store_once(
     data_set: Path, data_words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -273,6 +274,7 @@ def test_extract_writes_a_store_once(
     assert counts[str(tmp_path / "vit")] == {"photos": 12, "views": 2, "regions": 4, "width": 32}
 
 
+@pytest.mark.slow
 def test_extract_says_why_it_makes_no_mosaics(
     data_set: Path, data_words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

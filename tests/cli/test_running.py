@@ -29,6 +29,7 @@ QUERIES = (
 )
 
 
+@pytest.mark.slow
 def test_the_answers_are_those_of_the_index(index, photos, capsys):
     photo = next(photos.rglob("*.png"))
     queries = (*QUERIES, ("--like", str(photo)), ("--image", str(photo), "-k", "2"))
@@ -43,6 +44,7 @@ def test_the_answers_are_those_of_the_index(index, photos, capsys):
         assert [hit["score"] for hit in hits] == pytest.approx([hit["score"] for hit in own])
 
 
+@pytest.mark.slow
 def test_a_service_that_wants_a_key_gets_it_from_the_environment(index, capsys, monkeypatch):
     with serving(index, "--no-browser", "--require-key"):
         monkeypatch.setenv("HGAN_API_KEYS", KEY)
@@ -51,6 +53,7 @@ def test_a_service_that_wants_a_key_gets_it_from_the_environment(index, capsys, 
         assert main(["search", "red", "--index", str(index)]) == 2
 
 
+@pytest.mark.slow
 def test_after_a_kill_the_index_is_opened(index, capsys):
     with serving(index, "--no-browser") as (process, _):
         process.send_signal(signal.SIGKILL)

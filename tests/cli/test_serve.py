@@ -44,6 +44,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_a_service_from_its_start_to_its_end(photos, tmp_path):
     bundle = write_tiny_bundle(tmp_path / "bundle")
@@ -90,6 +91,7 @@ def test_what_cannot_be_served(photos, tmp_path, monkeypatch):
         run(photos, "--index", tmp_path / "index", "--require-key", "--port", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="terminals")
 @pytest.mark.parametrize("leave", [False, True])
 def test_the_page_opens_where_somebody_sits_at_a_terminal(photos, tmp_path, leave):

@@ -26,6 +26,7 @@ def run_demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_searches_photos_of_ones_own(tmp_path: Path) -> None:
     photos = tmp_path / "my photos" / "inside"
     photos.mkdir(parents=True)
@@ -52,6 +53,7 @@ def test_a_folder_without_photos_is_an_error(tmp_path: Path) -> None:
     assert result.stderr.startswith("demo: ") and "no photos here" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_serves_them_as_a_page(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()

@@ -73,6 +73,7 @@ def site() -> Iterator[int]:
         server.server_close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])  # same-site and cross-site
 def test_a_page_of_another_site(browser: "Browser", address: str, host: str) -> None:
     with Client(address) as client:

@@ -64,6 +64,7 @@ def heat(page: Page) -> np.ndarray:
     return np.array(values[2]).reshape(values[:2])
 
 
+@pytest.mark.slow
 def test_what_is_known_of_a_photo(page: Page, address, library):
     page.goto(f"{address}?q=people&camera=Canon")
     page.locator(TILES).first.click()
@@ -87,6 +88,7 @@ def test_what_is_known_of_a_photo(page: Page, address, library):
     assert box["width"] / box["height"] == pytest.approx(natural, rel=0.02)
 
 
+@pytest.mark.slow
 def test_the_levels_shares_are_those_of_the_score(opened: Page, indexed, address):
     with open_index(indexed) as index:
         weights = index.bundle.config.weights
@@ -102,6 +104,7 @@ def test_the_levels_shares_are_those_of_the_score(opened: Page, indexed, address
     assert bars == pytest.approx(expected, abs=1.5)
 
 
+@pytest.mark.slow
 def test_slots_agree_as_the_explanation_says(opened: Page, indexed, library):
     with open_index(indexed) as index:
         path = library / path_of(opened.locator(TILES).first)
@@ -110,6 +113,7 @@ def test_slots_agree_as_the_explanation_says(opened: Page, indexed, library):
     assert [float(text.split()[-1]) for text in said] == pytest.approx(slots, abs=0.0051)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["hover", "focus"])
 def test_a_word_lights_its_regions(opened: Page, indexed, library, way):
     from hgan.render.heatmap import heat as field_of_heat
@@ -159,6 +163,7 @@ def test_a_word_that_is_pressed_stays_lit(opened: Page):
     expect(opened.locator(".frame")).not_to_have_class(re.compile("lit"))
 
 
+@pytest.mark.slow
 def test_a_dual_encoder_says_where_the_sentence_is(tab, served_dual):
     page = tab(served_dual)
     search(page, "red")
@@ -183,6 +188,7 @@ def test_a_dual_encoder_says_where_the_sentence_is(tab, served_dual):
     assert region["width"] / box["width"] == pytest.approx(1 / 8, abs=0.02)
 
 
+@pytest.mark.slow
 def test_arrows_lead_to_the_photos_around_it(opened: Page):
     found = shown(opened)
     dialog = opened.get_by_role("dialog")
@@ -216,6 +222,7 @@ def test_the_last_photo_of_a_page_is_not_the_last(page: Page):
     expect(page).to_have_url(re.compile(f"id={shown(page)[48]}"))
 
 
+@pytest.mark.slow
 def test_similar_photos(opened: Page, address):
     first = shown(opened)[0]
     opened.get_by_role("button", name="Similar photos").click()
@@ -230,6 +237,7 @@ def test_similar_photos(opened: Page, address):
     expect(opened.locator(".sentence")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_link_to_a_photo_opens_it(opened: Page, tab):
     shared = opened.url
     other = tab(shared)

@@ -48,6 +48,23 @@ def test_suggestions_are_taken_with_the_keyboard(page: Page):
     expect(page.get_by_role("listbox", name="Suggestions")).to_be_hidden()
 
 
+def test_suggestions_when_the_previous_ones_are_late(page: Page):
+    held = []
+
+    def hold_the_first(route):
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/v1/suggest*", hold_the_first)
+    with page.expect_request("**/v1/suggest*"):
+        field(page).press_sequentially("#fa")
+    field(page).press("m")
+    offers = page.get_by_role("listbox", name="Suggestions").get_by_role("option")
+    expect(offers.first).to_have_text("#family1 photo")
+
+
 def test_a_condition_that_is_not_valid(page: Page):
     field(page).fill("a dog rating:many")
     expect(page.get_by_role("alert")).to_contain_text("'rating:many': 'many' is not a rating")

@@ -85,6 +85,7 @@ def brightness(page: Page) -> float:
 STATES = (start, results, selected, past, suggestions, detail, trouble)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
 def test_axe_finds_nothing(tab, address, state):
     page = tab(address, color_scheme="light")
@@ -111,6 +112,7 @@ def test_axe_would_find_something(page: Page):
     assert found.get("button-name") == "critical"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
 def test_on_a_phone_nothing_is_wider_than_the_screen(tab, address, state):
     page = tab(address, **PHONE)

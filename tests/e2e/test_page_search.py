@@ -51,6 +51,7 @@ def test_an_example_leads_to_its_photos(page: Page):
     expect(page.locator(TILES).first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_results_come_while_one_types_and_no_late_ones(page: Page):
     """Letter by letter; what is shown in the end belongs to all of them."""
     field(page).press_sequentially("a man on a bicycle", delay=25)
@@ -101,6 +102,7 @@ def test_a_photo_finds_itself(page: Page, library, way):
     expect(page.locator(".welcome")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_photo_and_words_with_a_share(page: Page, library):
     photo = next(iter(sorted((library / "2024").iterdir())))
     page.locator("input.file").set_input_files(photo)
@@ -137,6 +139,7 @@ def test_a_large_photo_is_sent_small(page: Page, tmp_path, library):
     expect(page.locator(TILES).first).to_have_attribute("data-path", re.compile("jpg"))
 
 
+@pytest.mark.slow
 def test_filters(page: Page, library):
     everything = search(page, WORDS)
     page.get_by_role("button", name="Filters").click()
@@ -191,6 +194,7 @@ def test_without_and_folded(page: Page, library):
     expect(page.locator(TILES).nth(1)).to_have_attribute("data-path", "scene 000.jpg")
 
 
+@pytest.mark.slow
 def test_more_photos_come_as_one_scrolls(page: Page, address):
     search(page, WORDS)
     alone = len(Client(address).search(WORDS, 200, fold=True))
@@ -207,6 +211,7 @@ def test_more_photos_come_as_one_scrolls(page: Page, address):
     assert page.evaluate("scrollY") == 0
 
 
+@pytest.mark.slow
 def test_back_and_forward(page: Page):
     dogs = search(page, "dogs")
     page.keyboard.press("Enter")
@@ -258,6 +263,7 @@ def test_past_searches_are_offered_and_cleared(page: Page, address):
     expect(page.locator(".past")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_the_keyboard_alone(page: Page):
     search(page, WORDS)
     page.locator("body").focus()

@@ -48,6 +48,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             process.wait(60)
 
 
+@pytest.mark.slow
 def test_examples_of_the_api(service: str, tmp_path: Path) -> None:
     [examples] = [text for kind, text in BLOCKS if kind == "sh" and "/v1/search" in text]
     save_photo(tmp_path / "holiday.jpg", (200, 0, 0))

@@ -45,6 +45,7 @@ def test_each_has_a_test_and_says_how_to_run_it(script: Path) -> None:
     assert any(f'"{script.name}"' in test for test in tests)
 
 
+@pytest.mark.slow
 def test_search_a_folder(shown: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     folder, captions = shown
     for name, caption in captions.items():
@@ -66,6 +67,7 @@ def test_encode_and_compare(shown: tuple[Path, dict[str, str]]) -> None:
     assert lines[-1] == "dense vectors: (3, 1152) and (3, 1152)"
 
 
+@pytest.mark.slow
 def test_explain_a_match(shown: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     folder, captions = shown
     name, caption = next(iter(captions.items()))
@@ -105,6 +107,7 @@ def test_train_on_your_captions(tmp_path: Path) -> None:
     assert (tmp_path / "work/bundle/image.onnx").is_file()
 
 
+@pytest.mark.slow
 def test_the_python_of_the_readme_runs(
     shown: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

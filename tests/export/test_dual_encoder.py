@@ -75,6 +75,7 @@ def assert_same(folder: Path, bundle: Bundle, photos: list[Image.Image]) -> None
         np.testing.assert_allclose(bundle.encode_text(text).context[0], row, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_cosines_equal_those_of_transformers(exported: Exported, name: str) -> None:
     photos = [draw_scene(number).resize((120, 90)) for number in range(4)]

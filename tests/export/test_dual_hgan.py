@@ -56,6 +56,7 @@ def untrained(config: Config) -> TrainedModel:
     )
 
 
+@pytest.mark.slow
 def test_a_bundle_before_training_is_the_dual_encoder(config: Config, tmp_path: Path) -> None:
     untrained(config).save_pretrained(tmp_path / "start")
     bundle = Bundle.load(export(tmp_path / "start", tmp_path / "bundle"))

@@ -75,6 +75,7 @@ def test_hit_for_hit(index, photos, tmp_path, bundle):
     assert index_folder(photos, index) == IndexReport(added=1, unchanged=12)
 
 
+@pytest.mark.slow
 def test_an_index_that_was_rebuilt(index, tmp_path):
     other = Bundle.load(write_tiny_bundle(tmp_path / "other", seed=1))
     rebuild_index(index, other)
@@ -92,6 +93,7 @@ def test_texts(tmp_path, bundle):
     assert hits(tmp_path / "restored") == hits(tmp_path / "index")
 
 
+@pytest.mark.slow
 def test_an_index_in_a_folder_is_replaced_only_if_wanted(index, photos, tmp_path, bundle):
     backup_index(index, tmp_path / "a.backup")
     expected, secret = hits(index), (index / "secret").read_bytes()
@@ -201,6 +203,7 @@ def test_a_change_while_the_files_are_copied(index, tmp_path, monkeypatch):
     assert not (tmp_path / "a.backup").exists()
 
 
+@pytest.mark.slow
 def test_an_index_that_cannot_be_written(index, tmp_path, monkeypatch):
     """On a full disk, or read-only: it can be saved elsewhere."""
     monkeypatch.setattr(folders, "why_not_writable", lambda _folder: "it is read-only")

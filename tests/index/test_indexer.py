@@ -275,6 +275,7 @@ CUT = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGINT", "SIGTERM", "full"])
 def test_a_run_that_is_cut_is_continued(tmp_path, bundle, how):
     photos, to = tmp_path / "photos", tmp_path / "index"
@@ -307,6 +308,7 @@ def test_cut_before_the_index_was_made(photos, tmp_path, bundle):
     assert index_folder(photos, to, bundle).added == 12
 
 
+@pytest.mark.slow
 def test_second_process_on_the_same_index(photos, tmp_path, bundle):
     to = tmp_path / "index"
     index_folder(photos, to, bundle)

@@ -186,6 +186,7 @@ def test_an_interrupted_rebuild_goes_on(index, photos, bundle, other, monkeypatc
     assert read_manifest(index).bundle == other.id
 
 
+@pytest.mark.slow
 def test_a_rebuild_that_was_whole_is_finished_first(index, bundle, other, monkeypatch):
     """Killed while it waited for a service; then somebody wants yet another one."""
     for wanted, generation in ((other, 1), (bundle, 3)):
@@ -203,6 +204,7 @@ def interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_two_rebuilds_at_once(index, other):
     code = """
         import sys

@@ -145,6 +145,7 @@ def following(folder: Path, to: Path | str, bundle, told: list[WatchEvent]) -> I
     assert errors == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["folder", "inside", "server"])
 def test_a_folder_is_followed(photos, tmp_path, bundle, settle, kind, monkeypatch):
     made = new_server()
@@ -173,6 +174,7 @@ def test_a_folder_is_followed(photos, tmp_path, bundle, settle, kind, monkeypatc
     assert "new folder.2023/deep/new.png" in names
 
 
+@pytest.mark.slow
 def test_rules_are_followed_and_may_change(photos, tmp_path, bundle, settle):
     told: list[WatchEvent] = []
 
@@ -210,6 +212,7 @@ def test_events_in_ignored_folders_change_nothing(photos, writer):
     assert not relevant("@eaDir/2.png") and not relevant("@eaDir", "deleted")
 
 
+@pytest.mark.slow
 def test_trouble_is_told_once_and_tried_again(photos, tmp_path, bundle, settle):
     told: list[WatchEvent] = []
     with following(photos, tmp_path / "index", bundle, told):
@@ -242,6 +245,7 @@ def test_first_pass_raises(tmp_path, bundle):
         watch_folder(tmp_path / "empty", tmp_path / "index", bundle)
 
 
+@pytest.mark.slow
 def test_by_command_until_interrupted(photos, tmp_path, bundle):
     to = tmp_path / "index"
     command = [sys.executable, "-m", "hgan", "index", str(photos), "--to", str(to), "--watch"]

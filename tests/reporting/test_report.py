@@ -89,6 +89,7 @@ def test_every_system_has_its_worst_queries(runs: Path, tmp_path: Path) -> None:
     assert re.search(r"\d+ photos could not be shown; set .* with --photos", visible(html))
 
 
+@pytest.mark.slow
 def test_differences_are_against_the_reference(runs: Path, tmp_path: Path) -> None:
     write_report([runs], tmp_path / "a", "test")
     lines = (tmp_path / "a" / "differences.md").read_text(encoding="utf-8").splitlines()

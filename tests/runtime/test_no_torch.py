@@ -5,6 +5,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from tests.fixtures.photos import COLOURS, save_photo
 from tests.fixtures.tiny_bundle import write_tiny_bundle
 
@@ -60,6 +62,7 @@ def test_importing_hgan_imports_nothing():
     assert not {"numpy", "PIL", "onnxruntime", "tokenizers", "qdrant_edge", "rich"} & set(imported)
 
 
+@pytest.mark.slow
 def test_index_and_search_where_torch_cannot_be_imported(tmp_path: Path):
     bundle = write_tiny_bundle(tmp_path / "bundle")
     for name, colour in COLOURS.items():

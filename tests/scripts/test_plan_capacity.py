@@ -65,6 +65,7 @@ def test_by_command() -> None:
     assert f"{2 * (1152 + 36 * 144) + ENTRY_BYTES:,} bytes on disk" in twice.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -80,6 +81,7 @@ def test_bad_input(words: list[str], said: str) -> None:
     assert done.returncode != 0 and said in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_table_of_the_documentation_is_printed() -> None:
     """Its rows are those of the command beside it."""
     page = (SCRIPT.parents[1] / "docs/scaling.md").read_text()

@@ -24,10 +24,9 @@ def pages(index, query, k):
         offset += k
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantize", [None, "int8"])
-@pytest.mark.parametrize(
-    "count", [600, pytest.param(5000, marks=pytest.mark.slow)], ids=lambda count: str(count)
-)
+@pytest.mark.parametrize("count", [600, 5000], ids=lambda count: str(count))
 def test_each_photo_is_on_one_page(tmp_path, bundle, quantize, count):
     many(tmp_path / "photos", count)
     index_folder(tmp_path / "photos", tmp_path / "index", bundle, quantize=quantize)

@@ -173,6 +173,7 @@ def test_filters(index):
             index.search("red", where=wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folded", [False, True])
 @pytest.mark.parametrize("size", [1, 4, 5])
 @pytest.mark.parametrize("query", [Query("a red photo"), Query("red", like="red 0.png")])

@@ -142,6 +142,7 @@ def test_values_that_no_photo_has(values: Values, condition: str, expected: str 
             assert "italy" in found[0].lower().split(";")[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

@@ -180,6 +180,7 @@ def _large_uploads(url, process):
     assert resident(process) < before + 50
 
 
+@pytest.mark.slow
 def test_requests_under_way_are_answered_when_the_service_ends(index):
     queries = [Query(f"a red photo of {number} dogs") for number in range(200)]
     with (

@@ -113,6 +113,7 @@ def test_messages_do_not_name_places(owner, folders):
     )
 
 
+@pytest.mark.slow
 def test_a_search_that_asks_the_service_has_the_files(to, folders):
     first, second = folders
     with serving(to) as (_, url), ServedIndex(url, read_manifest(to).roots) as index:

@@ -23,9 +23,10 @@ IndexWriter.add = killed
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "first",
-    [pytest.param("pass", id="not indexed", marks=pytest.mark.slow),
+    [pytest.param("pass", id="not indexed"),
      pytest.param("add(*given)", id="indexed")],
 )  # fmt: skip
 def test_nothing_is_left_of_an_upload(

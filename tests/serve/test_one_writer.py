@@ -53,6 +53,7 @@ def wait_for(true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_tags_stay_while_the_folder_is_watched(client, folder) -> None:
     """The watcher used to find the uploaded file as a new one, and to store it without tags."""
     library = library_of(client)
@@ -81,6 +82,7 @@ def test_tags_stay_while_the_folder_is_watched(client, folder) -> None:
         assert client.get(f"/v1/items/{sent['id']}").status_code == 404
 
 
+@pytest.mark.slow
 def test_uploads_watcher_and_indexing_at_once(client, folder, tmp_path, bundle) -> None:
     library = library_of(client)
     done = threading.Event()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from starlette.testclient import TestClient
 
 from hgan.index.indexer import index_folder
@@ -11,6 +12,7 @@ from tests.fixtures.qdrant_process import free_port, start
 from tests.serve.conftest import HERE
 
 
+@pytest.mark.slow
 def test_server_that_goes_and_comes_back(photos: Path, bundle: Bundle, tmp_path: Path) -> None:
     port = free_port()
     servers = [start(port, tmp_path / "server")]

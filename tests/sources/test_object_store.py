@@ -98,6 +98,7 @@ def png(colour: str = "red", **options: object) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.slow
 def test_index_of_a_bucket_is_that_of_a_folder(s3, photos, tmp_path, bundle) -> None:
     there, here = tmp_path / "there", tmp_path / "here"
     assert index_folder(PLACE, there, bundle) == index_folder(photos, here, bundle)

@@ -146,7 +146,8 @@ class Embeddings(nn.Module):
         return self.encoder(ids, mask).context
 
 
-@pytest.mark.parametrize("name", [pytest.param("clip", marks=pytest.mark.slow), "siglip"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["clip", "siglip"])
 def test_an_exported_tower_takes_any_number_of_texts_and_words(
     models: Path, tmp_path: Path, name: str
 ) -> None:

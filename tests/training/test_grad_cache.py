@@ -135,6 +135,7 @@ def test_batch_norm_is_refused(folder: Path, kind: str) -> None:
     Trainer(whole, resume=False)
 
 
+@pytest.mark.slow
 def test_a_run_can_be_continued_with_other_chunks(folder: Path, tmp_path: Path) -> None:
     """They are a matter of memory, not of results."""
     config = replace(tiny_config(folder), run=tmp_path)

@@ -84,11 +84,14 @@ def first_scores(
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "trained"),
     [
-        pytest.param("efficientnet-lite", 2, marks=pytest.mark.slow),
-        *(("vit", 1), ("vit", 2), ("clip", 1)),
+        ("efficientnet-lite", 2),
+        ("vit", 1),
+        ("vit", 2),
+        ("clip", 1),
     ],
 )
 def test_without_augmentation_photos_give_the_scores_of_stored_features(
@@ -105,6 +108,7 @@ def test_without_augmentation_photos_give_the_scores_of_stored_features(
     torch.testing.assert_close(read[1], stored[1], atol=1e-3, rtol=0)  # after a step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [LITE, "vit", "clip"])
 def test_all_layers_start_like_the_frozen_backbone(kind: str, folder: Path, tmp_path: Path) -> None:
     scores = []
@@ -133,6 +137,7 @@ def best(config: Config) -> Path:
     return config.run / "seed1" / "best"
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(run: Config, tmp_path: Path) -> None:
     broken = replace(run, run=tmp_path)
     train(broken, stop_after=1)
@@ -178,6 +183,7 @@ def test_the_bundle_has_the_trained_backbone(run: Config, tmp_path: Path) -> Non
     assert np.abs(before.local - found.local).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_evaluation_reads_the_photos(run: Config, tmp_path: Path) -> None:
     """The same figures as in validation, also from features and with another folder's name."""
     history = (run.run / "seed1" / "log.csv").read_text().splitlines()
@@ -192,6 +198,7 @@ def test_evaluation_reads_the_photos(run: Config, tmp_path: Path) -> None:
     assert again["protocols"] == record["protocols"]
 
 
+@pytest.mark.slow
 def test_mosaics_are_made_of_the_photos(folder: Path, tmp_path: Path) -> None:
     vision = {"trainable_layers": 1, "mosaics": 1}
     config = replace(pixel_config(folder, "vit", vision=vision), run=tmp_path)
@@ -237,6 +244,7 @@ def test_views_are_new_in_every_epoch(folder: Path, tmp_path: Path) -> None:
         assert not torch.equal(pixels[1], pixels[2])
 
 
+@pytest.mark.slow
 def test_features_of_a_frozen_network_are_not_computed_for_nobody(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -250,6 +258,7 @@ def test_features_of_a_frozen_network_are_not_computed_for_nobody(
 # --- photos that cannot be read, and settings that cannot work
 
 
+@pytest.mark.slow
 def test_photos_that_cannot_be_read_are_left_out_and_listed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -282,6 +291,7 @@ def test_errors_come_before_training(folder: Path, tmp_path: Path) -> None:
 # --- one command
 
 
+@pytest.mark.slow
 def test_one_command_from_photos_to_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,7 @@ def words(tmp_path: Path) -> list[str]:
     return ["--config", str(file)]
 
 
+@pytest.mark.slow
 def test_a_plugin_trains_evaluates_and_saves(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

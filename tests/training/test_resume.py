@@ -18,6 +18,7 @@ from hgan.training.trainer import train
 from tests.fixtures.runs import FAST, assert_same_run, tiny_run
 
 
+@pytest.mark.slow
 def test_two_and_two_epochs_equal_four_bit_for_bit(whole: Config, tmp_path: Path) -> None:
     broken = replace(whole, run=tmp_path)
     train(broken, stop_after=2)
@@ -26,6 +27,7 @@ def test_two_and_two_epochs_equal_four_bit_for_bit(whole: Config, tmp_path: Path
     assert_same_run(whole, broken)
 
 
+@pytest.mark.slow
 def test_the_same_run_twice_is_the_same_and_another_seed_is_not(
     whole: Config, tmp_path: Path
 ) -> None:
@@ -114,6 +116,7 @@ def test_a_run_is_not_resumed_with_another_loss(whole: Config) -> None:
         train(replace(whole, loss=HingeConfig()), resume=True)
 
 
+@pytest.mark.slow
 def test_a_setting_that_is_newer_than_the_run_counts_when_it_is_resumed(
     whole: Config, tmp_path: Path
 ) -> None:
@@ -129,6 +132,7 @@ def test_a_setting_that_is_newer_than_the_run_counts_when_it_is_resumed(
     train(config, resume=True, stop_after=1)
 
 
+@pytest.mark.slow
 def test_a_damaged_state_is_not_resumed(whole: Config, folder: Path, tmp_path: Path) -> None:
     config = tiny_run(folder, tmp_path, optim=FAST)
     train(config)

@@ -63,6 +63,7 @@ def test_a_run_is_validated_on_val_or_not_at_all(folder: Path, tmp_path: Path) -
         train(replace(config, data=replace(config.data, captions=file)))
 
 
+@pytest.mark.slow
 def test_a_run_does_not_read_the_test_split(folder: Path, tmp_path: Path, whole: Config) -> None:
     """Whatever its captions say, the run stays the same bit for bit."""
     file = rewritten(folder, tmp_path / "captions.jsonl", "test", captions=["nonsense"])

@@ -81,6 +81,7 @@ def test_tensorboard_has_what_the_log_has_and_the_settings(folder: Path, tmp_pat
     assert not [path for path in (run_folder(config) / "tensorboard").iterdir() if path.is_dir()]
 
 
+@pytest.mark.slow
 def test_a_tracked_run_is_the_same_run(folder: Path, tmp_path: Path) -> None:
     plain = settings(folder, tmp_path / "plain")
     tracked = settings(folder, tmp_path / "tracked", "tensorboard")
@@ -201,6 +202,7 @@ def test_names_are_checked(tmp_path: Path) -> None:
         load_config([file])
 
 
+@pytest.mark.slow
 def test_another_tracker_can_be_added_to_a_run(folder: Path, tmp_path: Path) -> None:
     """What is tracked is no setting of the model."""
     config = settings(folder, tmp_path)

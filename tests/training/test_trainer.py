@@ -123,6 +123,7 @@ def test_constant_scores_are_told(
     assert losses == pytest.approx([trainer._chance_level()] * 3, rel=0.01)
 
 
+@pytest.mark.slow
 def test_a_healthy_run_is_not_called_collapsed(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -157,6 +158,7 @@ def test_averaging_can_be_switched_off(folder: Path, tmp_path: Path) -> None:
     assert_same(dict(trainer.model.network.state_dict()), dict(averaged))
 
 
+@pytest.mark.slow
 def test_runs_of_another_precision_follow_each_other_in_one_process(
     folder: Path, tmp_path: Path
 ) -> None:

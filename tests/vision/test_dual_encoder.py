@@ -77,6 +77,7 @@ def test_the_text_tower_is_not_kept(models: Path) -> None:
     assert names and not any("text" in name or "logit" in name for name in names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES[:2])
 def test_a_store_has_the_embeddings(models: Path, tmp_path: Path, name: str) -> None:
     data = write_scenes(tmp_path)
@@ -144,6 +145,7 @@ def test_settings_that_do_not_go_together(models: Path) -> None:
         backbone_of(VisionConfig(str(models / "clip"), trainable_layers=3, dual_encoder=True))
 
 
+@pytest.mark.slow
 def test_features_without_embeddings_are_refused_and_the_reverse(
     models: Path, tmp_path: Path
 ) -> None:

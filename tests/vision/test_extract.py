@@ -68,9 +68,8 @@ def naive(
     )
 
 
-@pytest.mark.parametrize(
-    "which", [pytest.param("efficientnet-lite2", marks=pytest.mark.slow), "hub"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["efficientnet-lite2", "hub"])
 def test_equals_a_naive_loop_of_eager_torch(which: str, hub_model: str, tmp_path: Path) -> None:
     names = write_photos(tmp_path / "photos", 10)
     backbone = load_backbone(hub_model if which == "hub" else which, grid=2)

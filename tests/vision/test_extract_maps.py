@@ -68,6 +68,7 @@ def assert_maps(store: FeatureStore, backbone: Backbone, photos: Path, names: li
             np.testing.assert_allclose(again.context, found.context, rtol=1e-2, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_input_of_trainable_layers_is_extracted(tmp_path: Path) -> None:
     names = write_photos(tmp_path / "photos", 11)
     (tmp_path / "photos" / names[2]).write_bytes(b"")

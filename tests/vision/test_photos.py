@@ -40,6 +40,7 @@ def names(data: DataConfig) -> list[str]:
 LITE = pytest.param("efficientnet-lite", marks=pytest.mark.slow)  # its export takes half a minute
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "trained"), [("efficientnet-lite", None), ("vit", None), ("vit", 1), ("clip", 1)]
 )

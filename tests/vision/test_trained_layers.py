@@ -182,10 +182,11 @@ def test_all_layers_need_photos_that_are_read_in_every_epoch() -> None:
     VisionConfig(trainable_layers=None, views=None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "needs_frozen"),
     [
-        pytest.param("efficientnet-lite", False, marks=pytest.mark.slow),
+        ("efficientnet-lite", False),
         *((k, n) for k in ("vit", "clip") for n in (True, False)),
     ],
 )

@@ -48,9 +48,8 @@ def fill(disk: Path, free: int) -> Path:
     return file
 
 
-@pytest.mark.parametrize(
-    "part", [0.3, *(pytest.param(p, marks=pytest.mark.slow) for p in (0.0, 0.9))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.9])
 def test_a_full_disk(two: Config, disk: Path, part: float) -> None:
     """There is no room for the second epoch, or only for a part of its state."""
     config = replace(two, run=disk / "run")
@@ -86,6 +85,7 @@ def file_limit() -> Iterator[Callable[[int], None]]:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.slow
 def test_files_that_may_not_be_large(
     two: Config,
     tmp_path: Path,

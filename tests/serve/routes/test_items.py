@@ -192,6 +192,7 @@ def test_what_is_no_photo_leaves_nothing_behind(manager, folder):
     assert manager.get("/v1/status").json()["photos"] == 3
 
 
+@pytest.mark.slow
 def test_an_heic_photo(manager, folder, tmp_path):
     """Browsers do not show its file, so there is a JPEG for the whole screen."""
     write_heic(tmp_path / "a.heic", Image.effect_noise((3000, 1500), 9).convert("RGB"))

@@ -44,13 +44,16 @@ export class Offers {
   }
 
   async load(line, at) {
-    this.asking = new AbortController();
+    const asking = new AbortController();
+    this.asking = asking;
     try {
-      const { suggestions } = await suggest(line, at, SHOWN, this.asking.signal);
+      const { suggestions } = await suggest(line, at, SHOWN, asking.signal);
       if (this.field.value === line && document.activeElement === this.field) {
         this.show(line, suggestions);
       }
     } catch {
+      // Aborted by the next key press: hiding would cancel the request that waits for its pause.
+      if (asking.signal.aborted) return;
       this.hide(); // they are a help only: the search itself reports what is wrong
     }
   }
