@@ -31,7 +31,7 @@ serve-demo: .venv-demo/.serves ## the same, and a page to search them in the bro
 test: lint ## lint, types, import contracts and the fast tests
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m "not slow" --numprocesses $(WORKERS) --dist loadfile
 
-test-slow: .venv/.installed ## the tests that take minutes
+test-slow: .venv/.installed ## the tests that take more than a few seconds each
 	.venv/bin/python -m pytest -m slow
 
 fuzz: .venv/.fuzzes ## fuzz every boundary for SECONDS=600 (TARGETS="photo exif": only these)
