@@ -3,7 +3,7 @@
 import pytest
 
 pytest.importorskip("playwright")
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from hgan.client import Client
 from tests.e2e.looks import TILES, asked, field, search, shown
@@ -49,16 +49,12 @@ def test_suggestions_are_taken_with_the_keyboard(page: Page):
 
 
 def test_suggestions_when_the_previous_ones_are_late(page: Page):
-    held = []
-
-    def hold_the_first(route):
-        if held:
+    def hold(route: Route) -> None:
+        if route.request.post_data_json["q"] == "#fam":
             route.continue_()
-        else:
-            held.append(route)
 
-    page.route("**/v1/suggest*", hold_the_first)
-    with page.expect_request("**/v1/suggest*"):
+    page.route("**/v1/suggest", hold)
+    with page.expect_request(lambda request: '"#fa"' in (request.post_data or "")):
         field(page).press_sequentially("#fa")
     field(page).press("m")
     offers = page.get_by_role("listbox", name="Suggestions").get_by_role("option")
