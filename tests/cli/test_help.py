@@ -83,4 +83,4 @@ def test_the_parser_costs_little() -> None:
         assert hgan("search", "--help").returncode == 0
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(spent) < 0.8  # about 0.15 s; a training import would take seconds
+    assert min(spent) < 2  # about 0.15 s, 0.9 on a busy machine; importing torch would take more
