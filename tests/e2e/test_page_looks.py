@@ -102,6 +102,7 @@ def test_axe_finds_nothing(tab, address, state):
         assert not wrong, json.dumps(wrong, indent=1)
 
 
+@pytest.mark.slow
 def test_axe_would_find_something(page: Page):
     """The check above can fail."""
     page.evaluate("document.querySelector('#words').removeAttribute('aria-label')")

@@ -83,6 +83,7 @@ def test_cosines_equal_those_of_transformers(exported: Exported, name: str) -> N
     assert_same(*exported(name), photos)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_cosines_are_equal_on_real_photos(exported: Exported, name: str, flickr8k: Path) -> None:
     files = sorted((flickr8k / "images").iterdir())[:8]

@@ -51,7 +51,6 @@ def array() -> np.ndarray:
 # --- encoding
 
 
-@pytest.mark.slow
 def test_both_backends_give_the_same(
     checkpoint_and_bundle: tuple[Path, Path], tmp_path: Path
 ) -> None:
