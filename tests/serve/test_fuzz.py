@@ -49,8 +49,7 @@ def place(photos, bundle, tmp_path):
     return tmp_path / "index"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("examples", [150])
+@pytest.mark.parametrize("examples", [10, pytest.param(150, marks=pytest.mark.slow)])
 def test_every_answer_is_described(place, tmp_path, examples):
     # An app of its own: schemathesis starts it, and shuts it down. It uses this host name.
     app = create_app(place, Settings(keys=(KEY,), hosts=("testserver",)))
