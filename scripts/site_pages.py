@@ -2,7 +2,7 @@
 
 In the repository, links are relative paths of files, such as `[scaling](docs/scaling.md)` in
 README.md. On the site, some files have other paths (README.md is the first page), so the links are
-replaced.
+replaced. Other files that pages link to, such as those of deploy/, are added with the same paths.
 """
 
 import posixpath
@@ -20,7 +20,6 @@ OUTSIDE = {
     "SECURITY.md": "vulnerabilities.md",
     "results/README.md": "records.md",
     "LICENSE": "LICENSE.txt",
-    "compose.yaml": "compose.yaml",
 }
 """Files outside docs/, and their paths on the site."""
 INSIDE = {place: name for name, place in OUTSIDE.items()}
@@ -29,8 +28,20 @@ LINK = re.compile(r"\]\((?P<path>[^)#:\s]+)(?P<anchor>#[^)\s]*)?\)")
 
 
 def on_files(files: Files, config: Any, **_: Any) -> Files:
-    """Add the files outside docs/ to the site."""
-    for name, place in OUTSIDE.items():
+    """Add the files outside docs/ to the site: those of `OUTSIDE`, and those that pages link to."""
+    pages = {
+        f"docs/{page.src_uri}": Path(str(page.abs_src_path)) for page in files.documentation_pages()
+    }
+    pages |= {name: ROOT / name for name in OUTSIDE if name.endswith(".md")}
+    linked = {
+        _target(name, link["path"]): None
+        for name, page in pages.items()
+        for link in LINK.finditer(page.read_text())
+    }
+    places = {
+        name: name for name in linked if not name.startswith("docs/") and (ROOT / name).is_file()
+    }
+    for name, place in (places | OUTSIDE).items():
         files.append(File.generated(config, place, abs_src_path=str(ROOT / name)))
     return files
 
@@ -41,9 +52,14 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     source = INSIDE.get(place, f"docs/{place}")
 
     def on_the_site(link: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link["path"]))
+        target = _target(source, link["path"])
         found = OUTSIDE.get(target, target.removeprefix("docs/"))
         path = posixpath.relpath(found, posixpath.dirname(place) or ".")
         return f"]({path}{link['anchor'] or ''})"
 
     return LINK.sub(on_the_site, markdown)
+
+
+def _target(source: str, link: str) -> str:
+    """Path in the repository of what a file links to."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(source), link))
