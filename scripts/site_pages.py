@@ -33,15 +33,13 @@ def on_files(files: Files, config: Any, **_: Any) -> Files:
         f"docs/{page.src_uri}": Path(str(page.abs_src_path)) for page in files.documentation_pages()
     }
     pages |= {name: ROOT / name for name in OUTSIDE if name.endswith(".md")}
-    linked = {
-        _target(name, link["path"]): None
+    targets = (
+        _target(name, link["path"])
         for name, page in pages.items()
         for link in LINK.finditer(page.read_text())
-    }
-    places = {
-        name: name for name in linked if not name.startswith("docs/") and (ROOT / name).is_file()
-    }
-    for name, place in (places | OUTSIDE).items():
+    )
+    linked = {t: t for t in targets if not t.startswith(("docs/", "../")) and (ROOT / t).is_file()}
+    for name, place in (linked | OUTSIDE).items():
         files.append(File.generated(config, place, abs_src_path=str(ROOT / name)))
     return files
 
