@@ -16,7 +16,7 @@ from hgan.cli.settings import parse_config
 from hgan.errors import ConfigError
 from hgan.reporting.records import find_records
 from hgan.training.run import Run, is_done
-from hgan.training.sweep import Job, seconds_left, sweep
+from hgan.training.sweep import Job, seconds_left, sweep, threads_of_a_run
 from tests.fixtures.records import write_captions, write_run
 from tests.fixtures.tiny_model import tiny_config
 
@@ -34,7 +34,7 @@ def make_run(folder: Path, system: str, **sections: dict[str, Any]) -> Run:
 def test_a_failure_stops_no_other_and_what_is_done_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     runs = [
         make_run(tmp_path, "broken", text={"encoder": str(tmp_path / "nowhere")}),
         make_run(tmp_path, "good"),
@@ -65,7 +65,7 @@ def test_a_failure_stops_no_other_and_what_is_done_stays(
 def test_a_sweep_that_was_cut_goes_on_from_the_last_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # threads that wait for a busy processor
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads that wait for a busy processor
     run = make_run(tmp_path, "full", optim={"epochs": 4})
     log = run.folder / "log.csv"
 
@@ -89,6 +89,22 @@ def test_a_sweep_that_was_cut_goes_on_from_the_last_epoch(
         assert [float(row["epoch"]) for row in csv.DictReader(file)] == list(range(1, 5))
     assert f"resuming after epoch {done} " in " ".join(job.log.read_text().split())
     assert (run.minutes() or 0) > minutes
+
+
+@pytest.mark.parametrize(
+    ("usable", "jobs", "threads"), [(8, 2, "4"), (2, 1, "2"), (1, 1, "1"), (2, 4, "1")]
+)
+def test_runs_share_the_processors_that_this_process_may_use(
+    usable: int, jobs: int, threads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(usable)), raising=False)
+    assert threads_of_a_run(jobs) == threads
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert threads_of_a_run(jobs) == str(64 // jobs)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert threads_of_a_run(jobs) == "3"
 
 
 # --- what is done, from records without weights

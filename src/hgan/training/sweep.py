@@ -36,13 +36,13 @@ class Job:
         before: number of epochs that earlier sweeps have finished.
     """
 
-    def __init__(self, run: Run, split: str, threads: int) -> None:
+    def __init__(self, run: Run, split: str, threads: str) -> None:
         self.run = run
         self.state: State = "done" if is_done(run, split) else "waiting"
         self.code: int | None = None
         self.before = len(run.log())
         self._split = split
-        self._environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        self._environment = os.environ | {"OMP_NUM_THREADS": threads}
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
 
@@ -131,12 +131,13 @@ def sweep(runs: Sequence[Run], split: str, jobs: int) -> list[Job]:
     Args:
         runs: the runs, in the order in which they start.
         split: the split for the evaluation after training.
-        jobs: number of runs at the same time; the processors are divided among them.
+        jobs: number of runs at the same time; the processors that this process may use are
+            divided among them, if $OMP_NUM_THREADS does not say how many threads a run has.
 
     Raises:
         ConfigError: a folder contains a run with other settings; checked before any run starts.
     """
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = threads_of_a_run(jobs)
     todo = [Job(run, split, threads) for run in runs]
     started = time.monotonic()
     with (
@@ -156,6 +157,18 @@ def sweep(runs: Sequence[Run], split: str, jobs: int) -> list[Job]:
             for job in todo:
                 job.stop()
     return todo
+
+
+def threads_of_a_run(jobs: int) -> str:
+    """Number of threads of each of the runs at the same time, for $OMP_NUM_THREADS.
+
+    More threads than processors would wait for each other most of the time.
+    """
+    try:
+        usable = len(os.sched_getaffinity(0))  # fewer than the machine has under taskset
+    except AttributeError:  # not on Linux
+        usable = os.cpu_count() or 1
+    return os.environ.get("OMP_NUM_THREADS") or str(max(1, usable // jobs))
 
 
 def _advance(todo: list[Job], jobs: int) -> None:
