@@ -162,7 +162,7 @@ def sweep(runs: Sequence[Run], split: str, jobs: int) -> list[Job]:
 def threads_of_a_run(jobs: int) -> str:
     """Number of threads of each of the runs at the same time, for $OMP_NUM_THREADS.
 
-    More threads than processors would wait for each other most of the time.
+    More threads than processors would wait for each other.
     """
     try:
         usable = len(os.sched_getaffinity(0))  # fewer than the machine has under taskset
